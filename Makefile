@@ -1,0 +1,54 @@
+# Two commands matter: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+# Both install what they need, say what they install, and work a second time in seconds.
+SHELL := /bin/sh
+python := .venv/bin/python
+environment := . ./.tools/environment &&
+members := verifier hsm server ca ra pmi supervision
+DATA ?= data
+
+.PHONY: help demo up test check tests soak bench requirements clean
+
+help:
+	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
+	@echo "make up      set up, and start the system for use on this machine (data in ./$(DATA))"
+	@echo "make test    set up, and pass every check and test"
+	@echo "make soak    the long load and crash tests in full"
+	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
+	@echo "make requirements   pin the newest packages again"
+	@echo "make clean   remove what the set-up made (not your data)"
+
+demo:
+	@deploy/setup.sh run
+	@$(environment) $(python) demo story
+
+up:
+	@deploy/setup.sh run
+	@$(environment) exec $(python) demo up --data $(DATA)
+
+test:
+	@deploy/setup.sh test
+	@$(MAKE) --no-print-directory check tests
+
+check:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+tests:
+	@$(environment) .venv/bin/pytest -n 2 --dist loadgroup $(PYTEST)
+
+soak:
+	@deploy/setup.sh test
+	@$(environment) ONECERT_SOAK=full .venv/bin/pytest -m soak -n 0 --timeout 5400 $(PYTEST)
+
+bench:
+	@deploy/setup.sh test
+	@$(environment) $(python) bench --only "$(ONLY)" --out bench/results.json
+
+requirements:
+	@deploy/setup.sh test
+	@deploy/pin.sh
+
+clean:
+	rm -rf .venv .tools build

@@ -1,0 +1,170 @@
+#!/bin/sh
+# Sets up what a fresh Debian 12 or later lacks, says what it does, and does nothing the second time.
+#   deploy/setup.sh run     for `make demo` and `make up`
+#   deploy/setup.sh test    also what the tests need
+# As root, Debian packages are installed; as any other user they are downloaded and unpacked under .tools/.
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-run}
+tools="$PWD/.tools"
+say() { printf '%s\n' "setup: $*"; }
+fail() { printf '%s\n' "setup: $1" "hint: $2" >&2; exit 1; }
+
+have_root() { [ "$(id -u)" = 0 ]; }
+
+apt_ready=no
+apt_update() {
+    command -v apt-get >/dev/null || fail "this machine has no apt-get, so $1 cannot be installed" "install $1 yourself, then run the same command again"
+    [ "$apt_ready" = yes ] && return
+    if ! apt-cache show "$1" >/dev/null 2>&1; then
+        have_root || fail "the package lists are empty, so $1 cannot be looked up" "ask an administrator to run 'apt-get update'"
+        say "refreshing Debian's package lists"
+        apt-get update -qq >/dev/null || fail "'apt-get update' failed" "check the network and Debian's package sources"
+    fi
+    apt_ready=yes
+}
+
+# Installs Debian packages, or unpacks them under .tools/debian for a user who is not root.
+debian() {
+    apt_update "$1"
+    if have_root; then
+        say "installing from Debian: $*"
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$tools/apt.log" 2>&1 ||
+            fail "Debian's packages could not be installed: $*" "see .tools/apt.log"
+    else
+        say "unpacking from Debian, because you are not root: $* (into .tools/debian)"
+        mkdir -p "$tools/debian" "$tools/downloads"
+        for package in "$@"; do
+            # A shell of its own: apt-get download writes into the working folder.
+            (cd "$tools/downloads" && apt-get download -qq "$package" >>"$tools/apt.log" 2>&1) ||
+                fail "Debian's package $package could not be downloaded" "see .tools/apt.log, or ask an administrator to install $package"
+            for file in "$tools/downloads/${package}"_*.deb; do dpkg-deb -x "$file" "$tools/debian"; done
+        done
+    fi
+}
+
+mkdir -p "$tools"
+
+# 1. Python
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+    for candidate in python3 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+fi
+if [ -z "$python" ]; then
+    have_root || fail "Python 3.11 or later is missing" "ask an administrator to run 'apt-get install python3'"
+    debian python3
+    python=python3
+fi
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11" "set PYTHON to a newer one"
+
+# 2. SoftHSM and the openssl command
+softhsm_module() {
+    for path in "${ONECERT_PKCS11_MODULE:-}" /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so \
+        "$tools"/debian/usr/lib/softhsm/libsofthsm2.so "$tools"/debian/usr/lib/*/softhsm/libsofthsm2.so; do
+        [ -n "$path" ] && [ -e "$path" ] && { printf '%s' "$path"; return; }
+    done
+}
+[ -n "$(softhsm_module)" ] || debian libsofthsm2
+[ -n "$(softhsm_module)" ] || fail "SoftHSM's module was not found after its installation" "set ONECERT_PKCS11_MODULE to the path of libsofthsm2.so"
+command -v openssl >/dev/null || { have_root || fail "the openssl command is missing" "ask an administrator to run 'apt-get install openssl'"; debian openssl; }
+
+# 3. The virtual environment
+pip_of() { # a new environment at $1
+    if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        "$python" -m venv "$1"
+    else
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        if have_root; then
+            debian "python$version-venv"
+            "$python" -m venv "$1"
+        else
+            # Debian keeps pip in a package of its own; its wheel runs without being installed.
+            debian python3-pip-whl
+            "$python" -m venv --without-pip "$1"
+            wheel=$(ls "$tools"/debian/usr/share/python-wheels/pip-*.whl | head -n 1)
+            "$1/bin/python" "$wheel/pip" install -q --disable-pip-version-check --no-index "$wheel" ||
+                fail "pip could not be put into the environment" "ask an administrator to run 'apt-get install python$version-venv'"
+        fi
+    fi
+}
+packages() { # environment, requirements file, what for
+    stamp="$1/.requirements"
+    wanted=$(sha256sum "$2" | cut -d' ' -f1)
+    if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+        say "installing Python packages for $3 ($2, pinned with hashes)"
+        "$1/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$2" ||
+            fail "the Python packages of $2 could not be installed" "check the network and pip's settings ('pip config list')"
+        printf '%s' "$wanted" >"$stamp"
+    fi
+}
+environment=.venv
+if [ ! -x "$environment/bin/python" ]; then
+    say "making the virtual environment $environment with $("$python" --version)"
+    pip_of "$environment"
+fi
+if [ "$what" = test ] || [ -e "$environment/.with-tests" ]; then
+    packages "$environment" requirements/test.txt "running and testing"
+    touch "$environment/.with-tests"
+else
+    packages "$environment" requirements/run.txt "running"
+fi
+
+# 4. The members, editable, so that the checkout is what runs
+members="verifier hsm server ca ra pmi supervision"
+wanted=$(cat $(for m in $members; do echo "$m/pyproject.toml"; done) | sha256sum | cut -d' ' -f1)
+if [ "$(cat "$environment/.members" 2>/dev/null || true)" != "$wanted" ]; then
+    say "installing the members of this checkout: $members"
+    # shellcheck disable=SC2046
+    "$environment/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+        $(for m in $members; do printf -- '-e ./%s ' "$m"; done) || fail "the members could not be installed" "run the same command again; if it fails again, remove .venv"
+    printf '%s' "$wanted" >"$environment/.members"
+fi
+
+# 5. A department's environment: onecert-verifier and nothing of ours beside it
+department=.tools/department
+wanted=$(find verifier -name '*.py' -o -name '*.json' -o -name '*.toml' | grep -v __pycache__ | LC_ALL=C sort | xargs cat requirements/verifier.txt | sha256sum | cut -d' ' -f1)
+if [ "$(cat "$department/.verifier" 2>/dev/null || true)" != "$wanted" ]; then
+    say "making a department's environment with onecert-verifier alone (.tools/department)"
+    [ -x "$department/bin/python" ] || pip_of "$department"
+    packages "$department" requirements/verifier.txt "a department"
+    rm -rf .tools/wheels
+    "$environment/bin/python" -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w .tools/wheels ./verifier &&
+        "$department/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall .tools/wheels/*.whl ||
+        fail "onecert-verifier could not be installed for the department" "run the same command again; if it fails again, remove .tools"
+    printf '%s' "$wanted" >"$department/.verifier"
+fi
+
+# 6. What only the tests need
+if [ "$what" = test ]; then
+    postgres=$(ls -d /usr/lib/postgresql/*/bin "$tools"/debian/usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1 || true)
+    if [ -z "$postgres" ]; then
+        if have_root; then
+            # Debian would start a server of its own; the tests start theirs in a folder of their own.
+            mkdir -p /etc/postgresql-common
+            [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+            debian postgresql
+        else
+            version=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+            debian "postgresql-${version:-15}" "postgresql-client-${version:-15}" libpq5
+        fi
+    fi
+    if have_root; then
+        command -v docker-compose >/dev/null || debian docker-compose
+        command -v nginx >/dev/null || debian nginx-light
+    fi
+fi
+
+# 7. What the recipes of the Makefile read before they run a program
+{
+    printf 'export ONECERT_PKCS11_MODULE="%s"\n' "$(softhsm_module)"
+    postgres=$(ls -d /usr/lib/postgresql/*/bin "$tools"/debian/usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1 || true)
+    [ -z "$postgres" ] || printf 'export ONECERT_POSTGRES_BIN="%s"\n' "$postgres"
+    libraries=$(ls -d "$tools"/debian/usr/lib/*-linux-gnu 2>/dev/null | head -n 1 || true)
+    # shellcheck disable=SC2016
+    [ -z "$libraries" ] || printf 'export LD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\n' "$libraries"
+} >"$tools/environment"
