@@ -1,0 +1,218 @@
+"""Check digits and forms of the numbers that name a firm or a person.
+
+    check_uscc("91440300MA5DEM004J")      -> "91440300MA5DEM004J", or InvalidIdError with a stable code
+
+Every function takes the value as it was typed or read and returns it in its one spelling (trimmed, ASCII,
+upper case). It refuses with ID_LENGTH, ID_CHARACTER, ID_CHECK_DIGIT, ID_REGION, ID_DATE, ID_TEST or
+ID_ORGANISATION_CODE; errors never carry the value, because they end in logs.
+
+Codes in the field sometimes fail their own check digit. A caller that passes a list as ``notes`` (an identity
+profile with ``check: warn``) gets that fault, and what normalisation changed, as notes instead of a refusal.
+
+Sources: GB 32100-2015 (uniform social credit code), GB 11714-1997 (organisation code), GB 11643-1999
+(citizen's number), ISO 7064 MOD 11,10 (registration number of 15 digits).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+
+from onecert.verifier.identity.errors import InvalidIdError
+from onecert.verifier.identity.normalise import normalise
+from onecert.verifier.identity.regions import TEST_REGION, is_region
+
+
+class IdType(StrEnum):
+    """The kinds of number an identity profile can name."""
+
+    USCC = "uscc"
+    ORGANISATION_CODE = "org"
+    REGISTRATION_NUMBER = "regno"
+    TAX_NUMBER = "tax"
+    ID_CARD = "idcard"
+    PASSPORT = "passport"
+    OFFICER = "officer"
+
+
+# The credit code leaves out I, O, S, V and Z, which are easily misread.
+_USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_VALUE = {character: number for number, character in enumerate(_USCC_ALPHABET)}
+_USCC_WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
+_ORG_VALUE = {character: number for number, character in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
+_ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+_ID_CARD_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ID_CARD_MAP = "10X98765432"
+_DIGITS = frozenset("0123456789")
+
+
+Notes = list[str]
+
+
+def check_uscc(value: str, *, at: date | None = None, notes: Notes | None = None) -> str:
+    """Check a uniform social credit code (18 characters) and the organisation code inside it.
+
+    Raises:
+        InvalidIdError: with the first fault, in the order length, alphabet, check digit, inner code, region.
+    """
+    code = _spelled(value, IdType.USCC, notes)
+    _require_length(code, IdType.USCC, 18)
+    _require_alphabet(code, IdType.USCC, _USCC_VALUE)
+    _require_digits(code[2:8], IdType.USCC)
+    if code[17] != uscc_check_digit(code[:17]):
+        _fault("ID_CHECK_DIGIT", IdType.USCC, notes)
+    if code[16] != organisation_code_check_digit(code[8:16]):
+        _fault("ID_ORGANISATION_CODE", IdType.USCC, notes)
+    _require_region(code[2:8], IdType.USCC, test_ids=False, at=at)
+    return code
+
+
+def uscc_check_digit(first17: str) -> str:
+    """The 18th character of a credit code: weights 3^i mod 31 (GB 32100-2015, 4.6)."""
+    total = sum(weight * _USCC_VALUE[c] for weight, c in zip(_USCC_WEIGHTS, first17, strict=True))
+    return _USCC_ALPHABET[(31 - total % 31) % 31]
+
+
+def check_organisation_code(value: str, *, notes: Notes | None = None) -> str:
+    """Check an organisation code (8 characters and a check digit); a hyphen before the last is removed."""
+    code = _spelled(value, IdType.ORGANISATION_CODE, notes)
+    if len(code) == 10 and code[8] == "-":
+        code = code[:8] + code[9]
+    _require_length(code, IdType.ORGANISATION_CODE, 9)
+    _require_alphabet(code, IdType.ORGANISATION_CODE, _ORG_VALUE)
+    if code[8] != organisation_code_check_digit(code[:8]):
+        _fault("ID_CHECK_DIGIT", IdType.ORGANISATION_CODE, notes)
+    return code
+
+
+def organisation_code_check_digit(first8: str) -> str:
+    """The ninth character of an organisation code: 11 - sum mod 11, where 10 is X and 11 is 0 (GB 11714)."""
+    total = sum(weight * _ORG_VALUE[c] for weight, c in zip(_ORG_WEIGHTS, first8, strict=True))
+    return "0123456789X0"[11 - total % 11]
+
+
+def check_idcard(
+    value: str, *, at: date | None = None, test_ids: bool = False, notes: Notes | None = None
+) -> str:
+    """Check a citizen's number; the old form of 15 digits becomes 18 by inserting the century 19.
+
+    Args:
+        at: the day of the check, to refuse a birth date in the future; without it that is not checked.
+        test_ids: accept region 999999, which no real person has.
+    """
+    number = _spelled(value, IdType.ID_CARD, notes)
+    if len(number) == 15:
+        _require_digits(number, IdType.ID_CARD)
+        number = number[:6] + "19" + number[6:]
+        number += idcard_check_digit(number)
+    _require_length(number, IdType.ID_CARD, 18)
+    _require_digits(number[:17], IdType.ID_CARD)
+    if number[17] not in _ID_CARD_MAP:
+        raise InvalidIdError("ID_CHARACTER", id_type=IdType.ID_CARD)
+    if number[17] != idcard_check_digit(number[:17]):
+        _fault("ID_CHECK_DIGIT", IdType.ID_CARD, notes)
+    try:
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError as exc:
+        raise InvalidIdError("ID_DATE", id_type=IdType.ID_CARD) from exc
+    if born.year < 1850 or (at is not None and born > at):
+        raise InvalidIdError("ID_DATE", id_type=IdType.ID_CARD)
+    _require_region(number[:6], IdType.ID_CARD, test_ids=test_ids, at=at)
+    return number
+
+
+def idcard_check_digit(first17: str) -> str:
+    """The 18th character of a citizen's number (GB 11643, the same as ISO 7064 MOD 11-2)."""
+    total = sum(weight * int(c) for weight, c in zip(_ID_CARD_WEIGHTS, first17, strict=True))
+    return _ID_CARD_MAP[total % 11]
+
+
+def check_registration_number(value: str, *, notes: Notes | None = None) -> str:
+    """Check a business registration number of 15 digits (ISO 7064 MOD 11,10)."""
+    number = _spelled(value, IdType.REGISTRATION_NUMBER, notes)
+    _require_length(number, IdType.REGISTRATION_NUMBER, 15)
+    _require_digits(number, IdType.REGISTRATION_NUMBER)
+    if number[14] != registration_number_check_digit(number[:14]):
+        _fault("ID_CHECK_DIGIT", IdType.REGISTRATION_NUMBER, notes)
+    _require_region(number[:6], IdType.REGISTRATION_NUMBER, test_ids=False, at=None)
+    return number
+
+
+def registration_number_check_digit(first14: str) -> str:
+    """The 15th digit of a registration number: ISO 7064 MOD 11,10, recursive from product 10."""
+    product = 10
+    for character in first14:
+        remainder = (product + int(character)) % 10 or 10
+        product = remainder * 2 % 11
+    return str((11 - product) % 10)
+
+
+def check_tax_number(value: str, *, notes: Notes | None = None) -> str:
+    """Check an old tax number: region (6) and organisation code (9); 18 characters are a credit code."""
+    number = _spelled(value, IdType.TAX_NUMBER, notes)
+    if len(number) == 18:
+        return check_uscc(number, notes=notes)
+    _require_length(number, IdType.TAX_NUMBER, 15)
+    _require_digits(number[:6], IdType.TAX_NUMBER)
+    _require_region(number[:6], IdType.TAX_NUMBER, test_ids=False, at=None)
+    _require_alphabet(number[6:], IdType.TAX_NUMBER, _ORG_VALUE)
+    if number[14] != organisation_code_check_digit(number[6:14]):
+        _fault("ID_ORGANISATION_CODE", IdType.TAX_NUMBER, notes)
+    return number
+
+
+def check_passport(value: str, *, notes: Notes | None = None) -> str:
+    """Check the form of a passport number: 5 to 20 ASCII letters and digits. There is no check digit."""
+    return _check_form(value, IdType.PASSPORT, 5, 20, notes)
+
+
+def check_officer(value: str, *, notes: Notes | None = None) -> str:
+    """Check the form of an officer's card number: 4 to 20 ASCII letters and digits."""
+    return _check_form(value, IdType.OFFICER, 4, 20, notes)
+
+
+def _check_form(value: str, id_type: IdType, shortest: int, longest: int, notes: Notes | None) -> str:
+    number = _spelled(value, id_type, notes)
+    if not shortest <= len(number) <= longest:
+        raise InvalidIdError("ID_LENGTH", id_type=id_type, length=len(number))
+    _require_alphabet(number, id_type, _ORG_VALUE)
+    return number
+
+
+def _spelled(value: str, id_type: IdType, notes: Notes | None) -> str:
+    normalised = normalise(value, id_type)
+    if notes is not None:
+        notes.extend(normalised.notes)
+    return normalised.text
+
+
+def _fault(code: str, id_type: IdType, notes: Notes | None) -> None:
+    """A wrong check digit: refuse, or note it for a profile that only warns."""
+    if notes is None:
+        raise InvalidIdError(code, id_type=id_type)
+    notes.append(code)
+
+
+def _require_length(value: str, id_type: IdType, length: int) -> None:
+    if len(value) != length:
+        raise InvalidIdError("ID_LENGTH", id_type=id_type, length=len(value), expected=length)
+
+
+def _require_alphabet(value: str, id_type: IdType, alphabet: dict[str, int]) -> None:
+    for position, character in enumerate(value, start=1):
+        if character not in alphabet:
+            raise InvalidIdError("ID_CHARACTER", id_type=id_type, position=position)
+
+
+def _require_digits(value: str, id_type: IdType) -> None:
+    if not _DIGITS.issuperset(value):
+        raise InvalidIdError("ID_CHARACTER", id_type=id_type)
+
+
+def _require_region(code: str, id_type: IdType, *, test_ids: bool, at: date | None) -> None:
+    if code == TEST_REGION:
+        if test_ids:
+            return
+        raise InvalidIdError("ID_TEST", id_type=id_type)
+    if not is_region(code, at=at):
+        raise InvalidIdError("ID_REGION", id_type=id_type)
