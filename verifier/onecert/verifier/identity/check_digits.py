@@ -49,7 +49,9 @@ _DIGITS = frozenset("0123456789")
 Notes = list[str]
 
 
-def check_uscc(value: str, *, at: date | None = None, notes: Notes | None = None) -> str:
+def check_uscc(
+    value: str, *, at: date | None = None, test_ids: bool = False, notes: Notes | None = None
+) -> str:
     """Check a uniform social credit code (18 characters) and the organisation code inside it.
 
     Raises:
@@ -63,7 +65,7 @@ def check_uscc(value: str, *, at: date | None = None, notes: Notes | None = None
         _fault("ID_CHECK_DIGIT", IdType.USCC, notes)
     if code[16] != organisation_code_check_digit(code[8:16]):
         _fault("ID_ORGANISATION_CODE", IdType.USCC, notes)
-    _require_region(code[2:8], IdType.USCC, test_ids=False, at=at)
+    _require_region(code[2:8], IdType.USCC, test_ids=test_ids, at=at)
     return code
 
 

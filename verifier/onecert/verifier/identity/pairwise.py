@@ -1,0 +1,56 @@
+"""A natural person's id as one application sees it.
+
+The citizen's number is needed by few. By default an application gets an HMAC of it under the department's
+own secret key, so two applications cannot join their users, and a leaked table cannot be turned back by
+trying all numbers without the key (个人信息保护法, data minimisation).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from onecert.verifier.errors import CouldNotCheckError
+
+KEY_OCTETS = 32
+
+
+def pairwise_id(canonical: str, *, application: str, key: bytes) -> str:
+    """``person:`` and 43 characters, stable for one person, application and key."""
+    # The application comes first with its length, so that no two pairs give one message.
+    name = application.encode("utf-8")
+    message = b"onecert pairwise 1\0" + len(name).to_bytes(4, "big") + name + canonical.encode("utf-8")
+    digest = hmac.new(key, message, hashlib.sha256).digest()
+    return "person:" + base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
+
+
+def load_pairwise_key(path: Path, *, create: bool = False) -> bytes:
+    """Read the department's key (32 octets); ``create`` makes it once, readable by its owner only.
+
+    Losing this file changes the ids of all natural persons: keep it with the backups.
+
+    Raises:
+        CouldNotCheckError: PAIRWISE_KEY_MISSING when it cannot be read or has another size.
+    """
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(KEY_OCTETS))
+                file.flush()
+                os.fsync(file.fileno())
+    try:
+        key = path.read_bytes()
+    except OSError as exc:
+        raise CouldNotCheckError("PAIRWISE_KEY_MISSING") from exc
+    if len(key) != KEY_OCTETS:
+        raise CouldNotCheckError("PAIRWISE_KEY_MISSING")
+    return key

@@ -1,0 +1,180 @@
+"""Reading JSON that decides something: nothing unknown, nothing twice, nothing too large.
+
+``load`` parses bytes with bounds; ``Node`` walks an object, remembers which keys were taken and refuses the
+rest, and names the place of every fault, such as ``TrustedEntitiesList[2].TrustedEntityInformation.TEName``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from onecert.verifier.errors import RefusedError
+
+_MISSING = object()
+
+
+class StrictJsonError(ValueError):
+    """What is wrong, and where; callers translate it into their own error."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.where = where
+        self.problem = problem
+
+
+def load(data: bytes, *, max_bytes: int) -> Any:
+    """Parse UTF-8 JSON; refuse repeated keys, NaN, deep nesting and oversize.
+
+    Raises:
+        StrictJsonError: always this one, also for wrong UTF-8.
+    """
+    if len(data) > max_bytes:
+        raise StrictJsonError("", f"more than {max_bytes} bytes")
+    try:
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError as exc:
+        raise StrictJsonError("", "not UTF-8") from exc
+    except RecursionError as exc:
+        # The parser counts its own depth and stops in time; what we accept is a few levels deep.
+        raise StrictJsonError("", "nested too deeply") from exc
+    except StrictJsonError:
+        raise
+    except ValueError as exc:
+        raise StrictJsonError("", f"not JSON: {exc}") from exc
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise StrictJsonError("", "a key occurs twice in one object")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise StrictJsonError("", f"{name} is not JSON")
+
+
+def parse_time(text: str, where: str) -> datetime:
+    """Parse ``2026-11-21T09:00:00Z``: UTC, whole seconds, this one spelling.
+
+    Raises:
+        StrictJsonError: any other form.
+    """
+    try:
+        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z") from exc
+    if format_time(at) != text:
+        raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z")
+    return at
+
+
+def format_time(at: datetime) -> str:
+    """The one spelling of a time in our documents: UTC, whole seconds."""
+    at = at.astimezone(UTC)
+    return f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}Z"
+
+
+class Node:
+    """One JSON object being read; use as a context manager, which refuses the keys nobody took."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise StrictJsonError(where, "must be an object")
+        self._values: dict[str, Any] = value
+        self._taken: set[str] = set()
+        self.where = where
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        unknown = self._values.keys() - self._taken
+        if kind is None and unknown:
+            raise StrictJsonError(self.where, f"unknown key {', '.join(sorted(unknown))[:200]}")
+
+    def place(self, key: str) -> str:
+        """The path of a key, for messages."""
+        return f"{self.where}.{key}" if self.where else key
+
+    def has(self, key: str) -> bool:
+        """Tell whether the key is there."""
+        return key in self._values
+
+    def take(self, key: str, default: Any = _MISSING) -> Any:
+        """The raw value; without a default the key is required."""
+        self._taken.add(key)
+        if key in self._values:
+            return self._values[key]
+        if default is _MISSING:
+            raise StrictJsonError(self.where, f"missing key {key}")
+        return default
+
+    def text(self, key: str, *, default: Any = _MISSING, max_length: int = 2048) -> str:
+        """A string that is not empty."""
+        value = self.take(key, default)
+        if key not in self._values:
+            return value  # type: ignore[no-any-return]  # the caller's own default
+        if not isinstance(value, str) or not value.strip() or len(value) > max_length:
+            raise StrictJsonError(self.place(key), f"must be text of 1 to {max_length} characters")
+        return value
+
+    def choice(self, key: str, allowed: Collection[str], *, default: Any = _MISSING) -> str:
+        """A string out of a closed set."""
+        value = self.text(key, default=default)
+        if key in self._values and value not in allowed:
+            raise StrictJsonError(self.place(key), f"must be one of {', '.join(sorted(allowed))}")
+        return value
+
+    def integer(self, key: str, *, low: int, high: int, default: Any = _MISSING) -> int:
+        """A whole number within bounds."""
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise StrictJsonError(self.place(key), f"must be a whole number from {low} to {high}")
+        return value
+
+    def boolean(self, key: str, *, default: Any = _MISSING) -> bool:
+        """true or false."""
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            raise StrictJsonError(self.place(key), "must be true or false")
+        return value
+
+    def time(self, key: str, *, default: Any = _MISSING) -> datetime:
+        """A time in UTC."""
+        value = self.text(key, default=default, max_length=20)
+        return parse_time(value, self.place(key)) if key in self._values else value  # type: ignore[return-value]  # the default
+
+    def items(self, key: str, *, low: int = 0, high: int = 1000, default: Any = _MISSING) -> list[Any]:
+        """A list with a bounded number of elements."""
+        value = self.take(key, default)
+        if not isinstance(value, list) or not low <= len(value) <= high:
+            raise StrictJsonError(self.place(key), f"must be a list of {low} to {high} elements")
+        return value
+
+    def texts(self, key: str, *, low: int = 0, high: int = 100, default: Any = _MISSING) -> tuple[str, ...]:
+        """A list of different strings."""
+        values = self.items(key, low=low, high=high, default=default)
+        if not all(isinstance(v, str) and v and len(v) <= 2048 for v in values) or len(set(values)) != len(
+            values
+        ):
+            raise StrictJsonError(self.place(key), "must be a list of different texts")
+        return tuple(values)
+
+    def nodes(self, key: str, *, low: int = 0, high: int = 1000, default: Any = _MISSING) -> Iterator[Node]:
+        """The objects of a list, each to be used as a context manager."""
+        for index, value in enumerate(self.items(key, low=low, high=high, default=default)):
+            yield Node(value, f"{self.place(key)}[{index}]")
+
+    def node(self, key: str) -> Node:
+        """An object inside this one."""
+        return Node(self.take(key), self.place(key))
+
+
+def refuse(code: str, problem: StrictJsonError, error: type[RefusedError]) -> RefusedError:
+    """Our own error for a fault in a document."""
+    return error(code, detail=str(problem)[:300])
