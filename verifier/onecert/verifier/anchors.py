@@ -1,0 +1,98 @@
+"""Trust anchors: a name and a key that we trust, with the limits of that trust.
+
+An anchor is an entry of a list, not a certificate (RFC 5280, section 6.1.1 (d); RFC 5937): it may be a root
+or an issuing CA, and its own certificate's extensions count only when the list says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from cryptography import x509
+
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.names import CanonicalName, canonical_name, display_name
+from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
+
+__all__ = ["TrustAnchor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustAnchor:
+    """One entry.
+
+    Args:
+        name_der: subject name of the anchor, DER.
+        public_key_der: its SubjectPublicKeyInfo, DER.
+        label: what the list calls it; comes back in the result, never compared.
+        valid_from, valid_until: when the trust begins and ends, both included; ``None`` for no bound.
+        max_path_length: CA certificates allowed below; ``None`` for no bound.
+        policies: policies the anchor may stand for; ``None`` for any.
+        constraints_der: a DER NameConstraints that applies to everything below; ``None`` for no bound.
+        subject_key_id: for finding it faster and for CRL signers.
+        certificate: the certificate the entry came from, if any.
+    """
+
+    name_der: bytes
+    public_key_der: bytes
+    label: str = ""
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    max_path_length: int | None = None
+    policies: frozenset[str] | None = None
+    constraints_der: bytes | None = None
+    subject_key_id: bytes | None = None
+    certificate: x509.Certificate | None = field(default=None, compare=False)
+
+    @classmethod
+    def from_certificate(
+        cls,
+        certificate: x509.Certificate | ParsedCertificate | bytes,
+        *,
+        label: str = "",
+        use_extensions: bool = False,
+    ) -> TrustAnchor:
+        """Take name, key and dates of a certificate.
+
+        Args:
+            use_extensions: also its path length and name constraints (RFC 5937).
+        """
+        parsed = as_parsed(certificate)
+        basic = parsed.basic_constraints if use_extensions else None
+        return cls(
+            name_der=parsed.subject_der,
+            public_key_der=parsed.spki_der,
+            label=label,
+            valid_from=parsed.not_before,
+            valid_until=parsed.not_after,
+            max_path_length=basic.path_length if basic else None,
+            constraints_der=parsed.extension_value("2.5.29.30") if use_extensions else None,
+            subject_key_id=parsed.subject_key_id,
+            certificate=parsed.certificate,
+        )
+
+    @classmethod
+    def from_key(cls, name: x509.Name, public_key: PublicKey, *, label: str = "") -> TrustAnchor:
+        """An anchor without a certificate."""
+        return cls(name_der=name.public_bytes(), public_key_der=spki_der(public_key), label=label)
+
+    @cached_property
+    def name(self) -> CanonicalName:
+        """Canonical form of the name."""
+        return canonical_name(self.name_der)
+
+    @cached_property
+    def public_key(self) -> PublicKey:
+        """The key, loaded once.
+
+        Raises:
+            RefusedError: the key cannot be used.
+        """
+        return load_public_key(self.public_key_der)
+
+    @property
+    def subject(self) -> str:
+        """The name for people."""
+        return display_name(self.name_der)

@@ -1,0 +1,312 @@
+"""Certificates from untrusted bytes, and the view of them that path validation works on.
+
+``cryptography`` parses and checks the outer structure (strict DER); what it reads lazily is read here at
+once, so that a certificate that has been loaded cannot fail later. Only this library's errors leave.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import warnings
+from datetime import datetime
+from typing import Any, NoReturn
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from onecert.verifier.der import DerError, slice_tlv
+from onecert.verifier.errors import MalformedError
+from onecert.verifier.extensions import (
+    BasicConstraints,
+    DistributionPoint,
+    Extension,
+    GeneralName,
+    NameConstraints,
+    PolicyConstraints,
+    parse_extension,
+)
+from onecert.verifier.limits import DEFAULT_LIMITS, Limits
+from onecert.verifier.names import CanonicalName, canonical_name, display_name
+
+__all__ = ["ParsedCertificate", "as_parsed", "decode_pem", "load_certificate", "parse_certificate"]
+
+_PEM = re.compile(rb"\A\s*-----BEGIN ([A-Z0-9 ]{1,40})-----\s*?\n([A-Za-z0-9+/=\s]*)-----END \1-----\s*\Z")
+
+
+def decode_pem(data: bytes, label: str) -> bytes:
+    """The DER in a file that holds exactly one PEM block of this label and nothing else.
+
+    Raises:
+        MalformedError: ``NOT_PEM``.
+    """
+    match = _PEM.match(data)
+    if match is None or match[1] != label.encode():
+        raise MalformedError("NOT_PEM", kind=label)
+    try:
+        return base64.b64decode(b"".join(match[2].split()), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise MalformedError("NOT_PEM", kind=label) from exc
+
+
+def load_certificate(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> x509.Certificate:
+    """Load one certificate, DER or PEM, from anybody.
+
+    The signature, the dates and the issuer are *not* checked here.
+
+    Raises:
+        MalformedError: ``TOO_LARGE``, ``NOT_DER``, ``NOT_PEM``, ``DUPLICATE_EXTENSION``, ``MALFORMED``.
+    """
+    return parse_certificate(data, limits=limits).certificate
+
+
+def parse_certificate(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> ParsedCertificate:
+    """Like ``load_certificate``, but keeps what was parsed, so that validation need not parse again."""
+    if len(data) > limits.certificate_max_bytes:
+        raise MalformedError("TOO_LARGE", kind="certificate", max=limits.certificate_max_bytes)
+    data = bytes(data)
+    if data[:1] != b"\x30":
+        data = decode_pem(data, "CERTIFICATE")
+    return ParsedCertificate(_load(data), data)
+
+
+def as_parsed(certificate: x509.Certificate | ParsedCertificate | bytes) -> ParsedCertificate:
+    """Accept a certificate in whichever form the caller has it.
+
+    Raises:
+        MalformedError: as ``load_certificate``; a certificate that came from there never raises.
+    """
+    if isinstance(certificate, ParsedCertificate):
+        return certificate
+    if isinstance(certificate, x509.Certificate):
+        return ParsedCertificate(certificate, certificate.public_bytes(Encoding.DER))
+    return parse_certificate(certificate)
+
+
+def _load(der: bytes) -> x509.Certificate:
+    try:
+        if _serial_is_positive(der):
+            return x509.load_der_x509_certificate(der)
+        # RFC 5280, section 4.1.2.2: readers should handle serials that are not positive. cryptography warns.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return x509.load_der_x509_certificate(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+        raise MalformedError("NOT_DER", kind="certificate", detail=_first_line(exc)) from exc
+
+
+def _serial_is_positive(der: bytes) -> bool:
+    """Peek at the serial number of bytes that nobody has checked yet; False when in doubt."""
+    try:
+        pos = slice_tlv(der, slice_tlv(der, 0)[0])[0]
+        if der[pos] == 0xA0:
+            pos = slice_tlv(der, pos)[1]
+        start, end = slice_tlv(der, pos)
+        return int.from_bytes(der[start:end], "big", signed=True) > 0
+    except IndexError:
+        return False
+
+
+def _first_line(exc: BaseException) -> str:
+    return str(exc).partition("\n")[0][:200]
+
+
+class ParsedCertificate:
+    """One certificate taken apart. Immutable by convention; safe to share between threads."""
+
+    __slots__ = (
+        "algorithm_der",
+        "certificate",
+        "der",
+        "extensions",
+        "issuer_der",
+        "not_after",
+        "not_before",
+        "serial",
+        "signature",
+        "spki_der",
+        "subject_der",
+        "tbs",
+    )
+
+    def __init__(self, certificate: x509.Certificate, der: bytes) -> None:
+        """Take apart ``der``, which is the encoding of ``certificate``."""
+        self.certificate = certificate
+        self.der = der
+        self.not_before: datetime = certificate.not_valid_before_utc
+        self.not_after: datetime = certificate.not_valid_after_utc
+        self.extensions: dict[str, Extension] = {}
+        try:
+            self._take_apart(der)
+        except DerError as exc:
+            raise MalformedError(
+                "NOT_DER", kind="certificate", detail=str(exc), certificate=certificate
+            ) from exc
+        except IndexError as exc:
+            raise MalformedError(
+                "NOT_DER", kind="certificate", detail="truncated", certificate=certificate
+            ) from exc
+
+    def _take_apart(self, der: bytes) -> None:
+        # cryptography has accepted the structure, so that lengths and order can be relied upon here.
+        tbs_begin = slice_tlv(der, 0)[0]
+        pos, tbs_end = slice_tlv(der, tbs_begin)
+        self.tbs = der[tbs_begin:tbs_end]
+        algorithm_end = slice_tlv(der, tbs_end)[1]
+        self.algorithm_der = der[tbs_end:algorithm_end]
+        start, end = slice_tlv(der, algorithm_end)
+        if der[start]:
+            raise DerError("the signature is not a whole number of octets")
+        self.signature = der[start + 1 : end]
+
+        version = 0
+        if der[pos] == 0xA0:
+            end = slice_tlv(der, pos)[1]
+            version = der[end - 1]
+            pos = end
+        start, pos = slice_tlv(der, pos)
+        if pos - start > 21 or (pos - start == 21 and der[start]):
+            self._malformed("the serial number is longer than 20 octets")
+        self.serial = int.from_bytes(der[start:pos], "big", signed=True)
+        end = slice_tlv(der, pos)[1]
+        if der[pos:end] != self.algorithm_der:
+            # RFC 5280, section 4.1.1.2
+            raise MalformedError("ALGORITHM_MISMATCH", algorithm="signature", certificate=self.certificate)
+        pos, end = end, slice_tlv(der, end)[1]
+        self.issuer_der = der[pos:end]
+        pos = slice_tlv(der, end)[1]  # validity
+        end = slice_tlv(der, pos)[1]
+        self.subject_der = der[pos:end]
+        pos, end = end, slice_tlv(der, end)[1]
+        self.spki_der = der[pos:end]
+        while end < tbs_end and der[end] != 0xA3:
+            end = slice_tlv(der, end)[1]  # unique identifiers: obsolete, ignored
+        if end < tbs_end:
+            if version != 2:
+                self._malformed("extensions need version 3")
+            self._take_extensions(der, slice_tlv(der, end)[0])
+
+    def _take_extensions(self, der: bytes, pos: int) -> None:
+        pos, end = slice_tlv(der, pos)
+        found = self.extensions
+        count = 0
+        while pos < end:
+            stop = slice_tlv(der, pos)[1]
+            extension = parse_extension(der[pos:stop])
+            found[extension.oid] = extension
+            count += 1
+            pos = stop
+            if len(found) != count:
+                # RFC 5280, section 4.2
+                raise MalformedError("DUPLICATE_EXTENSION", oid=extension.oid, certificate=self.certificate)
+        if not count:
+            raise DerError("empty list of extensions")
+
+    def _malformed(self, detail: str) -> NoReturn:
+        raise MalformedError("MALFORMED", kind="certificate", detail=detail, certificate=self.certificate)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParsedCertificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return f"<ParsedCertificate {self.subject_text} serial {self.serial:x}>"
+
+    def _value(self, oid: str) -> Any:
+        extension = self.extensions.get(oid)
+        return None if extension is None else extension.value
+
+    def extension_value(self, oid: str) -> bytes | None:
+        """Raw DER of one extension's value."""
+        extension = self.extensions.get(oid)
+        return None if extension is None else extension.value_der
+
+    @property
+    def issuer(self) -> CanonicalName:
+        return canonical_name(self.issuer_der)
+
+    @property
+    def subject(self) -> CanonicalName:
+        return canonical_name(self.subject_der)
+
+    @property
+    def is_self_issued(self) -> bool:
+        return self.subject_der == self.issuer_der or self.subject == self.issuer
+
+    @property
+    def subject_text(self) -> str:
+        return display_name(self.subject_der)
+
+    @property
+    def issuer_text(self) -> str:
+        return display_name(self.issuer_der)
+
+    @property
+    def basic_constraints(self) -> BasicConstraints | None:
+        value: BasicConstraints | None = self._value("2.5.29.19")
+        return value
+
+    @property
+    def is_ca(self) -> bool:
+        basic = self.basic_constraints
+        return basic is not None and basic.ca
+
+    @property
+    def key_usage(self) -> frozenset[int] | None:
+        """Numbers of the bits that are set (0 digitalSignature … 8 decipherOnly)."""
+        value: frozenset[int] | None = self._value("2.5.29.15")
+        return value
+
+    @property
+    def extended_key_usage(self) -> frozenset[str] | None:
+        value: frozenset[str] | None = self._value("2.5.29.37")
+        return value
+
+    @property
+    def alternative_names(self) -> tuple[GeneralName, ...]:
+        value: tuple[GeneralName, ...] = self._value("2.5.29.17") or ()
+        return value
+
+    @property
+    def name_constraints(self) -> NameConstraints | None:
+        value: NameConstraints | None = self._value("2.5.29.30")
+        return value
+
+    @property
+    def policies(self) -> dict[str, bytes] | None:
+        value: dict[str, bytes] | None = self._value("2.5.29.32")
+        return value
+
+    @property
+    def policy_mappings(self) -> tuple[tuple[str, str], ...]:
+        value: tuple[tuple[str, str], ...] = self._value("2.5.29.33") or ()
+        return value
+
+    @property
+    def policy_constraints(self) -> PolicyConstraints | None:
+        value: PolicyConstraints | None = self._value("2.5.29.36")
+        return value
+
+    @property
+    def inhibit_any_policy(self) -> int | None:
+        value: int | None = self._value("2.5.29.54")
+        return value
+
+    @property
+    def distribution_points(self) -> tuple[DistributionPoint, ...]:
+        value: tuple[DistributionPoint, ...] = self._value("2.5.29.31") or ()
+        return value
+
+    @property
+    def subject_key_id(self) -> bytes | None:
+        value: bytes | None = self._value("2.5.29.14")
+        return value
+
+    @property
+    def authority_key_id(self) -> bytes | None:
+        value: bytes | None = self._value("2.5.29.35")
+        return value

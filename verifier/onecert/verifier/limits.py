@@ -1,0 +1,29 @@
+"""How much hostile input may cost. One frozen object, handed down; the defaults fit real certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Upper bounds; whatever exceeds one is refused with its own reason code."""
+
+    certificate_max_bytes: int = 64 * 1024
+    crl_max_bytes: int = 64 * 1024 * 1024  # a million entries are about 37 MB
+    ocsp_max_bytes: int = 64 * 1024
+    document_max_bytes: int = 16 * 1024 * 1024
+    # Certificates between the target and the anchor, both excluded.
+    path_max_intermediates: int = 16
+    # One search, all branches together. NIST PKITS needs fewer than 20 signature checks for any case.
+    signature_checks: int = 256
+    path_steps: int = 4096
+    name_comparisons: int = 250_000
+    # Inside one certificate.
+    policies_max: int = 256
+    names_max: int = 4096
+
+
+DEFAULT_LIMITS = Limits()

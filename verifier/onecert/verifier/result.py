@@ -1,0 +1,141 @@
+"""What validation answers: the path, the policies, the evidence, the warnings; and what each failed try met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.messages import message
+from onecert.verifier.signatures import PublicKey, load_public_key
+
+if TYPE_CHECKING:
+    from onecert.verifier.anchors import TrustAnchor
+    from onecert.verifier.errors import VerifyError
+
+__all__ = ["Attempt", "Evidence", "ValidatedPath", "Warning", "explain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One revocation answer that was relied upon."""
+
+    kind: str  # "crl" or "ocsp"
+    subject: str  # whose status it gives
+    serial: int
+    issuer: str  # who issued the list or the answer
+    this_update: datetime
+    next_update: datetime | None
+    age: timedelta
+    number: int | None = None  # CRL number
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "kind": self.kind,
+            "subject": self.subject,
+            "serial": f"{self.serial:x}",
+            "issuer": self.issuer,
+            "this_update": self.this_update.isoformat(),
+            "next_update": self.next_update and self.next_update.isoformat(),
+            "age_s": int(self.age.total_seconds()),
+            "number": self.number,
+        }
+
+
+@dataclass(frozen=True)
+class Warning:  # noqa: A001  the word of the result, always used as result.Warning
+    """Something that did not refuse, but that a person may want to know."""
+
+    code: str
+    facts: tuple[tuple[str, object], ...] = ()
+
+    def text(self, language: str = "en") -> str:
+        """The warning for a person."""
+        return message(self.code, language, **dict(self.facts))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One candidate path and why it failed; ``path`` is leaf first and ends where the search stopped."""
+
+    path: tuple[ParsedCertificate, ...]
+    anchor: TrustAnchor | None
+    error: VerifyError
+
+    def text(self, language: str = "en") -> str:
+        """One line: the names along the path and the reason."""
+        names = [certificate.subject_text for certificate in self.path]
+        if self.anchor is not None:
+            names.append(f"[{self.anchor.label or self.anchor.subject}]")
+        return " <- ".join(names) + f": {self.error.code}: {self.error.text(language)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidatedPath:
+    """A certificate that may be relied upon for ``purpose`` at ``at``.
+
+    ``chain`` is leaf first and leaves the anchor out. ``policies`` is the user-constrained policy set of
+    RFC 5280, section 6.1.5 (g), in the anchor's terms; ``{"2.5.29.32.0"}`` stands for any policy and the empty
+    set says that no policy is valid along the path (which is allowed unless a policy was asked for).
+    ``valid_until`` is the end of the evidence and the dates above: the answer holds no longer.
+    """
+
+    target: ParsedCertificate
+    chain: tuple[ParsedCertificate, ...]
+    anchor: TrustAnchor
+    at: datetime
+    purpose: str
+    policies: frozenset[str]
+    evidence: tuple[Evidence, ...]
+    warnings: tuple[Warning, ...]
+    valid_until: datetime
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The validated certificate."""
+        return self.target.certificate
+
+    @property
+    def public_key(self) -> PublicKey:
+        """Its key.
+
+        Raises:
+            RefusedError: the key is of a kind that cannot be used here.
+        """
+        return load_public_key(self.target.spki_der)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: leaf first, times in ISO 8601."""
+        return {
+            "path": [
+                {"subject": c.subject_text, "issuer": c.issuer_text, "serial": f"{c.serial:x}"}
+                for c in self.chain
+            ],
+            "anchor": self.anchor.label or self.anchor.subject,
+            "at": self.at.isoformat(),
+            "purpose": self.purpose,
+            "policies": sorted(self.policies),
+            "evidence": [evidence.as_dict() for evidence in self.evidence],
+            "warnings": [warning.code for warning in self.warnings],
+            "valid_until": self.valid_until.isoformat(),
+        }
+
+
+def explain(answer: ValidatedPath | VerifyError, language: str = "en") -> Sequence[str]:
+    """The answer in lines for a person: the path found, or every path that was tried and why it failed."""
+    if isinstance(answer, ValidatedPath):
+        lines = [f"{'  ' * depth}{c.subject_text}" for depth, c in enumerate(reversed(answer.chain), start=1)]
+        lines.insert(0, f"[{answer.anchor.label or answer.anchor.subject}]")
+        lines += [
+            f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence
+        ]
+        return lines + [warning.text(language) for warning in answer.warnings]
+    lines = [f"{answer.code}: {answer.text(language)}"]
+    if answer.source:
+        lines.append(answer.source)
+    return lines + [attempt.text(language) for attempt in answer.attempts]
