@@ -1,0 +1,217 @@
+"""One database behind one URL: SQLite by default, PostgreSQL to grow; SQLAlchemy 2 Core on both.
+
+What a caller can rely on, on both engines:
+
+- `transaction()` is the only way to write. It commits at the end of the block or leaves nothing behind.
+- Writers of one service wait for each other instead of failing: SQLite transactions begin with
+  ``BEGIN IMMEDIATE`` (SQLAlchemy's default, deferred, answers "database is locked" under load).
+- A commit that returned survives a power cut (``synchronous=FULL`` in WAL mode; PostgreSQL's own default).
+- A database that is gone, full, busy or read-only becomes `DatabaseUnavailableError`.
+
+The engine itself (connections, pragmas) is in `engines.py`; the migrations are in `migrations/`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, DateTime, Dialect, String, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from onecert.server import engines
+from onecert.server.errors import DatabaseUnavailableError
+
+__all__ = ["Database", "UtcDateTime", "migrate"]
+
+LOCK_TIMEOUT = timedelta(seconds=10)
+# "2026-11-21T09:00:00.000000Z": one width for every moment, so that text sorts as time does.
+_TEXT_LENGTH = 27
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: aware UTC in, aware UTC out, microseconds kept, sorted and compared as time.
+
+    SQLite keeps it as text of one fixed width (readable, sorts rightly), PostgreSQL as timestamptz.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(_TEXT_LENGTH))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone was given to the database; times are aware and in UTC")
+        if dialect.name == "sqlite":
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        if not isinstance(value, datetime):
+            raise TypeError(f"the database returned {type(value).__name__} for a time")
+        return value.astimezone(UTC)
+
+
+class Database:
+    """The database of one service.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql+psycopg://…``.
+        schema: PostgreSQL schema that holds the tables; made by `migrate` when it is missing.
+        lock_timeout: how long a writer waits for another one before it gives up.
+
+    Nothing is opened until the first use.
+    """
+
+    def __init__(self, url: str, *, schema: str | None = None, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
+        parsed = make_url(url)
+        self.dialect = parsed.get_backend_name()
+        self.schema = schema
+        self._lock_timeout_s = lock_timeout.total_seconds()
+        self._identity: tuple[int, int] | None = None
+        self.path: Path | None = None
+        # Threads of this process queue here; SQLite's own waiting is a poll with sleeps and is not fair.
+        self._writer = threading.Lock()
+        self._writer_thread: int | None = None
+        if self.dialect == "sqlite":
+            if schema is not None:
+                raise ValueError("a schema is for PostgreSQL; SQLite has a file of its own for each service")
+            if not parsed.database or parsed.database == ":memory:":
+                raise ValueError("the database needs a file: sqlite:///name.db")
+            self.path = Path(parsed.database).absolute()
+            self._write_engine, self._read_engine = engines.sqlite_engines(self.path, self._lock_timeout_s)
+        elif self.dialect == "postgresql":
+            self._write_engine, self._read_engine = engines.postgresql_engines(
+                parsed, schema, self._lock_timeout_s
+            )
+        else:
+            raise ValueError(f"the database can be sqlite or postgresql, not {self.dialect}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Write: commits when the block ends, leaves nothing behind when it raises.
+
+        Raises:
+            DatabaseUnavailableError: the database did not take it.
+        """
+        if self.path is None:
+            with self._translated(), self._write_engine.begin() as connection:
+                yield connection
+            return
+        with self._writing():
+            with self._translated():
+                self._check_file(self.path)
+                with self._write_engine.begin() as connection:
+                    yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read one consistent state; takes no write lock, and a write in it fails."""
+        with self._translated():
+            if self.path is not None:
+                self._check_file(self.path)
+            with self._read_engine.begin() as connection:
+                yield connection
+
+    def check(self) -> None:
+        """Readiness: raise DatabaseUnavailableError when the database cannot be read now."""
+        with self.reading() as connection:
+            connection.exec_driver_sql("SELECT 1").scalar_one()
+
+    def close(self) -> None:
+        """Close all connections; the next use opens new ones."""
+        self._write_engine.dispose()
+        self._read_engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writer of this process at a time."""
+        me = threading.get_ident()
+        if self._writer_thread == me:
+            raise RuntimeError("a transaction is already open in this thread; pass its connection on")
+        if not self._writer.acquire(timeout=self._lock_timeout_s):
+            raise DatabaseUnavailableError("locked")
+        self._writer_thread = me
+        try:
+            yield
+        finally:
+            self._writer_thread = None
+            self._writer.release()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as exc:
+            translated = engines.translate(exc)
+            if translated is None:
+                raise
+            raise translated from exc
+        except PoolTimeoutError as exc:
+            raise DatabaseUnavailableError("locked") from exc
+
+    def _check_file(self, path: Path) -> None:
+        """Notice a file that was removed or replaced under an open connection.
+
+        SQLite goes on writing into the removed file and reports success; everything would be lost. The
+        check costs one stat().
+        """
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if self._identity is None and path.parent.is_dir():
+                return  # first use: the connection makes the file
+            raise DatabaseUnavailableError("gone") from None
+        except OSError as exc:
+            raise DatabaseUnavailableError("gone") from exc
+        identity = (found.st_dev, found.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        elif self._identity != identity:
+            raise DatabaseUnavailableError("gone")
+
+
+def migrate(database: Database, *packages: str) -> None:
+    """Bring the tables of these packages to the newest revision; safe when several processes start at once.
+
+    Args:
+        packages: such as ``"onecert.server.migrations"``; each has its own version table.
+
+    Raises:
+        DatabaseNewerError: a newer program has already migrated it further.
+        DatabaseUnavailableError: it could not be reached or written; nothing of it was kept.
+    """
+    # Alembic costs a fifth of a second to import, which a command that only verifies a file need not pay.
+    from onecert.server.migrations.run import upgrade  # noqa: PLC0415
+
+    upgrade(database, packages)
+
+
+def wait_until_ready(database: Database, *, patience: timedelta) -> None:
+    """Wait for a database server that starts at the same time as this process."""
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            database.check()
+        except DatabaseUnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
