@@ -1,0 +1,67 @@
+"""Keys that never leave a PKCS#11 token, shown as ordinary private keys of ``cryptography``.
+
+Open a token with ``open_token``; ``ensure_softhsm_token`` makes one in software at first start. What is not listed
+here may change.
+"""
+
+from onecert.hsm.algorithms import KeyAlgorithm
+from onecert.hsm.config import TokenConfig
+from onecert.hsm.errors import (
+    AlgorithmNotSupportedError,
+    ForkedError,
+    KeyExistsError,
+    KeyNotExportableError,
+    KeyNotFoundError,
+    KeyUnusableError,
+    ModuleError,
+    PinError,
+    PinFileError,
+    PinLockedError,
+    PinThrottledError,
+    StoreConflictError,
+    TokenBusyError,
+    TokenClosedError,
+    TokenConfigError,
+    TokenError,
+    TokenNotFoundError,
+    TokenOperationError,
+    TokenUnavailableError,
+    UnsealError,
+)
+from onecert.hsm.keys import PrivateKey, PublicKey
+from onecert.hsm.sealing import SealingKey
+from onecert.hsm.softhsm import ensure_softhsm_token, find_module
+from onecert.hsm.token import Token, TokenInfo, open_token
+
+__all__ = [
+    "AlgorithmNotSupportedError",
+    "ForkedError",
+    "KeyAlgorithm",
+    "KeyExistsError",
+    "KeyNotExportableError",
+    "KeyNotFoundError",
+    "KeyUnusableError",
+    "ModuleError",
+    "PinError",
+    "PinFileError",
+    "PinLockedError",
+    "PinThrottledError",
+    "PrivateKey",
+    "PublicKey",
+    "SealingKey",
+    "StoreConflictError",
+    "Token",
+    "TokenBusyError",
+    "TokenClosedError",
+    "TokenConfig",
+    "TokenConfigError",
+    "TokenError",
+    "TokenInfo",
+    "TokenNotFoundError",
+    "TokenOperationError",
+    "TokenUnavailableError",
+    "UnsealError",
+    "ensure_softhsm_token",
+    "find_module",
+    "open_token",
+]

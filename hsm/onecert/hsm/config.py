@@ -1,0 +1,40 @@
+"""Settings of one token. A secret is the path of a file, never a value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onecert.hsm.errors import TokenConfigError
+
+LABEL_MAX_BYTES = 32  # PKCS#11 v2.40, CK_TOKEN_INFO: the label is 32 bytes, padded with blanks.
+SESSIONS_MAX = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenConfig:
+    """Which token, and how to open it; see hsm/README.md for one line on each.
+
+    ``module`` None finds SoftHSM. ``softhsm`` is the folder of a SoftHSM store; with it, the settings of SoftHSM are
+    taken from there and not from the environment. ``sessions`` is how many signatures may be under way at once.
+    """
+
+    label: str
+    pin_file: Path
+    module: Path | None = None
+    softhsm: Path | None = None
+    sessions: int = 4
+
+    def __post_init__(self) -> None:
+        faults = []
+        octets = len(self.label.encode())
+        if (
+            not 0 < octets <= LABEL_MAX_BYTES
+            or not self.label.isprintable()
+            or self.label != self.label.strip()
+        ):
+            faults.append(
+                f"label {self.label!r}: 1 to {LABEL_MAX_BYTES} bytes, printable, no blanks at the ends"
+            )
+        if not 1 <= self.sessions <= SESSIONS_MAX:
+            faults.append(f"sessions {self.sessions}: 1 to {SESSIONS_MAX}")
+        if faults:
+            raise TokenConfigError(faults)

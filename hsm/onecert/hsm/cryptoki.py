@@ -1,0 +1,107 @@
+"""The few PKCS#11 calls that python-pkcs11 lacks or makes unsafely, through ctypes (PKCS#11 v2.40, section 5).
+
+python-pkcs11 calls ``C_Initialize(NULL)``, upon which SoftHSM leaves its mutexes out, and then lets go of the GIL in
+each call: threads crash it. Here the module is initialised with ``CKF_OS_LOCKING_OK``. Login is here too, because a
+refused PIN in python-pkcs11 leaves a session open that nobody can close.
+"""
+
+import ctypes
+from pathlib import Path
+
+CKR_OK = 0x00
+CKR_FUNCTION_FAILED = 0x06
+CKR_PIN_INCORRECT = 0xA0
+CKR_PIN_INVALID = 0xA1
+CKR_PIN_LEN_RANGE = 0xA2
+CKR_PIN_LOCKED = 0xA4
+CKR_USER_ALREADY_LOGGED_IN = 0x100
+CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
+
+CKU_SO = 0
+CKU_USER = 1
+CKF_OS_LOCKING_OK = 0x02
+
+_FUNCTIONS = (
+    "C_Initialize C_Finalize C_GetInfo C_GetFunctionList C_GetSlotList C_GetSlotInfo C_GetTokenInfo "
+    "C_GetMechanismList C_GetMechanismInfo C_InitToken C_InitPIN C_SetPIN C_OpenSession C_CloseSession "
+    "C_CloseAllSessions C_GetSessionInfo C_GetOperationState C_SetOperationState C_Login C_Logout"
+).split()
+
+
+class _FunctionList(ctypes.Structure):
+    """The beginning of CK_FUNCTION_LIST; the order of its members is fixed by the standard."""
+
+    _fields_ = [("version", ctypes.c_ubyte * 2), *((name, ctypes.c_void_p) for name in _FUNCTIONS)]
+
+
+class _InitializeArgs(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("create", "destroy", "lock", "unlock")),
+        ("flags", ctypes.c_ulong),
+        ("reserved", ctypes.c_void_p),
+    ]
+
+
+class Cryptoki:
+    """Raw calls on one loaded module. Each returns the CK_RV; nothing here raises for a refusal of the module."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the shared library.
+
+        Raises:
+            OSError: it is not a shared library, or not a PKCS#11 module.
+        """
+        self._library = ctypes.CDLL(str(path))
+        functions = ctypes.POINTER(_FunctionList)()
+        try:
+            get_functions = self._library.C_GetFunctionList
+        except AttributeError as exc:
+            raise OSError("it has no C_GetFunctionList") from exc
+        if get_functions(ctypes.byref(functions)) != CKR_OK:
+            raise OSError("C_GetFunctionList failed")
+        self._functions = functions.contents
+
+    def _call(self, name: str, *arguments: object) -> int:
+        prototype = ctypes.CFUNCTYPE(ctypes.c_ulong, *(type(argument) for argument in arguments))
+        return int(prototype(getattr(self._functions, name))(*arguments))
+
+    def initialize(self) -> int:
+        """C_Initialize, asking for the operating system's locks."""
+        arguments = _InitializeArgs(flags=CKF_OS_LOCKING_OK)
+        return self._call("C_Initialize", ctypes.cast(ctypes.byref(arguments), ctypes.c_void_p))
+
+    def finalize(self) -> int:
+        """C_Finalize: every session and handle of this process ends."""
+        return self._call("C_Finalize", ctypes.c_void_p(None))
+
+    def init_token(self, slot: int, so_pin: str, label: str) -> int:
+        """C_InitToken on a slot without a token; the label is padded with blanks to its 32 bytes."""
+        pin = so_pin.encode()
+        return self._call(
+            "C_InitToken",
+            ctypes.c_ulong(slot),
+            ctypes.c_char_p(pin),
+            ctypes.c_ulong(len(pin)),
+            ctypes.c_char_p(label.encode().ljust(32)),
+        )
+
+    def init_pin(self, session: int, pin: str) -> int:
+        """C_InitPIN: set the user's PIN, on a session in which the security officer is logged in."""
+        return self._with_pin("C_InitPIN", pin, ctypes.c_ulong(session))
+
+    def login(self, session: int, user: int, pin: str) -> int:
+        """C_Login."""
+        return self._with_pin("C_Login", pin, ctypes.c_ulong(session), ctypes.c_ulong(user))
+
+    def _with_pin(self, name: str, pin: str, *arguments: object) -> int:
+        octets = pin.encode()
+        return self._call(name, *arguments, ctypes.c_char_p(octets), ctypes.c_ulong(len(octets)))
+
+    def logout(self, session: int) -> int:
+        """C_Logout: ends the login of the whole process on that token."""
+        return self._call("C_Logout", ctypes.c_ulong(session))
+
+
+def describe(rv: int) -> str:
+    """A CK_RV for people who look it up in the standard."""
+    return f"CKR 0x{rv:08x}"

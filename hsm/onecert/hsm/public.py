@@ -1,0 +1,72 @@
+"""Reads a stored key pair: is the private part well kept, which algorithm is it, what is its public key."""
+
+from typing import Any
+
+import pkcs11
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from pkcs11 import Attribute, KeyType, ObjectClass
+
+from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, RSA_BITS, KeyAlgorithm
+from onecert.hsm.errors import KeyUnusableError
+from onecert.hsm.keys import PublicKey
+
+
+def check_protected(private: Any, token: str, label: str) -> None:
+    """The private part must be sensitive and not extractable, whoever made it.
+
+    Raises:
+        KeyUnusableError: it could be read or wrapped out of the token.
+    """
+    if private[Attribute.EXTRACTABLE] or not private[Attribute.SENSITIVE]:
+        raise KeyUnusableError(label=token, key=label, reason="it can be taken out of the token")
+
+
+def read_public_key(
+    session: pkcs11.Session, private: Any, token: str, label: str
+) -> tuple[KeyAlgorithm, PublicKey]:
+    """The algorithm and public key of a private key on this session.
+
+    RSA numbers are taken from the private object; the point of the other kinds from the public object with the same
+    ID, because PKCS#11 does not keep it with the private one.
+
+    Raises:
+        KeyUnusableError: an algorithm that is not in our table, or no public object.
+    """
+    key_type = private[Attribute.KEY_TYPE]
+    if key_type == KeyType.RSA:
+        modulus = int.from_bytes(private[Attribute.MODULUS], "big")
+        algorithm = RSA_BITS.get(modulus.bit_length())
+        if algorithm is None:
+            raise KeyUnusableError(label=token, key=label, reason=f"RSA with {modulus.bit_length()} bits")
+        exponent = int.from_bytes(private[Attribute.PUBLIC_EXPONENT], "big")
+        return algorithm, rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    if key_type not in (KeyType.EC, KeyType.EC_EDWARDS):
+        raise KeyUnusableError(label=token, key=label, reason=f"key type {key_type!r}")
+    algorithm = EC_PARAMS.get(private[Attribute.EC_PARAMS])
+    if algorithm is None or ALGORITHMS[algorithm].key_type != key_type:
+        raise KeyUnusableError(label=token, key=label, reason="a curve that is not in the table")
+    template = {
+        Attribute.CLASS: ObjectClass.PUBLIC_KEY,
+        Attribute.LABEL: label,
+        Attribute.ID: private[Attribute.ID],
+    }
+    points = [found[Attribute.EC_POINT] for found in session.get_objects(template)]
+    if not points:
+        raise KeyUnusableError(label=token, key=label, reason="its public part is missing")
+    try:
+        return algorithm, public_key_of_point(algorithm, points[0])
+    except ValueError as exc:
+        raise KeyUnusableError(label=token, key=label, reason="its public point is malformed") from exc
+
+
+def public_key_of_point(algorithm: KeyAlgorithm, point: bytes) -> PublicKey:
+    """The public key of a CKA_EC_POINT: a DER OCTET STRING by the standard, the bare point with some modules."""
+    curve = ALGORITHMS[algorithm].curve
+    bare = 32 if curve is None else 1 + 2 * (curve.key_size // 8)
+    if len(point) != bare:
+        if len(point) != bare + 2 or point[:2] != bytes((0x04, bare)):
+            raise ValueError("neither a point nor an OCTET STRING of one")
+        point = point[2:]
+    if curve is None:
+        return ed25519.Ed25519PublicKey.from_public_bytes(point)
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve, point)

@@ -1,0 +1,155 @@
+"""SoftHSM: where Debian's module lies, and a store of our own in the data folder.
+
+A store is a folder: ``softhsm2.conf``, ``tokens/`` and the lock file. SoftHSM reads its settings from the file named by
+``SOFTHSM2_CONF`` when the module is initialised, so a process has one store. Tokens are made through PKCS#11 itself;
+the program ``softhsm2-util`` is not needed.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from onecert.hsm import pin
+from onecert.hsm.config import TokenConfig
+from onecert.hsm.cryptoki import CKR_OK, CKU_SO, describe
+from onecert.hsm.errors import ModuleError, PinFileError, TokenNotFoundError, TokenUnavailableError
+from onecert.hsm.lock import file_lock
+from onecert.hsm.module import Module, load_module
+
+MODULE_VARIABLE = "ONECERT_PKCS11_MODULE"
+UNPACKED = Path(".tools/softhsm")  # where set-up unpacks Debian's package for a user who is not root
+IN_PACKAGE = (
+    Path("usr/lib/softhsm/libsofthsm2.so"),
+    *(Path(f"usr/lib/{machine}-linux-gnu/softhsm/libsofthsm2.so") for machine in ("x86_64", "aarch64")),
+    Path("usr/lib64/softhsm/libsofthsm2.so"),
+    Path("usr/local/lib/softhsm/libsofthsm2.so"),
+)
+CONF = "softhsm2.conf"
+LOCK = "onecert.lock"
+
+
+def find_module(store: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The SoftHSM module: ``ONECERT_PKCS11_MODULE``, else one unpacked near us, else the system's.
+
+    "Near us" is ``.tools/softhsm`` in the store's folder, the data folder, the working folder, the folder of this
+    source tree, or any folder above one of them.
+
+    Raises:
+        ModuleError: none is there, or the variable names a file that is not there.
+    """
+    named = environ.get(MODULE_VARIABLE, "")
+    if named:
+        if not Path(named).is_file():
+            raise ModuleError(module=named, reason=f"{MODULE_VARIABLE} names no file")
+        return Path(named).resolve()
+    looked_at = [root / UNPACKED / path for root in _roots(store, environ) for path in IN_PACKAGE]
+    looked_at += [Path("/") / path for path in IN_PACKAGE]
+    for path in looked_at:
+        if path.is_file():
+            return path.resolve()
+    raise ModuleError("MODULE_NOT_FOUND", looked_at=", ".join(str(Path("/") / path) for path in IN_PACKAGE))
+
+
+def _roots(store: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    seen = set()
+    data = environ.get("ONECERT_DATA")
+    for start in (store, Path(data) if data else None, Path.cwd(), Path(__file__)):
+        if start is not None:
+            for folder in (start.resolve(), *start.resolve().parents):
+                if folder not in seen and len(folder.parts) > 1:
+                    seen.add(folder)
+                    yield folder
+
+
+def prepare_store(store: Path) -> None:
+    """Make the store's folder and settings, for the owner only. Safe to repeat; a moved folder is corrected.
+
+    Raises:
+        TokenUnavailableError: the folder cannot be written.
+    """
+    store = store.resolve()
+    # SoftHSM writes errors to syslog. Slots are not removable, so the next free slot is always offered.
+    wanted = (
+        f"directories.tokendir = {store}/tokens\n"
+        "objectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
+    )
+    try:
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (store / "tokens").mkdir(mode=0o700, exist_ok=True)
+        conf = store / CONF
+        if not conf.is_file() or conf.read_text() != wanted:
+            fresh = conf.with_name(f"{CONF}.{os.getpid()}.new")
+            fresh.write_text(wanted)
+            fresh.chmod(0o600)
+            fresh.replace(conf)
+    except OSError as exc:
+        raise TokenUnavailableError(label=str(store), reason=f"{exc.filename}: {exc.strerror}") from exc
+
+
+def tokens_on_disk(store: Path) -> int:
+    """How many tokens the store holds, whoever made them."""
+    return sum(1 for _ in (store / "tokens").glob("*/token.object"))
+
+
+def ensure_softhsm_token(
+    store: Path, *, label: str, pin_file: Path, module: Path | None = None, sessions: int = 4
+) -> TokenConfig:
+    """Make the store, the token and its random PIN (mode 0600) when they are missing, and return its settings.
+
+    Safe to repeat, safe when several processes do it at once, and safe to repeat after a crash at any instruction.
+
+    Raises:
+        TokenNotFoundError: the PIN file is there but the token is not: a lost store is never replaced by an empty one.
+        PinFileError: the token is there but its PIN file is not.
+        ModuleError: SoftHSM is not installed, or this process uses another store.
+        TokenUnavailableError: disk full, no rights, or SoftHSM refused.
+    """
+    store, pin_file = store.resolve(), pin_file.resolve()
+    config = TokenConfig(label=label, pin_file=pin_file, module=module, softhsm=store, sessions=sessions)
+    prepare_store(store)
+    loaded = load_module(module or find_module(store), store)
+    officer_file = pin_file.with_name(pin_file.name + ".so")
+    with loaded.lock, file_lock(store / LOCK, label=label):
+        if loaded.count_tokens() != tokens_on_disk(store):
+            loaded.reset()  # another process made a token after we listed them
+        token = loaded.find_token(label)
+        if token is not None and pin_file.exists() and not officer_file.exists():
+            return config
+        if token is not None and not officer_file.exists():
+            raise PinFileError(label=label, pin_file=pin_file, reason="it is not there, but the token is")
+        if token is None and pin_file.exists() and not officer_file.exists():
+            raise TokenNotFoundError("TOKEN_LOST", label=label, store=store, pin_file=pin_file)
+        # The officer's PIN is on disk only while the token is being made: as long as its file is there, the work is
+        # unfinished and is taken up again. Nobody needs it later; the user can change the own PIN with the old one.
+        officer_pin = pin.make_pin_file(officer_file, label)
+        user_pin = pin.make_pin_file(pin_file, label)
+        _make_token(loaded, label, officer_pin, user_pin)
+        officer_file.unlink()
+    return config
+
+
+def _make_token(module: Module, label: str, officer_pin: str, user_pin: str) -> None:
+    """C_InitToken unless a crash came after it, then C_InitPIN as the security officer."""
+    token = module.find_token(label)
+    if token is None:
+        slot = module.free_slot()
+        if slot is None:
+            raise TokenUnavailableError(
+                "TOKEN_INIT_FAILED", label=label, reason="the module offers no free slot"
+            )
+        _check(label, "C_InitToken", module.raw.init_token(slot, officer_pin, label))
+        token = module.find_token(label)
+    if token is None:
+        raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason="it was made but is not listed")
+    session = token.open(rw=True)
+    try:
+        _check(label, "C_Login", module.raw.login(session.handle, CKU_SO, officer_pin))
+        _check(label, "C_InitPIN", module.raw.init_pin(session.handle, user_pin))
+        module.raw.logout(session.handle)
+    finally:
+        session.close()
+
+
+def _check(label: str, call: str, rv: int) -> None:
+    if rv != CKR_OK:
+        raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason=f"{call}: {describe(rv)}")

@@ -1,0 +1,346 @@
+"""A token: opens it, makes, finds and destroys keys on it.
+
+Several ``Token`` objects for one token in one process share its sessions, because a login belongs to the process: the
+last one that closes logs out.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import pkcs11
+from pkcs11 import Attribute, ObjectClass, PKCS11Error
+
+from onecert.hsm import making
+from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
+from onecert.hsm.config import TokenConfig
+from onecert.hsm.errors import (
+    KeyExistsError,
+    KeyNotFoundError,
+    KeyUnusableError,
+    TokenClosedError,
+    TokenOperationError,
+    TokenUnavailableError,
+)
+from onecert.hsm.keys import PrivateKey, token_key
+from onecert.hsm.lock import file_lock
+from onecert.hsm.module import Module, load_module
+from onecert.hsm.pin import PinBrake, read_pin_file
+from onecert.hsm.pool import LOST, KeyReference, SessionPool, Worker
+from onecert.hsm.public import check_protected, read_public_key
+from onecert.hsm.sealing import SealingKey
+from onecert.hsm.softhsm import LOCK, find_module, prepare_store, tokens_on_disk
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """The real time; only the brake on wrong PINs asks for it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenInfo:
+    """What a token says of itself."""
+
+    label: str
+    serial: str
+    manufacturer: str
+    model: str
+    module: Path
+
+
+class _Connection:
+    """The one login of this process on a token, and what its users share."""
+
+    def __init__(self, pool: SessionPool, lock_file: Path) -> None:
+        self.pool = pool
+        self.lock_file = lock_file
+        self.references: dict[tuple[ObjectClass, str, bytes], KeyReference] = {}
+        self.users = 0
+
+
+_connections: WeakKeyDictionary[Module, dict[str, _Connection]] = WeakKeyDictionary()
+
+
+def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) -> "Token":
+    """Load the module, find the token, log in, open the sessions.
+
+    Args:
+        config: which token; its PIN is read from the PIN file, now and whenever the login is lost.
+        now: the time in UTC, for the brake on wrong PINs.
+
+    Raises:
+        TokenUnavailableError: with its subclasses: no module, no such token, wrong PIN, PIN file, busy, forked.
+    """
+    if config.softhsm is not None:
+        prepare_store(config.softhsm)
+    module = load_module(config.module or find_module(config.softhsm), config.softhsm)
+    folder = _state_folder(config)
+
+    def lock() -> AbstractContextManager[None]:
+        return file_lock(folder / LOCK, label=config.label)
+
+    def read_pin() -> str:
+        return read_pin_file(config.pin_file, config.label)
+
+    with module.lock:
+        connection = _connections.setdefault(module, {}).get(config.label)
+        if connection is not None:
+            connection.pool.prove(read_pin)
+        else:
+            if config.softhsm is not None:
+                _notice_new_tokens(module, config.softhsm, lock)
+            pool = SessionPool(
+                module,
+                config.label,
+                config.sessions,
+                read_pin=read_pin,
+                brake=PinBrake(folder, config.label, now),
+                lock=lock,
+            )
+            pool.recover(0)
+            connection = _connections[module][config.label] = _Connection(pool, folder / LOCK)
+            log.info("token opened", extra={"token": config.label, "path": str(module.path)})
+        connection.users += 1
+        return Token(module, connection)
+
+
+def _state_folder(config: TokenConfig) -> Path:
+    """Where the lock and the note of wrong PINs lie: in the store, else beside the PIN, else in a folder of our own."""
+    if config.softhsm is not None:
+        return config.softhsm.resolve()
+    folder = config.pin_file.resolve().parent
+    if os.access(folder, os.W_OK):
+        return folder
+    own = Path(tempfile.gettempdir()) / f"onecert-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.stat().st_uid != os.getuid():
+        raise TokenUnavailableError(label=config.label, reason=f"{own} belongs to somebody else")
+    return own
+
+
+def _notice_new_tokens(module: Module, store: Path, lock: Callable[[], AbstractContextManager[None]]) -> None:
+    """SoftHSM lists tokens once: after another process has made one, only a reset shows it."""
+    with lock():
+        if module.count_tokens() != tokens_on_disk(store):
+            module.reset()
+
+
+class Token:
+    """An open token. Safe to use from many threads; see ``open_token``."""
+
+    def __init__(self, module: Module, connection: _Connection) -> None:
+        self._module = module
+        self._connection = connection
+        self._pool = connection.pool
+        self._closed = False
+
+    @property
+    def label(self) -> str:
+        """The token's label."""
+        return self._pool.label
+
+    def info(self) -> TokenInfo:
+        """Label, serial number, maker and model."""
+        token = self._run("read", lambda worker: self._pool.ask())
+        return TokenInfo(
+            label=token.label,
+            serial=token.serial.decode("ascii", "replace"),
+            manufacturer=token.manufacturer_id,
+            model=token.model,
+            module=self._module.path,
+        )
+
+    def check(self) -> None:
+        """Readiness: the token answers, we are logged in, and every key that was used is still there.
+
+        Raises:
+            TokenUnavailableError: it is gone, or its PIN is no longer right.
+        """
+
+        def look(worker: Worker) -> None:
+            self._pool.ask()
+            for handle in tuple(worker.handles.values()):
+                handle[Attribute.LABEL]  # noqa: B018 - raises when the handle is dead
+            next(iter(worker.list_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})), None)
+
+        self._run("check", look)
+
+    # --- keys --------------------------------------------------------------------------------------------------------
+
+    def generate_key(self, label: str, algorithm: KeyAlgorithm) -> PrivateKey:
+        """Make a key pair whose private part never leaves the token.
+
+        Raises:
+            KeyExistsError: the label is taken; nothing was made.
+            KeyUnusableError: the label is not allowed.
+            TokenUnavailableError, TokenOperationError: nothing usable was made.
+        """
+        row = ALGORITHMS[KeyAlgorithm(algorithm)]
+        self._check_label(label)
+        with self._writing("make a key") as session:
+            for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
+                if list(session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})):
+                    raise KeyExistsError(label=self.label, key=label)
+            making.sweep(session)
+            making.remove_orphans(session, label)
+            making.make_key_pair(session, label, row)
+        log.info("key generated", extra={"token": self.label, "key": label, "algorithm": row.algorithm.value})
+        return self.load_key(label)
+
+    def load_key(self, label: str) -> PrivateKey:
+        """The private key of that label.
+
+        Raises:
+            KeyNotFoundError: there is none.
+            KeyUnusableError: there are two, it is extractable, or its kind is not in our table.
+        """
+        key = self.find_key(label)
+        if key is None:
+            raise KeyNotFoundError(label=self.label, key=label)
+        return key
+
+    def find_key(self, label: str) -> PrivateKey | None:
+        """The private key of that label, or None."""
+        self._check_label(label)
+
+        def find(worker: Worker) -> PrivateKey | None:
+            private = self._only(worker, ObjectClass.PRIVATE_KEY, label)
+            if private is None:
+                return None
+            check_protected(private, self.label, label)
+            algorithm, public = read_public_key(worker.opened, private, self.label, label)
+            reference = self._reference(ObjectClass.PRIVATE_KEY, label, private[Attribute.ID])
+            return token_key(self._pool, reference, algorithm, public)
+
+        return self._run("find a key", find)
+
+    def key_labels(self) -> list[str]:
+        """The labels of all private keys, sorted."""
+
+        def find(worker: Worker) -> list[str]:
+            found = worker.list_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+            if not found:
+                self._pool.ask()
+            return sorted(
+                label
+                for key in found
+                if not (label := key[Attribute.LABEL]).startswith(making.WORKING_PREFIX)
+            )
+
+        return self._run("list keys", find)
+
+    def destroy_key(self, label: str) -> None:
+        """Destroy a key pair or sealing key for good. There is no way back.
+
+        Raises:
+            KeyNotFoundError: there is none.
+        """
+        self._check_label(label)
+        with self._writing("destroy a key") as session:
+            # The private part first: after a crash the name is free, and no private key is left that nobody sees.
+            found = [
+                key
+                for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY)
+                for key in list(session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label}))
+            ]
+            if not found:
+                raise KeyNotFoundError(label=self.label, key=label)
+            for key in found:
+                key.destroy()
+        log.warning("key destroyed", extra={"token": self.label, "key": label})
+
+    def sealing_key(self, label: str) -> SealingKey:
+        """The AES-256 key of that label, made when it is missing."""
+        self._check_label(label)
+        reference = self._find_sealing_key(label)
+        if reference is None:
+            with self._writing("make a key") as session:
+                template = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}
+                if not list(session.get_objects(template)):  # else another process was quicker
+                    making.sweep(session)
+                    making.make_sealing_key(session, label)
+            reference = self._find_sealing_key(label)
+        if reference is None:
+            raise KeyNotFoundError(label=self.label, key=label)
+        return SealingKey(self._pool, reference)
+
+    def _find_sealing_key(self, label: str) -> KeyReference | None:
+        def find(worker: Worker) -> KeyReference | None:
+            key = self._only(worker, ObjectClass.SECRET_KEY, label)
+            if key is None:
+                return None
+            check_protected(key, self.label, label)
+            return self._reference(ObjectClass.SECRET_KEY, label, key[Attribute.ID])
+
+        return self._run("find a key", find)
+
+    # --- close -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the token. The last user of a token in this process logs out."""
+        with self._module.lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._connection.users -= 1
+            if self._connection.users == 0:
+                _connections.get(self._module, {}).pop(self.label, None)
+                self._pool.close()
+
+    def __enter__(self) -> "Token":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # --- helpers -----------------------------------------------------------------------------------------------------
+
+    def _run(self, operation: str, act: Callable[[Worker], T]) -> T:
+        if self._closed:
+            raise TokenClosedError(label=self.label)
+        return self._pool.run(operation, act)
+
+    def _check_label(self, label: str) -> None:
+        if not making.is_key_label(label):
+            raise KeyUnusableError("KEY_LABEL", label=self.label, key=repr(label))
+
+    def _reference(self, object_class: ObjectClass, label: str, key_id: bytes) -> KeyReference:
+        reference = KeyReference(object_class, label, key_id)
+        return self._connection.references.setdefault((object_class, label, key_id), reference)
+
+    def _only(self, worker: Worker, object_class: ObjectClass, label: str) -> Any | None:
+        found = worker.list_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})
+        if not found:
+            self._pool.ask()  # SoftHSM finds nothing, without an error, when the token's folder is gone
+            return None
+        if len(found) > 1:
+            raise KeyUnusableError(label=self.label, key=label, reason=f"{len(found)} keys have this name")
+        return found[0]
+
+    @contextmanager
+    def _writing(self, operation: str) -> Iterator[pkcs11.Session]:
+        """A read-write session, alone among all processes that use this store."""
+        self._run(operation, lambda worker: self._pool.ask())  # finds a lost token before anything is written
+        with self._module.lock, file_lock(self._connection.lock_file, label=self.label):
+            try:
+                session = self._pool.write_session()
+                try:
+                    yield session
+                finally:
+                    with suppress(PKCS11Error):
+                        session.close()
+            except PKCS11Error as exc:
+                if isinstance(exc, LOST):
+                    raise TokenUnavailableError(label=self.label, reason=type(exc).__name__) from exc
+                reason = type(exc).__name__
+                raise TokenOperationError(label=self.label, operation=operation, reason=reason) from exc
