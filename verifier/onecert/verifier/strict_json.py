@@ -1,17 +1,15 @@
-"""Reading JSON that decides something: nothing unknown, nothing twice, nothing too large.
+"""Reading JSON that decides something: nothing unknown, nothing missing, nothing too large.
 
-``load`` parses bytes with bounds; ``Node`` walks an object, remembers which keys were taken and refuses the
-rest, and names the place of every fault, such as ``TrustedEntitiesList[2].TrustedEntityInformation.TEName``.
+``Node`` walks one decoded object, remembers which keys were taken and refuses the rest, and names the place
+of every fault, such as ``TrustedEntitiesList[2].TrustedEntityInformation.TEName``. Bytes are decoded before
+that, by ``jws.load_json``, which refuses repeated keys, deep nesting and oversize.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
-
-from onecert.verifier.errors import RefusedError
 
 _MISSING = object()
 
@@ -23,39 +21,6 @@ class StrictJsonError(ValueError):
         super().__init__(f"{where}: {problem}" if where else problem)
         self.where = where
         self.problem = problem
-
-
-def load(data: bytes, *, max_bytes: int) -> Any:
-    """Parse UTF-8 JSON; refuse repeated keys, NaN, deep nesting and oversize.
-
-    Raises:
-        StrictJsonError: always this one, also for wrong UTF-8.
-    """
-    if len(data) > max_bytes:
-        raise StrictJsonError("", f"more than {max_bytes} bytes")
-    try:
-        text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except UnicodeDecodeError as exc:
-        raise StrictJsonError("", "not UTF-8") from exc
-    except RecursionError as exc:
-        # The parser counts its own depth and stops in time; what we accept is a few levels deep.
-        raise StrictJsonError("", "nested too deeply") from exc
-    except StrictJsonError:
-        raise
-    except ValueError as exc:
-        raise StrictJsonError("", f"not JSON: {exc}") from exc
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise StrictJsonError("", "a key occurs twice in one object")
-    return result
-
-
-def _no_constant(name: str) -> Any:
-    raise StrictJsonError("", f"{name} is not JSON")
 
 
 def parse_time(text: str, where: str) -> datetime:
@@ -96,6 +61,11 @@ class Node:
         unknown = self._values.keys() - self._taken
         if kind is None and unknown:
             raise StrictJsonError(self.where, f"unknown key {', '.join(sorted(unknown))[:200]}")
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The whole object, for a reader of its own."""
+        return self._values
 
     def place(self, key: str) -> str:
         """The path of a key, for messages."""
@@ -173,8 +143,3 @@ class Node:
     def node(self, key: str) -> Node:
         """An object inside this one."""
         return Node(self.take(key), self.place(key))
-
-
-def refuse(code: str, problem: StrictJsonError, error: type[RefusedError]) -> RefusedError:
-    """Our own error for a fault in a document."""
-    return error(code, detail=str(problem)[:300])

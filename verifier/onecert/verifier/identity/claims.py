@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 
+from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity import check_digits
 from onecert.verifier.identity.check_digits import IdType
@@ -62,25 +63,8 @@ class Subjects:
     warnings: tuple[str, ...]
 
 
-def extension_values(cert: x509.Certificate) -> dict[str, bytes]:
-    """The extensions that the library does not know itself, by OID.
-
-    Raises:
-        MalformedError: the extensions cannot be parsed.
-    """
-    try:
-        return {
-            extension.oid.dotted_string: extension.value.value
-            for extension in cert.extensions
-            if isinstance(extension.value, x509.UnrecognizedExtension)
-        }
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as exc:
-        raise MalformedError("MALFORMED", kind="certificate", detail="extensions") from exc
-
-
 def read_claims(
-    cert: x509.Certificate,
-    extensions: Mapping[str, bytes],
+    cert: ParsedCertificate,
     profile: IdentityProfile,
     *,
     at: datetime,
@@ -92,7 +76,7 @@ def read_claims(
     """
     claims: list[Claim] = []
     for source in profile.sources:
-        texts = list(_texts(cert, extensions, source))
+        texts = list(_texts(cert, source))
         if not texts and source.required:
             raise IdentityError("SOURCE_MISSING", where=_place(source))
         claims.extend(_claim(source, key, text, profile, at) for key, text in texts)
@@ -169,16 +153,16 @@ def _place(source: Source) -> str:
     return f"{source.kind} {source.oid}"
 
 
-def _texts(cert: x509.Certificate, extensions: Mapping[str, bytes], source: Source) -> list[tuple[str, str]]:
+def _texts(cert: ParsedCertificate, source: Source) -> list[tuple[str, str]]:
     """(alternative, text) of every value at one place."""
     if source.kind == "extension":
-        value = extensions.get(source.oid)
+        value = cert.extension_value(source.oid)
         if value is None:
             return []
         decoded = decode(value, source.forms)
         return [(str(decoded.alternative), decoded.text)]
     try:
-        attributes = cert.subject.get_attributes_for_oid(x509.ObjectIdentifier(source.oid))
+        attributes = cert.certificate.subject.get_attributes_for_oid(x509.ObjectIdentifier(source.oid))
     except ValueError as exc:
         raise MalformedError("MALFORMED", kind="certificate", detail="subject") from exc
     return [("0", a.value) for a in attributes if isinstance(a.value, str)]

@@ -6,19 +6,18 @@ looks at who issued the certificate, and nothing here checks signatures or revoc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.identity.check_digits import IdType
 from onecert.verifier.identity.claims import (
     Claim,
     Subjects,
-    extension_values,
     organisation_code_of,
     read_claims,
     reduce_claims,
@@ -84,7 +83,7 @@ class PersonRule:
 
 
 def identify(
-    cert: x509.Certificate,
+    cert: x509.Certificate | ParsedCertificate | bytes,
     profile: IdentityProfile,
     *,
     ca_service: str,
@@ -92,7 +91,7 @@ def identify(
     persons: PersonRule,
     registry: Registry | None = None,
 ) -> Identity:
-    """Resolve the holder of a certificate whose path is already validated.
+    """Resolve the holder of a certificate (object, or bytes in DER or PEM) whose path is already validated.
 
     Raises:
         IdentityError: the certificate does not name one holder in this profile (see messages/identity.json).
@@ -100,17 +99,17 @@ def identify(
     """
     registry = registry or NoRegistry()
     # 1. Every source of the profile, decoded, spelled in one way, with right check digits.
-    extensions = extension_values(cert)
-    claims = read_claims(cert, extensions, profile, at=at)
+    parsed = as_parsed(cert)
+    claims = read_claims(parsed, profile, at=at)
     # 2. One entity, one person; contradictions refuse.
     subjects = reduce_claims(claims)
     # 3. The class, and whether this CA may say such things at all.
-    rule = _class_of(cert, extensions, profile, subjects)
+    rule = _class_of(parsed, profile, subjects)
     _check_scope(profile, rule, claims)
     # 4. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)
     entity, entry = _entity(subjects.entity, claims, registry, at)
-    name = _common_name(cert)
+    name = _common_name(parsed.certificate)
     if entry is not None:
         warnings += _registry_warnings(entry, name, rule.holder_class)
         if "REGISTRATION_NUMBER_NOT_CONFIRMED" in warnings and _registry_confirms(
@@ -134,13 +133,11 @@ def identify(
 
 
 def _class_of(
-    cert: x509.Certificate,
-    extensions: Mapping[str, bytes],
+    cert: ParsedCertificate,
     profile: IdentityProfile,
     subjects: Subjects,
 ) -> ClassRule:
-    policies = _policies(cert)
-    matching = [rule for rule in profile.classes if _matches(rule, policies, extensions, subjects)]
+    matching = [rule for rule in profile.classes if _matches(rule, cert, subjects)]
     if not matching:
         raise IdentityError("CLASS_UNKNOWN")
     if len({rule.holder_class for rule in matching}) > 1:
@@ -155,25 +152,15 @@ def _class_of(
     return rule
 
 
-def _matches(
-    rule: ClassRule, policies: frozenset[str], extensions: Mapping[str, bytes], subjects: Subjects
-) -> bool:
+def _matches(rule: ClassRule, cert: ParsedCertificate, subjects: Subjects) -> bool:
     if rule.policy is not None:
-        return rule.policy in policies
+        return rule.policy in (cert.policies or ())
     if rule.extension is not None:
-        value = extensions.get(rule.extension)
+        value = cert.extension_value(rule.extension)
         return value is not None and decode(value, _CLASS_FORMS).text == rule.value
     if rule.claims is SubjectKind.ENTITY:
         return subjects.entity is not None
     return subjects.entity is None and subjects.person is not None
-
-
-def _policies(cert: x509.Certificate) -> frozenset[str]:
-    try:
-        policies = cert.extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except x509.ExtensionNotFound:
-        return frozenset()
-    return frozenset(policy.policy_identifier.dotted_string for policy in policies)
 
 
 def _check_scope(profile: IdentityProfile, rule: ClassRule, claims: list[Claim]) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from onecert.verifier import strict_json
+from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity.check_digits import IdType
 from onecert.verifier.identity.decode import Form
 from onecert.verifier.identity.errors import ProfileError
+from onecert.verifier.jws import load_json
 from onecert.verifier.strict_json import Node, StrictJsonError
 
 PROFILE_MAX_BYTES = 64 * 1024
@@ -125,9 +126,9 @@ def load_profile(data: bytes) -> IdentityProfile:
         ProfileError: PROFILE_MALFORMED with the place and the fault.
     """
     try:
-        value = strict_json.load(data, max_bytes=PROFILE_MAX_BYTES)
-    except StrictJsonError as exc:
-        raise ProfileError("PROFILE_MALFORMED", detail=str(exc)[:300]) from exc
+        value = load_json(data, max_bytes=PROFILE_MAX_BYTES)
+    except MalformedError as exc:
+        raise ProfileError("PROFILE_MALFORMED", detail=exc.text("en")) from exc
     return parse_profile(value)
 
 

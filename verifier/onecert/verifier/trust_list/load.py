@@ -1,0 +1,152 @@
+"""From bytes to a list that may be relied upon: signatures of enough officers, current, never backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from onecert.verifier.certificate import decode_pem
+from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
+from onecert.verifier.jws import load_json, verify_document
+from onecert.verifier.signatures import PublicKey, key_id, load_public_key
+from onecert.verifier.strict_json import Node, StrictJsonError
+from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
+from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.parse import parse_trust_list
+from onecert.verifier.trust_list.state import TrustListState
+from onecert.verifier.trust_list.vocabulary import MAX_BYTES, TYP
+
+# A department's clock may be slow by this much before a new list looks like one from the future.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class ListKeys:
+    """The officers' keys and how many of them must sign; comes on paper or with the package."""
+
+    threshold: int
+    keys: Mapping[str, PublicKey]
+
+
+def load_list_keys(data: bytes) -> ListKeys:
+    """Read ``list-keys.json``: ``{"threshold": 2, "keys": [{"kid", "spki_pem"}]}``.
+
+    Raises:
+        TrustListError: LIST_KEYS_MALFORMED.
+    """
+    try:
+        with Node(load_json(data, max_bytes=256 * 1024), "") as node:
+            keys: dict[str, PublicKey] = {}
+            for item in node.nodes("keys", low=1, high=32):
+                with item:
+                    kid = item.text("kid", max_length=64)
+                    pem = item.text("spki_pem", max_length=16_384)
+                key = load_public_key(decode_pem(pem.encode("utf-8"), "PUBLIC KEY"))
+                if key_id(key) != kid:
+                    raise StrictJsonError(item.place("kid"), "is not the id of this key")
+                keys[kid] = key
+            threshold = node.integer("threshold", low=1, high=len(keys))
+            return ListKeys(threshold, keys)
+    except StrictJsonError as exc:
+        raise TrustListError("LIST_KEYS_MALFORMED", detail=str(exc)[:300]) from exc
+    except (MalformedError, RefusedError) as exc:
+        raise TrustListError("LIST_KEYS_MALFORMED", detail=str(exc)[:300]) from exc
+
+
+def load_trust_list(
+    data: bytes,
+    *,
+    keys: ListKeys,
+    at: datetime,
+    state: TrustListState | None = None,
+) -> TrustList:
+    """Check and read a signed list.
+
+    Args:
+        data: the signed document, at most 16 MiB.
+        at: the time of the check.
+        state: what was seen before. Without it an old list that has not expired is accepted.
+
+    Raises:
+        TrustListError: TRUST_LIST_SIGNATURE, TRUST_LIST_MALFORMED and the others of parsing.
+        TrustListRollbackError: the list goes backwards.
+        TrustListUnavailableError: TRUST_LIST_EXPIRED, TRUST_LIST_FUTURE, TRUST_LIST_STATE.
+    """
+    # 1. Enough officers signed these very bytes.
+    try:
+        payload = verify_document(
+            data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MAX_BYTES
+        )
+    except MalformedError as exc:
+        raise TrustListError("TRUST_LIST_MALFORMED", detail=exc.text("en")) from exc
+    except VerifyError as exc:
+        raise TrustListError("TRUST_LIST_SIGNATURE", detail=exc.text("en")) from exc
+    # 2. They say what a list must say.
+    trust_list = parse_trust_list(payload)
+    # 3. It is current, and not older than what was seen here.
+    check_current(trust_list, at)
+    if state is not None:
+        state.advance(trust_list)
+    return trust_list
+
+
+def check_current(trust_list: TrustList, at: datetime) -> None:
+    """Refuse to work with a list outside its time.
+
+    Raises:
+        TrustListUnavailableError: TRUST_LIST_EXPIRED or TRUST_LIST_FUTURE.
+    """
+    if at >= trust_list.next_update:
+        raise TrustListUnavailableError(
+            "TRUST_LIST_EXPIRED", sequence=trust_list.sequence, next_update=trust_list.next_update
+        )
+    if at < trust_list.issued_at - CLOCK_SKEW:
+        raise TrustListUnavailableError(
+            "TRUST_LIST_FUTURE", sequence=trust_list.sequence, issued_at=trust_list.issued_at
+        )
+
+
+class TrustListSource(Protocol):
+    """Gives the façade the list to use now."""
+
+    def current(self, at: datetime) -> TrustList:
+        """The newest acceptable list; raises a ``VerifyError`` when there is none."""
+        ...
+
+
+class FixedTrustList:
+    """One list that was loaded before; its time is checked at each use."""
+
+    def __init__(self, trust_list: TrustList) -> None:
+        self._list = trust_list
+
+    def current(self, at: datetime) -> TrustList:
+        """See ``TrustListSource``."""
+        check_current(self._list, at)
+        return self._list
+
+
+class TrustListFile:
+    """A list in a file that something else keeps fresh; read again when the file changes."""
+
+    def __init__(self, path: Path, *, keys: ListKeys, state: TrustListState) -> None:
+        self._path = path
+        self._keys = keys
+        self._state = state
+        self._loaded: tuple[tuple[int, int, int], TrustList] | None = None
+
+    def current(self, at: datetime) -> TrustList:
+        """See ``TrustListSource``."""
+        try:
+            stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if self._loaded is None or self._loaded[0] != stamp:
+                data = self._path.read_bytes()
+                self._loaded = (stamp, load_trust_list(data, keys=self._keys, at=at, state=self._state))
+        except OSError as exc:
+            raise TrustListUnavailableError("TRUST_LIST_MISSING", detail=str(exc)[:200]) from exc
+        check_current(self._loaded[1], at)
+        return self._loaded[1]

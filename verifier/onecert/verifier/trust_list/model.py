@@ -1,0 +1,130 @@
+"""The trust list as data. Frozen: a list is replaced by a newer one, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.identity.profile import IdentityProfile
+from onecert.verifier.trust_list.vocabulary import Status, SupplyKind
+
+
+@dataclass(frozen=True)
+class LocalText:
+    """A text in the two languages of the system."""
+
+    zh: str
+    en: str
+
+    def get(self, language: str) -> str:
+        """The text in ``zh`` or ``en``."""
+        return self.en if language == "en" else self.zh
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusEntry:
+    """From ``start`` on, until the next entry starts, the service has this status.
+
+    Args:
+        accept_existing: while suspended, certificates issued before are still accepted.
+        existing_until: after withdrawal or termination, certificates issued under the grant are accepted
+            before this time, if their status service still answers.
+        taken_over_by: the service that answers for the status of a terminated one.
+    """
+
+    status: Status
+    start: datetime
+    accept_existing: bool = False
+    existing_until: datetime | None = None
+    taken_over_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplyPoint:
+    """Where a service publishes something."""
+
+    kind: SupplyKind
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Whom a holder calls when a certificate is refused."""
+
+    hotline: str = ""
+    email: str = ""
+    website: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustedService:
+    """One CA service: the key we trust, its history, and how to read who its holders are.
+
+    ``history`` is ascending by start, without gaps, and begins with ``granted``.
+    """
+
+    id: str
+    service_type: str
+    name: LocalText
+    entity: LocalText
+    certificates: tuple[ParsedCertificate, ...]
+    history: tuple[StatusEntry, ...]
+    supply_points: tuple[SupplyPoint, ...] = ()
+    identity_profile: IdentityProfile | None = None
+    issuance_log_required: bool = False
+    contact: Contact = Contact()
+
+    def status_at(self, at: datetime) -> StatusEntry | None:
+        """The entry in force at a time; None before the first."""
+        found = None
+        for entry in self.history:
+            if entry.start > at:
+                break
+            found = entry
+        return found
+
+    def urls(self, kind: SupplyKind) -> tuple[str, ...]:
+        """The addresses of one kind, in the order of the list."""
+        return tuple(point.url for point in self.supply_points if point.kind is kind)
+
+    @cached_property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """Name and key of each certificate, labelled with the id of the service."""
+        return tuple(TrustAnchor.from_certificate(cert, label=self.id) for cert in self.certificates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """Another list, with keys of its own. Kept, not followed yet."""
+
+    location: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustList:
+    """A list whose signatures were checked. Whether it is current is asked at each use: ``check_current``."""
+
+    sequence: int
+    operator: LocalText
+    issued_at: datetime
+    next_update: datetime
+    services: tuple[TrustedService, ...]
+    sha256: str
+    pointers: tuple[Pointer, ...] = ()
+
+    def __iter__(self) -> Iterator[TrustedService]:
+        return iter(self.services)
+
+    @cached_property
+    def by_id(self) -> dict[str, TrustedService]:
+        """Services by id."""
+        return {service.id: service for service in self.services}
+
+    @cached_property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """The anchors of all services, whatever their state: the state is judged after the path."""
+        return tuple(anchor for service in self.services for anchor in service.anchors)
