@@ -79,7 +79,9 @@ class Database:
     Nothing is opened until the first use.
     """
 
-    def __init__(self, url: str, *, schema: str | None = None, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, *, schema: str | None = None, lock_timeout: timedelta = LOCK_TIMEOUT
+    ) -> None:
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
         self.schema = schema

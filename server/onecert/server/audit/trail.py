@@ -1,0 +1,179 @@
+"""The audit trail of one service: entries chained by hash, written in the transaction of the act.
+
+Each entry holds the hash of the entry before it. Whoever changes, removes or reorders an entry must change
+all later ones, and a signed head (see `heads.py`) stands in the way of that. If the entry cannot be written,
+the act fails, because both are one transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from onecert.server.audit.canonical import Json, canonical_json, entry_hash, entry_text, time_text
+from onecert.server.clock import Clock
+from onecert.server.errors import AuditError
+from onecert.server.models import audit_chain, audit_entries
+from onecert.server.redaction import is_secret_name, redact
+
+if TYPE_CHECKING:
+    from onecert.server.audit.heads import PrivateKey
+    from onecert.server.database import Database
+
+__all__ = ["AuditEntry", "AuditTrail"]
+
+DETAILS_MAX_CHARACTERS = 32 * 1024
+_EVENT = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
+_LIMITS = {"event": 128, "actor": 256, "subject": 512}
+_NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+_READ_CHAIN = select(audit_chain.c.seq, audit_chain.c.hash).where(audit_chain.c.id == 1)
+# PostgreSQL: the row lock puts the writers in order. SQLite: BEGIN IMMEDIATE has done so already.
+_READ_CHAIN_LOCKED = _READ_CHAIN.with_for_update()
+_INSERT = insert(audit_entries)
+_ADVANCE = (
+    update(audit_chain)
+    .where(audit_chain.c.id == 1)
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """What happened, who did it, to what. The trail adds number, time and hashes."""
+
+    event: str
+    actor: str
+    subject: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+
+class AuditTrail:
+    """Writes the entries of one service.
+
+    Args:
+        service: its name, part of every entry, so that entries of two services cannot be exchanged.
+        clock: stamps the entries. Its time never runs back within the chain: an entry that would be older
+            than the one before it, because the machine's clock was set back, is refused by no one but shows.
+    """
+
+    def __init__(self, service: str, clock: Clock) -> None:
+        self.service = service
+        self._clock = clock
+
+    def record(
+        self,
+        connection: Connection,
+        *,
+        event: str,
+        actor: str,
+        subject: str,
+        details: Mapping[str, Json] = _NOTHING,
+    ) -> None:
+        """Write one entry in the transaction of the act it tells about.
+
+        Call it late in the transaction: on PostgreSQL, other writers wait from here until the commit.
+
+        Args:
+            connection: of `Database.transaction()`.
+            event: a constant, such as ``"certificate.issued"``.
+            actor: ``"operator:<id>"``, ``"ra:<name>"``, ``"job:<name>"`` or ``"command:<os user>"``.
+            subject: what was acted on, by an identifier: a serial, an application number.
+            details: JSON without fractions. No PINs, keys or numbers of identity documents.
+
+        Raises:
+            AuditError: the entry cannot be written as asked; let it end the transaction.
+        """
+        self.record_many(
+            connection, (AuditEntry(event=event, actor=actor, subject=subject, details=details),)
+        )
+
+    def record_many(self, connection: Connection, entries: Iterable[AuditEntry]) -> None:
+        """Write entries in order with three statements, however many there are: for batches."""
+        at = self._clock.now()
+        lock = connection.dialect.name == "postgresql"
+        chain = connection.execute(_READ_CHAIN_LOCKED if lock else _READ_CHAIN).one_or_none()
+        if chain is None:
+            raise AuditError("the chain has no end; the database was not migrated or was tampered with")
+        seq, previous = chain.seq, chain.hash
+        rows = []
+        for entry in entries:
+            seq += 1
+            row = self._row(entry, seq=seq, at=at, previous=previous)
+            previous = row["hash"]
+            rows.append(row)
+        if rows:
+            connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+            connection.execute(_ADVANCE, {"new_seq": seq, "new_hash": previous})
+
+    def sign_head(self, database: Database, key: PrivateKey) -> None:
+        """Sign the end of the chain as it stands now; nothing happens when it is signed already."""
+        from onecert.server.audit.heads import sign_head  # noqa: PLC0415 - heads reads what this module writes
+
+        sign_head(database, key, service=self.service, at=self._clock.now())
+
+    def _row(self, entry: AuditEntry, *, seq: int, at: datetime, previous: str) -> dict[str, Any]:
+        if not _EVENT.fullmatch(entry.event):
+            raise AuditError("an event is named like certificate.issued")
+        for name, limit in _LIMITS.items():
+            value = getattr(entry, name)
+            if not value or len(value) > limit or "\x00" in value:
+                raise AuditError(f"{name} is empty, longer than {limit} characters or holds a zero byte")
+        _check_no_secrets(entry.details)
+        details = redact(canonical_json(entry.details))
+        if len(details) > DETAILS_MAX_CHARACTERS:
+            raise AuditError(f"the details are longer than {DETAILS_MAX_CHARACTERS} characters")
+        actor, subject = redact(entry.actor), redact(entry.subject)
+        content = entry_text(
+            seq=seq,
+            at=time_text(at),
+            service=self.service,
+            event=entry.event,
+            actor=actor,
+            subject=subject,
+            details=details,
+            previous=previous,
+        )
+        try:
+            own_hash = entry_hash(content)
+        except UnicodeEncodeError as exc:
+            raise AuditError("a text holds half a character (a lone surrogate)") from exc
+        return {
+            "seq": seq,
+            "at": at,
+            "service": self.service,
+            "event": entry.event,
+            "actor": actor,
+            "subject": subject,
+            "details": details,
+            "previous": previous,
+            "hash": own_hash,
+        }
+
+
+def _check_no_secrets(value: object) -> None:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if isinstance(name, str) and is_secret_name(name):
+                raise AuditError(f"the details name a secret: {name}")
+            _check_no_secrets(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_no_secrets(item)
+
+
+def find_entries(connection: Connection, *, subject: str, limit: int = 200) -> list[Mapping[str, Any]]:
+    """Return the newest entries about a subject, newest first: for pages that show a history."""
+    rows = connection.execute(
+        select(audit_entries)
+        .where(audit_entries.c.subject == subject)
+        .order_by(audit_entries.c.seq.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]

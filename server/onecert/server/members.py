@@ -1,0 +1,101 @@
+"""What a member (ca, ra, pmi, supervision) tells the server about itself, and what it gets from it.
+
+A member announces itself by an entry point of group ``onecert.members``: ``ca = "onecert.ca.member:member"``.
+`onecert up` builds whatever is installed; a command of a member uses `open_context` for the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import httpx
+
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.documents import PrivateKey
+from onecert.server.errors import MemberUnknownError
+from onecert.server.jobs import Job
+
+if TYPE_CHECKING:
+    from onecert.server.operators import Operators
+
+__all__ = ["Context", "Member", "Service", "WSGIApplication", "installed_members", "load_member"]
+
+# PEP 3333, loosely: what Flask objects and plain functions both are.
+WSGIApplication: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+ENTRY_POINT_GROUP = "onecert.members"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One installable part of OneCert that runs as a service."""
+
+    name: str  # "ca": also its section of the settings, its folder, its path
+    config: type[Any]  # frozen dataclass, read from section [ca] and ONECERT_CA_*
+    migrations: str  # "onecert.ca.migrations"
+    catalogue: str  # "onecert.ca": the package that has locale/
+    roles: Mapping[str, str]  # role -> English msgid: {"clerk.entry": "Entry clerk"}
+    build: Callable[[Any, Context], Service]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a service is given to stand on."""
+
+    name: str
+    data: Path  # the member's own folder, DATA/<name>, mode 0700
+    shared: Path  # DATA itself: only the SoftHSM store is shared there
+    database: Database
+    audit: AuditTrail
+    clock: Clock
+    operators: Operators
+    public_url: str  # https://127.0.0.1:8443/<name>
+    status_url: str  # http://127.0.0.1:8080/<name>
+    operator_anchors: tuple[Path, ...] = ()  # files (PEM) that operators' certificates must lead to
+    roles: Mapping[str, str] = field(default_factory=dict)
+    connect: Callable[[str], httpx.Client]
+
+    def client(self, service: str) -> httpx.Client:
+        """Return a client for another service; paths are relative to it: ``client("ca").get("v1/authorities")``.
+
+        Inside one process it calls the mounted application, otherwise it goes over the network; the caller
+        does not notice, except by `httpx.TransportError` when the other one is away.
+        """
+        return self.connect(service)
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What a member builds."""
+
+    app: WSGIApplication  # mounted at /<name> on https
+    status: WSGIApplication | None = None  # mounted at /<name> on http: CRL, OCSP, CA certificates, lists
+    jobs: Sequence[Job] = ()
+    checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)  # readiness: raises ServiceError
+    audit_key: PrivateKey | None = None  # token key that signs the heads of this service's audit trail
+    close: Callable[[], None] = lambda: None
+
+
+def installed_members() -> list[str]:
+    """Return the names of the installed members, without importing them."""
+    return sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))
+
+
+def load_member(name: str) -> Member:
+    """Import one installed member.
+
+    Raises:
+        MemberUnknownError: none of this name is installed.
+    """
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        member = point.load()
+        if not isinstance(member, Member) or member.name != name:
+            raise TypeError(f"entry point {name} of {ENTRY_POINT_GROUP} is not the member called so")
+        return member
+    raise MemberUnknownError(name, installed_members())
