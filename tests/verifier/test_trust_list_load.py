@@ -456,7 +456,7 @@ PLACES = [place for place in _places(payload()) if place]
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers()) | st.just({}),
 )
 def test_any_value_in_any_place_gives_a_list_or_our_error(place: tuple[Any, ...], value: Any) -> None:
-    content = payload()
+    content = copy.deepcopy(payload())
     target: Any = content
     for key in place[:-1]:
         target = target[key]
