@@ -1,0 +1,158 @@
+"""What the registration authority says to the CA over HTTP, and what each answer means.
+
+Three outcomes, never mixed up: an answer; `CaRefusedError` (it understood and said no); `CaUnreachableError`
+(no answer, a time-out, 5xx, or something that is not the CA). After the third, an order may or may not have
+been carried out: post the same bytes with the same number again, the CA answers the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from onecert.ra.errors import CaAnswerError, CaRefusedError, CaUnreachableError
+
+__all__ = ["CaClient", "IssuedAnswer", "RevokedAnswer"]
+
+MAX_ANSWER_OCTETS = 4 * 1024 * 1024
+# Status codes that say "not now" although they begin with 4 (RFC 9110, RFC 6585).
+_NOT_NOW = frozenset({408, 421, 425, 429})
+# 401: the CA does not know this RA's key. That is a set-up fault and no judgement on the order, so the
+# order stays and goes through once the key is registered.
+_NOT_JUDGED = frozenset({401})
+JOSE_JSON = "application/jose+json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedAnswer:
+    """The CA's answer to an order that it carried out."""
+
+    order: str
+    serial_hex: str
+    certificate_pem: str
+    chain_pem: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevokedAnswer:
+    """The CA's answer to a revocation, a hold or a release."""
+
+    serial_hex: str
+    revoked_at: datetime | None
+    reason: str
+    crl_number: int | None
+
+
+class CaClient:
+    """The wire to the CA. `http` has the CA's base address, such as `https://127.0.0.1:8443/ca`."""
+
+    def __init__(self, http: httpx.Client, *, timeout_s: float) -> None:
+        self._http = http
+        self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0))
+
+    def post_order(self, order_id: str, document: bytes) -> IssuedAnswer:
+        """Post a signed issuance order; posting it again is safe."""
+        body = self._call(
+            "POST",
+            "v1/orders",
+            content=document,
+            headers={"Content-Type": JOSE_JSON, "Idempotency-Key": order_id},
+        )
+        try:
+            answer = IssuedAnswer(
+                order=str(body["order"]),
+                serial_hex=str(body["serial"]).lower(),
+                certificate_pem=str(body["certificate_pem"]),
+                chain_pem=tuple(map(str, body["chain_pem"])),
+            )
+        except (KeyError, TypeError) as exc:
+            raise CaAnswerError("POST /ca/v1/orders") from exc
+        if answer.order != order_id or body.get("status", "issued") != "issued":
+            raise CaAnswerError("POST /ca/v1/orders")
+        return answer
+
+    def post_revocation(self, revocation_id: str, document: bytes) -> RevokedAnswer:
+        """Post a signed revocation order; posting it again is safe."""
+        body = self._call(
+            "POST",
+            "v1/revocations",
+            content=document,
+            headers={"Content-Type": JOSE_JSON, "Idempotency-Key": revocation_id},
+        )
+        try:
+            revoked_at = body.get("revoked_at")
+            number = body.get("crl_number")
+            return RevokedAnswer(
+                serial_hex=str(body["serial"]).lower(),
+                revoked_at=datetime.fromisoformat(revoked_at) if revoked_at else None,
+                reason=str(body.get("reason") or ""),
+                crl_number=None if number is None else int(number),
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            raise CaAnswerError("POST /ca/v1/revocations") from exc
+
+    def authorities(self) -> Mapping[str, Any]:
+        """The public list of authorities and profiles, as the CA sends it."""
+        return self._call("GET", "v1/authorities")
+
+    def certificate(self, authority: str, serial_hex: str) -> Mapping[str, Any]:
+        """What the CA has on record about one certificate."""
+        return self._call("GET", f"v1/certificates/{authority}/{serial_hex}")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        wanted = {"Accept": "application/json", **(headers or {})}
+        try:
+            response = self._http.request(
+                method, path, content=content, headers=wanted, timeout=self._timeout
+            )
+        except httpx.TimeoutException as exc:
+            raise CaUnreachableError("no answer in time") from exc
+        except httpx.HTTPError as exc:
+            raise CaUnreachableError(type(exc).__name__) from exc
+        except Exception as exc:
+            # Inside one process the CA's application is called directly; what it lets through must not look
+            # like an error of ours, and surely not like an answer.
+            raise CaUnreachableError(type(exc).__name__) from exc
+        return _read(response)
+
+
+def _read(response: httpx.Response) -> dict[str, Any]:
+    status = response.status_code
+    if status >= 500 or status in _NOT_NOW or 300 <= status < 400:
+        raise CaUnreachableError(f"HTTP {status}{_code_in_brackets(response)}")
+    body = _json(response)
+    if status in _NOT_JUDGED:
+        raise CaUnreachableError(f"HTTP {status}{_code_in_brackets(response)}")
+    if status >= 400:
+        # A problem document (RFC 9457) with our code is a refusal; anything else was not the CA, for
+        # example a proxy.
+        if body is None or not isinstance(body.get("code"), str):
+            raise CaUnreachableError(f"HTTP {status}")
+        raise CaRefusedError(body["code"], str(body.get("detail") or body.get("title") or ""), status)
+    if body is None:
+        raise CaAnswerError("no JSON object")
+    return body
+
+
+def _json(response: httpx.Response) -> dict[str, Any] | None:
+    if len(response.content) > MAX_ANSWER_OCTETS:
+        return None
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _code_in_brackets(response: httpx.Response) -> str:
+    body = _json(response)
+    return f" {body['code']}" if body and isinstance(body.get("code"), str) else ""

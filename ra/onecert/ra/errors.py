@@ -1,0 +1,231 @@
+"""The errors of the registration authority: what is wrong, and what to do next.
+
+Status 4xx is a refusal; 503 means "could not", never "no". Facts never hold id-card numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Any
+
+from onecert.server.errors import ServiceError
+from onecert.server.languages import _
+
+if TYPE_CHECKING:
+    from onecert.ra.states import Act, State
+
+
+class RaError(ServiceError):
+    """Base of everything this member raises on purpose."""
+
+
+@dataclass(frozen=True)
+class FieldFault:
+    """One field that cannot be taken as it is; `text` and `hint` are messages with named facts."""
+
+    field: str
+    code: str
+    text: str
+    hint: str = ""
+    facts: dict[str, Any] = dataclass_field(default_factory=dict)
+
+
+class WrongStateError(RaError):
+    """The act does not fit the state; usually somebody else was quicker, or the page is old."""
+
+    def __init__(self, *, act: "Act", state: "State", state_name: str) -> None:
+        super().__init__(
+            "WRONG_STATE",
+            status=409,
+            text=_("This is not possible any more: the application is now “%(state_name)s”."),
+            hint=_("Open the application again to see its present state."),
+            act=str(act),
+            state=str(state),
+            state_name=state_name,
+        )
+
+
+class NotFoundError(RaError):
+    """Nothing is on record under this identifier."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            "NOT_FOUND",
+            status=404,
+            text=_("%(what)s is not on record here."),
+            hint=_("Check the number, or look for the name in the search."),
+            what=what,
+        )
+
+
+class InvalidApplicationError(RaError):
+    """Fields are missing or wrong; `faults` has one entry for each."""
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        super().__init__(
+            "FIELDS_INVALID",
+            status=422,
+            text=_("%(count)s fields cannot be accepted as they are."),
+            hint=_("Correct the fields named and send the form again; nothing has been lost."),
+            count=len(faults),
+            fields=sorted({fault.field for fault in faults}),
+        )
+        self.faults = tuple(faults)
+
+
+class StaleFormError(RaError):
+    """The application changed after the form was opened."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "STALE_FORM",
+            status=409,
+            text=_("The application was changed by somebody after you opened this form."),
+            hint=_("Open it again, compare, and enter your changes once more."),
+        )
+
+
+class ContentChangedError(RaError):
+    """What the reviewer saw is not what is on record; nothing was approved."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "CONTENT_CHANGED",
+            status=409,
+            text=_("What you approved is not what is on record now. Nothing has been approved."),
+            hint=_("Open the review page again and read the application as it is now."),
+        )
+
+
+class DuplicateError(RaError):
+    """The same entity has a live certificate or an open application of this type at this authority."""
+
+    def __init__(self, *, authority: str, kind: str, number: str, application: str) -> None:
+        super().__init__(
+            "DUPLICATE",
+            status=409,
+            text=_(
+                "%(authority)s already has an open application or a live certificate of this type for the"
+                " same applicant: application %(number)s."
+            ),
+            hint=_(
+                "Continue with application %(number)s. For a new key, revoke the certificate first; a"
+                " certificate from another authority can be applied for at any time."
+            ),
+            authority=authority,
+            kind=kind,
+            number=number,
+            application=application,
+        )
+
+
+class KeyRepeatedError(RaError):
+    """The public key was already used in another application."""
+
+    def __init__(self, *, number: str) -> None:
+        super().__init__(
+            "KEY_REPEATED",
+            status=409,
+            text=_("This public key was already used in application %(number)s."),
+            hint=_("Have the applicant make a new key pair and a new request; a key serves one certificate."),
+            number=number,
+        )
+
+
+class ReasonMissingError(RaError):
+    """Return and reject need a sentence for the colleague or the applicant."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "REASON_MISSING",
+            status=422,
+            text=_("A reason of 2 to 500 characters is needed here."),
+            hint=_("Write what has to be corrected; the entry clerk and the auditor read it."),
+        )
+
+
+class CaUnreachableError(RaError):
+    """Could not: no answer, or none that can be understood. What was sent may have been done or not."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "CA_UNREACHABLE",
+            status=503,
+            text=_("The certification authority could not be reached (%(detail)s)."),
+            hint=_(
+                "Nothing is lost: the order is sent again with the same number until the answer is known."
+            ),
+            detail=detail,
+        )
+
+
+class CaAnswerError(CaUnreachableError):
+    """Could not: the CA answered something that is not of the agreed form, or not about what was asked."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"wrong answer: {what}")
+
+
+class AuthorityUnknownError(RaError):
+    """No authority of this name is offered."""
+
+    def __init__(self, authority: str, known: Sequence[str]) -> None:
+        super().__init__(
+            "AUTHORITY_UNKNOWN",
+            status=422,
+            text=_("There is no certification authority “%(authority)s”."),
+            hint=_("Choose one of: %(known)s."),
+            authority=authority,
+            known=", ".join(known) or "-",
+        )
+
+
+class ProfileMissingError(RaError):
+    """The authority does not issue this type of certificate."""
+
+    def __init__(self, authority: str, kind: str) -> None:
+        super().__init__(
+            "PROFILE_UNKNOWN",
+            status=422,
+            text=_("%(authority)s does not issue this type of certificate (%(kind)s)."),
+            hint=_("Choose another authority or another type."),
+            authority=authority,
+            kind=kind,
+        )
+
+
+class CaRefusedError(RaError):
+    """Refused: the CA understood and said no."""
+
+    def __init__(self, code: str, detail: str, status: int = 409) -> None:
+        super().__init__(
+            "CA_REFUSED",
+            status=status,
+            text=_("The certification authority refused: %(detail)s (%(ca_code)s)."),
+            hint=_("Correct what the authority names, then submit again; a second person reviews it again."),
+            ca_code=code,
+            detail=detail,
+        )
+        self.ca_code = code
+        self.detail = detail
+
+
+class TokenNotReadyError(RaError):
+    """Could not: the RA's own token with its order key and sealing key is not usable."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "TOKEN_UNAVAILABLE",
+            status=503,
+            text=_("The registration authority's key token cannot be used now (%(detail)s)."),
+            hint=_("Tell the operator of the service; try again when /readyz is green. Nothing was changed."),
+            detail=detail,
+        )
+
+
+class RequestFileError(RaError):
+    """The certificate request (CSR) cannot be used; see `csr.py` for the codes."""
+
+    def __init__(self, fault: FieldFault) -> None:
+        super().__init__(fault.code, status=422, text=fault.text, hint=fault.hint, **fault.facts)
+        self.fault = fault

@@ -1,0 +1,1 @@
+"""Migrations of the registration authority's tables; the server's runner runs them."""

@@ -1,0 +1,183 @@
+"""Tables of the registration authority.
+
+Columns named ``…_sealed`` hold AES-GCM ciphertext under the RA token's sealing key; ``idcard_hmac`` is a
+keyed hash, so that the same person is found again without the number being stored. ``claims`` has one row
+for each entity that holds, or is applying for, a certificate of one type at one authority: its primary key is what makes
+a duplicate impossible, also for two clerks in the same instant.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from onecert.server.database import UtcDateTime
+
+__all__ = [
+    "application_events",
+    "applications",
+    "authority_snapshots",
+    "certificates",
+    "claims",
+    "metadata",
+    "orders",
+    "revocations",
+    "secrets",
+]
+
+metadata = MetaData()
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+applications = Table(
+    "ra_applications",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False),
+    Column("request_key", String(128), nullable=False),  # operator and idempotency key: a double click is one
+    Column("kind", String(32), nullable=False),
+    Column("authority", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("profile_version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_since", UtcDateTime, nullable=False),
+    Column("revision", Integer, nullable=False),  # grows with every change, for stale forms
+    Column("name", String(128), nullable=False),
+    Column("uscc", String(18), nullable=True),
+    Column("idcard_hmac", String(64), nullable=True),
+    Column("idcard_masked", String(18), nullable=True),
+    Column("entity_key", String(160), nullable=True),  # what a duplicate is, see duplicates.py
+    Column("fields", Text, nullable=False),  # JSON of the fields that are not personal
+    Column("personal_sealed", LargeBinary, nullable=False),  # JSON of the personal fields and the salt
+    Column("csr_pem", Text, nullable=False),
+    Column("key_sha256", String(64), nullable=True),
+    Column("content_sha256", String(64), nullable=True),  # set by submit, frozen until returned
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("submitted_by", String(64), nullable=True),
+    Column("reviewed_by", String(64), nullable=True),
+    Column("reason", Text, nullable=True),  # of a return, a rejection, a refusal by the CA
+    Column("order_id", String(36), nullable=True),
+    UniqueConstraint("id", name="ra_applications_id"),
+    UniqueConstraint("request_key", name="ra_applications_request_key"),
+    Index("ra_applications_by_state", "state", "state_since", "seq"),
+    Index("ra_applications_by_name", "name"),
+    Index("ra_applications_by_uscc", "uscc"),
+    Index("ra_applications_by_idcard", "idcard_hmac"),
+    Index("ra_applications_by_key", "key_sha256"),
+)
+
+application_events = Table(
+    "ra_application_events",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("application_id", String(36), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(80), nullable=False),  # operator id, or "service"
+    Column("event", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("note", Text, nullable=True),
+    Index("ra_application_events_by_application", "application_id", "seq"),
+)
+
+claims = Table(
+    "ra_claims",
+    metadata,
+    Column("entity_key", String(160), primary_key=True),
+    Column("authority", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("application_id", String(36), nullable=False),
+)
+
+orders = Table(
+    "ra_orders",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("application_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),  # pending | issued | refused
+    Column("document_sealed", LargeBinary, nullable=False),  # the signed order, byte for byte as posted
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("last_error", Text, nullable=True),
+    Column("answered_at", UtcDateTime, nullable=True),
+    Index("ra_orders_pending", "state", "next_attempt_at"),
+)
+
+certificates = Table(
+    "ra_certificates",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("serial_hex", String(64), primary_key=True),
+    Column("application_id", String(36), nullable=False),
+    Column("order_id", String(36), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("uscc", String(18), nullable=True),
+    Column("idcard_hmac", String(64), nullable=True),
+    Column("idcard_masked", String(18), nullable=True),
+    Column("sha256", String(64), nullable=False),  # of the certificate's DER
+    Column("certificate_pem", Text, nullable=False),
+    Column("chain_pem", Text, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("status", String(16), nullable=False),  # good | hold | revoked, as the CA last told us
+    Column("status_since", UtcDateTime, nullable=False),
+    Column("reason", String(32), nullable=True),
+    UniqueConstraint("order_id", name="ra_certificates_order"),
+    Index("ra_certificates_by_issued", "issued_at"),
+    Index("ra_certificates_by_name", "name"),
+    Index("ra_certificates_by_uscc", "uscc"),
+    Index("ra_certificates_by_idcard", "idcard_hmac"),
+    Index("ra_certificates_by_serial", "serial_hex"),
+    Index("ra_certificates_by_application", "application_id"),
+)
+
+revocations = Table(
+    "ra_revocations",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False),
+    Column("request_key", String(128), nullable=False),
+    Column("authority", String(64), nullable=False),
+    Column("serial_hex", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("note", Text, nullable=True),
+    Column("invalidity_date", UtcDateTime, nullable=True),
+    Column("requested_by", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),  # pending | done | refused
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("last_error", Text, nullable=True),
+    Column("answered_at", UtcDateTime, nullable=True),
+    Column("crl_number", BigInteger, nullable=True),
+    UniqueConstraint("id", name="ra_revocations_id"),
+    UniqueConstraint("request_key", name="ra_revocations_request_key"),
+    Index("ra_revocations_pending", "state", "next_attempt_at"),
+    Index("ra_revocations_by_certificate", "authority", "serial_hex", "seq"),
+)
+
+authority_snapshots = Table(
+    "ra_authority_snapshots",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: what the CA last told
+    Column("at", UtcDateTime, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+secrets = Table(
+    "ra_secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)

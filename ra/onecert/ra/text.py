@@ -1,0 +1,76 @@
+"""Text as people type it: trimmed, normalised with a note, and held to an alphabet.
+
+Full-width digits and letters become ASCII (DOMAIN.md 9.1); full-width brackets stay, because registered
+Chinese company names contain them. What a certificate must never carry is refused by name: control
+characters, text-direction marks, emoji, private-use and unassigned code points, and letters of scripts that
+look like Latin.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# Upper bounds of RFC 5280, appendix A.1, in characters.
+UB_COMMON_NAME = 64
+UB_ORGANIZATION = 64
+UB_LOCALITY = 128
+
+_BLANKS = " \t\u3000"
+# The CA's alphabet of names: Han with its extensions (rare characters of personal names are there), Latin
+# letters, digits, and the punctuation of names. No combining characters, so that two names that look alike
+# are alike.
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
+_LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
+_RUNS_OF_BLANKS = re.compile(r"  +")
+_ALPHABETS = {
+    "name": re.compile(rf"[{_HAN}{_LATIN}0-9 （）()·•.,，、\-—_&＆'’+/:：]"),
+    "person": re.compile(rf"[{_HAN}{_LATIN} ·•.'’\-]"),
+    "address": re.compile(rf"[{_HAN}{_LATIN}0-9 （）()·•.,，、。\-－—…_&＆'’+/:：;；#*~\[\]【】@°“”《》№]"),
+}
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A value ready to be checked; `widened` tells that full-width characters were replaced."""
+
+    value: str
+    widened: bool
+
+
+def clean(raw: str) -> Cleaned:
+    """Trim blanks, bring to NFC, replace full-width digits and letters."""
+    trimmed = unicodedata.normalize("NFC", raw).strip(_BLANKS + "\r\n")
+    narrow = "".join(_narrow(char) for char in trimmed)
+    if "\n" not in narrow:
+        narrow = _RUNS_OF_BLANKS.sub(" ", narrow)
+    return Cleaned(narrow, narrow != trimmed)
+
+
+def _narrow(char: str) -> str:
+    """One full-width digit or letter as ASCII, everything else as it is."""
+    code = ord(char)
+    if 0xFF10 <= code <= 0xFF19 or 0xFF21 <= code <= 0xFF3A or 0xFF41 <= code <= 0xFF5A:
+        return chr(code - 0xFEE0)
+    return " " if char == "\u3000" else char
+
+
+def find_foreign_characters(value: str, alphabet: str) -> list[str]:
+    """Return the characters that do not belong to the alphabet, each once, in order.
+
+    Alphabets: `name` (companies, places), `person` (names of natural persons), `address`, `note`.
+    """
+    if alphabet == "note":
+        return list(dict.fromkeys(char for char in value if not _is_note(char)))
+    pattern = _ALPHABETS[alphabet]
+    return list(dict.fromkeys(char for char in value if not pattern.fullmatch(char)))
+
+
+def describe(char: str) -> str:
+    """A character so that a person can find it, also when it cannot be seen: `U+202E`."""
+    visible = unicodedata.category(char)[0] in "LNPS"
+    return f"{char} (U+{ord(char):04X})" if visible else f"U+{ord(char):04X}"
+
+
+def _is_note(char: str) -> bool:
+    """Free remarks go into no certificate: everything that prints, and line breaks."""
+    return char in "\n\t" or unicodedata.category(char)[0] in "LMNPS" or char == " "

@@ -1,0 +1,135 @@
+"""One registration authority per test, on a database of its own, with keys in software and a fake CA."""
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ra_fakes import DAY, IDCARD, USCC, FakeCa, SoftKeys, T, idcard, make_csr
+
+from onecert.ra.applications import Applications, Entry
+from onecert.ra.authorities import Directory
+from onecert.ra.ca_client import CaClient
+from onecert.ra.dispatch import Dispatch
+from onecert.ra.fields import Kind
+from onecert.ra.records import Application, list_events, load_application
+from onecert.ra.states import ROLES
+from onecert.ra.vault import Vault
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import FixedClock
+from onecert.server.database import Database, migrate
+from onecert.server.operators import Operator, Operators
+from onecert.server.operators.models import operators
+
+
+class Ra:
+    """Everything of one registration authority below the web layer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FixedClock(T)
+        self.database = Database(f"sqlite:///{folder / 'ra.db'}")
+        migrate(self.database, "onecert.server.migrations", "onecert.ra.migrations")
+        self.audit = AuditTrail("ra", self.clock)
+        self.operators = Operators(folder, audit=self.audit, clock=self.clock, roles=ROLES)
+        self.keys = SoftKeys()
+        self.ca = FakeCa(self.keys.order_public_key)
+        self.ca.now = self.clock.now
+        self.client = CaClient(self.ca.client(), timeout_s=5)
+        self.vault = Vault(self.keys, self.database)
+        self.directory = Directory(self.client, self.database, self.clock, keep=timedelta(seconds=60))
+        self.applications = Applications(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            vault=self.vault,
+            directory=self.directory,
+            load_operator=self.operators.load,
+        )
+        self.dispatch = Dispatch(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            vault=self.vault,
+            keys=self.keys,
+            directory=self.directory,
+            client=self.client,
+            applications=self.applications,
+            registration_authority="ra",
+        )
+        self.entry_clerk = self.operator("wang", "clerk.entry", person=idcard(101))
+        self.reviewer = self.operator("li", "clerk.review", person=idcard(102))
+        self.officer = self.operator("zhao", "security.officer", person=idcard(103))
+
+    def operator(self, name: str, *roles: str, person: str) -> Operator:
+        with self.database.transaction() as connection:
+            return self.operators.add(connection, name, name.capitalize(), roles, person, T + 365 * DAY)
+
+    def extend(self, name: str) -> None:
+        """Let an account live longer, for stories that take years."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                update(operators).where(operators.c.id == name).values(valid_until=T + 9999 * DAY)
+            )
+
+    def entry(self, kind: str = "organisation", authority: str = "pearl", **changes: str) -> Entry:
+        """A complete entry; `changes` are fields, `csr` replaces the request, an empty text drops a field."""
+        common = {"state_or_province": "广东省", "locality": "深圳市", "mobile": "13800000000"}
+        fields = {
+            "organisation": {
+                "organization_name": "深圳市示例科技有限公司",
+                "uscc": USCC,
+                "agent_name": "张三",
+                "agent_idcard": IDCARD,
+            },
+            "citizen": {"name": "李四", "idcard": IDCARD},
+            "employee": {
+                "name": "王五",
+                "idcard": IDCARD,
+                "organization_name": "深圳市示例科技有限公司",
+                "uscc": USCC,
+            },
+        }[kind]
+        csr = changes.pop("csr") if "csr" in changes else make_csr()
+        return Entry(kind=Kind(kind), authority=authority, fields={**common, **fields, **changes}, csr=csr)
+
+    def create(self, entry: Entry | None = None, *, by: Operator | None = None, key: str = "") -> Application:
+        entry = entry or self.entry()
+        self._made = getattr(self, "_made", 0) + 1
+        return self.applications.create(by or self.entry_clerk, entry, request_key=key or str(self._made))
+
+    def submit(self, entry: Entry | None = None) -> Application:
+        return self.applications.submit(self.entry_clerk, self.create(entry).id)
+
+    def approve(self, application: Application) -> Application:
+        assert application.content_sha256
+        return self.applications.approve(
+            self.reviewer, application.id, content_sha256=application.content_sha256
+        )
+
+    def issue(self, entry: Entry | None = None) -> Application:
+        return self.dispatch.carry_out(self.approve(self.submit(entry)).id)
+
+    def load(self, application_id: str) -> Application:
+        with self.database.reading() as connection:
+            return load_application(connection, application_id)
+
+    def events(self, application_id: str) -> list[str]:
+        with self.database.reading() as connection:
+            return [event.event for event in list_events(connection, application_id)]
+
+    def rows(self, table: Any) -> list[Any]:
+        with self.database.reading() as connection:
+            return list(connection.execute(table.select()).mappings())
+
+
+@pytest.fixture
+def ra(tmp_path: Path) -> Iterator[Ra]:
+    made = Ra(tmp_path)
+    yield made
+    made.database.close()
