@@ -1,7 +1,7 @@
 """Keys that never leave a PKCS#11 token, shown as ordinary private keys of ``cryptography``.
 
-Open a token with ``open_token``; ``ensure_softhsm_token`` makes one in software at first start. What is not listed
-here may change.
+Open a token with ``open_token``; ``ensure_softhsm_token`` makes one in software at first start. What is not
+listed here may change.
 """
 
 from onecert.hsm.algorithms import KeyAlgorithm
@@ -29,7 +29,7 @@ from onecert.hsm.errors import (
     UnsealError,
 )
 from onecert.hsm.keys import PrivateKey, PublicKey
-from onecert.hsm.sealing import SealingKey
+from onecert.hsm.sealing import SealingKey, WrappedKey
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
 from onecert.hsm.token import Token, TokenInfo, open_token
 
@@ -61,6 +61,7 @@ __all__ = [
     "TokenOperationError",
     "TokenUnavailableError",
     "UnsealError",
+    "WrappedKey",
     "ensure_softhsm_token",
     "find_module",
     "open_token",

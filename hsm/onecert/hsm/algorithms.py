@@ -1,7 +1,7 @@
 """The table of key algorithms and hashes: a new algorithm is a new row.
 
-Mechanisms and attributes: PKCS#11 v2.40 and v3.0 (EdDSA). SHA-1 and MD5 are left out on purpose: nothing of ours is
-signed with them.
+Mechanisms and attributes: PKCS#11 v2.40 and v3.0 (EdDSA). SHA-1 and MD5 are left out on purpose: nothing of
+ours is signed with them.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ class AlgorithmRow:
     curve: ec.EllipticCurve | None = None
 
 
-# DER object identifiers: 1.2.840.10045.3.1.7, 1.3.132.0.34, 1.3.101.112. PKCS#11 v3.0 also allows the curve's name as
-# PrintableString for Edwards curves, so both are accepted when a key is loaded.
+# DER object identifiers: 1.2.840.10045.3.1.7, 1.3.132.0.34, 1.3.101.112. PKCS#11 v3.0 also allows the curve's
+# name as PrintableString for Edwards curves, so both are accepted when a key is loaded.
 _P256_DER = bytes.fromhex("06082a8648ce3d030107")
 _P384_DER = bytes.fromhex("06052b81040022")
 _ED25519_DER = bytes.fromhex("06032b6570")
@@ -101,7 +101,7 @@ class HashRow:
     mgf: MGF
 
 
-HASHES: dict[type[hashes.HashAlgorithm], HashRow] = {
+HASHES: dict[type, HashRow] = {
     hashes.SHA256: HashRow(
         compute=hashlib.sha256,
         octets=32,
@@ -124,3 +124,8 @@ HASHES: dict[type[hashes.HashAlgorithm], HashRow] = {
         mgf=MGF.SHA512,
     ),
 }
+
+
+def find_hash(algorithm: object) -> HashRow | None:
+    """The row of one of cryptography's hash objects; None for anything that is not in the table."""
+    return HASHES.get(type(algorithm))

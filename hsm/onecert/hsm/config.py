@@ -13,8 +13,9 @@ SESSIONS_MAX = 64
 class TokenConfig:
     """Which token, and how to open it; see hsm/README.md for one line on each.
 
-    ``module`` None finds SoftHSM. ``softhsm`` is the folder of a SoftHSM store; with it, the settings of SoftHSM are
-    taken from there and not from the environment. ``sessions`` is how many signatures may be under way at once.
+    ``module`` None finds SoftHSM. ``softhsm`` is the folder of a SoftHSM store; with it, the settings of
+    SoftHSM are taken from there and not from the environment. ``sessions`` is how many signatures may be
+    under way at once.
     """
 
     label: str

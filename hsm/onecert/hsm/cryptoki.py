@@ -1,8 +1,9 @@
-"""The few PKCS#11 calls that python-pkcs11 lacks or makes unsafely, through ctypes (PKCS#11 v2.40, section 5).
+"""The few PKCS#11 calls that python-pkcs11 lacks or makes unsafely, through ctypes (PKCS#11 v2.40, section
+5).
 
-python-pkcs11 calls ``C_Initialize(NULL)``, upon which SoftHSM leaves its mutexes out, and then lets go of the GIL in
-each call: threads crash it. Here the module is initialised with ``CKF_OS_LOCKING_OK``. Login is here too, because a
-refused PIN in python-pkcs11 leaves a session open that nobody can close.
+python-pkcs11 calls ``C_Initialize(NULL)``, upon which SoftHSM leaves its mutexes out, and then lets go of the
+GIL in each call: threads crash it. Here the module is initialised with ``CKF_OS_LOCKING_OK``. Login is here
+too, because a refused PIN in python-pkcs11 leaves a session open that nobody can close.
 """
 
 import ctypes
@@ -22,10 +23,30 @@ CKU_USER = 1
 CKF_OS_LOCKING_OK = 0x02
 
 _FUNCTIONS = (
-    "C_Initialize C_Finalize C_GetInfo C_GetFunctionList C_GetSlotList C_GetSlotInfo C_GetTokenInfo "
-    "C_GetMechanismList C_GetMechanismInfo C_InitToken C_InitPIN C_SetPIN C_OpenSession C_CloseSession "
-    "C_CloseAllSessions C_GetSessionInfo C_GetOperationState C_SetOperationState C_Login C_Logout"
-).split()
+    "C_Initialize",
+    "C_Finalize",
+    "C_GetInfo",
+    "C_GetFunctionList",
+    "C_GetSlotList",
+    "C_GetSlotInfo",
+    "C_GetTokenInfo",
+    "C_GetMechanismList",
+    "C_GetMechanismInfo",
+    "C_InitToken",
+    "C_InitPIN",
+    "C_SetPIN",
+    "C_OpenSession",
+    "C_CloseSession",
+    "C_CloseAllSessions",
+    "C_GetSessionInfo",
+    "C_GetOperationState",
+    "C_SetOperationState",
+    "C_Login",
+    "C_Logout",
+)
+
+
+_Argument = ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p
 
 
 class _FunctionList(ctypes.Structure):
@@ -43,7 +64,7 @@ class _InitializeArgs(ctypes.Structure):
 
 
 class Cryptoki:
-    """Raw calls on one loaded module. Each returns the CK_RV; nothing here raises for a refusal of the module."""
+    """Raw calls on one loaded module. Each returns the CK_RV; a refusal of the module raises nothing here."""
 
     def __init__(self, path: Path) -> None:
         """Load the shared library.
@@ -61,8 +82,8 @@ class Cryptoki:
             raise OSError("C_GetFunctionList failed")
         self._functions = functions.contents
 
-    def _call(self, name: str, *arguments: object) -> int:
-        prototype = ctypes.CFUNCTYPE(ctypes.c_ulong, *(type(argument) for argument in arguments))
+    def _call(self, name: str, *arguments: _Argument) -> int:
+        prototype = ctypes.CFUNCTYPE(ctypes.c_ulong, *[type(argument) for argument in arguments])
         return int(prototype(getattr(self._functions, name))(*arguments))
 
     def initialize(self) -> int:
@@ -93,7 +114,7 @@ class Cryptoki:
         """C_Login."""
         return self._with_pin("C_Login", pin, ctypes.c_ulong(session), ctypes.c_ulong(user))
 
-    def _with_pin(self, name: str, pin: str, *arguments: object) -> int:
+    def _with_pin(self, name: str, pin: str, *arguments: _Argument) -> int:
         octets = pin.encode()
         return self._call(name, *arguments, ctypes.c_char_p(octets), ctypes.c_ulong(len(octets)))
 

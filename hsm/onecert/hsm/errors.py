@@ -1,7 +1,8 @@
 """Errors of the token layer: "refused" and "could not" are different classes.
 
-Every error has a stable ``code``, its facts as attributes (and in ``facts``), and a text and a hint in Chinese and
-English from ``messages.json``. ``str(error)`` is the English text, for logs. No PIN and no key is ever a fact.
+Every error has a stable ``code``, its facts as attributes (and in ``facts``), and a text and a hint in
+Chinese and English from ``messages.json``. ``str(error)`` is the English text, for logs. No PIN and no key is
+ever a fact.
 """
 
 from collections.abc import Mapping
@@ -133,7 +134,8 @@ class KeyExistsError(TokenError):
 
 
 class KeyUnusableError(TokenError):
-    """The key is there, but must not or cannot be used: extractable, without public part, of an unknown kind."""
+    """The key is there, but must not or cannot be used: extractable, without public part, of an unknown
+    kind."""
 
     code = "KEY_UNUSABLE"
 
@@ -145,12 +147,13 @@ class KeyNotExportableError(TokenError, TypeError):
 
 
 class AlgorithmNotSupportedError(TokenError, UnsupportedAlgorithm):
-    """This key does not sign in that way. Also an ``UnsupportedAlgorithm``, as cryptography's own keys raise."""
+    """This key does not sign in that way; an ``UnsupportedAlgorithm``, as cryptography's own."""
 
     code = "ALGORITHM_NOT_SUPPORTED"
 
 
 class UnsealError(TokenError):
-    """The sealed or wrapped bytes are altered, were sealed under another key, or with other associated data."""
+    """The sealed or wrapped bytes are altered, were sealed under another key, or with other associated
+    data."""
 
     code = "UNSEAL_FAILED"

@@ -1,9 +1,10 @@
-"""Private keys on a token, as subclasses of cryptography's private keys: every builder of cryptography accepts them.
+"""Private keys on a token, as subclasses of cryptography's private keys: every builder of cryptography
+accepts them.
 
-Signatures: RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017), ECDSA (FIPS 186-5), Ed25519 (RFC 8032), with SHA-256, SHA-384
-and SHA-512. The data is hashed here and the token signs the digest: SoftHSM has no ``CKM_ECDSA_SHA256``, and a CRL of
-40 MB need not travel to the token. Left out: decryption and key agreement (these are signing keys), and every way to
-the private parts.
+Signatures: RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017), ECDSA (FIPS 186-5), Ed25519 (RFC 8032), with SHA-256,
+SHA-384 and SHA-512. The data is hashed here and the token signs the digest: SoftHSM has no
+``CKM_ECDSA_SHA256``, and a CRL of 40 MB need not travel to the token. Left out: decryption and key agreement
+(these are signing keys), and every way to the private parts.
 """
 
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehas
 from cryptography.utils import Buffer
 from pkcs11 import Mechanism
 
-from onecert.hsm.algorithms import HASHES, HashRow, KeyAlgorithm
+from onecert.hsm.algorithms import HashRow, KeyAlgorithm, find_hash
 from onecert.hsm.errors import AlgorithmNotSupportedError, KeyNotExportableError
 from onecert.hsm.pool import KeyReference, SessionPool
 
@@ -52,17 +53,16 @@ class TokenKey:
 
     def _digest(self, data: Buffer, algorithm: object) -> tuple[HashRow, bytes]:
         """Hash the data, or check the length of what the caller has hashed (``Prehashed``)."""
-        row = HASHES.get(type(algorithm))  # type: ignore[call-overload] # any other type is just not in the table
+        row = find_hash(algorithm)
         if row is not None:
             return row, row.compute(data).digest()
         if isinstance(algorithm, Prehashed):
-            row = HASHES.get(type(algorithm._algorithm))
+            row = find_hash(algorithm._algorithm)
             if row is not None:
-                if len(data) != row.octets:  # type: ignore[arg-type] # every Buffer that we are given has a length
-                    raise ValueError(
-                        "The provided data must be the same length as the hash algorithm's digest size."
-                    )
-                return row, bytes(data)
+                digest = bytes(data)
+                if len(digest) != row.octets:
+                    raise ValueError(f"the digest must have {row.octets} octets")
+                return row, digest
         name = getattr(algorithm, "name", type(algorithm).__name__)
         raise self._unsupported(f"hash {name}")
 
@@ -110,7 +110,7 @@ class TokenRSAPrivateKey(TokenKey, rsa.RSAPrivateKey):
         raise self._unsupported(f"padding {getattr(padding, 'name', type(padding).__name__)}")
 
     def _salt_octets(self, pss: padding.PSS, row: HashRow) -> int:
-        if HASHES.get(type(pss.mgf._algorithm)) is not row:
+        if find_hash(pss.mgf._algorithm) is not row:
             raise self._unsupported("PSS with one hash for the data and another for the mask")
         longest = (self.key_size + 6) // 8 - row.octets - 2  # RFC 8017, section 9.1.1
         salt = pss._salt_length
@@ -130,7 +130,12 @@ class TokenRSAPrivateKey(TokenKey, rsa.RSAPrivateKey):
     def private_numbers(self) -> NoReturn:
         self._refuse_export()
 
-    def private_bytes(self, encoding: object, format: object, encryption_algorithm: object) -> NoReturn:  # noqa: A002
+    def private_bytes(
+        self,
+        encoding: object,
+        format: object,  # noqa: A002 - cryptography's name
+        encryption_algorithm: object,
+    ) -> NoReturn:
         self._refuse_export()
 
 
@@ -174,7 +179,12 @@ class TokenECPrivateKey(TokenKey, ec.EllipticCurvePrivateKey):
     def private_numbers(self) -> NoReturn:
         self._refuse_export()
 
-    def private_bytes(self, encoding: object, format: object, encryption_algorithm: object) -> NoReturn:  # noqa: A002
+    def private_bytes(
+        self,
+        encoding: object,
+        format: object,  # noqa: A002 - cryptography's name
+        encryption_algorithm: object,
+    ) -> NoReturn:
         self._refuse_export()
 
 
@@ -189,7 +199,12 @@ class TokenEd25519PrivateKey(TokenKey, ed25519.Ed25519PrivateKey):
     def sign(self, data: Buffer) -> bytes:
         return self._pool.sign(self._reference, bytes(data), Mechanism.EDDSA)
 
-    def private_bytes(self, encoding: object, format: object, encryption_algorithm: object) -> NoReturn:  # noqa: A002
+    def private_bytes(
+        self,
+        encoding: object,
+        format: object,  # noqa: A002 - cryptography's name
+        encryption_algorithm: object,
+    ) -> NoReturn:
         self._refuse_export()
 
     def private_bytes_raw(self) -> NoReturn:

@@ -1,7 +1,8 @@
 """A lock between processes: one file, taken for a moment round opening, login and writing to a token.
 
-A SoftHSM login writes flags into the token, and a process that lists the tokens in that moment does not find it (5 %
-of 160 starts by four processes at once; none with this lock). ``flock`` is let go by the kernel when a holder dies.
+A SoftHSM login writes flags into the token, and a process that lists the tokens in that moment does not find
+it (5 % of 160 starts by four processes at once; none with this lock). ``flock`` is let go by the kernel when
+a holder dies.
 """
 
 import fcntl
@@ -34,7 +35,8 @@ def file_lock(path: Path, *, label: str, wait_s: float = WAIT_S) -> Iterator[Non
         try:
             yield
         finally:
-            # Explicitly: a child forked meanwhile shares this open file, and closing ours would not let go of it.
+            # Explicitly: a child forked meanwhile shares this open file, and closing ours would not let go of
+            # it.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)

@@ -1,8 +1,8 @@
 """Makes keys on a token so that a crash leaves either no key or a whole one.
 
-A key pair is two objects, and SoftHSM writes each in several steps. So a key is made under a working name, tried out,
-and then gets its own name, the private part last: who finds a private key by its name has a whole, working pair. What
-a crash leaves under a working name is swept away by the next key that is made.
+A key pair is two objects, and SoftHSM writes each in several steps. So a key is made under a working name,
+tried out, and then gets its own name, the private part last: who finds a private key by its name has a whole,
+working pair. What a crash leaves under a working name is swept away by the next key that is made.
 """
 
 import os
@@ -10,13 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 import pkcs11
+from cryptography.exceptions import InvalidSignature
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
 
 from onecert.hsm.algorithms import AlgorithmRow
+from onecert.hsm.public import check_pair, read_public_key
 
 WORKING_PREFIX = "~new:"
 KEY_LABEL_MAX = 100
-_TRIAL = b"OneCert: trial of a new key".ljust(32, b".")
 
 # Without a default each: SoftHSM extracts nothing by default, other modules differ.
 PRIVATE_TEMPLATE: dict[Attribute, Any] = {
@@ -56,7 +57,8 @@ def is_key_label(label: str) -> bool:
 
 
 def sweep(session: pkcs11.Session) -> None:
-    """Destroy what a crash has left unfinished. The caller holds the store's lock: nobody is making a key now."""
+    """Destroy what a crash has left unfinished. The caller holds the store's lock: nobody is making a key
+    now."""
     for found in list(session.get_objects()):
         with suppress(PKCS11Error):
             if found[Attribute.LABEL].startswith(WORKING_PREFIX):
@@ -69,17 +71,16 @@ def remove_orphans(session: pkcs11.Session, label: str) -> None:
         found.destroy()
 
 
-def make_key_pair(session: pkcs11.Session, label: str, row: AlgorithmRow) -> None:
+def make_key_pair(session: pkcs11.Session, token: str, label: str, row: AlgorithmRow) -> None:
     """Make, try out and name a key pair on a read-write session."""
     public, private = generate_pair(
         session, WORKING_PREFIX + label, row, stored=True, private=PRIVATE_TEMPLATE
     )
-    mechanism = {KeyType.RSA: Mechanism.RSA_PKCS, KeyType.EC: Mechanism.ECDSA}.get(
-        row.key_type, Mechanism.EDDSA
-    )
-    signature = private.sign(_TRIAL, mechanism=mechanism)
-    if not public.verify(_TRIAL, signature, mechanism=mechanism):
-        raise pkcs11.exceptions.FunctionFailed
+    _algorithm, public_key = read_public_key(session, private, token, WORKING_PREFIX + label)
+    try:
+        check_pair(private, public_key)
+    except InvalidSignature as exc:
+        raise pkcs11.exceptions.FunctionFailed from exc
     public[Attribute.LABEL] = label
     private[Attribute.LABEL] = label
 
@@ -88,9 +89,13 @@ def generate_pair(
     session: pkcs11.Session, label: str, row: AlgorithmRow, *, stored: bool, private: dict[Attribute, Any]
 ) -> tuple[Any, Any]:
     """C_GenerateKeyPair: the public and private object, with a random ID in common."""
-    names = {Attribute.LABEL: label, Attribute.ID: os.urandom(16)}
     capabilities = pkcs11.MechanismFlag.SIGN | pkcs11.MechanismFlag.VERIFY
-    common = {"label": label, "id": names[Attribute.ID], "store": stored, "capabilities": capabilities}
+    common: dict[str, Any] = {
+        "label": label,
+        "id": os.urandom(16),
+        "store": stored,
+        "capabilities": capabilities,
+    }
     if row.key_type == KeyType.RSA:
         pair = session.generate_keypair(
             KeyType.RSA,
@@ -109,7 +114,7 @@ def generate_pair(
 
 def make_sealing_key(session: pkcs11.Session, label: str) -> None:
     """Make and name an AES-256 key on a read-write session."""
-    key = session.generate_key(
+    key: Any = session.generate_key(
         KeyType.AES,
         256,
         label=WORKING_PREFIX + label,
@@ -117,6 +122,5 @@ def make_sealing_key(session: pkcs11.Session, label: str) -> None:
         store=True,
         template=SEALING_TEMPLATE,
     )
-    if len(key.encrypt(_TRIAL, mechanism=Mechanism.AES_ECB)) != len(_TRIAL):
-        raise pkcs11.exceptions.FunctionFailed
+    key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB)  # raises when it was not made whole
     key[Attribute.LABEL] = label

@@ -29,7 +29,8 @@ def hint(code: str, language: str, facts: Mapping[str, object]) -> str:
 
 
 def language_of(environ: Mapping[str, str] = os.environ) -> str:
-    """The language for a command: ``ONECERT_LANGUAGE``, else the locale's; Chinese when neither says English."""
+    """The language for a command: ``ONECERT_LANGUAGE``, else the locale's; Chinese when neither says
+    English."""
     for name in ("ONECERT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = environ.get(name, "")
         if value.startswith(LANGUAGES):

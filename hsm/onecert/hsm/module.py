@@ -1,11 +1,14 @@
-"""A PKCS#11 module in this process: loaded and initialised once, reset when a token went and came back, safe at fork.
+"""A PKCS#11 module in this process: loaded and initialised once, reset when a token went and came back, safe
+at fork.
 
 The rules that keep it whole:
 
 * ``C_Initialize`` is called here first, with OS locking; a module that other code initialised is refused.
-* Every call into the module happens either with ``Module.lock`` held or with a session taken out of a pool. So whoever
+* Every call into the module happens either with ``Module.lock`` held or with a session taken out of a pool.
+  So whoever
   holds the lock and has drained all pools is alone: it may reset the module, or fork.
-* ``os.fork`` waits for that moment. The child never uses inherited handles: its pools answer ``ForkedError``, and the
+* ``os.fork`` waits for that moment. The child never uses inherited handles: its pools answer ``ForkedError``,
+  and the
   first ``load_module`` in it ends the inherited state and begins afresh.
 """
 
@@ -70,7 +73,8 @@ class Module:
             raise ModuleError(module=self.path, reason=type(exc).__name__) from exc
 
     def tokens(self) -> list[pkcs11.Token]:
-        """Initialised tokens that answer. One that is gone must not hide the others, so each slot is asked alone."""
+        """Initialised tokens that answer. One that is gone must not hide the others, so each slot is asked
+        alone."""
         found = []
         for slot in self._slots():
             try:
@@ -113,10 +117,12 @@ class Module:
         return None
 
     def reset(self, wait_s: float = FORK_WAIT_S) -> bool:
-        """C_Finalize and C_Initialize: the only way in which SoftHSM sees a token again that went and came back.
+        """C_Finalize and C_Initialize: the only way in which SoftHSM sees a token again that went and came
+        back.
 
-        Call it with ``lock`` held. Every pool loses its sessions and opens new ones at its next use, because the
-        module numbers its handles anew and an old number could mean another key. False: a pool stayed in use.
+        Call it with ``lock`` held. Every pool loses its sessions and opens new ones at its next use, because
+        the module numbers its handles anew and an old number could mean another key. False: a pool stayed in
+        use.
         """
         drained: list[Drainable] = []
         try:
@@ -149,7 +155,7 @@ def load_module(path: Path, store: Path | None) -> Module:
         ForkedError: this process was forked in the middle of a call, so the module's state cannot be trusted.
         ModuleError: the module cannot be loaded or initialised, or was initialised by other code.
     """
-    global _store  # noqa: PLW0603 - the store is a property of the process, as SOFTHSM2_CONF is
+    global _store  # the store is a property of the process, as SOFTHSM2_CONF is
     path = path.resolve()
     with _registry_lock:
         if store is not None:

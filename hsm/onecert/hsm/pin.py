@@ -1,8 +1,9 @@
 """PIN files, and the brake on wrong PINs.
 
-SoftHSM never locks a token however many wrong PINs it sees, and a hardware token locks for good after a few: a service
-that restarts in a loop with a wrong PIN would lock it within a minute. So after a wrong PIN no attempt is made for a
-while, which doubles each time; this is written beside the store, so that a restart does not forget it.
+SoftHSM never locks a token however many wrong PINs it sees, and a hardware token locks for good after a few:
+a service that restarts in a loop with a wrong PIN would lock it within a minute. So after a wrong PIN no
+attempt is made for a while, which doubles each time; this is written beside the store, so that a restart does
+not forget it.
 """
 
 import hashlib
@@ -77,8 +78,8 @@ def read_pin_file(path: Path, label: str) -> str:
 class PinBrake:
     """Counts wrong PINs of one token and says when the next attempt may be made.
 
-    Kept in a file of the given folder; where that cannot be written (a read-only secret), in memory alone. Call it
-    under the store's file lock.
+    Kept in a file of the given folder; where that cannot be written (a read-only secret), in memory alone.
+    Call it under the store's file lock.
     """
 
     def __init__(self, folder: Path, label: str, now: Callable[[], datetime]) -> None:
@@ -109,7 +110,8 @@ class PinBrake:
     def failed(self) -> timedelta:
         """Note a wrong PIN; returns how long no further attempt will be made."""
         self._failures += 1
-        wait = min(FIRST_WAIT * 2 ** min(self._failures - 1, 16), LONGEST_WAIT)
+        doublings = min(self._failures - 1, 16)
+        wait = min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
         self._not_before = self._now() + wait
         noted = {"failures": self._failures, "not_before": self._not_before.isoformat()}
         fresh = self._file.with_suffix(f".{os.getpid()}.new")

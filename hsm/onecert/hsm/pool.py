@@ -1,9 +1,9 @@
 """Sessions on one token: used by many threads, lost and found again.
 
-A login belongs to the process, not to a session: one session logs in and is kept, the others are opened beside it.
-(Closing the session that logged in would log everybody out, so it is closed last.) When a call shows that the token or
-the login is lost, one thread takes all sessions out, logs in anew under the file lock, and every waiting call goes on.
-A call is repeated once after such a recovery, never more.
+A login belongs to the process, not to a session: one session logs in and is kept, the others are opened
+beside it. (Closing the session that logged in would log everybody out, so it is closed last.) When a call
+shows that the token or the login is lost, one thread takes all sessions out, logs in anew under the file
+lock, and every waiting call goes on. A call is repeated once after such a recovery, never more.
 """
 
 import hmac
@@ -77,7 +77,8 @@ def _fingerprint(pin: str) -> bytes:
 
 
 class KeyReference:
-    """Where a key lies on the token. One object for each key, so that a session finds its handle by identity."""
+    """Where a key lies on the token. One object for each key, so that a session finds its handle by
+    identity."""
 
     __slots__ = ("key_id", "label", "object_class")
 
@@ -86,7 +87,7 @@ class KeyReference:
         self.label = label
         self.key_id = key_id
 
-    def locate(self, session: pkcs11.Session) -> Any | None:
+    def locate(self, worker: "Worker") -> Any | None:
         """The key's handle on this session, or None. The ID is part of the search: a new key that took over a
         destroyed key's label must not be used in its name."""
         template = {
@@ -94,7 +95,7 @@ class KeyReference:
             Attribute.LABEL: self.label,
             Attribute.ID: self.key_id,
         }
-        return next(iter(list(session.get_objects(template))), None)
+        return next(iter(worker.list_objects(template)), None)
 
     def release(self, handle: Any) -> None:
         """The handle is no longer cached. A key that is stored on the token stays."""
@@ -140,7 +141,7 @@ class SessionPool:
         self._read_pin = read_pin
         self._brake = brake
         self._file_lock = lock
-        self._login: pkcs11.Session | None = None
+        self._login: Any = None
         self._slot: pkcs11.Slot | None = None
         self._generation = 0
         self._stopped: Callable[[], Exception] | None = None
@@ -152,7 +153,7 @@ class SessionPool:
         self.refill()
         module.pools.add(self)
 
-    # --- use ---------------------------------------------------------------------------------------------------------
+    # --- use --------------------------------------------------------------------------------------
 
     def sign(
         self, reference: KeyReference, data: bytes, mechanism: Mechanism, parameter: Any = None
@@ -207,9 +208,10 @@ class SessionPool:
     def locate(self, worker: Worker, reference: KeyReference) -> Any:
         key = worker.handles.get(reference)
         if key is None:
-            key = reference.locate(worker.opened)
+            key = reference.locate(worker)
             if key is None:
-                # SoftHSM finds nothing, without an error, when the token's folder is gone: ask the token itself.
+                # SoftHSM finds nothing, without an error, when the token's folder is gone: ask the token
+                # itself.
                 self.ask()
                 raise KeyNotFoundError(label=self.label, key=reference.label)
             if len(worker.handles) >= HANDLES_MAX:
@@ -219,7 +221,8 @@ class SessionPool:
         return key
 
     def ask(self) -> pkcs11.Token:
-        """Ask the token for its state; a PKCS#11 error when it is gone. With a session taken, or the lock held."""
+        """Ask the token for its state; a PKCS#11 error when it is gone. With a session taken, or the lock
+        held."""
         token = None if self._slot is None else self._slot.get_token()
         if token is None or token.label != self.label:
             raise pkcs11.exceptions.TokenNotPresent
@@ -242,7 +245,7 @@ class SessionPool:
     def _refused(self, operation: str, error: PKCS11Error) -> TokenOperationError:
         return TokenOperationError(label=self.label, operation=operation, reason=type(error).__name__)
 
-    # --- open, lose, recover ---------------------------------------------------------------------------------------
+    # --- open, lose, recover ----------------------------------------------------------------------
 
     def recover(self, generation: int) -> None:
         """Log in anew and open all sessions, unless another thread has done so since ``generation``.
@@ -293,7 +296,8 @@ class SessionPool:
             token = self.module.find_token(self.label)
             if token is None:
                 raise TokenNotFoundError(label=self.label, module=self.module.path)
-            self._slot, login = token.slot, token.open()
+            self._slot = token.slot
+            login: Any = token.open()  # the implementation has `handle`, its declared type has not
             try:
                 self._log_in(login.handle)
             except BaseException:
@@ -317,7 +321,8 @@ class SessionPool:
             self._brake.check()  # a PIN that has worked before need not wait for somebody else's mistakes
         rv = self.module.raw.login(session, CKU_USER, pin)
         if rv == CKR_USER_ALREADY_LOGGED_IN:
-            # The login outlived our sessions, or other code logged in: only a login of our own proves our PIN.
+            # The login outlived our sessions, or other code logged in: only a login of our own proves our
+            # PIN.
             self.module.raw.logout(session)
             rv = self.module.raw.login(session, CKU_USER, pin)
         if rv == CKR_OK:
@@ -331,7 +336,8 @@ class SessionPool:
             raise TokenUnavailableError(label=self.label, reason=f"C_Login: {describe(rv)}")
 
     def prove(self, read_pin: Callable[[], str]) -> None:
-        """Make sure that somebody who opens the same token again knows its PIN, though the process is logged in.
+        """Make sure that somebody who opens the same token again knows its PIN, though the process is logged
+        in.
 
         Raises:
             PinError: wrong; whoever uses the token already goes on undisturbed.
@@ -351,7 +357,8 @@ class SessionPool:
                 raise
 
     def _close_sessions(self) -> None:
-        """Close the working sessions, then log out and close the login session; what is lost already does not matter."""
+        """Close the working sessions, then log out and close the login session; what is lost already does not
+        matter."""
         for worker in self._workers:
             self._forget(worker)
         if self._login is not None:
@@ -386,10 +393,11 @@ class SessionPool:
             self.module.pools.discard(self)
             self.refill()
 
-    # --- for the module (see Drainable) ------------------------------------------------------------------------------
+    # --- for the module (see Drainable) -----------------------------------------------------------
 
     def drain(self, wait_s: float) -> bool:
-        """Take every session out, waiting for calls under way. False (and nothing taken) when one does not come back.
+        """Take every session out, waiting for calls under way. False (and nothing taken) when one does not
+        come back.
 
         Call it with the module's lock held. Draining what is drained already is allowed: it changes nothing.
         """

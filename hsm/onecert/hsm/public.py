@@ -1,14 +1,21 @@
-"""Reads a stored key pair: is the private part well kept, which algorithm is it, what is its public key."""
+"""Reads a key pair on a token: is the private part well kept, which algorithm is it, what is its public
+key."""
 
 from typing import Any
 
 import pkcs11
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from pkcs11 import Attribute, KeyType, ObjectClass
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, RSA_BITS, KeyAlgorithm
+from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, HASHES, RSA_BITS, KeyAlgorithm
 from onecert.hsm.errors import KeyUnusableError
 from onecert.hsm.keys import PublicKey
+
+TRIAL = b"OneCert: trial of a key pair".ljust(32, b".")  # signed as if it were a SHA-256 digest
+DIGEST_INFO = HASHES[hashes.SHA256].digest_info
 
 
 def check_protected(private: Any, token: str, label: str) -> None:
@@ -26,8 +33,8 @@ def read_public_key(
 ) -> tuple[KeyAlgorithm, PublicKey]:
     """The algorithm and public key of a private key on this session.
 
-    RSA numbers are taken from the private object; the point of the other kinds from the public object with the same
-    ID, because PKCS#11 does not keep it with the private one.
+    RSA numbers are taken from the private object; the point of the other kinds from the public object with
+    the same ID, because PKCS#11 does not keep it with the private one.
 
     Raises:
         KeyUnusableError: an algorithm that is not in our table, or no public object.
@@ -60,7 +67,8 @@ def read_public_key(
 
 
 def public_key_of_point(algorithm: KeyAlgorithm, point: bytes) -> PublicKey:
-    """The public key of a CKA_EC_POINT: a DER OCTET STRING by the standard, the bare point with some modules."""
+    """The public key of a CKA_EC_POINT: a DER OCTET STRING by the standard, the bare point with some
+    modules."""
     curve = ALGORITHMS[algorithm].curve
     bare = 32 if curve is None else 1 + 2 * (curve.key_size // 8)
     if len(point) != bare:
@@ -70,3 +78,21 @@ def public_key_of_point(algorithm: KeyAlgorithm, point: bytes) -> PublicKey:
     if curve is None:
         return ed25519.Ed25519PublicKey.from_public_bytes(point)
     return ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
+
+
+def check_pair(private: Any, public: PublicKey) -> None:
+    """Try that a private key on the token belongs to this public key: sign there, verify here.
+
+    Raises:
+        InvalidSignature: it does not. A PKCS#11 error when the token cannot even sign with it.
+    """
+    if isinstance(public, rsa.RSAPublicKey):
+        signature = private.sign(DIGEST_INFO + TRIAL, mechanism=Mechanism.RSA_PKCS)
+        public.verify(signature, TRIAL, PKCS1v15(), Prehashed(hashes.SHA256()))
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        raw = private.sign(TRIAL, mechanism=Mechanism.ECDSA)
+        half = len(raw) // 2
+        der = encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+        public.verify(der, TRIAL, ec.ECDSA(Prehashed(hashes.SHA256())))
+    else:
+        public.verify(private.sign(TRIAL, mechanism=Mechanism.EDDSA), TRIAL)

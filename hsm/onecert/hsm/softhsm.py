@@ -1,13 +1,14 @@
 """SoftHSM: where Debian's module lies, and a store of our own in the data folder.
 
-A store is a folder: ``softhsm2.conf``, ``tokens/`` and the lock file. SoftHSM reads its settings from the file named by
-``SOFTHSM2_CONF`` when the module is initialised, so a process has one store. Tokens are made through PKCS#11 itself;
-the program ``softhsm2-util`` is not needed.
+A store is a folder: ``softhsm2.conf``, ``tokens/`` and the lock file. SoftHSM reads its settings from the
+file named by ``SOFTHSM2_CONF`` when the module is initialised, so a process has one store. Tokens are made
+through PKCS#11 itself; the program ``softhsm2-util`` is not needed.
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from onecert.hsm import pin
 from onecert.hsm.config import TokenConfig
@@ -31,8 +32,8 @@ LOCK = "onecert.lock"
 def find_module(store: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
     """The SoftHSM module: ``ONECERT_PKCS11_MODULE``, else one unpacked near us, else the system's.
 
-    "Near us" is ``.tools/softhsm`` in the store's folder, the data folder, the working folder, the folder of this
-    source tree, or any folder above one of them.
+    "Near us" is ``.tools/softhsm`` in the store's folder, the data folder, the working folder, the folder of
+    this source tree, or any folder above one of them.
 
     Raises:
         ModuleError: none is there, or the variable names a file that is not there.
@@ -94,15 +95,16 @@ def tokens_on_disk(store: Path) -> int:
 def ensure_softhsm_token(
     store: Path, *, label: str, pin_file: Path, module: Path | None = None, sessions: int = 4
 ) -> TokenConfig:
-    """Make the store, the token and its random PIN (mode 0600) when they are missing, and return its settings.
+    """Make the store, the token and its random PIN (mode 0600) when they are missing; return its settings.
 
-    Safe to repeat, safe when several processes do it at once, and safe to repeat after a crash at any instruction.
+    Safe to repeat, safe when several processes do it at once, and safe to repeat after a crash at any
+    instruction.
 
     Raises:
-        TokenNotFoundError: the PIN file is there but the token is not: a lost store is never replaced by an empty one.
-        PinFileError: the token is there but its PIN file is not.
-        ModuleError: SoftHSM is not installed, or this process uses another store.
-        TokenUnavailableError: disk full, no rights, or SoftHSM refused.
+        TokenNotFoundError: the PIN file is there but the token is not: a lost store is never replaced by an
+        empty one. PinFileError: the token is there but its PIN file is not. ModuleError: SoftHSM is not
+        installed, or this process uses another store. TokenUnavailableError: disk full, no rights, or SoftHSM
+        refused.
     """
     store, pin_file = store.resolve(), pin_file.resolve()
     config = TokenConfig(label=label, pin_file=pin_file, module=module, softhsm=store, sessions=sessions)
@@ -119,8 +121,9 @@ def ensure_softhsm_token(
             raise PinFileError(label=label, pin_file=pin_file, reason="it is not there, but the token is")
         if token is None and pin_file.exists() and not officer_file.exists():
             raise TokenNotFoundError("TOKEN_LOST", label=label, store=store, pin_file=pin_file)
-        # The officer's PIN is on disk only while the token is being made: as long as its file is there, the work is
-        # unfinished and is taken up again. Nobody needs it later; the user can change the own PIN with the old one.
+        # The officer's PIN is on disk only while the token is being made: as long as its file is there, the
+        # work is unfinished and is taken up again. Nobody needs it later; the user can change the own PIN
+        # with the old one.
         officer_pin = pin.make_pin_file(officer_file, label)
         user_pin = pin.make_pin_file(pin_file, label)
         _make_token(loaded, label, officer_pin, user_pin)
@@ -141,11 +144,12 @@ def _make_token(module: Module, label: str, officer_pin: str, user_pin: str) -> 
         token = module.find_token(label)
     if token is None:
         raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason="it was made but is not listed")
-    session = token.open(rw=True)
+    session: Any = token.open(rw=True)  # the implementation has `handle`, its declared type has not
+    handle = session.handle
     try:
-        _check(label, "C_Login", module.raw.login(session.handle, CKU_SO, officer_pin))
-        _check(label, "C_InitPIN", module.raw.init_pin(session.handle, user_pin))
-        module.raw.logout(session.handle)
+        _check(label, "C_Login", module.raw.login(handle, CKU_SO, officer_pin))
+        _check(label, "C_InitPIN", module.raw.init_pin(handle, user_pin))
+        module.raw.logout(handle)
     finally:
         session.close()
 

@@ -1,7 +1,7 @@
 """A token: opens it, makes, finds and destroys keys on it.
 
-Several ``Token`` objects for one token in one process share its sessions, because a login belongs to the process: the
-last one that closes logs out.
+Several ``Token`` objects for one token in one process share its sessions, because a login belongs to the
+process: the last one that closes logs out.
 """
 
 import logging
@@ -79,7 +79,8 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
         now: the time in UTC, for the brake on wrong PINs.
 
     Raises:
-        TokenUnavailableError: with its subclasses: no module, no such token, wrong PIN, PIN file, busy, forked.
+        TokenUnavailableError: with its subclasses: no module, no such token, wrong PIN, PIN file, busy,
+        forked.
     """
     if config.softhsm is not None:
         prepare_store(config.softhsm)
@@ -115,7 +116,8 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
 
 
 def _state_folder(config: TokenConfig) -> Path:
-    """Where the lock and the note of wrong PINs lie: in the store, else beside the PIN, else in a folder of our own."""
+    """Where the lock and the note of wrong PINs lie: in the store, else beside the PIN, else in a folder of
+    our own."""
     if config.softhsm is not None:
         return config.softhsm.resolve()
     folder = config.pin_file.resolve().parent
@@ -170,12 +172,12 @@ class Token:
         def look(worker: Worker) -> None:
             self._pool.ask()
             for handle in tuple(worker.handles.values()):
-                handle[Attribute.LABEL]  # noqa: B018 - raises when the handle is dead
+                handle[Attribute.LABEL]  # raises when the handle is dead
             next(iter(worker.list_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})), None)
 
         self._run("check", look)
 
-    # --- keys --------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------
 
     def generate_key(self, label: str, algorithm: KeyAlgorithm) -> PrivateKey:
         """Make a key pair whose private part never leaves the token.
@@ -193,7 +195,7 @@ class Token:
                     raise KeyExistsError(label=self.label, key=label)
             making.sweep(session)
             making.remove_orphans(session, label)
-            making.make_key_pair(session, label, row)
+            making.make_key_pair(session, self.label, label, row)
         log.info("key generated", extra={"token": self.label, "key": label, "algorithm": row.algorithm.value})
         return self.load_key(label)
 
@@ -247,7 +249,8 @@ class Token:
         """
         self._check_label(label)
         with self._writing("destroy a key") as session:
-            # The private part first: after a crash the name is free, and no private key is left that nobody sees.
+            # The private part first: after a crash the name is free, and no private key is left that nobody
+            # sees.
             found = [
                 key
                 for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY)
@@ -284,7 +287,7 @@ class Token:
 
         return self._run("find a key", find)
 
-    # --- close -------------------------------------------------------------------------------------------------------
+    # --- close ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let go of the token. The last user of a token in this process logs out."""
@@ -303,7 +306,7 @@ class Token:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    # --- helpers -----------------------------------------------------------------------------------------------------
+    # --- helpers ----------------------------------------------------------------------------------
 
     def _run(self, operation: str, act: Callable[[Worker], T]) -> T:
         if self._closed:
