@@ -1,0 +1,61 @@
+"""Slows down an address whose sign-ins are refused again and again.
+
+Counted in the database, so several processes count together. Only refusals count: a correct sign-in is
+never slow.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.operators.config import SignInConfig
+from onecert.server.operators.errors import TooManyAttemptsError
+from onecert.server.operators.models import sign_in_failures
+
+__all__ = ["Throttle"]
+
+
+class Throttle:
+    """Counts refused sign-ins by source within a window."""
+
+    def __init__(self, database: Database, *, clock: Clock, config: SignInConfig) -> None:
+        self._database = database
+        self._clock = clock
+        self._config = config
+
+    def check(self, source: str) -> None:
+        """Raises TooManyAttemptsError while this source has to wait."""
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(sign_in_failures).where(sign_in_failures.c.source == source[:64])
+            ).one_or_none()
+        if row is not None and row.failures >= self._config.max_failures and now < row.window_ends_at:
+            seconds = math.ceil((row.window_ends_at - now).total_seconds())
+            raise TooManyAttemptsError(row.window_ends_at, seconds)
+
+    def refused(self, source: str) -> None:
+        """Count one refusal."""
+        now = self._clock.now()
+        mine = sign_in_failures.c.source == source[:64]
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(delete(sign_in_failures).where(sign_in_failures.c.window_ends_at <= now))
+                counted = connection.execute(
+                    update(sign_in_failures).where(mine).values(failures=sign_in_failures.c.failures + 1)
+                )
+                if counted.rowcount == 0:
+                    connection.execute(
+                        insert(sign_in_failures).values(
+                            source=source[:64], failures=1, window_ends_at=now + self._config.failure_window
+                        )
+                    )
+        except IntegrityError:
+            # Another process began the count between our UPDATE and INSERT: one refusal more or less is
+            # the same.
+            return

@@ -1,0 +1,133 @@
+"""What templates may use beside Jinja itself: languages, times, serials, links to assets and other pages."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from flask import Flask, current_app, request, url_for
+from markupsafe import Markup
+
+from onecert.server import languages
+from onecert.server.operators.roles import Operator
+from onecert.server.web.access import current_session
+from onecert.server.web.csrf import csrf_token
+
+if TYPE_CHECKING:
+    from onecert.server.web.frame import Frame
+
+__all__ = ["install", "sha256_hex"]
+
+STATIC = Path(__file__).parent / "static"
+
+
+def install(app: Flask) -> None:
+    """Give the app's templates their helpers. They are globals, so that imported macros see them, too."""
+    environment = app.jinja_env
+    environment.add_extension("jinja2.ext.i18n")
+    environment.trim_blocks = True
+    environment.lstrip_blocks = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined] # from the i18n extension
+        languages.translate, languages.translate_plural, newstyle=True
+    )
+    environment.filters.update(
+        datetime=_time_element,
+        date=languages.format_date,
+        utc=_utc,
+        serial=_serial_element,
+    )
+    environment.globals.update(
+        asset=_asset,
+        csrf_token=csrf_token,
+        current_language=languages.current_language,
+        languages=languages.LANGUAGES,
+        page_operator=_page_operator,
+        page_notices=_page_notices,
+        page_navigation=_page_navigation,
+        frame=app.extensions["onecert"],
+        here_with=_here_with,
+    )
+
+
+def sha256_hex(certificate: x509.Certificate) -> str:
+    """SHA-256 of the certificate's DER, hex."""
+    return certificate.fingerprint(SHA256()).hex()
+
+
+def _time_element(value: datetime | None, *, seconds: bool = True) -> str | Markup:
+    """``{{ moment|datetime }}``: Chinese time to read, UTC in the attribute and on hovering."""
+    if value is None:
+        return "–"
+    moment = value.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), _utc(value), languages.format_datetime(value, seconds=seconds)
+    )
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _serial_element(value: str | int) -> Markup:
+    """``{{ serial|serial }}``: monospace, may break anywhere, copied without the breaks."""
+    text = f"{value:x}" if isinstance(value, int) else value
+    return Markup('<code class="serial">{}</code>').format(text)
+
+
+def _asset(filename: str) -> str:
+    """URL of a static file that changes with its content, so that browsers may keep it."""
+    return url_for("frame.static", filename=filename, v=_content_hash(filename))
+
+
+@cache
+def _content_hash(filename: str) -> str:
+    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:12]
+
+
+def _page_operator() -> Operator | None:
+    # A page never asks for a certificate: on an error page that would be another error.
+    session = current_session()
+    return None if session is None else session.operator
+
+
+def _page_notices() -> list[dict[str, str]]:
+    session = current_session()
+    if session is None:
+        return []
+    frame: Frame = current_app.extensions["onecert"]
+    return frame.sign_in.sessions.take_notices(session.token_sha256)
+
+
+def _page_navigation() -> list[dict[str, Any]]:
+    operator = _page_operator()
+    if operator is None:
+        return []
+    here = request.endpoint or ""
+    return [
+        {
+            "label": languages.gettext(item.label),
+            "url": url_for(item.endpoint),
+            "is_here": here == item.endpoint
+            or (item.endpoint.endswith(".index") and _same_section(here, item.endpoint)),
+        }
+        for item in current_app.extensions["onecert"].navigation
+        if not item.roles or operator.has_role(*item.roles)
+    ]
+
+
+def _same_section(here: str, endpoint: str) -> bool:
+    return here.rpartition(".")[0] == endpoint.rpartition(".")[0]
+
+
+def _here_with(**changes: str | int) -> str:
+    """The address of this page with some of its query changed, for page numbers and languages."""
+    query = request.args.to_dict(flat=False) if request.method in {"GET", "HEAD"} else {}
+    wanted: dict[str, Any] = {**query, **changes}
+    if request.endpoint is None or request.method not in {"GET", "HEAD"}:
+        return url_for("frame.sign_in", **changes)  # type: ignore[arg-type]
+    return url_for(request.endpoint, **{**(request.view_args or {}), **wanted})

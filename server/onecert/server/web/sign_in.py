@@ -1,0 +1,133 @@
+"""Pages of signing in and out, and the home page of a service that has none of its own.
+
+A one-time link shows whose it is and is used up by the button on that page, not by opening it: previews and
+prefetching by browsers would otherwise burn it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+
+from onecert.server.operators.peer import is_local_browser, read_peer_certificate
+from onecert.server.web.access import current_operator, current_session, public
+
+if TYPE_CHECKING:
+    from onecert.server.web.frame import Frame
+
+__all__ = ["blueprint", "render_home", "safe_next"]
+
+HERE = Path(__file__).parent
+MAX_NEXT = 500
+
+
+def blueprint() -> Blueprint:
+    """The frame's own pages, mounted into every service."""
+    pages = Blueprint(
+        "frame", __name__, static_folder=str(HERE / "static"), static_url_path="/frame", template_folder=None
+    )
+    pages.add_url_rule("/sign-in", "sign_in", _page)
+    pages.add_url_rule("/sign-in/certificate", "sign_in_certificate", _by_certificate, methods=["POST"])
+    pages.add_url_rule("/sign-in/<token>", "sign_in_link", _link_page, methods=["GET"])
+    pages.add_url_rule("/sign-in/<token>", "use_link", _by_link, methods=["POST"])
+    pages.add_url_rule("/sign-out", "sign_out", _sign_out, methods=["POST"])
+    return pages
+
+
+def render_home() -> str:
+    """A home page made of the navigation."""
+    current_operator()
+    return render_template("home.html")
+
+
+def safe_next(given: str | None) -> str:
+    """Where to go after sign-in: a path inside this service, otherwise its home.
+
+    Anything that a browser might read as another host ("//evil", "/\\evil", "https:…") goes home instead.
+    """
+    home = request.script_root + "/"
+    if not given or len(given) > MAX_NEXT or not given.isprintable() or "\\" in given:
+        return home
+    if not given.startswith("/") or given.startswith("//"):
+        return home
+    return request.script_root + given
+
+
+@public
+def _page() -> Response:
+    if current_session() is not None:
+        return make_response(redirect(safe_next(request.args.get("next")), 303))
+    certificate = read_peer_certificate(request.environ, _frame().sign_in.config)
+    page = render_template(
+        "sign_in.html",
+        certificate_name=None if certificate is None else _display_name(certificate),
+        is_local=is_local_browser(request.environ, _frame().sign_in.config),
+        next=request.args.get("next", "")[:MAX_NEXT],
+        signed_out="signed_out" in request.args,
+    )
+    return make_response(page)
+
+
+@public
+def _by_certificate() -> Response:
+    frame = _frame()
+    token = frame.sign_in.by_certificate(
+        request.environ, old_session=request.cookies.get(frame.session_cookie)
+    )
+    return _enter(frame, token, safe_next(request.form.get("next")))
+
+
+@public
+def _link_page(token: str) -> Response:
+    operator = _frame().sign_in.preview_link(request.environ, token)
+    return make_response(render_template("sign_in_link.html", token=token, invited=operator))
+
+
+@public
+def _by_link(token: str) -> Response:
+    frame = _frame()
+    session = frame.sign_in.by_link(
+        request.environ, token, old_session=request.cookies.get(frame.session_cookie)
+    )
+    return _enter(frame, session, safe_next(None))
+
+
+@public
+def _sign_out() -> Response:
+    frame = _frame()
+    session = current_session()
+    if session is not None:
+        frame.sign_in.sign_out(session)
+    response = make_response(redirect(url_for("frame.sign_in", signed_out=1), 303))
+    response.delete_cookie(
+        frame.session_cookie, path=request.script_root or "/", secure=True, httponly=True, samesite="Strict"
+    )
+    return response
+
+
+def _enter(frame: Frame, token: str, target: str) -> Response:
+    response = make_response(redirect(target, 303))
+    # No expiry: the browser forgets it when it closes; the server's own limits count in any case.
+    response.set_cookie(
+        frame.session_cookie,
+        token,
+        path=request.script_root or "/",
+        secure=True,
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def _display_name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    text = str(names[0].value) if names else certificate.subject.rfc4514_string()
+    return text[:80]
+
+
+def _frame() -> Frame:
+    return cast("Frame", current_app.extensions["onecert"])
