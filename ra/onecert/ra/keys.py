@@ -1,33 +1,15 @@
-"""The registration authority's own keys, on its own token: one signs orders, one seals personal data.
+"""What the member needs of keys: one signs orders, one seals personal data.
 
-`Keys` is what the rest of the member asks for; `TokenKeys` is the only place that knows a token. It opens the
-token at first use, so that pages still answer, with "could not", while the token is away.
+`token_keys.py` gives them from the token; tests give them in software.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from onecert.hsm import (
-    KeyAlgorithm,
-    PrivateKey,
-    SealingKey,
-    Token,
-    TokenConfig,
-    TokenError,
-    ensure_softhsm_token,
-    open_token,
-)
-from onecert.ra.errors import TokenNotReadyError
+from onecert.server.documents import PrivateKey
 
-__all__ = ["Keys", "TokenKeys", "public_key_pem"]
-
-ORDER_KEY = "order-signing"
-SEALING_KEY = "personal-data"
+__all__ = ["Keys", "public_key_pem"]
 
 
 class Keys(Protocol):
@@ -44,78 +26,6 @@ class Keys(Protocol):
     def unseal(self, sealed: bytes, aad: bytes) -> bytes:
         """Decrypt what `seal` made; anything else raises."""
         ...
-
-
-class TokenKeys:
-    """Keys on a PKCS#11 token, opened when first needed.
-
-    Args:
-        config: the token; None sets up a SoftHSM token of its own in `store`.
-        store: folder of the SoftHSM store.
-        pin_file: where a new SoftHSM token's random PIN is written (0600).
-    """
-
-    def __init__(self, config: TokenConfig | None, *, label: str, store: Path, pin_file: Path) -> None:
-        self._config = config
-        self._label = label
-        self._store = store
-        self._pin_file = pin_file
-        self._lock = threading.Lock()
-        self._token: Token | None = None
-        self._order_key: PrivateKey | None = None
-        self._sealing_key: SealingKey | None = None
-
-    def order_key(self) -> PrivateKey:
-        with self._opened() as token:
-            if self._order_key is None:
-                found = token.find_key(ORDER_KEY)
-                self._order_key = found or token.generate_key(ORDER_KEY, KeyAlgorithm("p-256"))
-            return self._order_key
-
-    def seal(self, plaintext: bytes, aad: bytes) -> bytes:
-        with _translated():
-            return self._sealing().seal(plaintext, aad)
-
-    def unseal(self, sealed: bytes, aad: bytes) -> bytes:
-        with _translated():
-            return self._sealing().unseal(sealed, aad)
-
-    def check(self) -> None:
-        """Readiness: raise `TokenNotReadyError` when the token does not answer."""
-        with self._opened() as token:
-            token.check()
-
-    def close(self) -> None:
-        """Log out of the token; the next use opens it again."""
-        with self._lock:
-            if self._token is not None:
-                self._token.close()
-            self._token = self._order_key = self._sealing_key = None
-
-    def _sealing(self) -> SealingKey:
-        with self._opened() as token:
-            if self._sealing_key is None:
-                self._sealing_key = token.sealing_key(SEALING_KEY)
-            return self._sealing_key
-
-    @contextmanager
-    def _opened(self) -> Iterator[Token]:
-        with self._lock, _translated():
-            if self._token is None:
-                config = self._config or ensure_softhsm_token(
-                    self._store, label=self._label, pin_file=self._pin_file
-                )
-                self._token = open_token(config)
-            yield self._token
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Errors of the token layer become "could not", with its own English words as the detail."""
-    try:
-        yield
-    except TokenError as exc:
-        raise TokenNotReadyError(exc.code) from exc
 
 
 def public_key_pem(key: PrivateKey) -> bytes:

@@ -1,9 +1,9 @@
 """Tables of the registration authority.
 
-Columns named ``…_sealed`` hold AES-GCM ciphertext under the RA token's sealing key; ``idcard_hmac`` is a
-keyed hash, so that the same person is found again without the number being stored. ``claims`` has one row
-for each entity that holds, or is applying for, a certificate of one type at one authority: its primary key is what makes
-a duplicate impossible, also for two clerks in the same instant.
+Columns named `…_sealed` hold AES-GCM ciphertext under the RA token's sealing key; `idcard_hmac` is a keyed
+hash, so that the same person is found again without the number being stored. `ra_claims` has one row for
+each entity that holds, or is applying for, a certificate of one type at one authority, and one for each
+public key: its primary key is what makes a duplicate impossible, also for two clerks in one instant.
 """
 
 from sqlalchemy import (

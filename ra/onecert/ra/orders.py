@@ -8,11 +8,10 @@ documents (see onecert.server.documents); the same bytes are posted until the an
 from datetime import UTC, datetime
 from typing import Any
 
-from onecert.hsm import PrivateKey
 from onecert.ra.authorities import ProfileInfo
 from onecert.ra.content import CheckedContent, order_identity, order_subject
 from onecert.ra.records import Application
-from onecert.server.documents import sign_document
+from onecert.server.documents import PrivateKey, sign_document
 
 __all__ = ["ORDER_TYP", "REVOCATION_TYP", "issuance_payload", "revocation_payload", "sign_order"]
 
