@@ -1,0 +1,152 @@
+"""The authorities as the service knows them: certificate, chain, profiles, all parsed once and kept.
+
+Authorities and profiles are only ever added (by a ceremony), so what is loaded stays right; a name that is
+not known is looked up again before it is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import select
+
+from onecert.ca import models
+from onecert.ca.draft import DraftMaker, Issuer, issuer_of
+from onecert.ca.errors import ProfileVersionError, UnknownAuthorityError, UnknownProfileError
+from onecert.ca.profile import Profile, profile_from_json
+from onecert.server.database import Database
+
+__all__ = ["Authorities", "Authority"]
+
+ROOT, ISSUING = "root", "issuing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """One authority that has its certificate."""
+
+    name: str
+    kind: str
+    issuer_name: str
+    key_label: str
+    serial: str
+    certificate_der: bytes
+    issuer: Issuer
+    crl_lifetime: timedelta
+    profiles: Mapping[str, Profile]
+    makers: Mapping[str, DraftMaker]
+
+    @property
+    def is_root(self) -> bool:
+        return self.kind == ROOT
+
+    def certificate_pem(self) -> str:
+        return pem(self.certificate_der)
+
+    def profile(self, name: str) -> Profile:
+        """Find the version in force of a profile.
+
+        Raises:
+            UnknownProfileError
+        """
+        profile = self.profiles.get(name)
+        if profile is None:
+            raise UnknownProfileError(self.name, name)
+        return profile
+
+
+def pem(certificate_der: bytes) -> str:
+    """Write a certificate in PEM form."""
+    return x509.load_der_x509_certificate(certificate_der).public_bytes(Encoding.PEM).decode()
+
+
+class Authorities:
+    """All authorities of this service.
+
+    Args:
+        status_url: where lists, certificates and OCSP answers are served; goes into every certificate.
+    """
+
+    def __init__(self, database: Database, status_url: str) -> None:
+        self._database = database
+        self.status_url = status_url
+        self._loaded: dict[str, Authority] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Authority:
+        """Find one authority.
+
+        Raises:
+            UnknownAuthorityError
+        """
+        authority = self._loaded.get(name)
+        if authority is None:
+            self.reload()
+            authority = self._loaded.get(name)
+        if authority is None:
+            raise UnknownAuthorityError(name[:64])
+        return authority
+
+    def profile(self, authority: str, name: str, version: int) -> Profile:
+        """Find a profile, which must be in force at this version.
+
+        Raises:
+            UnknownAuthorityError, UnknownProfileError, ProfileVersionError
+        """
+        profile = self.get(authority).profiles.get(name)
+        if profile is None or profile.version != version:
+            self.reload()
+            profile = self.get(authority).profile(name)
+        if profile.version != version:
+            raise ProfileVersionError(name, version, profile.version)
+        return profile
+
+    def everyone(self) -> list[Authority]:
+        """List all authorities by name, as far as known; see `reload`."""
+        return [self._loaded[name] for name in sorted(self._loaded)]
+
+    def chain(self, authority: Authority) -> list[Authority]:
+        """List an authority and those above it, up to the root."""
+        chain = [authority]
+        while not chain[-1].is_root:
+            chain.append(self.get(chain[-1].issuer_name))
+        return chain
+
+    def reload(self) -> list[Authority]:
+        """Read authorities and profiles from the database."""
+        table = models.authorities
+        with self._database.reading() as connection:
+            rows = (
+                connection.execute(select(table).where(table.c.certificate_der.is_not(None))).mappings().all()
+            )
+            profiles = connection.execute(
+                select(models.profiles).where(models.profiles.c.in_force.is_(True))
+            ).mappings()
+            by_authority: dict[str, dict[str, Profile]] = {}
+            for row in profiles:
+                by_authority.setdefault(row["authority"], {})[row["name"]] = profile_from_json(row["content"])
+        loaded = {}
+        for row in rows:
+            certificate = x509.load_der_x509_certificate(row["certificate_der"])
+            issuer = issuer_of(certificate, row["name"], self.status_url, with_ocsp=row["kind"] == ISSUING)
+            own = by_authority.get(row["name"], {})
+            loaded[row["name"]] = Authority(
+                name=row["name"],
+                kind=row["kind"],
+                issuer_name=row["issuer"],
+                key_label=row["key_label"],
+                serial=row["serial"],
+                certificate_der=row["certificate_der"],
+                issuer=issuer,
+                crl_lifetime=timedelta(seconds=row["crl_lifetime_s"]),
+                profiles=own,
+                makers={name: DraftMaker(issuer, profile) for name, profile in own.items()},
+            )
+        with self._lock:
+            self._loaded = loaded
+        return self.everyone()

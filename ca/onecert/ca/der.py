@@ -1,0 +1,182 @@
+"""Write and read the little DER that no library writes for us: TBS certificates, CRL entries, OCSP answers.
+
+Follows ITU-T X.690 (DER). The writer knows the types that X.509 needs; the reader is strict: definite
+lengths in their shortest form, low tag numbers, no bytes left over. Everything else is left out on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, ENUMERATED = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A
+UTF8_STRING, PRINTABLE_STRING, IA5_STRING = 0x0C, 0x13, 0x16
+UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
+
+TRUE = b"\x01\x01\xff"
+NULL_DER = b"\x05\x00"
+
+
+class DerError(ValueError):
+    """These bytes are not the DER that was expected."""
+
+
+def tlv(tag: int, *parts: bytes) -> bytes:
+    """Write one element: a one-octet tag, the shortest length, the parts one after the other."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def sequence(*parts: bytes) -> bytes:
+    return tlv(SEQUENCE, *parts)
+
+
+def set_of(*parts: bytes) -> bytes:
+    """Write a SET OF; DER sorts its elements by their encodings (X.690, section 11.6)."""
+    return tlv(SET, *sorted(parts))
+
+
+def explicit(number: int, *parts: bytes) -> bytes:
+    """Wrap in a constructed context tag."""
+    return tlv(0xA0 | number, *parts)
+
+
+def implicit(number: int, content: bytes) -> bytes:
+    """Replace the tag of a primitive value by a context tag; `content` is without its own tag and length."""
+    return tlv(0x80 | number, content)
+
+
+def integer(value: int) -> bytes:
+    """Write an INTEGER that is not negative."""
+    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def octet_string(content: bytes) -> bytes:
+    return tlv(OCTET_STRING, content)
+
+
+def bit_string(content: bytes) -> bytes:
+    """Write a BIT STRING of whole octets."""
+    return tlv(BIT_STRING, b"\x00", content)
+
+
+def named_bits(bits: frozenset[int]) -> bytes:
+    """Write a BIT STRING of named bits; DER drops the trailing zero bits (X.690, section 11.2.2)."""
+    if not bits:
+        return tlv(BIT_STRING, b"\x00")
+    count = max(bits) + 1
+    size = (count + 7) // 8
+    value = sum(1 << (size * 8 - 1 - bit) for bit in bits)
+    return tlv(BIT_STRING, bytes((size * 8 - count,)), value.to_bytes(size, "big"))
+
+
+@lru_cache(maxsize=512)
+def oid(dotted: str) -> bytes:
+    """Write an OBJECT IDENTIFIER."""
+    arcs = [int(arc) for arc in dotted.split(".")]
+    if len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39):
+        raise DerError(f"not an object identifier: {dotted}")
+    content = bytearray()
+    for arc in [arcs[0] * 40 + arcs[1], *arcs[2:]]:
+        septets = [arc & 0x7F]
+        while arc := arc >> 7:
+            septets.append(arc & 0x7F | 0x80)
+        content.extend(reversed(septets))
+    return tlv(OID, bytes(content))
+
+
+def utf8(text: str) -> bytes:
+    return tlv(UTF8_STRING, text.encode())
+
+
+def printable(text: str) -> bytes:
+    return tlv(PRINTABLE_STRING, text.encode("ascii"))
+
+
+def ia5(text: str) -> bytes:
+    return tlv(IA5_STRING, text.encode("ascii"))
+
+
+def generalized_time(at: datetime) -> bytes:
+    return tlv(GENERALIZED_TIME, at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def time(at: datetime) -> bytes:
+    """Write a `Time`: UTCTime through 2049, GeneralizedTime from then on (RFC 5280, section 4.1.2.5)."""
+    at = at.astimezone(UTC)
+    if at.year < 2050:
+        return tlv(UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode())
+    return generalized_time(at)
+
+
+def extension(dotted: str, value_der: bytes, *, critical: bool = False) -> bytes:
+    """Write one `Extension`; a false `critical` is the default and left out."""
+    return sequence(oid(dotted), TRUE if critical else b"", octet_string(value_der))
+
+
+class Reader:
+    """Walks the elements of one DER content from left to right.
+
+    Raises `DerError` for anything that is not DER; `end()` refuses bytes that are left over.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def more(self) -> bool:
+        return self._at < len(self._data)
+
+    def peek(self) -> int:
+        """Tell the next tag, or -1 at the end."""
+        return self._data[self._at] if self.more() else -1
+
+    def element(self) -> tuple[int, bytes, bytes]:
+        """Take the next element: its tag, its content, and the whole of it with tag and length."""
+        data, start = self._data, self._at
+        if start + 2 > len(data):
+            raise DerError("truncated")
+        tag, length, body = data[start], data[start + 1], start + 2
+        if tag & 0x1F == 0x1F:
+            raise DerError("high tag number")
+        if length & 0x80:
+            octets = length & 0x7F
+            if not 1 <= octets <= 4 or body + octets > len(data):
+                raise DerError("bad length")
+            length = int.from_bytes(data[body : body + octets], "big")
+            if length < 0x80 or length >> (8 * (octets - 1)) == 0:
+                raise DerError("length not in its shortest form")
+            body += octets
+        if body + length > len(data):
+            raise DerError("truncated")
+        self._at = body + length
+        return tag, data[body : self._at], data[start : self._at]
+
+    def take(self, tag: int) -> bytes:
+        """Take the content of the next element, which must have this tag."""
+        if self.peek() != tag:
+            raise DerError(f"expected tag {tag:#04x}, found {self.peek():#04x}")
+        return self.element()[1]
+
+    def enter(self, tag: int = SEQUENCE) -> Reader:
+        return Reader(self.take(tag))
+
+    def each(self) -> Iterator[tuple[int, bytes, bytes]]:
+        while self.more():
+            yield self.element()
+
+    def end(self) -> None:
+        if self.more():
+            raise DerError("bytes left over")
+
+    def take_integer(self) -> int:
+        """Take an INTEGER that is not negative and in its shortest form."""
+        content = self.take(INTEGER)
+        if not content or content[0] & 0x80 or (len(content) > 1 and content[0] == 0 and content[1] < 0x80):
+            raise DerError("not a non-negative integer in its shortest form")
+        return int.from_bytes(content, "big")

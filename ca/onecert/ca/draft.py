@@ -1,0 +1,222 @@
+"""Drafts: the to-be-signed certificate, written from a profile, before any real key is near.
+
+RFC 5280, section 4.1. What does not change between certificates of one issuer and profile is encoded once,
+in a `DraftMaker`; a draft costs some twenty concatenations. Times are exact to the second: a certificate
+valid for 365 days has its last second 365 days less one second after its first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from onecert.ca import der
+from onecert.ca.csr import CheckedKey
+from onecert.ca.errors import IssuerExpiresError
+from onecert.ca.names import subject_der
+from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
+from onecert.ca.signing import PublicKey, SignatureAlgorithm, algorithm_of
+
+# RFC 5280, section 4.1.2.2: positive, at most 20 octets. One fixed leading octet that is neither zero nor
+# negative, so that every serial has the same length and all of its 128 random bits count.
+SERIAL_LEAD = 0x4F
+SERIAL_RANDOM_OCTETS = 16
+
+
+def random_serial() -> int:
+    """Draw a serial number with 128 random bits."""
+    return int.from_bytes(bytes((SERIAL_LEAD,)) + secrets.token_bytes(SERIAL_RANDOM_OCTETS), "big")
+
+
+def serial_hex(serial: int) -> str:
+    """Write a serial the way records, commands and addresses name it."""
+    return f"{serial:x}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuer:
+    """The public side of an authority: all that a draft needs to know of who will sign it."""
+
+    name: str
+    subject_der: bytes
+    public_key: PublicKey
+    key_id: bytes
+    not_before: datetime
+    not_after: datetime
+    crl_url: str = ""
+    certificate_url: str = ""
+    ocsp_url: str = ""
+
+    @property
+    def algorithm(self) -> SignatureAlgorithm:
+        return algorithm_of(self.public_key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedRequest:
+    """Everything a certificate will say, each part checked against its profile."""
+
+    profile: Profile
+    key: CheckedKey
+    subject: Mapping[str, str]
+    entity: str
+    identity: Mapping[str, str] = field(default_factory=dict)
+    dns_names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A to-be-signed certificate and what it was made from."""
+
+    request: CheckedRequest
+    issuer: Issuer
+    serial: int
+    key_number: int
+    not_before: datetime
+    not_after: datetime
+    tbs_der: bytes
+
+
+class DraftMaker:
+    """Writes drafts of one profile for one issuer."""
+
+    def __init__(self, issuer: Issuer, profile: Profile) -> None:
+        self.issuer = issuer
+        self.profile = profile
+        self._before_names = issuer.algorithm.identifier_der + issuer.subject_der
+        self._fixed_extensions = self._encode_fixed_extensions()
+
+    def draft(self, request: CheckedRequest, *, serial: int, key_number: int, at: datetime) -> Draft:
+        """Write the draft of one certificate, valid from `at` on.
+
+        Raises:
+            IssuerExpiresError: it would outlive its issuer.
+        """
+        not_before = max(at.replace(microsecond=0), self.issuer.not_before)
+        not_after = not_before + self.profile.validity
+        if not_after > self.issuer.not_after:
+            raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
+        tbs_der = der.sequence(
+            der.explicit(0, der.integer(2)),
+            der.integer(serial),
+            self._before_names,
+            der.sequence(der.time(not_before), der.time(not_after)),
+            subject_der(request.subject),
+            request.key.spki_der,
+            der.explicit(3, der.sequence(*self._extensions(request, key_number))),
+        )
+        return Draft(
+            request=request,
+            issuer=self.issuer,
+            serial=serial,
+            key_number=key_number,
+            not_before=not_before,
+            not_after=not_after,
+            tbs_der=tbs_der,
+        )
+
+    def _extensions(self, request: CheckedRequest, key_number: int) -> list[bytes]:
+        extensions = [
+            der.extension("2.5.29.14", der.octet_string(key_identifier(request.key.spki_der))),
+            self._fixed_extensions,
+        ]
+        if self.profile.alternative_names:
+            extensions.append(_alternative_names(request))
+        for form in self.profile.identity_forms:
+            encoded = form.extension_der(request.identity, key_number)
+            if encoded is not None:
+                extensions.append(encoded)
+        return extensions
+
+    def _encode_fixed_extensions(self) -> bytes:
+        profile, issuer = self.profile, self.issuer
+        parts = [
+            der.extension("2.5.29.35", der.sequence(der.implicit(0, issuer.key_id))),
+            der.extension(
+                "2.5.29.15",
+                der.named_bits(frozenset(KEY_USAGE_BITS[usage] for usage in profile.key_usage)),
+                critical=True,
+            ),
+        ]
+        if profile.is_authority:
+            limit = b"" if profile.path_length is None else der.integer(profile.path_length)
+            parts.append(der.extension("2.5.29.19", der.sequence(der.TRUE, limit), critical=True))
+        if profile.extended_key_usage:
+            purposes = [der.oid(EXTENDED_KEY_USAGE_OIDS[usage]) for usage in profile.extended_key_usage]
+            parts.append(der.extension("2.5.29.37", der.sequence(*purposes)))
+        if profile.policies:
+            policies = [der.sequence(der.oid(policy)) for policy in profile.policies]
+            parts.append(der.extension("2.5.29.32", der.sequence(*policies)))
+        if profile.status_pointers:
+            parts += self._status_pointers()
+        if profile.ocsp_no_check:
+            parts.append(der.extension("1.3.6.1.5.5.7.48.1.5", der.NULL_DER))
+        return b"".join(parts)
+
+    def _status_pointers(self) -> list[bytes]:
+        issuer, pointers = self.issuer, []
+        if issuer.crl_url:
+            name = der.explicit(0, der.explicit(0, _uri(issuer.crl_url)))
+            pointers.append(der.extension("2.5.29.31", der.sequence(der.sequence(name))))
+        access = []
+        if issuer.ocsp_url:
+            access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.1"), _uri(issuer.ocsp_url)))
+        if issuer.certificate_url:
+            access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.2"), _uri(issuer.certificate_url)))
+        if access:
+            pointers.append(der.extension("1.3.6.1.5.5.7.1.1", der.sequence(*access)))
+        return pointers
+
+
+def _uri(url: str) -> bytes:
+    return der.implicit(6, url.encode("ascii"))
+
+
+def _alternative_names(request: CheckedRequest) -> bytes:
+    names = [der.implicit(2, name.encode("ascii")) for name in request.dns_names]
+    names += [der.implicit(7, ipaddress.ip_address(address).packed) for address in request.addresses]
+    return der.extension("2.5.29.17", der.sequence(*names))
+
+
+def key_identifier(spki: bytes) -> bytes:
+    """Name a key by the SHA-1 of its bits (RFC 5280, section 4.2.1.2, method 1)."""
+    reader = der.Reader(spki).enter()
+    reader.element()
+    return hashlib.sha1(reader.take(der.BIT_STRING)[1:], usedforsecurity=False).digest()
+
+
+def raw_subject(tbs_der: bytes) -> bytes:
+    """Cut the subject out of a to-be-signed certificate, byte for byte as it stands there."""
+    reader = der.Reader(tbs_der).enter()
+    for _field in ("version", "serial", "signature", "issuer", "validity"):
+        reader.element()
+    return reader.element()[2]
+
+
+def issuer_of(certificate: x509.Certificate, name: str, status_url: str, *, with_ocsp: bool) -> Issuer:
+    """Describe the holder of a CA certificate as an issuer.
+
+    Args:
+        status_url: where its list, certificate and OCSP answers are served, without the last slash.
+    """
+    public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # algorithm_of refuses others
+    algorithm_of(public_key)
+    key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    return Issuer(
+        name=name,
+        subject_der=raw_subject(certificate.tbs_certificate_bytes),
+        public_key=public_key,
+        key_id=key_id,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        crl_url=f"{status_url}/{name}.crl",
+        certificate_url=f"{status_url}/{name}.cer",
+        ocsp_url=f"{status_url}/{name}/ocsp" if with_ocsp else "",
+    )

@@ -1,0 +1,307 @@
+"""Issuing: one order, one certificate, in the one order of acts from which no crash can take anything
+away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+
+from onecert.ca.authorities import Authorities, Authority, pem
+from onecert.ca.csr import check_request, load_request
+from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
+from onecert.ca.errors import (
+    LintError,
+    OrderAbandonedError,
+    OrderAlteredError,
+    SignatureFaultError,
+)
+from onecert.ca.identity import checked_identity, entity_of
+from onecert.ca.keys import spki_sha256
+from onecert.ca.ledger import ABANDONED, INTENDED, CertificateRecord, Ledger, NumberTakenError, OrderRecord
+from onecert.ca.lint import check_certificate
+from onecert.ca.names import checked_subject
+from onecert.ca.orders import Order, OrderDesk
+from onecert.ca.profile import Profile
+from onecert.ca.signer import Signer
+from onecert.ca.signing import ThrowAwayKeys
+from onecert.server.clock import Clock
+
+__all__ = ["Certifier", "Issuance", "Issued"]
+
+log = logging.getLogger(__name__)
+
+DRAFT_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """The result of an order. `is_new` is False when the order had been filled before."""
+
+    record: CertificateRecord
+    chain_pem: list[str]
+    is_new: bool
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "order": self.record.order_id,
+            "serial": self.record.serial,
+            "certificate_pem": pem(self.record.certificate_der or b""),
+            "chain_pem": self.chain_pem,
+            "status": self.record.state,
+        }
+
+
+class Certifier:
+    """Turns a checked request into a recorded certificate; the part that every way of issuing shares.
+
+    Args:
+        ledger: the record.
+        signer: the token of the issuer.
+        serials: draws serial numbers; their uniqueness is the ledger's matter.
+    """
+
+    def __init__(
+        self, ledger: Ledger, signer: Signer, clock: Clock, *, serials: Callable[[], int] = random_serial
+    ) -> None:
+        self.ledger = ledger
+        self._signer = signer
+        self._clock = clock
+        self._serials = serials
+        self._throw_away = ThrowAwayKeys()
+
+    def certify(
+        self, maker: DraftMaker, key_label: str, request: CheckedRequest, order: OrderRecord
+    ) -> tuple[CertificateRecord, bool]:
+        """Issue one certificate; the same order a second time returns the first certificate.
+
+        Returns:
+            the record, and whether this call put it there.
+
+        Raises:
+            CaError: nothing was signed, or (503) the order will be finished when it is posted again.
+        """
+        issuer = maker.issuer
+        for _attempt in range(DRAFT_ATTEMPTS):
+            at = self._clock.now()
+            # 1. Draw a serial and write the draft around it.
+            draft = self.draft(maker, request, at)
+            # 2. Sign the draft with a throw-away key and lint it. A fault ends here, with nothing on record.
+            check_certificate(self._throw_away.sign(issuer.algorithm, draft.tbs_der), draft)
+            # 3. Reserve serial and key number and put the exact bytes on record; after a power cut whatever
+            #    may have been signed has a row and can be revoked.
+            try:
+                is_new = self.ledger.record_intent(draft, order, at)
+            except NumberTakenError:
+                continue
+            break
+        else:
+            raise LintError(["no free serial or key number could be reserved"])
+        record = self.ledger.find_order(order.id, order.content_sha256)
+        if record is None:
+            raise OrderAlteredError(order.id)
+        # 4. Only now use the key.
+        return (
+            self.finish(
+                issuer,
+                key_label,
+                record,
+                actor=order.ordered_by,
+                approved_by=order.approved_by,
+                application_sha256=order.application_sha256,
+            ),
+            is_new,
+        )
+
+    def draft(self, maker: DraftMaker, request: CheckedRequest, at: datetime) -> Draft:
+        """Write the draft of a certificate with a fresh serial and the holder's next key number."""
+        number = self.ledger.key_number(
+            maker.issuer.name, request.entity, spki_sha256(request.key.public_key)
+        )
+        return maker.draft(request, serial=self._serials(), key_number=number, at=at)
+
+    def finish(
+        self,
+        issuer: Issuer,
+        key_label: str,
+        record: CertificateRecord,
+        *,
+        actor: str,
+        approved_by: tuple[str, ...] = (),
+        application_sha256: str = "",
+    ) -> CertificateRecord:
+        """Sign what is on record and put the result there. Safe to repeat, also by several processes at once.
+
+        Raises:
+            OrderAbandonedError: it was given up.
+            TokenGoneError, SignatureFaultError: not now; the intent stays on record.
+        """
+        if record.state == ABANDONED:
+            raise OrderAbandonedError(record.order_id, record.serial)
+        if record.state != INTENDED or record.tbs_der is None:
+            return record
+        log.info("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
+        certificate_der = self._signer.sign(issuer, key_label, record.tbs_der)
+        # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        if (
+            certificate.tbs_certificate_bytes != record.tbs_der
+            or serial_hex(certificate.serial_number) != record.serial
+        ):
+            raise SignatureFaultError(record.authority)
+        # 6. Certificate and audit entry, in one transaction.
+        finished = self.ledger.record_issued(
+            record,
+            certificate_der,
+            actor=actor,
+            details={"approved_by": list(approved_by), "application_sha256": application_sha256},
+        )
+        if finished.state == ABANDONED:
+            raise OrderAbandonedError(record.order_id, record.serial)
+        log.info("certificate issued", extra={"authority": record.authority, "serial": record.serial})
+        return finished
+
+
+class Issuance:
+    """Fills orders of registration authorities."""
+
+    def __init__(
+        self,
+        desk: OrderDesk,
+        authorities: Authorities,
+        certifier: Certifier,
+        clock: Clock,
+        *,
+        test_identities: bool = False,
+        turn_timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self._desk = desk
+        self._authorities = authorities
+        self._certifier = certifier
+        self._ledger = certifier.ledger
+        self._clock = clock
+        self._test_identities = test_identities
+        self._turns = _Turns(turn_timeout)
+
+    def issue(self, document: bytes, *, idempotency_key: str | None = None) -> Issued:
+        """Fill one signed order; however often it is posted, there is one certificate.
+
+        Raises:
+            CaError: refused (4xx), or not now (503) with nothing half-done.
+        """
+        # 1. Who orders, and may they? Nothing of the content is looked at before.
+        order = self._desk.open_order(document)
+        if idempotency_key is not None and idempotency_key != order.id:
+            raise OrderAlteredError(order.id)
+        authority = self._authorities.get(order.authority)
+        with self._turns.of(order.id):
+            # 2. Known already? Then the answer is known, or the unfinished is finished.
+            known = self._ledger.find_order(order.id, order.record.content_sha256)
+            if known is not None:
+                return self._answer(authority, self._finish(authority, known, order.record), is_new=False)
+            self._desk.check_age(order.created_at, self._clock.now())
+            # 3. Is the content what the profile, frozen in the order, allows? 4. to 9. see `certify`.
+            request = self.check(order)
+            record, is_new = self._certifier.certify(
+                authority.makers[order.profile], authority.key_label, request, order.record
+            )
+        return self._answer(authority, record, is_new=is_new)
+
+    def check(self, order: Order) -> CheckedRequest:
+        """Check everything that the certificate will say."""
+        profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+        return checked_request(
+            profile,
+            csr_pem=order.csr_pem,
+            subject=order.subject,
+            identity=order.identity,
+            at=self._clock.now(),
+            test_identities=self._test_identities,
+        )
+
+    def find(self, order_id: str) -> CertificateRecord:
+        """Tell what became of an order."""
+        return self._ledger.order(order_id)
+
+    def _finish(
+        self, authority: Authority, record: CertificateRecord, order: OrderRecord
+    ) -> CertificateRecord:
+        return self._certifier.finish(
+            authority.issuer,
+            authority.key_label,
+            record,
+            actor=order.ordered_by,
+            approved_by=order.approved_by,
+            application_sha256=order.application_sha256,
+        )
+
+    def _answer(self, authority: Authority, record: CertificateRecord, *, is_new: bool) -> Issued:
+        chain = [above.certificate_pem() for above in self._authorities.chain(authority)]
+        return Issued(record=record, chain_pem=chain, is_new=is_new)
+
+
+def checked_request(
+    profile: Profile,
+    *,
+    csr_pem: str,
+    subject: Mapping[str, str],
+    identity: Mapping[str, str],
+    at: datetime,
+    test_identities: bool = False,
+    dns_names: tuple[str, ...] = (),
+    addresses: tuple[str, ...] = (),
+) -> CheckedRequest:
+    """Check request, key, subject and identification numbers against a profile."""
+    key = check_request(load_request(csr_pem), profile.key_kinds)
+    names = checked_subject(subject, profile.subject)
+    numbers = checked_identity(
+        identity,
+        required=profile.identity_required,
+        optional=profile.identity_optional,
+        at=at.date(),
+        test_identities=test_identities,
+    )
+    return CheckedRequest(
+        profile=profile,
+        key=key,
+        subject=names,
+        entity=entity_of(profile.holder, numbers, names.get("common_name", ""), profile.name),
+        identity=numbers,
+        dns_names=dns_names,
+        addresses=addresses,
+    )
+
+
+class _Turns:
+    """One thread at a time for one order; others wait and then find it filled."""
+
+    def __init__(self, timeout: timedelta) -> None:
+        self._timeout_s = timeout.total_seconds()
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, order_id: str) -> Iterator[None]:
+        with self._lock:
+            turn, users = self._held.get(order_id, (threading.Lock(), 0))
+            self._held[order_id] = (turn, users + 1)
+        try:
+            acquired = turn.acquire(timeout=self._timeout_s)
+            try:
+                # Not acquired: another thread hangs in the token. Going on is safe, only twice the work.
+                yield
+            finally:
+                if acquired:
+                    turn.release()
+        finally:
+            with self._lock:
+                _turn, users = self._held[order_id]
+                if users == 1:
+                    del self._held[order_id]
+                else:
+                    self._held[order_id] = (turn, users - 1)

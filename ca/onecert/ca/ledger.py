@@ -1,0 +1,272 @@
+"""The record of what is signed: orders, intents and certificates, each written before the next act.
+
+Two commits make a certificate: `record_intent` (order, serial, key and the exact bytes to be signed) before
+the key is used, `record_issued` after. Between them a crash leaves a row `intended`, which `recovery`
+resolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
+
+from onecert.ca.draft import Draft, serial_hex
+from onecert.ca.errors import (
+    BlockedKeyError,
+    OrderAlteredError,
+    RepeatedKeyError,
+    UnknownCertificateError,
+    UnknownOrderError,
+)
+from onecert.ca.group_commit import GroupCommit
+from onecert.ca.keys import spki_sha256
+from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
+from onecert.ca.names import subject_text
+from onecert.ca.tables import insert_if_absent
+from onecert.server.audit import AuditEntry
+from onecert.server.database import Database
+
+__all__ = ["CertificateRecord", "Ledger", "NumberTakenError", "OrderRecord"]
+
+INTENDED, ISSUED, ABANDONED = "intended", "issued", "abandoned"
+GOOD, ON_HOLD, REVOKED = "good", "hold", "revoked"
+
+
+class NumberTakenError(Exception):
+    """Somebody else took the serial or the key number since the draft was made: draft again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRecord:
+    """What is kept of an order: its number, the hash of its content, and the signed document itself."""
+
+    id: str
+    content_sha256: str
+    ordered_by: str
+    document: bytes
+    approved_by: tuple[str, ...] = ()
+    application_sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateRecord:
+    """One row of `certificates`."""
+
+    authority: str
+    serial: str
+    state: str
+    profile: str
+    profile_version: int
+    entity: str
+    subject: str
+    key_sha256: str
+    not_before: datetime
+    not_after: datetime
+    order_id: str
+    tbs_der: bytes | None
+    certificate_der: bytes | None
+    status: str
+    revoked_at: datetime | None
+    reason: str | None
+    invalidity_date: datetime | None
+
+
+_COLUMNS = [column for column in certificates.c if column.name != "profile_sha256"]
+_FIND_CERTIFICATE = select(*_COLUMNS).where(
+    certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s")
+)
+_FIND_ORDER = (
+    select(*_COLUMNS, orders.c.content_sha256)
+    .join(
+        orders,
+        (orders.c.authority == certificates.c.authority) & (orders.c.serial == certificates.c.serial),
+    )
+    .where(orders.c.id == bindparam("id"))
+)
+_KEY_NUMBER = select(key_numbers.c.number).where(
+    key_numbers.c.authority == bindparam("a"),
+    key_numbers.c.entity == bindparam("e"),
+    key_numbers.c.key_sha256 == bindparam("k"),
+)
+_LAST_NUMBER = select(func.max(key_numbers.c.number)).where(
+    key_numbers.c.authority == bindparam("a"), key_numbers.c.entity == bindparam("e")
+)
+_KEY_ENTITY = select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k"))
+_KEY_BLOCKED = select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k"))
+_SET_ISSUED = (
+    update(certificates)
+    .where(
+        certificates.c.authority == bindparam("a"),
+        certificates.c.serial == bindparam("s"),
+        certificates.c.state == INTENDED,
+    )
+    .values(state=ISSUED, certificate_der=bindparam("d"), tbs_der=None)
+)
+
+
+def certificate_record(row: RowMapping | Mapping[str, Any]) -> CertificateRecord:
+    """Build a record from a row that has at least its columns."""
+    return CertificateRecord(**{name: row[name] for name in CertificateRecord.__dataclass_fields__})
+
+
+class Ledger:
+    """Reads and writes the record."""
+
+    def __init__(self, database: Database, writer: GroupCommit) -> None:
+        self._database = database
+        self._writer = writer
+
+    def find_order(self, order_id: str, content_sha256: str | None = None) -> CertificateRecord | None:
+        """Find what became of an order.
+
+        Raises:
+            OrderAlteredError: the order is known with another content.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(_FIND_ORDER, {"id": order_id}).mappings().one_or_none()
+        if row is None:
+            return None
+        if content_sha256 is not None and row["content_sha256"] != content_sha256:
+            raise OrderAlteredError(order_id)
+        return certificate_record(row)
+
+    def order(self, order_id: str) -> CertificateRecord:
+        """Like `find_order`, for an order that must be there."""
+        record = self.find_order(order_id)
+        if record is None:
+            raise UnknownOrderError(order_id)
+        return record
+
+    def certificate(self, authority: str, serial: str) -> CertificateRecord:
+        """Find one certificate by authority and serial (hex).
+
+        Raises:
+            UnknownCertificateError: never issued.
+        """
+        with self._database.reading() as connection:
+            row = (
+                connection.execute(_FIND_CERTIFICATE, {"a": authority, "s": serial}).mappings().one_or_none()
+            )
+        if row is None:
+            raise UnknownCertificateError(authority, serial)
+        return certificate_record(row)
+
+    def key_number(self, authority: str, entity: str, key_sha256: str) -> int:
+        """Tell which key of its holder this is, or will be. Taken only by `record_intent`."""
+        names = {"a": authority, "e": entity, "k": key_sha256}
+        with self._database.reading() as connection:
+            number: int | None = connection.execute(_KEY_NUMBER, names).scalar_one_or_none()
+            if number is None:
+                number = (connection.execute(_LAST_NUMBER, names).scalar_one() or 0) + 1
+        return number
+
+    def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> bool:
+        """Put order, serial and the bytes to be signed on record. After this returns, the key may be used.
+
+        Returns:
+            False when the order was on record already; nothing was changed then.
+
+        Raises:
+            NumberTakenError: draft again with a fresh serial and key number.
+            BlockedKeyError, RepeatedKeyError: the key may not be certified for this holder.
+        """
+        return self._writer.run(lambda connection, _entries: _write_intent(connection, draft, order, at))
+
+    def record_issued(
+        self, record: CertificateRecord, certificate_der: bytes, *, actor: str, details: Mapping[str, Any]
+    ) -> CertificateRecord:
+        """Put the signed certificate on record, with its audit entry; return the record as it stands now.
+
+        When another process has finished the same intent in the meantime, its certificate stands.
+        """
+
+        def work(connection: Connection, entries: list[AuditEntry]) -> None:
+            names = {"a": record.authority, "s": record.serial, "d": certificate_der}
+            if connection.execute(_SET_ISSUED, names).rowcount == 1:
+                entries.append(
+                    AuditEntry(
+                        event="certificate.issued",
+                        actor=actor,
+                        subject=f"{record.authority}/{record.serial}",
+                        details={"profile": record.profile, "order": record.order_id, **details},
+                    )
+                )
+
+        self._writer.run(work)
+        return self.certificate(record.authority, record.serial)
+
+    def unfinished(self, authority: str | None = None) -> list[CertificateRecord]:
+        """List the intents without a result, oldest first."""
+        query = select(*_COLUMNS).where(certificates.c.state == INTENDED).order_by(certificates.c.not_before)
+        if authority is not None:
+            query = query.where(certificates.c.authority == authority)
+        with self._database.reading() as connection:
+            return [certificate_record(row) for row in connection.execute(query).mappings()]
+
+
+def _write_intent(connection: Connection, draft: Draft, order: OrderRecord, at: datetime) -> bool:
+    request, authority, serial = draft.request, draft.issuer.name, serial_hex(draft.serial)
+    key_sha256 = spki_sha256(request.key.public_key)
+    # The order comes first: a second post of the same order changes nothing below.
+    if not insert_if_absent(
+        connection,
+        orders,
+        {
+            "id": order.id,
+            "content_sha256": order.content_sha256,
+            "ordered_by": order.ordered_by,
+            "authority": authority,
+            "serial": serial,
+            "document": order.document,
+            "received_at": at,
+        },
+    ):
+        return False
+    _claim_key(connection, draft, key_sha256)
+    taken = not insert_if_absent(
+        connection,
+        certificates,
+        {
+            "authority": authority,
+            "serial": serial,
+            "state": INTENDED,
+            "profile": request.profile.name,
+            "profile_version": request.profile.version,
+            "profile_sha256": request.profile.sha256,
+            "entity": request.entity,
+            "subject": subject_text(request.subject),
+            "key_sha256": key_sha256,
+            "not_before": draft.not_before,
+            "not_after": draft.not_after,
+            "order_id": order.id,
+            "tbs_der": draft.tbs_der,
+            "status": GOOD,
+        },
+    )
+    if taken:
+        raise NumberTakenError
+    return True
+
+
+def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:
+    names = {"a": draft.issuer.name, "e": draft.request.entity, "k": key_sha256}
+    if connection.execute(_KEY_BLOCKED, names).first() is not None:
+        raise BlockedKeyError
+    if not insert_if_absent(connection, keys, {"key_sha256": key_sha256, "entity": draft.request.entity}):
+        holder = connection.execute(_KEY_ENTITY, names).scalar_one_or_none()
+        if holder != draft.request.entity:
+            raise RepeatedKeyError
+    number = {
+        "authority": draft.issuer.name,
+        "entity": draft.request.entity,
+        "number": draft.key_number,
+        "key_sha256": key_sha256,
+    }
+    if not insert_if_absent(connection, key_numbers, number):
+        known = connection.execute(_KEY_NUMBER, names).scalar_one_or_none()
+        if known != draft.key_number:
+            raise NumberTakenError

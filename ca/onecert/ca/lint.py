@@ -1,0 +1,244 @@
+"""Lint: reads a draft back with a parser that did not write it, and names every rule that it breaks.
+
+Rules of RFC 5280 (section numbers in the findings), of RFC 6960 for responders, and of the profile: exactly
+the extensions it lists, exactly its values. A finding is fatal: nothing is signed. The same rules run again
+over what the token signed, because its bytes are compared with the draft.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+
+from cryptography import x509
+
+from onecert.ca import der
+from onecert.ca.draft import SERIAL_LEAD, Draft
+from onecert.ca.errors import CaError, LintError
+from onecert.ca.names import ATTRIBUTES, check_value, read_subject
+from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
+
+_KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
+    ("digitalSignature", "digital_signature"),
+    ("nonRepudiation", "content_commitment"),
+    ("keyEncipherment", "key_encipherment"),
+    ("dataEncipherment", "data_encipherment"),
+    ("keyAgreement", "key_agreement"),
+    ("keyCertSign", "key_cert_sign"),
+    ("cRLSign", "crl_sign"),
+)
+
+
+def check_certificate(certificate_der: bytes, draft: Draft) -> x509.Certificate:
+    """Lint one certificate against its draft and profile.
+
+    Raises:
+        LintError: with all findings.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        findings = list(find_faults(certificate, draft))
+    except (ValueError, x509.DuplicateExtension) as exc:
+        raise LintError([f"cannot be parsed: {exc}"]) from exc
+    if findings:
+        raise LintError(findings)
+    return certificate
+
+
+def find_faults(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    """Name every rule that this certificate breaks."""
+    yield from _envelope(certificate, draft)
+    yield from _validity(certificate, draft)
+    yield from _subject(certificate, draft)
+    yield from _public_key(certificate, draft)
+    yield from _extensions(certificate, draft)
+
+
+def _envelope(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    if certificate.version is not x509.Version.v3:
+        yield "4.1.2.1: not version 3"
+    serial = certificate.serial_number
+    octets = serial.to_bytes(20, "big").lstrip(b"\x00") if 0 < serial < 1 << 160 else b""
+    if serial != draft.serial or len(octets) != 17 or octets[0] != SERIAL_LEAD:
+        yield "4.1.2.2: serial is not the reserved one, or not of its form"
+    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
+    reader.element()
+    reader.element()
+    if reader.element()[2] != draft.issuer.algorithm.identifier_der:
+        yield "4.1.2.3: signature algorithm is not the issuer's"
+    if certificate.signature_algorithm_oid.dotted_string != draft.issuer.algorithm.oid:
+        yield "4.1.1.2: outer signature algorithm is not the issuer's"
+    if reader.element()[2] != draft.issuer.subject_der:
+        yield "4.1.2.4: issuer is not the subject of the issuing certificate"
+
+
+def _validity(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
+    for _field in ("version", "serial", "signature", "issuer"):
+        reader.element()
+    times = reader.enter()
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    for moment in (start, end):
+        tag = times.element()[0]
+        if (tag == der.UTC_TIME) != (moment.year < 2050):
+            yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
+    if end - start != draft.request.profile.validity:
+        yield "4.1.2.5: validity is not exactly the profile's"
+    if start < draft.issuer.not_before or end > draft.issuer.not_after:
+        yield "validity reaches beyond the issuer's"
+
+
+def _subject(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    rules = draft.request.profile.subject
+    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
+    for _field in ("version", "serial", "signature", "issuer", "validity"):
+        reader.element()
+    found: dict[str, str] = {}
+    for field, tag, value in read_subject(reader.element()[2]):
+        rule = rules.get(field)
+        if rule is None or field in found:
+            yield f"subject: “{field}” is repeated or not of the profile"
+            continue
+        if (tag == der.PRINTABLE_STRING) != ATTRIBUTES[field].printable:
+            yield f"4.1.2.4: “{field}” has the wrong string type"
+        try:
+            check_value(field, value, rule)
+        except CaError as exc:
+            yield f"subject: {exc}"
+        found[field] = value
+    if found != dict(draft.request.subject):
+        yield "subject: not the one that was ordered"
+
+
+def _public_key(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
+    for _field in ("version", "serial", "signature", "issuer", "validity", "subject"):
+        reader.element()
+    # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
+    if reader.element()[2] != draft.request.key.spki_der:
+        yield "4.1.2.7: not the key of the request"
+
+
+def _extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    profile = draft.request.profile
+    expected = expected_extensions(profile, draft)
+    present = {extension.oid.dotted_string: extension for extension in certificate.extensions}
+    for oid in expected.keys() - present.keys():
+        yield f"extension {oid} is missing"
+    for oid, extension in present.items():
+        if oid not in expected:
+            yield f"extension {oid} is not of the profile"
+        elif extension.critical != expected[oid]:
+            yield f"extension {oid} has the wrong criticality"
+    for oid, check in _CHECKS.items():
+        if oid in present and not check(present[oid].value, draft):
+            yield f"extension {oid} has a wrong value"
+    for form in profile.identity_forms:
+        found = present.get(form.oid)
+        if found is not None and isinstance(found.value, x509.UnrecognizedExtension):
+            fault = form.find_fault(found.value.value, draft.request.identity, draft.key_number)
+            if fault:
+                yield f"identity: {fault}"
+
+
+def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
+    """List the extensions that a certificate must have, and whether each is critical."""
+    issuer = draft.issuer
+    sources = issuer.ocsp_url or issuer.certificate_url
+    rules = (
+        ("2.5.29.14", False, True),
+        ("2.5.29.35", False, True),
+        ("2.5.29.15", True, True),
+        ("2.5.29.19", True, profile.is_authority),
+        ("2.5.29.37", False, bool(profile.extended_key_usage)),
+        ("2.5.29.32", False, bool(profile.policies)),
+        ("2.5.29.31", False, profile.status_pointers and bool(issuer.crl_url)),
+        ("1.3.6.1.5.5.7.1.1", False, profile.status_pointers and bool(sources)),
+        ("1.3.6.1.5.5.7.48.1.5", False, profile.ocsp_no_check),
+        ("2.5.29.17", False, profile.alternative_names),
+    )
+    expected = {oid: critical for oid, critical, wanted in rules if wanted}
+    values = {"class", *draft.request.identity}
+    expected.update({form.oid: False for form in profile.identity_forms if form.value in values})
+    return expected
+
+
+def _is_key_identifier(value: object, draft: Draft) -> bool:
+    public_key = draft.request.key.public_key
+    return isinstance(value, x509.SubjectKeyIdentifier) and (
+        value.digest == x509.SubjectKeyIdentifier.from_public_key(public_key).digest
+    )
+
+
+def _is_authority_key_identifier(value: object, draft: Draft) -> bool:
+    return isinstance(value, x509.AuthorityKeyIdentifier) and (
+        value.key_identifier == draft.issuer.key_id and value.authority_cert_issuer is None
+    )
+
+
+def _is_key_usage(value: object, draft: Draft) -> bool:
+    return isinstance(value, x509.KeyUsage) and (
+        {name for name, attribute in _KEY_USAGE_NAMES if getattr(value, attribute)}
+        == set(draft.request.profile.key_usage)
+    )
+
+
+def _is_basic_constraints(value: object, draft: Draft) -> bool:
+    profile = draft.request.profile
+    return isinstance(value, x509.BasicConstraints) and (
+        value.ca == profile.is_authority and value.path_length == profile.path_length
+    )
+
+
+def _is_extended_key_usage(value: object, draft: Draft) -> bool:
+    wanted = [EXTENDED_KEY_USAGE_OIDS[usage] for usage in draft.request.profile.extended_key_usage]
+    return isinstance(value, x509.ExtendedKeyUsage) and [usage.dotted_string for usage in value] == wanted
+
+
+def _is_policies(value: object, draft: Draft) -> bool:
+    return isinstance(value, x509.CertificatePolicies) and (
+        [policy.policy_identifier.dotted_string for policy in value] == list(draft.request.profile.policies)
+    )
+
+
+def _is_crl_distribution_points(value: object, draft: Draft) -> bool:
+    if not isinstance(value, x509.CRLDistributionPoints) or len(value) != 1:
+        return False
+    names = value[0].full_name or []
+    return [name.value for name in names] == [draft.issuer.crl_url] and draft.issuer.crl_url.startswith(
+        "http://"
+    )
+
+
+def _is_authority_information(value: object, draft: Draft) -> bool:
+    if not isinstance(value, x509.AuthorityInformationAccess):
+        return False
+    wanted = [url for url in (draft.issuer.ocsp_url, draft.issuer.certificate_url) if url]
+    return [access.access_location.value for access in value] == wanted and all(
+        url.startswith("http://") for url in wanted
+    )
+
+
+def _is_alternative_names(value: object, draft: Draft) -> bool:
+    if not isinstance(value, x509.SubjectAlternativeName) or not list(value):
+        return False
+    addresses = [ipaddress.ip_address(address) for address in draft.request.addresses]
+    return value.get_values_for_type(x509.DNSName) == list(draft.request.dns_names) and (
+        value.get_values_for_type(x509.IPAddress) == addresses
+    )
+
+
+_CHECKS: dict[str, Callable[[object, Draft], bool]] = {
+    "2.5.29.14": _is_key_identifier,
+    "2.5.29.35": _is_authority_key_identifier,
+    "2.5.29.15": _is_key_usage,
+    "2.5.29.19": _is_basic_constraints,
+    "2.5.29.37": _is_extended_key_usage,
+    "2.5.29.32": _is_policies,
+    "2.5.29.31": _is_crl_distribution_points,
+    "1.3.6.1.5.5.7.1.1": _is_authority_information,
+    "2.5.29.17": _is_alternative_names,
+}
+
+# The writer and the lint must know the same key usages.
+assert {name for name, _attribute in _KEY_USAGE_NAMES} == set(KEY_USAGE_BITS)  # noqa: S101 - at import, once

@@ -1,0 +1,206 @@
+"""Tables of the CA, as `migrations/` makes them. SQLAlchemy Core; the same on SQLite and PostgreSQL.
+
+Serials are lower-case hex without leading zeros, as addresses and commands name them. A row of
+`certificates` is made before the key is used (state `intended`) and stays for good: whatever may have been
+signed has a row.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from onecert.server.database import UtcDateTime
+
+__all__ = [
+    "authorities",
+    "blocked_keys",
+    "ceremonies",
+    "certificates",
+    "crl_entries",
+    "crls",
+    "key_numbers",
+    "keys",
+    "metadata",
+    "orders",
+    "profiles",
+    "registration_authorities",
+    "revocations",
+]
+
+metadata = MetaData()
+
+authorities = Table(
+    "ca_authorities",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),  # root | issuing
+    Column("issuer", String(64), nullable=False),  # its own name for a root
+    Column("key_label", String(64), nullable=False),
+    Column("algorithm", String(16), nullable=False),
+    Column("serial", String(40), nullable=True),  # of its own certificate, once issued
+    Column("certificate_der", LargeBinary, nullable=True),
+    Column("crl_lifetime_s", Integer, nullable=False),
+    Column("ceremony", String(64), nullable=False),
+    # Grows with each change of a certificate's status; a list made at an older value is out of date.
+    Column("status_version", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+profiles = Table(
+    "ca_profiles",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # canonical JSON, never changed
+    Column("sha256", String(64), nullable=False),
+    Column("in_force", Boolean, nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
+registration_authorities = Table(
+    "ca_registration_authorities",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("key_id", String(64), nullable=False, unique=True),
+    Column("key_pem", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # JSON list of AUTHORITY:PROFILE
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
+orders = Table(
+    "ca_orders",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("ordered_by", String(128), nullable=False),  # ra:<name> | command:<user>
+    Column("authority", String(64), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("document", LargeBinary, nullable=False),  # as it was signed: the evidence
+    Column("received_at", UtcDateTime, nullable=False),
+)
+
+certificates = Table(
+    "ca_certificates",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("state", String(16), nullable=False),  # intended | issued | abandoned
+    Column("profile", String(64), nullable=False),
+    Column("profile_version", Integer, nullable=False),
+    Column("profile_sha256", String(64), nullable=False),
+    Column("entity", String(160), nullable=False),
+    Column("subject", String(512), nullable=False),
+    Column("key_sha256", String(64), nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("order_id", String(64), nullable=False),
+    Column("tbs_der", LargeBinary, nullable=True),  # until issued: what was or may have been signed
+    Column("certificate_der", LargeBinary, nullable=True),
+    Column("status", String(8), nullable=False),  # good | hold | revoked
+    Column("revoked_at", UtcDateTime, nullable=True),
+    Column("reason", String(24), nullable=True),
+    Column("invalidity_date", UtcDateTime, nullable=True),
+    Index("ca_certificates_by_entity", "entity"),
+    Index(
+        "ca_certificates_unfinished",
+        "authority",
+        sqlite_where=text("state = 'intended'"),
+        postgresql_where=text("state = 'intended'"),
+    ),
+    Index(
+        "ca_certificates_not_good",
+        "authority",
+        "not_after",
+        sqlite_where=text("status <> 'good'"),
+        postgresql_where=text("status <> 'good'"),
+    ),
+)
+
+# A key has one holder, whichever authority certifies it.
+keys = Table(
+    "ca_keys",
+    metadata,
+    Column("key_sha256", String(64), primary_key=True),
+    Column("entity", String(160), nullable=False),
+)
+
+# Which key of its holder this is, at one authority: the first, the second…
+key_numbers = Table(
+    "ca_key_numbers",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("entity", String(160), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key_sha256", String(64), nullable=False),
+    Index("ca_key_numbers_by_key", "authority", "entity", "key_sha256", unique=True),
+)
+
+blocked_keys = Table(
+    "ca_blocked_keys",
+    metadata,
+    Column("key_sha256", String(64), primary_key=True),
+    Column("reason", String(128), nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
+revocations = Table(
+    "ca_revocations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("requested_by", String(128), nullable=False),
+    Column("authority", String(64), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("reason", String(24), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("revoked_at", UtcDateTime, nullable=False),
+    Column("status_version", BigInteger, nullable=False),
+)
+
+# What the next list is made of: one encoded entry for each revoked certificate, on hold included.
+crl_entries = Table(
+    "ca_crl_entries",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("entry_der", LargeBinary, nullable=False),
+)
+
+crls = Table(
+    "ca_crls",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("status_version", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("tbs_sha256", String(64), nullable=False),
+    # Null while signing; null again when a later list has made it useless.
+    Column("crl_der", LargeBinary, nullable=True),
+    Column("sha256", String(64), nullable=True),
+)
+
+ceremonies = Table(
+    "ca_ceremonies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("file_sha256", String(64), nullable=False),
+    Column("file_text", Text, nullable=False),
+    Column("record", LargeBinary, nullable=True),  # signed, once everything is done
+    Column("begun_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,231 @@
+"""OCSP requests and answers (RFC 6960, RFC 9654): read strictly, written with the CertID exactly as asked.
+
+cryptography's builder writes one single answer per reply and its parser reads one request; here several in
+one are read and answered in order. The signature of a signed request is not checked: what we answer is
+public.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from onecert.ca import der
+from onecert.ca.crl import REASONS
+from onecert.ca.draft import Issuer
+from onecert.ca.signing import SignatureAlgorithm, signed
+
+NONCE = "1.3.6.1.5.5.7.48.1.2"
+_BASIC = "1.3.6.1.5.5.7.48.1.1"
+MAX_REQUEST_OCTETS = 16384
+MAX_SINGLE_REQUESTS = 32
+# RFC 9654, section 2.1: a nonce has 1 to 128 octets.
+NONCE_MAX_OCTETS = 128
+
+_HASHES = {
+    der.oid("1.3.14.3.2.26"): "sha1",
+    der.oid("2.16.840.1.101.3.4.2.4"): "sha224",
+    der.oid("2.16.840.1.101.3.4.2.1"): "sha256",
+    der.oid("2.16.840.1.101.3.4.2.2"): "sha384",
+    der.oid("2.16.840.1.101.3.4.2.3"): "sha512",
+}
+
+
+class ResponseStatus(IntEnum):
+    """RFC 6960, section 4.2.1: answers without a signature, and 0 for one that has it."""
+
+    SUCCESSFUL = 0
+    MALFORMED_REQUEST = 1
+    INTERNAL_ERROR = 2
+    TRY_LATER = 3
+    UNAUTHORIZED = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertId:
+    """Which certificate is asked about. `raw` is the CertID as it came, to be sent back unchanged."""
+
+    raw: bytes
+    hash_name: str | None
+    name_hash: bytes
+    key_hash: bytes
+    serial: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OcspRequest:
+    """A request that could be read: one CertID at least; the nonce as the value of its extension, if any."""
+
+    cert_ids: tuple[CertId, ...]
+    nonce_value_der: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The recorded status of a serial. Not revoked and not known: “unknown”."""
+
+    known: bool
+    revoked_at: datetime | None = None
+    reason: str = "unspecified"
+
+
+UNKNOWN = Status(known=False)
+
+
+def load_request(request_der: bytes) -> OcspRequest:
+    """Read a request.
+
+    Raises:
+        der.DerError: malformed, too long, too many, an unknown critical extension, or a nonce out of bounds.
+    """
+    if len(request_der) > MAX_REQUEST_OCTETS:
+        raise der.DerError("request too long")
+    outer = der.Reader(request_der)
+    request = outer.enter()
+    outer.end()
+    tbs = request.enter()
+    if request.peek() == 0xA0:
+        request.element()
+    request.end()
+    if tbs.peek() == 0xA0 and tbs.enter(0xA0).take_integer() != 0:
+        raise der.DerError("unknown version")
+    if tbs.peek() == 0xA1:
+        tbs.element()
+    requests = tbs.enter()
+    cert_ids: list[CertId] = []
+    while requests.more():
+        if len(cert_ids) == MAX_SINGLE_REQUESTS:
+            raise der.DerError("too many single requests")
+        cert_ids.append(_single_request(requests.enter()))
+    if not cert_ids:
+        raise der.DerError("no single request")
+    nonce = None
+    if tbs.peek() == 0xA2:
+        nonce = _request_extensions(tbs.enter(0xA2).enter())
+    tbs.end()
+    return OcspRequest(cert_ids=tuple(cert_ids), nonce_value_der=nonce)
+
+
+def _single_request(single: der.Reader) -> CertId:
+    tag, content, raw = single.element()
+    if tag != der.SEQUENCE:
+        raise der.DerError("CertID is not a sequence")
+    if single.peek() == 0xA0:
+        for oid_der, critical, _value in _extensions(single.enter(0xA0).enter()):
+            if critical:
+                raise der.DerError(f"unknown critical extension {oid_der.hex()}")
+    single.end()
+    cert_id = der.Reader(content)
+    algorithm = cert_id.enter()
+    oid_der = algorithm.element()[2]
+    name_hash, key_hash = cert_id.take(der.OCTET_STRING), cert_id.take(der.OCTET_STRING)
+    serial = cert_id.take_integer()
+    cert_id.end()
+    return CertId(
+        raw=raw, hash_name=_HASHES.get(oid_der), name_hash=name_hash, key_hash=key_hash, serial=serial
+    )
+
+
+def _extensions(reader: der.Reader) -> list[tuple[bytes, bool, bytes]]:
+    found = []
+    while reader.more():
+        extension = reader.enter()
+        oid_der = extension.element()[2]
+        critical = extension.peek() == der.BOOLEAN and extension.element()[1] == b"\xff"
+        found.append((oid_der, critical, extension.take(der.OCTET_STRING)))
+        extension.end()
+    return found
+
+
+def _request_extensions(reader: der.Reader) -> bytes | None:
+    nonce = None
+    for oid_der, critical, value in _extensions(reader):
+        if oid_der == der.oid(NONCE):
+            inner = der.Reader(value)
+            octets = inner.take(der.OCTET_STRING)
+            inner.end()
+            if nonce is not None or not 1 <= len(octets) <= NONCE_MAX_OCTETS:
+                raise der.DerError("nonce out of bounds")
+            nonce = value
+        elif critical:
+            raise der.DerError(f"unknown critical extension {oid_der.hex()}")
+    return nonce
+
+
+class IssuerHashes:
+    """The hashes by which requests name one issuer, computed once per digest."""
+
+    def __init__(self, issuer: Issuer, spki: bytes) -> None:
+        reader = der.Reader(spki).enter()
+        reader.element()
+        self._name, self._key = issuer.subject_der, reader.take(der.BIT_STRING)[1:]
+        self._hashes: dict[str, tuple[bytes, bytes]] = {}
+
+    def matches(self, cert_id: CertId) -> bool:
+        """Tell whether the CertID names this issuer; a digest that we do not know names nobody."""
+        name = cert_id.hash_name
+        if name is None:
+            return False
+        if name not in self._hashes:
+            self._hashes[name] = (
+                hashlib.new(name, self._name).digest(),
+                hashlib.new(name, self._key).digest(),
+            )
+        return self._hashes[name] == (cert_id.name_hash, cert_id.key_hash)
+
+
+def single_response(
+    cert_id: CertId, status: Status, *, this_update: datetime, next_update: datetime
+) -> bytes:
+    """Write one `SingleResponse`."""
+    if not status.known:
+        state = der.implicit(2, b"")
+    elif status.revoked_at is None:
+        state = der.implicit(0, b"")
+    else:
+        code = REASONS[status.reason]
+        reason = der.explicit(0, der.tlv(der.ENUMERATED, bytes((code,)))) if code else b""
+        state = der.explicit(1, der.generalized_time(status.revoked_at), reason)
+    return der.sequence(
+        cert_id.raw,
+        state,
+        der.generalized_time(this_update),
+        der.explicit(0, der.generalized_time(next_update)),
+    )
+
+
+def response_data(
+    key_hash: bytes, singles: Sequence[bytes], *, produced_at: datetime, nonce_value_der: bytes | None
+) -> bytes:
+    """Write the `ResponseData` that is signed; the responder is named by the SHA-1 of its key."""
+    extensions = b""
+    if nonce_value_der is not None:
+        nonce = der.sequence(der.oid(NONCE), der.octet_string(nonce_value_der))
+        extensions = der.explicit(1, der.sequence(nonce))
+    return der.sequence(
+        der.explicit(2, der.octet_string(key_hash)),
+        der.generalized_time(produced_at),
+        der.sequence(*singles),
+        extensions,
+    )
+
+
+def successful(
+    data_der: bytes, algorithm: SignatureAlgorithm, signature: bytes, responder_der: bytes
+) -> bytes:
+    """Put a signed answer together, with the responder's certificate in it."""
+    body = signed(data_der, algorithm, signature)
+    certificates = der.explicit(0, der.sequence(responder_der))
+    basic = der.sequence(der.Reader(body).take(der.SEQUENCE), certificates)
+    return der.sequence(
+        der.tlv(der.ENUMERATED, b"\x00"),
+        der.explicit(0, der.sequence(der.oid(_BASIC), der.octet_string(basic))),
+    )
+
+
+def refusal(status: ResponseStatus) -> bytes:
+    """Write an answer without a signature."""
+    return der.sequence(der.tlv(der.ENUMERATED, bytes((status,))))

@@ -1,0 +1,246 @@
+"""Issuance orders: from signed bytes to a checked request, in the order of what is cheapest to refuse.
+
+An order is a signed document of type `onecert-order+json`. Its signer must be a registered registration
+authority, named in it, whose scope has this authority and profile. It is frozen to one version of the
+profile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from onecert.ca.errors import (
+    OrderMalformedError,
+    OrderOutOfScopeError,
+    OrderSignatureError,
+    OrderSignerError,
+    OrderTimeError,
+    TwoPeopleError,
+)
+from onecert.ca.ledger import OrderRecord
+from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority
+from onecert.verifier.errors import VerifyError
+from onecert.verifier.jws import decode_base64url, load_json, verify_document
+
+__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk"]
+
+ORDER_TYPE = "onecert-order+json"
+REVOCATION_TYPE = "onecert-revocation+json"
+DOCUMENT_MAX_BYTES = 65536
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
+MAX_FUTURE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An order whose signature, signer, scope and form are checked; its content is not yet."""
+
+    id: str
+    registration_authority: str
+    created_at: datetime
+    authority: str
+    profile: str
+    profile_version: int
+    subject: Mapping[str, str]
+    identity: Mapping[str, str]
+    csr_pem: str
+    record: OrderRecord
+
+
+class OrderDesk:
+    """Opens what registration authorities send."""
+
+    def __init__(self, registration_authorities: RegistrationAuthorities, *, max_age: timedelta) -> None:
+        self._registration_authorities = registration_authorities
+        self._max_age = max_age
+
+    def open(self, document: bytes, typ: str) -> tuple[dict[str, Any], RegistrationAuthority]:
+        """Check the signature of a document; return what it says and who signed it.
+
+        Raises:
+            OrderMalformedError: not a document at all.
+            OrderSignatureError: no registered key signed it, or it was altered.
+            OrderSignerError: it names somebody else than its signer.
+        """
+        signer = self._registration_authorities.find_by_key(_signing_key_id(document))
+        if signer is None:
+            raise OrderSignatureError
+        try:
+            payload = verify_document(
+                document, typ=typ, keys={signer.key_id: signer.public_key}, max_bytes=DOCUMENT_MAX_BYTES
+            )
+        except VerifyError as exc:
+            raise OrderSignatureError from exc
+        if payload.get("registration_authority") != signer.name:
+            raise OrderSignerError(str(payload.get("registration_authority"))[:64])
+        return payload, signer
+
+    def open_order(self, document: bytes) -> Order:
+        """Check an issuance order up to its scope.
+
+        Raises:
+            OrderMalformedError, OrderSignatureError, OrderSignerError, OrderOutOfScopeError, TwoPeopleError
+        """
+        payload, signer = self.open(document, ORDER_TYPE)
+        fields = _Fields(payload)
+        order = Order(
+            id=fields.text("order", _ID),
+            registration_authority=signer.name,
+            created_at=fields.moment("created_at"),
+            authority=fields.text("authority", _NAME),
+            profile=fields.text("profile", _NAME),
+            profile_version=fields.number("profile_version"),
+            subject=fields.texts("subject"),
+            identity=fields.texts("identity"),
+            csr_pem=fields.text("csr_pem"),
+            record=OrderRecord(
+                id=fields.text("order", _ID),
+                content_sha256=content_sha256(payload),
+                ordered_by=f"ra:{signer.name}",
+                document=document,
+                approved_by=fields.people("approved_by"),
+                application_sha256=fields.text("application_sha256", _HASH),
+            ),
+        )
+        fields.end()
+        if not signer.may_order(order.authority, order.profile):
+            raise OrderOutOfScopeError(signer.name, order.authority, order.profile)
+        if len(set(order.record.approved_by)) < 2:
+            raise TwoPeopleError
+        return order
+
+    def check_age(self, created_at: datetime, at: datetime) -> None:
+        """Refuse a document that is too old to be new, or from the future.
+
+        Raises:
+            OrderTimeError
+        """
+        if not at - self._max_age <= created_at <= at + MAX_FUTURE:
+            raise OrderTimeError(created_at.isoformat())
+
+
+def content_sha256(payload: Mapping[str, Any]) -> str:
+    """Hash what a document says, whatever its signature: signing the same content again changes nothing."""
+    text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _signing_key_id(document: bytes) -> str:
+    # Only to find the key; nothing is believed before the signature is checked with it.
+    try:
+        outer = load_json(document, max_bytes=DOCUMENT_MAX_BYTES)
+        header = load_json(decode_base64url(outer["signatures"][0]["protected"]), max_bytes=4096)
+        key_id = header["kid"]
+    except (VerifyError, KeyError, TypeError, IndexError, AttributeError) as exc:
+        raise OrderMalformedError("signatures") from exc
+    return key_id if isinstance(key_id, str) else ""
+
+
+class _Fields:
+    """Takes the fields of a document one by one, each of its form; what is left over is refused."""
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+        self._taken = {"registration_authority"}
+
+    def take(self, name: str, kind: type) -> Any:
+        self._taken.add(name)
+        value = self._payload.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise OrderMalformedError(name)
+        return value
+
+    def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
+        value: str = self.take(name, str)
+        if pattern is not None and not pattern.fullmatch(value):
+            raise OrderMalformedError(name)
+        return value
+
+    def number(self, name: str) -> int:
+        value: int = self.take(name, int)
+        return value
+
+    def moment(self, name: str) -> datetime:
+        try:
+            value = datetime.fromisoformat(self.text(name))
+        except ValueError as exc:
+            raise OrderMalformedError(name) from exc
+        if value.tzinfo is None:
+            raise OrderMalformedError(name)
+        return value
+
+    def optional_moment(self, name: str) -> datetime | None:
+        if self._payload.get(name) is None:
+            self._taken.add(name)
+            return None
+        return self.moment(name)
+
+    def texts(self, name: str) -> dict[str, str]:
+        value: dict[str, str] = self.take(name, dict)
+        if not all(isinstance(text, str) for text in value.values()):
+            raise OrderMalformedError(name)
+        return value
+
+    def people(self, name: str) -> tuple[str, ...]:
+        value = self.take(name, list)
+        if not value or not all(isinstance(person, str) and _NAME.fullmatch(person) for person in value):
+            raise OrderMalformedError(name)
+        return tuple(value)
+
+    def end(self) -> None:
+        for name in self._payload:
+            if name not in self._taken:
+                raise OrderMalformedError(name[:64])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevocationOrder:
+    """A signed revocation order whose signature, signer, scope and form are checked."""
+
+    id: str
+    requested_by: str
+    created_at: datetime
+    authority: str
+    serial: str
+    reason: str
+    invalidity_date: datetime | None
+    people: tuple[str, ...]
+    content_sha256: str
+    document: bytes
+
+
+_SERIAL = re.compile(r"[0-9A-Fa-f]{1,40}", re.ASCII)
+
+
+def open_revocation(desk: OrderDesk, document: bytes) -> RevocationOrder:
+    """Check a revocation order up to its scope.
+
+    Raises:
+        OrderMalformedError, OrderSignatureError, OrderSignerError, OrderOutOfScopeError
+    """
+    payload, signer = desk.open(document, REVOCATION_TYPE)
+    fields = _Fields(payload)
+    order = RevocationOrder(
+        id=fields.text("revocation", _ID),
+        requested_by=f"ra:{signer.name}",
+        created_at=fields.moment("created_at"),
+        authority=fields.text("authority", _NAME),
+        serial=fields.text("serial", _SERIAL).lower().lstrip("0"),
+        reason=fields.text("reason", _NAME),
+        invalidity_date=fields.optional_moment("invalidity_date"),
+        people=fields.people("requested_by"),
+        content_sha256=content_sha256(payload),
+        document=document,
+    )
+    fields.end()
+    if not signer.may_revoke(order.authority):
+        raise OrderOutOfScopeError(signer.name, order.authority, "*")
+    return order

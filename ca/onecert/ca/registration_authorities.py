@@ -1,0 +1,134 @@
+"""Registered registration authorities: whose orders count, and for which authorities and profiles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import serialization
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from onecert.ca.errors import CeremonyFileError, RegistrationAuthorityError, UnsupportedKeyError
+from onecert.ca.models import registration_authorities
+from onecert.ca.signing import PublicKey, algorithm_of
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.verifier.jws import key_id
+
+__all__ = ["RegistrationAuthorities", "RegistrationAuthority"]
+
+_BY_KEY = select(registration_authorities).where(registration_authorities.c.key_id == bindparam("k"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationAuthority:
+    """One registration authority with the key that signs its orders and what it may order."""
+
+    name: str
+    key_id: str
+    public_key: PublicKey
+    scopes: frozenset[str]
+
+    def may_order(self, authority: str, profile: str) -> bool:
+        return f"{authority}:{profile}" in self.scopes or f"{authority}:*" in self.scopes
+
+    def may_revoke(self, authority: str) -> bool:
+        """Tell whether it orders anything at all from this authority."""
+        return any(scope.split(":")[0] == authority for scope in self.scopes)
+
+
+class RegistrationAuthorities:
+    """Reads and writes the register. Every order reads it anew, so that a removal counts at once."""
+
+    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+        self._parsed: dict[str, PublicKey] = {}
+
+    def find_by_key(self, wanted: str) -> RegistrationAuthority | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_BY_KEY, {"k": wanted}).mappings().one_or_none()
+        if row is None:
+            return None
+        return self._entry(row["name"], row["key_id"], row["key_pem"], row["scopes"])
+
+    def entries(self) -> list[RegistrationAuthority]:
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(registration_authorities).order_by(registration_authorities.c.name)
+            ).mappings()
+            return [self._entry(row["name"], row["key_id"], row["key_pem"], row["scopes"]) for row in rows]
+
+    def add(self, name: str, key_pem: str, scopes: list[str], *, actor: str) -> RegistrationAuthority:
+        """Register a key, or set the scope anew when name and key are registered already.
+
+        Raises:
+            UnsupportedKeyError: not a public key in PEM form that we can check signatures with.
+            CeremonyFileError: a scope without the form AUTHORITY:PROFILE.
+            RegistrationAuthorityError: the name has another key, or the key another name.
+        """
+        faults = [scope for scope in scopes if scope.count(":") != 1 or not all(scope.split(":"))]
+        if faults or not scopes:
+            raise CeremonyFileError(
+                [f"a scope is AUTHORITY:PROFILE, not “{scope}”" for scope in faults or [""]]
+            )
+        public_key = _load(key_pem)
+        entry = {
+            "key_id": key_id(public_key),
+            "key_pem": _pem(public_key),
+            "scopes": json.dumps(sorted(set(scopes))),
+        }
+        table = registration_authorities
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                select(table).where((table.c.name == name) | (table.c.key_id == entry["key_id"]))
+            ).mappings()
+            known = [(row["name"], row["key_id"]) for row in rows]
+            if known and known != [(name, entry["key_id"])]:
+                raise RegistrationAuthorityError(name)
+            if known:
+                connection.execute(update(table).where(table.c.name == name).values(scopes=entry["scopes"]))
+            else:
+                connection.execute(insert(table).values(name=name, added_at=self._clock.now(), **entry))
+            self._audit.record(
+                connection,
+                event="registration-authority.added",
+                actor=actor,
+                subject=name,
+                details={"kid": entry["key_id"], "scopes": sorted(set(scopes))},
+            )
+        return self._entry(name, entry["key_id"], entry["key_pem"], entry["scopes"])
+
+    def remove(self, name: str, *, actor: str) -> bool:
+        """Remove an entry; its orders are refused from now on. Tell whether there was one."""
+        with self._database.transaction() as connection:
+            statement = delete(registration_authorities).where(registration_authorities.c.name == name)
+            if connection.execute(statement).rowcount == 0:
+                return False
+            self._audit.record(connection, event="registration-authority.removed", actor=actor, subject=name)
+        return True
+
+    def _entry(self, name: str, kid: str, key_pem: str, scopes: str) -> RegistrationAuthority:
+        public_key = self._parsed.get(kid)
+        if public_key is None:
+            public_key = self._parsed.setdefault(kid, _load(key_pem))
+        return RegistrationAuthority(
+            name=name, key_id=kid, public_key=public_key, scopes=frozenset(json.loads(scopes))
+        )
+
+
+def _load(key_pem: str) -> PublicKey:
+    try:
+        public_key = serialization.load_pem_public_key(key_pem.encode("ascii"))
+        algorithm_of(public_key)
+    except ValueError as exc:
+        raise UnsupportedKeyError("?") from exc
+    return public_key  # type: ignore[return-value]  # algorithm_of refuses all others
+
+
+def _pem(public_key: PublicKey) -> str:
+    return public_key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()

@@ -1,0 +1,64 @@
+"""The only place where a CA key is used: on bytes that are on record, and never believed unchecked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from onecert.ca.draft import Issuer
+from onecert.ca.errors import SignatureFaultError, TokenGoneError
+from onecert.ca.signing import PrivateKey, is_signature_valid, sign, signed, spki_der
+from onecert.hsm.errors import TokenError
+
+__all__ = ["KeySource", "Signer"]
+
+log = logging.getLogger(__name__)
+
+# Finds a key by its label; raises hsm's TokenError.
+KeySource = Callable[[str], PrivateKey]
+
+
+class Signer:
+    """Signs with the keys of one token. Keys are found at first use and kept loaded."""
+
+    def __init__(self, keys: KeySource, *, token: str) -> None:
+        self._find = keys
+        self._token = token
+        self._keys: dict[str, PrivateKey] = {}
+        self._compared: set[tuple[str, str]] = set()
+
+    def key(self, label: str) -> PrivateKey:
+        """Find a key of the token.
+
+        Raises:
+            TokenGoneError: not now.
+        """
+        key = self._keys.get(label)
+        if key is None:
+            try:
+                key = self._keys.setdefault(label, self._find(label))
+            except TokenError as exc:
+                log.warning("key not reachable", extra={"token": self._token, "key": label})
+                raise TokenGoneError(self._token) from exc
+        return key
+
+    def sign(self, issuer: Issuer, label: str, tbs_der: bytes) -> bytes:
+        """Sign a to-be-signed structure; return it with algorithm and signature, verified.
+
+        Raises:
+            TokenGoneError: not now; nothing was returned by the token.
+            SignatureFaultError: the signature does not fit, or the key is not the issuer's.
+        """
+        key = self.key(label)
+        if (issuer.name, label) not in self._compared:
+            if spki_der(key.public_key()) != spki_der(issuer.public_key):
+                raise SignatureFaultError(issuer.name)
+            self._compared.add((issuer.name, label))
+        try:
+            signature = sign(key, tbs_der)
+        except TokenError as exc:
+            log.warning("token did not sign", extra={"token": self._token, "key": label})
+            raise TokenGoneError(self._token) from exc
+        if not is_signature_valid(issuer.public_key, signature, tbs_der):
+            raise SignatureFaultError(issuer.name)
+        return signed(tbs_der, issuer.algorithm, signature)
