@@ -12,6 +12,7 @@ __all__ = [
     "ANY",
     "ATTRIBUTE_AUTHORITY",
     "CLIENT",
+    "CRL_SIGNING",
     "ENCRYPTION",
     "KEY_USAGE_NAMES",
     "LOGIN",
@@ -136,6 +137,7 @@ SERVER = Purpose(
     key_usages=frozenset({_DIGITAL_SIGNATURE, 2, 4}),
     extended_key_usages=frozenset({_KP + "1"}),
 )
+CRL_SIGNING = Purpose(name="CRL signing", key_usages=frozenset({6}), nested=False)
 TIMESTAMPING = Purpose(
     name="timestamping",
     key_usages=frozenset({_DIGITAL_SIGNATURE, _NON_REPUDIATION}),

@@ -1,4 +1,5 @@
-"""What validation answers: the path, the policies, the evidence, the warnings; and what each failed try met."""
+"""What validation answers: the path, the policies, the evidence, the warnings; and what each failed try
+met."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.errors import VerifyError
 
-__all__ = ["Attempt", "Evidence", "ValidatedPath", "Warning", "explain"]
+__all__ = ["Attempt", "Evidence", "Notice", "ValidatedPath", "explain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001  the word of the result, always used as result.Warning
+class Notice:
     """Something that did not refuse, but that a person may want to know."""
 
     code: str
@@ -80,7 +81,8 @@ class ValidatedPath:
     """A certificate that may be relied upon for ``purpose`` at ``at``.
 
     ``chain`` is leaf first and leaves the anchor out. ``policies`` is the user-constrained policy set of
-    RFC 5280, section 6.1.5 (g), in the anchor's terms; ``{"2.5.29.32.0"}`` stands for any policy and the empty
+    RFC 5280, section 6.1.5 (g), in the anchor's terms; ``{"2.5.29.32.0"}`` stands for any policy and the
+    empty
     set says that no policy is valid along the path (which is allowed unless a policy was asked for).
     ``valid_until`` is the end of the evidence and the dates above: the answer holds no longer.
     """
@@ -92,7 +94,7 @@ class ValidatedPath:
     purpose: str
     policies: frozenset[str]
     evidence: tuple[Evidence, ...]
-    warnings: tuple[Warning, ...]
+    warnings: tuple[Notice, ...]
     valid_until: datetime
 
     @property
@@ -131,9 +133,7 @@ def explain(answer: ValidatedPath | VerifyError, language: str = "en") -> Sequen
     if isinstance(answer, ValidatedPath):
         lines = [f"{'  ' * depth}{c.subject_text}" for depth, c in enumerate(reversed(answer.chain), start=1)]
         lines.insert(0, f"[{answer.anchor.label or answer.anchor.subject}]")
-        lines += [
-            f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence
-        ]
+        lines += [f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence]
         return lines + [warning.text(language) for warning in answer.warnings]
     lines = [f"{answer.code}: {answer.text(language)}"]
     if answer.source:

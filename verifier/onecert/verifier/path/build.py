@@ -1,0 +1,405 @@
+"""Path search: depth-first with backtracking from the target to any anchor, then validation from the top.
+
+Follows RFC 4158 in spirit: key identifiers only order the candidates, loops are cut by (name, key),
+signatures are checked before a branch is followed, and a budget over all branches ends hostile input. A
+path that validates leaves its state above the leaf behind; the next leaf of the same CA costs one signature
+and one look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from operator import attrgetter
+
+from cryptography import x509
+
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import (
+    BudgetError,
+    CouldNotCheckError,
+    MalformedError,
+    RefusedError,
+    RevokedError,
+    SignatureInvalidError,
+    VerifyError,
+)
+from onecert.verifier.names import CanonicalName
+from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
+from onecert.verifier.path.signers import check_crl_signer, check_responder
+from onecert.verifier.path.status import StatusQuestion, find_status
+from onecert.verifier.path.validate import (
+    PathState,
+    RevocationAnswer,
+    check_alone,
+    check_is_ca,
+    finish,
+    start,
+    step,
+)
+from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
+from onecert.verifier.result import Attempt, ValidatedPath
+from onecert.verifier.revocation.evidence import RevocationEvidence
+from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
+from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
+
+__all__ = ["PathValidator", "Search"]
+
+AnyCertificate = x509.Certificate | ParsedCertificate | bytes
+
+_STATES_MAX = 1024
+_SIGNATURES_MAX = 8192
+_ATTEMPTS_MAX = 64
+
+
+class PathValidator:
+    """Validates many certificates against the same anchors, candidates and parameters.
+
+    Safe to share between threads. Lists may be added to ``evidence`` at any time; what was concluded from the
+    older ones is then dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        anchors: Iterable[TrustAnchor],
+        candidates: Iterable[AnyCertificate] = (),
+        evidence: RevocationEvidence | None = None,
+        parameters: PathParameters | None = None,
+    ) -> None:
+        """Take what stays the same.
+
+        Args:
+            candidates: CA certificates that may lie between a target and an anchor, in any order, unverified.
+
+        Raises:
+            MalformedError: a candidate cannot be read.
+        """
+        self.parameters = parameters or PathParameters()
+        self.signer_parameters = replace(self.parameters, purpose=CRL_SIGNING, policies=PolicyInputs())
+        self.responder_parameters = replace(self.parameters, purpose=OCSP_SIGNING, policies=PolicyInputs())
+        self.evidence = evidence or RevocationEvidence()
+        self.anchors: dict[CanonicalName, list[TrustAnchor]] = {}
+        for anchor in anchors:
+            self.anchors.setdefault(anchor.name, []).append(anchor)
+        self._candidates = _by_subject(candidates)
+        self._signatures: dict[tuple[bytes, bytes], bool] = {}
+        self._states: dict[bytes, list[PathState]] = {}
+        self._states_version = self.evidence.version
+
+    def validate(
+        self,
+        target: AnyCertificate,
+        *,
+        at: datetime,
+        candidates: Iterable[AnyCertificate] = (),
+        ocsp: Sequence[OcspResponse | bytes] = (),
+    ) -> ValidatedPath:
+        """Find and validate a path for ``target``.
+
+        Args:
+            at: the moment that is asked about, aware.
+            candidates: further CA certificates, for this call only; those that cannot be read are ignored.
+            ocsp: answers that came with the target, for this call only.
+
+        Raises:
+            RefusedError, CouldNotCheckError: see ``errors``; ``attempts`` lists every path that was tried.
+        """
+        if at.tzinfo is None:
+            raise ValueError("at must be an aware datetime")
+        parsed = as_parsed(target)
+        check_alone(parsed, self.parameters, at)
+        answers = tuple(answer if isinstance(answer, OcspResponse) else load_ocsp(answer) for answer in ocsp)
+        search = Search(self, at, _by_subject(candidates, skip_unreadable=True), answers)
+        for state in self._known_states(parsed, at):
+            try:
+                return finish(state, parsed, self.parameters, search)
+            except VerifyError:
+                break  # another path may still be good, and the full search names the reason
+        return search.run(parsed)
+
+    def _known_states(self, target: ParsedCertificate, at: datetime) -> Iterator[PathState]:
+        if self._states_version != self.evidence.version:
+            self._states = {}
+            self._states_version = self.evidence.version
+        for state in self._states.get(target.issuer_der, ()):
+            if state.valid_from <= at <= state.valid_until and _key_id_fits(target, state.key_id):
+                yield state
+
+    def remember(self, state: PathState, target: ParsedCertificate, version: int) -> None:
+        """Keep a state that a target was accepted below."""
+        if version != self.evidence.version:
+            return  # a list arrived while we were looking
+        if len(self._states) >= _STATES_MAX:
+            self._states = {}
+        states = self._states.setdefault(target.issuer_der, [])
+        states[:] = [state, *(old for old in states if old.chain != state.chain)][:4]
+
+    def candidates_for(self, name: CanonicalName) -> Sequence[ParsedCertificate]:
+        """Candidates with this subject."""
+        return self._candidates.get(name, ())
+
+    def signature_memory(self) -> dict[tuple[bytes, bytes], bool]:
+        """(certificate, key) -> whether the key signed it; for CA certificates only."""
+        if len(self._signatures) >= _SIGNATURES_MAX:
+            self._signatures = {}
+        return self._signatures
+
+
+@dataclass
+class Search:
+    """One call of ``validate``: its budget, its time, what was tried."""
+
+    validator: PathValidator
+    at: datetime
+    candidates: dict[CanonicalName, list[ParsedCertificate]]
+    responses: tuple[OcspResponse, ...]
+    budget: Budget = field(init=False)
+    attempts: list[Attempt] = field(default_factory=list)
+    # Certificates whose revocation is being found out, so that a CRL signer whose own status stands on the
+    # list that it signed does not send us in a circle.
+    asking: set[bytes] = field(default_factory=set)
+    _signed: dict[tuple[bytes, bytes], bool] = field(default_factory=dict)
+    _stepped: dict[tuple[int, tuple[bytes, ...]], PathState | VerifyError] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self.validator.parameters.limits)
+
+    def run(self, target: ParsedCertificate) -> ValidatedPath:
+        """Search all paths until one validates."""
+        version = self.validator.evidence.version
+        exhausted: BudgetError | None = None
+        if not target.issuer:
+            self._note((target,), None, _unknown_issuer(target))
+        else:
+            try:
+                for anchor, chain in self._paths([target]):
+                    try:
+                        state = self.state_above(anchor, chain[1:])
+                        result = finish(state, target, self.validator.parameters, self)
+                    except BudgetError:
+                        raise
+                    except VerifyError as exc:
+                        self._note(chain, anchor, exc)
+                        continue
+                    self.validator.remember(state, target, version)
+                    return result
+            except BudgetError as exc:
+                exhausted = exc
+        error = self._verdict(target, exhausted)
+        error.attempts = tuple(self.attempts)
+        raise error
+
+    def state_above(self, anchor: TrustAnchor, cas: tuple[ParsedCertificate, ...]) -> PathState:
+        """The state below the CA certificates ``cas`` (lowest first), from the memory of this search."""
+        key = (id(anchor), tuple(certificate.der for certificate in cas))
+        known = self._stepped.get(key)
+        if known is None:
+            try:
+                if cas:
+                    above = self.state_above(anchor, cas[1:])
+                    known = step(above, cas[0], self.validator.parameters, self)
+                else:
+                    known = start(anchor, self.validator.parameters, self.at)
+            except BudgetError:
+                raise
+            except VerifyError as exc:
+                known = exc
+            self._stepped[key] = known
+        if isinstance(known, VerifyError):
+            raise known
+        return known
+
+    def _paths(
+        self, chain: list[ParsedCertificate]
+    ) -> Iterator[tuple[TrustAnchor, tuple[ParsedCertificate, ...]]]:
+        """All chains from ``chain`` upwards to an anchor whose signatures hold."""
+        last = chain[-1]
+        for anchor in sorted(
+            self.validator.anchors.get(last.issuer, ()),
+            key=lambda item: not _key_id_fits(last, item.subject_key_id),
+        ):
+            self.budget.step()
+            if self._is_signed(chain, anchor, anchor.public_key_der):
+                yield anchor, tuple(chain)
+        if len(chain) > self.validator.parameters.limits.path_max_intermediates:
+            return
+        for issuer in self._issuers(last):
+            self.budget.step()
+            if any(issuer.subject == other.subject and issuer.spki_der == other.spki_der for other in chain):
+                continue  # a loop
+            try:
+                check_is_ca(issuer, self.at)
+            except RefusedError as exc:
+                self._note((*chain, issuer), None, exc)
+                continue
+            if not self._is_signed(chain, issuer, issuer.spki_der):
+                continue
+            chain.append(issuer)
+            yield from self._paths(chain)
+            chain.pop()
+
+    def _issuers(self, certificate: ParsedCertificate) -> list[ParsedCertificate]:
+        found = self.candidates_for(certificate.issuer)
+        if len(found) < 2:
+            return found
+        unique = list({issuer.der: issuer for issuer in found}.values())
+        # Hints only: the named key first, issuers of trusted name next, then the one that lives longest.
+        unique.sort(key=attrgetter("not_after"), reverse=True)
+        unique.sort(
+            key=lambda issuer: (
+                not _key_id_fits(certificate, issuer.subject_key_id),
+                issuer.issuer not in self.validator.anchors,
+                issuer.is_self_issued,
+            )
+        )
+        return unique
+
+    def _is_signed(
+        self, chain: list[ParsedCertificate], issuer: ParsedCertificate | TrustAnchor, spki: bytes
+    ) -> bool:
+        last = chain[-1]
+        try:
+            key = issuer.public_key if isinstance(issuer, TrustAnchor) else load_public_key(spki)
+            self.check_signature(last, key, spki, final=len(chain) == 1)
+        except BudgetError:
+            raise
+        except VerifyError as exc:
+            anchor = issuer if isinstance(issuer, TrustAnchor) else None
+            # A candidate of the same name that names another key was never meant: no finding.
+            if _key_id_fits(last, issuer.subject_key_id):
+                path = tuple(chain) if anchor else (*chain, issuer)
+                self._note(path, anchor, exc)  # type: ignore[arg-type]  # an issuer that is no anchor
+            return False
+        return True
+
+    def _note(
+        self, path: Sequence[ParsedCertificate], anchor: TrustAnchor | None, error: VerifyError
+    ) -> None:
+        if len(self.attempts) < _ATTEMPTS_MAX:
+            self.attempts.append(Attempt(tuple(path), anchor, error))
+
+    def _verdict(self, target: ParsedCertificate, exhausted: BudgetError | None) -> VerifyError:
+        """The one error to raise for all that failed: the most certain, then the one nearest to an anchor."""
+        errors = [attempt.error for attempt in self.attempts]
+        for error in errors:
+            if isinstance(error, RevokedError) and error.certificate == target.certificate:
+                return error
+        if exhausted is not None:
+            return exhausted
+        # One path that could not be checked might have been good: then we do not know.
+        for error in errors:
+            if isinstance(error, CouldNotCheckError):
+                return error
+        anchored = [attempt.error for attempt in self.attempts if attempt.anchor is not None]
+        for error in sorted(anchored or errors, key=lambda item: isinstance(item, SignatureInvalidError)):
+            return error
+        return _unknown_issuer(target)
+
+    def signer_state(self, signer: ParsedCertificate, anchor: TrustAnchor) -> ValidatedPath:
+        """Validate a certificate that signed a CRL; its path must end at the anchor of the target's path."""
+        outer, self.attempts = self.attempts, []
+        parameters = self.validator.signer_parameters
+        try:
+            check_alone(signer, parameters, self.at)
+            for candidate, chain in self._paths([signer]):
+                if candidate is not anchor:
+                    continue
+                try:
+                    return finish(self.state_above(candidate, chain[1:]), signer, parameters, self)
+                except BudgetError:
+                    raise
+                except VerifyError as exc:
+                    self._note(chain, candidate, exc)
+            raise self._verdict(signer, None)
+        finally:
+            self.attempts = outer
+
+    def candidates_for(self, name: CanonicalName) -> list[ParsedCertificate]:
+        """All candidates with this subject, those of this call first."""
+        return [*self.candidates.get(name, ()), *self.validator.candidates_for(name)]
+
+    # What validation borrows (path.validate.Surroundings).
+
+    def check_signature(
+        self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
+    ) -> None:
+        """Check ``certificate`` with ``key``. CA certificates are remembered across searches."""
+        row = parse_algorithm(certificate.algorithm_der)
+        self.validator.parameters.algorithms.check(row, self.at)
+        memory = self._signed if final else self.validator.signature_memory()
+        memory_key = (certificate.der, key_spki_der)
+        good = memory.get(memory_key)
+        if good is None:
+            self.budget.signature()
+            try:
+                verify_signature(key, row, certificate.signature, certificate.tbs, policy=None)
+                good = True
+            except SignatureInvalidError:
+                good = False
+            memory[memory_key] = good
+        if not good:
+            raise SignatureInvalidError(
+                "CERT_SIGNATURE_INVALID",
+                certificate=certificate.certificate,
+                source="RFC 5280, section 6.1.3 (a)(1)",
+                subject=certificate.subject_text,
+            )
+
+    def check_revocation(
+        self, certificate: ParsedCertificate, state: PathState, *, use_ocsp: bool = True
+    ) -> RevocationAnswer:
+        """Raise unless ``certificate``, issued by the last authority of ``state``, is good."""
+        if certificate.der in self.asking:
+            return RevocationAnswer((), (), None, None)
+        self.asking.add(certificate.der)
+        try:
+            return find_status(
+                StatusQuestion(
+                    certificate=certificate,
+                    state=state,
+                    at=self.at,
+                    evidence=self.validator.evidence,
+                    responses=(*self.responses, *self.validator.evidence.ocsp) if use_ocsp else (),
+                    policy=self.validator.parameters.revocation,
+                    check_signer=lambda crl: check_crl_signer(self, crl, state),
+                    check_responder=lambda response: check_responder(self, response, state),
+                )
+            )
+        finally:
+            self.asking.discard(certificate.der)
+
+
+def _by_subject(
+    certificates: Iterable[AnyCertificate], *, skip_unreadable: bool = False
+) -> dict[CanonicalName, list[ParsedCertificate]]:
+    found: dict[CanonicalName, list[ParsedCertificate]] = {}
+    seen: set[bytes] = set()
+    for certificate in certificates:
+        try:
+            parsed = as_parsed(certificate)
+        except MalformedError:
+            if skip_unreadable:
+                continue
+            raise
+        if parsed.der not in seen:
+            seen.add(parsed.der)
+            found.setdefault(parsed.subject, []).append(parsed)
+    return found
+
+
+def _key_id_fits(certificate: ParsedCertificate, key_id: bytes | None) -> bool:
+    named = certificate.authority_key_id
+    return named is None or key_id is None or named == key_id
+
+
+def _unknown_issuer(target: ParsedCertificate) -> VerifyError:
+    return RefusedError(
+        "ISSUER_UNKNOWN" if target.issuer else "CERT_ISSUER_EMPTY",
+        certificate=target.certificate,
+        source="RFC 5280, section 6.1",
+        subject=target.subject_text,
+        issuer=target.issuer_text,
+    )

@@ -1,0 +1,157 @@
+"""Who may sign revocation information about a certificate: RFC 5280, 6.3.3 (f), and RFC 6960, 4.2.2.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import BudgetError, CouldNotCheckError, SignatureInvalidError, VerifyError
+from onecert.verifier.path.validate import PathState, RevocationAnswer, check_alone, finish
+from onecert.verifier.revocation.crl import Crl
+from onecert.verifier.revocation.ocsp import OcspResponse
+from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from onecert.verifier.path.build import Search
+    from onecert.verifier.path.inputs import Budget
+
+__all__ = ["check_crl_signer", "check_responder"]
+
+_CRL_SIGN = 6
+_OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
+
+
+def check_crl_signer(search: Search, crl: Crl, state: PathState) -> None:
+    """Raise unless the issuer itself, the anchor, or a certificate of the same anchor has signed ``crl``.
+
+    Raises:
+        CouldNotCheckError: ``CRL_SIGNER``.
+        VerifyError: the signer's own path does not validate.
+    """
+    known: list[tuple[PublicKey, bytes | None]] = []
+    if crl.issuer == state.issuer and (state.key_usage is None or _CRL_SIGN in state.key_usage):
+        known.append((state.key, state.key_id))
+    if crl.issuer == state.anchor.name:
+        known.append((state.anchor.public_key, state.anchor.subject_key_id))
+    for key, key_id in known:
+        if _fits(crl.authority_key_id, key_id) and _has_signed(search, crl, key):
+            return
+    failure: VerifyError | None = None
+    for signer in search.candidates_for(crl.issuer):
+        if not _fits(crl.authority_key_id, signer.subject_key_id):
+            continue
+        try:
+            if not _has_signed(search, crl, load_public_key(signer.spki_der)):
+                continue
+            search.signer_state(signer, state.anchor)
+        except BudgetError:
+            raise
+        except VerifyError as exc:
+            failure = exc
+            continue
+        return
+    raise CouldNotCheckError(
+        "CRL_SIGNER",
+        source="RFC 5280, section 6.3.3 (f), (g)",
+        issuer=crl.issuer_text,
+        cause="" if failure is None else failure.code,
+    ) from failure
+
+
+def _fits(named: bytes | None, key_id: bytes | None) -> bool:
+    return named is None or key_id is None or named == key_id
+
+
+def _has_signed(search: Search, crl: Crl, key: PublicKey) -> bool:
+    search.budget.signature()
+    try:
+        crl.check_signature(key, policy=search.validator.parameters.algorithms, at=search.at)
+    except SignatureInvalidError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _ResponderSurroundings:
+    """Lends the search to the validation of a responder's certificate, with its own rule about revocation."""
+
+    search: Search
+
+    @property
+    def budget(self) -> Budget:
+        return self.search.budget
+
+    @property
+    def at(self) -> datetime:
+        return self.search.at
+
+    def check_signature(
+        self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
+    ) -> None:
+        self.search.check_signature(certificate, key, key_spki_der, final=final)
+
+    def check_revocation(self, certificate: ParsedCertificate, state: PathState) -> RevocationAnswer:
+        # RFC 6960, section 4.2.2.2.1: with id-pkix-ocsp-nocheck the CA vouches for the life of the
+        # certificate;
+        # without it a CRL must say so. A responder does not speak about itself.
+        if _OCSP_NO_CHECK in certificate.extensions:
+            return RevocationAnswer((), (), None, None)
+        return self.search.check_revocation(certificate, state, use_ocsp=False)
+
+
+def check_responder(search: Search, response: OcspResponse, state: PathState) -> None:
+    """Raise unless the issuer of the certificate, or a responder that this CA key authorised, has signed.
+
+    Raises:
+        CouldNotCheckError: ``OCSP_RESPONDER``.
+    """
+    if response.is_from(state.issuer, state.spki_der):
+        try:
+            _check_response_signature(search, response, state.key)
+        except SignatureInvalidError:
+            pass  # an authorised responder may bear the name of the CA
+        else:
+            return
+    detail = "no certificate of the responder"
+    named = () if response.responder_name is None else search.candidates_for(response.responder_name)
+    for certificate in (*response.certificates, *named):
+        if not response.is_from(certificate.subject, certificate.spki_der):
+            continue
+        try:
+            _check_delegate(search, response, certificate, state)
+        except BudgetError:
+            raise
+        except VerifyError as exc:
+            detail = str(exc)
+            continue
+        return
+    raise CouldNotCheckError("OCSP_RESPONDER", source="RFC 6960, section 4.2.2.2", detail=detail)
+
+
+def _check_delegate(
+    search: Search, response: OcspResponse, certificate: ParsedCertificate, state: PathState
+) -> None:
+    if certificate.issuer != state.issuer:
+        # A certificate of another CA, however trusted, does not speak for this one.
+        raise CouldNotCheckError("OCSP_RESPONDER", detail="it was not certified by this issuer")
+    parameters = search.validator.responder_parameters
+    check_alone(certificate, parameters, search.at)
+    if not certificate.not_before <= response.produced_at <= certificate.not_after:
+        raise CouldNotCheckError("OCSP_RESPONDER", detail="the answer was made outside its validity")
+    finish(state, certificate, parameters, _ResponderSurroundings(search))
+    _check_response_signature(search, response, load_public_key(certificate.spki_der))
+
+
+def _check_response_signature(search: Search, response: OcspResponse, key: PublicKey) -> None:
+    search.budget.signature()
+    verify_signature(
+        key,
+        response.algorithm_der,
+        response.signature,
+        response.tbs,
+        policy=search.validator.parameters.algorithms,
+        at=search.at,
+    )

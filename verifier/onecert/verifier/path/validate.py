@@ -1,0 +1,297 @@
+"""Path validation, RFC 5280, section 6.1, one certificate at a time from the anchor downwards.
+
+``start`` makes the state below an anchor, ``step`` takes it below one more CA certificate, ``finish``
+judges the target. A state is immutable and says how long it holds, so that the state above the leaves of
+one CA is computed once and used for each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import RefusedError
+from onecert.verifier.extensions import ANY_POLICY, PROCESSED
+from onecert.verifier.names import CanonicalName
+from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
+from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
+from onecert.verifier.path.policy import PolicyState, initial_state
+from onecert.verifier.result import Evidence, Notice, ValidatedPath
+from onecert.verifier.signatures import (
+    PublicKey,
+    check_key,
+    check_spki,
+    load_public_key,
+    parse_algorithm,
+)
+
+__all__ = [
+    "PathState",
+    "RevocationAnswer",
+    "Surroundings",
+    "check_alone",
+    "check_is_ca",
+    "finish",
+    "start",
+    "step",
+]
+
+_KEY_CERT_SIGN = 5
+_NO_LIMIT = 1 << 30
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_END = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class PathState:
+    """What is known below the last CA of ``chain`` (anchor first, the anchor itself left out)."""
+
+    anchor: TrustAnchor
+    chain: tuple[ParsedCertificate, ...]
+    issuer: CanonicalName
+    issuer_der: bytes
+    key: PublicKey
+    spki_der: bytes
+    key_id: bytes | None
+    key_usage: frozenset[int] | None
+    policy: PolicyState
+    constraints: tuple[Layer, ...]
+    path_length: int
+    valid_from: datetime
+    valid_until: datetime
+    evidence: tuple[Evidence, ...]
+    warnings: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationAnswer:
+    """Good, as far as ``evidence`` says and within the two times."""
+
+    evidence: tuple[Evidence, ...]
+    warnings: tuple[Notice, ...]
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+
+class Surroundings(Protocol):
+    """What the search lends to validation: signature checks with a memory, and revocation."""
+
+    @property
+    def budget(self) -> Budget:
+        """What may still be spent."""
+
+    @property
+    def at(self) -> datetime:
+        """The moment that is asked about."""
+
+    def check_signature(
+        self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
+    ) -> None:
+        """Raise unless ``certificate`` is signed by ``key``."""
+
+    def check_revocation(self, certificate: ParsedCertificate, state: PathState) -> RevocationAnswer:
+        """Raise unless the certificate, issued below ``state``, is good."""
+
+
+def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> PathState:
+    """Section 6.1.2.
+
+    Raises:
+        RefusedError: ``ANCHOR_EXPIRED``, ``ANCHOR_NOT_YET_VALID``, ``WEAK_KEY``, ``KEY_INVALID``.
+    """
+    if anchor.valid_from is not None and at < anchor.valid_from:
+        raise RefusedError("ANCHOR_NOT_YET_VALID", subject=anchor.subject, not_before=anchor.valid_from)
+    if anchor.valid_until is not None and at > anchor.valid_until:
+        raise RefusedError("ANCHOR_EXPIRED", subject=anchor.subject, not_after=anchor.valid_until)
+    check_key(anchor.public_key, parameters.algorithms)
+    constraints = []
+    for authority, der in (
+        ("the caller", parameters.constraints_der),
+        (anchor.subject, anchor.constraints_der),
+    ):
+        if der is not None:
+            constraints.append(layer_from_der(authority, der))
+    policy = initial_state(parameters.policies)
+    return PathState(
+        anchor=anchor,
+        chain=(),
+        issuer=anchor.name,
+        issuer_der=anchor.name_der,
+        key=anchor.public_key,
+        spki_der=anchor.public_key_der,
+        key_id=anchor.subject_key_id,
+        key_usage=None,
+        policy=policy,
+        constraints=tuple(constraints),
+        path_length=_NO_LIMIT if anchor.max_path_length is None else anchor.max_path_length,
+        valid_from=anchor.valid_from or _BEGINNING,
+        valid_until=anchor.valid_until or _END,
+        evidence=(),
+        warnings=(),
+    )
+
+
+def step(
+    state: PathState, certificate: ParsedCertificate, parameters: PathParameters, around: Surroundings
+) -> PathState:
+    """Sections 6.1.3 and 6.1.4 for a CA certificate."""
+    check_is_ca(certificate, around.at)
+    self_issued = certificate.is_self_issued
+    check_unknown_extensions(certificate, parameters)
+    parameters.purpose.check_ca(certificate)
+    # 6.1.4 (l): self-issued certificates do not count.
+    path_length = state.path_length
+    if not self_issued:
+        if path_length <= 0:
+            raise RefusedError(
+                "PATH_TOO_LONG",
+                certificate=certificate.certificate,
+                source="RFC 5280, section 6.1.4 (l)",
+                subject=state.anchor.subject if not state.chain else state.chain[-1].subject_text,
+                max=0,
+            )
+        path_length -= 1
+    basic = certificate.basic_constraints
+    if basic is not None and basic.path_length is not None:
+        path_length = min(path_length, basic.path_length)
+
+    policy, answer = _basic(state, certificate, parameters, around, final=False)
+    policy = policy.prepare(certificate, parameters.limits)
+    # 6.1.4 (g)
+    constraints = state.constraints
+    if certificate.name_constraints is not None:
+        constraints = (*constraints, Layer(certificate.subject_text, certificate.name_constraints))
+    key = load_public_key(certificate.spki_der)
+    check_key(key, parameters.algorithms)
+    return PathState(
+        anchor=state.anchor,
+        chain=(*state.chain, certificate),
+        issuer=certificate.subject,
+        issuer_der=certificate.subject_der,
+        key=key,
+        spki_der=certificate.spki_der,
+        key_id=certificate.subject_key_id,
+        key_usage=certificate.key_usage,
+        policy=policy,
+        constraints=constraints,
+        path_length=path_length,
+        valid_from=max(state.valid_from, certificate.not_before, answer.valid_from or _BEGINNING),
+        valid_until=min(state.valid_until, certificate.not_after, answer.valid_until or _END),
+        evidence=state.evidence + answer.evidence,
+        warnings=state.warnings + answer.warnings,
+    )
+
+
+def finish(
+    state: PathState, target: ParsedCertificate, parameters: PathParameters, around: Surroundings
+) -> ValidatedPath:
+    """Sections 6.1.3 and 6.1.5 for the target, for which ``check_alone`` has already passed."""
+    policy, answer = _basic(state, target, parameters, around, final=True)
+    valid_until = min(state.valid_until, target.not_after)
+    if answer.valid_until is not None:
+        valid_until = min(valid_until, answer.valid_until)
+    return ValidatedPath(
+        target=target,
+        chain=(target, *reversed(state.chain)),
+        anchor=state.anchor,
+        at=around.at,
+        purpose=parameters.purpose.name,
+        policies=policy.finish(target, _policy_inputs(state.anchor, parameters.policies)),
+        evidence=state.evidence + answer.evidence,
+        warnings=state.warnings + answer.warnings,
+        valid_until=valid_until,
+    )
+
+
+def _policy_inputs(anchor: TrustAnchor, inputs: PolicyInputs) -> PolicyInputs:
+    """RFC 5937, section 4: what the anchor may stand for narrows what the caller asked for."""
+    if anchor.policies is None:
+        return inputs
+    narrowed = anchor.policies if ANY_POLICY in inputs.initial else anchor.policies & inputs.initial
+    return replace(inputs, initial=narrowed)
+
+
+def _basic(
+    state: PathState,
+    certificate: ParsedCertificate,
+    parameters: PathParameters,
+    around: Surroundings,
+    *,
+    final: bool,
+) -> tuple[PolicyState, RevocationAnswer]:
+    """Section 6.1.3. The dates (a)(2) and the name (a)(4) have been compared by the caller."""
+    # (b), (c)
+    if state.constraints and (final or not certificate.is_self_issued):
+        check_names(certificate, state.constraints, budget=around.budget, limits=parameters.limits)
+    # (d), (e), (f)
+    policy = state.policy.process(certificate, final=final, limits=parameters.limits)
+    # (a)(1), (a)(3): the costly checks come last, and nothing is believed before they have passed.
+    around.check_signature(certificate, state.key, state.spki_der, final=final)
+    return policy, around.check_revocation(certificate, state)
+
+
+def check_alone(target: ParsedCertificate, parameters: PathParameters, at: datetime) -> None:
+    """What the target shows by itself, whatever its path: dates, extensions, purpose, algorithm, key."""
+    check_dates(target, at)
+    check_unknown_extensions(target, parameters)
+    parameters.purpose.check(target)
+    parameters.algorithms.check(parse_algorithm(target.algorithm_der), at)
+    check_spki(target.spki_der, parameters.algorithms)
+
+
+def check_is_ca(certificate: ParsedCertificate, at: datetime) -> None:
+    """Cheap grounds to refuse a certificate as an issuer: dates, basic constraints, key usage."""
+    # 6.1.4 (k); a version 1 certificate has no extensions and is no CA either.
+    if not certificate.is_ca:
+        raise RefusedError(
+            "NOT_A_CA",
+            certificate=certificate.certificate,
+            source="RFC 5280, section 6.1.4 (k)",
+            subject=certificate.subject_text,
+        )
+    # 6.1.4 (n)
+    usage = certificate.key_usage
+    if usage is not None and _KEY_CERT_SIGN not in usage:
+        raise RefusedError(
+            "CA_KEY_USAGE",
+            certificate=certificate.certificate,
+            source="RFC 5280, section 6.1.4 (n)",
+            subject=certificate.subject_text,
+        )
+    check_dates(certificate, at)
+
+
+def check_dates(certificate: ParsedCertificate, at: datetime) -> None:
+    """Section 6.1.3 (a)(2); both ends belong to the validity period."""
+    if at < certificate.not_before:
+        raise RefusedError(
+            "CERT_NOT_YET_VALID",
+            certificate=certificate.certificate,
+            source="RFC 5280, section 6.1.3 (a)(2)",
+            subject=certificate.subject_text,
+            not_before=certificate.not_before,
+        )
+    if at > certificate.not_after:
+        raise RefusedError(
+            "CERT_EXPIRED",
+            certificate=certificate.certificate,
+            source="RFC 5280, section 6.1.3 (a)(2)",
+            subject=certificate.subject_text,
+            not_after=certificate.not_after,
+        )
+
+
+def check_unknown_extensions(certificate: ParsedCertificate, parameters: PathParameters) -> None:
+    """Sections 6.1.4 (o) and 6.1.5 (f)."""
+    for oid, extension in certificate.extensions.items():
+        if extension.critical and oid not in PROCESSED and oid not in parameters.processed_extensions:
+            raise RefusedError(
+                "UNKNOWN_CRITICAL_EXTENSION",
+                certificate=certificate.certificate,
+                source="RFC 5280, section 4.2",
+                subject=certificate.subject_text,
+                oid=oid,
+            )

@@ -1,0 +1,18 @@
+"""Revocation: lists, OCSP answers, and what is asked of them."""
+
+from onecert.verifier.revocation.crl import Crl, IssuingDistributionPoint, RevokedEntry, load_crl
+from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationMode, RevocationPolicy
+from onecert.verifier.revocation.ocsp import OcspResponse, SingleAnswer, load_ocsp
+
+__all__ = [
+    "Crl",
+    "IssuingDistributionPoint",
+    "OcspResponse",
+    "RevocationEvidence",
+    "RevocationMode",
+    "RevocationPolicy",
+    "RevokedEntry",
+    "SingleAnswer",
+    "load_crl",
+    "load_ocsp",
+]

@@ -1,0 +1,106 @@
+"""What is known about revocation, and what a department asks of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from onecert.verifier.names import CanonicalName
+from onecert.verifier.revocation.crl import Crl, load_crl
+from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
+
+__all__ = ["RevocationEvidence", "RevocationMode", "RevocationPolicy"]
+
+
+class RevocationMode(StrEnum):
+    """What happens when nothing is known."""
+
+    REQUIRE = "require"  # no fresh answer, no acceptance
+    PREFER = "prefer"  # accept with a warning; a bad answer still refuses
+    OFF = "off"  # do not look
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevocationPolicy:
+    """How revocation is judged. The default is the strict one.
+
+    Args:
+        mode: for end certificates.
+        ca_mode: for CA certificates; ``None`` for the same as ``mode``.
+        crl_grace: how long after its next_update a CRL is still used, with a warning.
+        ocsp_max_age: how old an OCSP answer without next_update may be.
+        clock_skew: how far an OCSP answer may seem to come from the future.
+        use_deltas: apply delta CRLs that fit.
+        nonce: the nonce that was sent; answers that repeat another one, or none, are not used.
+    """
+
+    mode: RevocationMode = RevocationMode.REQUIRE
+    ca_mode: RevocationMode | None = None
+    crl_grace: timedelta = timedelta(0)
+    ocsp_max_age: timedelta = timedelta(hours=24)
+    clock_skew: timedelta = timedelta(minutes=5)
+    use_deltas: bool = True
+    nonce: bytes | None = None
+
+    def mode_for(self, *, is_ca: bool) -> RevocationMode:
+        return self.ca_mode if is_ca and self.ca_mode is not None else self.mode
+
+
+class RevocationEvidence:
+    """CRLs and OCSP answers, unverified as they come; each is believed only after its signature is checked.
+
+    Lists can be added while validators use the object. ``version`` changes with every list, so that answers
+    that
+    depend on the lists can be dropped.
+    """
+
+    def __init__(
+        self, *, crls: Iterable[Crl | bytes] = (), ocsp: Iterable[OcspResponse | bytes] = ()
+    ) -> None:
+        """Take lists and answers, loaded or as bytes.
+
+        Raises:
+            MalformedError: one of them cannot be read.
+        """
+        self._lock = threading.Lock()
+        self._counter = itertools.count(1)
+        self.version = 0
+        self._crls: dict[CanonicalName, tuple[Crl, ...]] = {}
+        self._deltas: dict[CanonicalName, tuple[Crl, ...]] = {}
+        self.ocsp: Sequence[OcspResponse] = tuple(
+            answer if isinstance(answer, OcspResponse) else load_ocsp(answer) for answer in ocsp
+        )
+        for crl in crls:
+            self.add_crl(crl)
+
+    def add_crl(self, crl: Crl | bytes) -> Crl:
+        """Add one list. Older ones stay: which list is used depends on the time that is asked about."""
+        loaded = crl if isinstance(crl, Crl) else load_crl(crl)
+        with self._lock:
+            table = self._deltas if loaded.is_delta else self._crls
+            others = [other for other in table.get(loaded.issuer, ()) if other.der != loaded.der]
+            # Newest first. The number decides between two lists of one second.
+            others.append(loaded)
+            others.sort(key=lambda item: (item.this_update, item.number or 0), reverse=True)
+            table[loaded.issuer] = tuple(others)
+            self.version = next(self._counter)
+        return loaded
+
+    def replace_crls(self, crls: Iterable[Crl]) -> None:
+        """Hold exactly these lists from now on."""
+        fresh = RevocationEvidence(crls=crls)
+        with self._lock:
+            self._crls, self._deltas = fresh._crls, fresh._deltas
+            self.version = next(self._counter)
+
+    def crls_of(self, issuer: CanonicalName) -> tuple[Crl, ...]:
+        """Complete lists of this issuer, newest first."""
+        return self._crls.get(issuer, ())
+
+    def deltas_of(self, issuer: CanonicalName) -> tuple[Crl, ...]:
+        """Delta lists of this issuer, newest first."""
+        return self._deltas.get(issuer, ())
