@@ -267,6 +267,7 @@ class Search:
         except BudgetError:
             raise
         except VerifyError as exc:
+            exc.certificate = exc.certificate or last.certificate
             anchor = issuer if isinstance(issuer, TrustAnchor) else None
             # A candidate of the same name that names another key was never meant: no finding.
             if _key_id_fits(last, issuer.subject_key_id):

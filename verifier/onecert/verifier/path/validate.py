@@ -164,8 +164,7 @@ def step(
     constraints = state.constraints
     if certificate.name_constraints is not None:
         constraints = (*constraints, Layer(certificate.subject_text, certificate.name_constraints))
-    key = load_public_key(certificate.spki_der)
-    check_key(key, parameters.algorithms)
+    key = _load_key(certificate, parameters)
     return PathState(
         anchor=state.anchor,
         chain=(*state.chain, certificate),
@@ -183,6 +182,16 @@ def step(
         evidence=state.evidence + answer.evidence,
         warnings=state.warnings + answer.warnings,
     )
+
+
+def _load_key(certificate: ParsedCertificate, parameters: PathParameters) -> PublicKey:
+    try:
+        key = load_public_key(certificate.spki_der)
+        check_key(key, parameters.algorithms)
+    except RefusedError as exc:
+        exc.certificate = certificate.certificate
+        raise
+    return key
 
 
 def finish(
@@ -238,8 +247,12 @@ def check_alone(target: ParsedCertificate, parameters: PathParameters, at: datet
     check_dates(target, at)
     check_unknown_extensions(target, parameters)
     parameters.purpose.check(target)
-    parameters.algorithms.check(parse_algorithm(target.algorithm_der), at)
-    check_spki(target.spki_der, parameters.algorithms)
+    try:
+        parameters.algorithms.check(parse_algorithm(target.algorithm_der), at)
+        check_spki(target.spki_der, parameters.algorithms)
+    except RefusedError as exc:
+        exc.certificate = target.certificate
+        raise
 
 
 def check_is_ca(certificate: ParsedCertificate, at: datetime) -> None:
