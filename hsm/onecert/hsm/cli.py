@@ -6,7 +6,7 @@ Destroying a key shows what it would do until ``--apply`` is given.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,11 +91,11 @@ def token() -> None:
 @click.option("--json", "as_json", is_flag=True, help=say("CLI_OPT_JSON"))
 def list_tokens(softhsm: Path | None, module: Path | None, as_json: bool) -> None:
     """Every initialised token of the module, one on a line: label, serial number, model."""
-    with explained(), ExitStack() as held:
+    with explained():
         if softhsm is not None:
             prepare_store(softhsm)
-            held.enter_context(file_lock(softhsm / LOCK, label=str(softhsm)))
-        loaded = load_module(module or find_module(softhsm), softhsm)
+        lock = nullcontext() if softhsm is None else file_lock(softhsm / LOCK, label=str(softhsm))
+        loaded = load_module(module or find_module(softhsm), softhsm, lock)
         with loaded.lock:
             rows = [
                 {

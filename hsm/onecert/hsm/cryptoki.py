@@ -16,11 +16,13 @@ CKR_PIN_INVALID = 0xA1
 CKR_PIN_LEN_RANGE = 0xA2
 CKR_PIN_LOCKED = 0xA4
 CKR_USER_ALREADY_LOGGED_IN = 0x100
+CKR_USER_PIN_NOT_INITIALIZED = 0x102
 CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
 CKU_SO = 0
 CKU_USER = 1
 CKF_OS_LOCKING_OK = 0x02
+CKS_USER = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
 _FUNCTIONS = (
     "C_Initialize",
@@ -44,6 +46,15 @@ _FUNCTIONS = (
     "C_Login",
     "C_Logout",
 )
+
+
+class _SessionInfo(ctypes.Structure):
+    _fields_ = [
+        ("slot", ctypes.c_ulong),
+        ("state", ctypes.c_ulong),
+        ("flags", ctypes.c_ulong),
+        ("error", ctypes.c_ulong),
+    ]
 
 
 _Argument = ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p
@@ -117,6 +128,16 @@ class Cryptoki:
     def _with_pin(self, name: str, pin: str, *arguments: _Argument) -> int:
         octets = pin.encode()
         return self._call(name, *arguments, ctypes.c_char_p(octets), ctypes.c_ulong(len(octets)))
+
+    def is_user(self, session: int) -> bool:
+        """Whether the user is logged in, by C_GetSessionInfo; also False for a session that is lost."""
+        info = _SessionInfo()
+        rv = self._call(
+            "C_GetSessionInfo",
+            ctypes.c_ulong(session),
+            ctypes.cast(ctypes.byref(info), ctypes.c_void_p),
+        )
+        return rv == CKR_OK and info.state in CKS_USER
 
     def logout(self, session: int) -> int:
         """C_Logout: ends the login of the whole process on that token."""

@@ -15,6 +15,7 @@ The rules that keep it whole:
 import logging
 import os
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakSet
@@ -147,8 +148,15 @@ _store: Path | None = None
 _held: list[tuple[Module, list[Drainable], bool]] = []  # between "before fork" and "after fork"
 
 
-def load_module(path: Path, store: Path | None) -> Module:
-    """The module at this path, loaded at the first call. ``store`` is the folder of a SoftHSM store, or None.
+def load_module(path: Path, store: Path | None, lock: AbstractContextManager[None]) -> Module:
+    """The module at this path, loaded at the first call.
+
+    Args:
+        path: the shared library.
+        store: the folder of a SoftHSM store, or None.
+        lock: the file lock, held while the module is initialised: SoftHSM then lists the tokens and keeps
+        what it
+            sees, which must not be a token that another process has half made.
 
     Raises:
         StoreConflictError: this process already uses another SoftHSM store.
@@ -173,7 +181,8 @@ def load_module(path: Path, store: Path | None) -> Module:
             if not module.fork_was_safe:
                 raise ForkedError("TOKEN_FORK_UNSAFE", label="-")
             module.raw.finalize()  # ends what was inherited; our parent's state is another copy
-        loaded = Module(path)
+        with lock:
+            loaded = Module(path)
         _modules[path], _store = loaded, store
         return loaded
 

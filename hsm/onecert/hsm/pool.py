@@ -25,6 +25,7 @@ from onecert.hsm.cryptoki import (
     CKR_PIN_LEN_RANGE,
     CKR_PIN_LOCKED,
     CKR_USER_ALREADY_LOGGED_IN,
+    CKR_USER_PIN_NOT_INITIALIZED,
     CKU_USER,
     describe,
 )
@@ -210,8 +211,7 @@ class SessionPool:
         if key is None:
             key = reference.locate(worker)
             if key is None:
-                # SoftHSM finds nothing, without an error, when the token's folder is gone: ask the token
-                # itself.
+                # SoftHSM finds nothing, without an error, on a token that is gone and after a logout.
                 self.ask()
                 raise KeyNotFoundError(label=self.label, key=reference.label)
             if len(worker.handles) >= HANDLES_MAX:
@@ -221,11 +221,15 @@ class SessionPool:
         return key
 
     def ask(self) -> pkcs11.Token:
-        """Ask the token for its state; a PKCS#11 error when it is gone. With a session taken, or the lock
-        held."""
+        """Ask the token for its state; a PKCS#11 error when it is gone or we are no longer logged in.
+
+        Call it with a session taken, or with the module's lock held.
+        """
         token = None if self._slot is None else self._slot.get_token()
         if token is None or token.label != self.label:
             raise pkcs11.exceptions.TokenNotPresent
+        if self._login is None or not self.module.raw.is_user(self._login.handle):
+            raise pkcs11.exceptions.UserNotLoggedIn
         return token
 
     def _again(self, act: Callable[[Worker], T], operation: str, lost: PKCS11Error, generation: int) -> T:
@@ -330,6 +334,9 @@ class SessionPool:
             self._brake.succeeded()
         elif rv in (CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE):
             raise PinError(label=self.label, retry_after=self._brake.failed())
+        elif rv == CKR_USER_PIN_NOT_INITIALIZED:
+            # SoftHSM keeps what it saw when it listed the token: another process may have set the PIN since.
+            raise pkcs11.exceptions.UserPinNotInitialized
         elif rv == CKR_PIN_LOCKED:
             raise PinLockedError("PIN_LOCKED", label=self.label, retry_after=LONGEST_WAIT)
         else:

@@ -109,7 +109,7 @@ def ensure_softhsm_token(
     store, pin_file = store.resolve(), pin_file.resolve()
     config = TokenConfig(label=label, pin_file=pin_file, module=module, softhsm=store, sessions=sessions)
     prepare_store(store)
-    loaded = load_module(module or find_module(store), store)
+    loaded = load_module(module or find_module(store), store, file_lock(store / LOCK, label=label))
     officer_file = pin_file.with_name(pin_file.name + ".so")
     with loaded.lock, file_lock(store / LOCK, label=label):
         if loaded.count_tokens() != tokens_on_disk(store):

@@ -84,7 +84,6 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
     """
     if config.softhsm is not None:
         prepare_store(config.softhsm)
-    module = load_module(config.module or find_module(config.softhsm), config.softhsm)
     folder = _state_folder(config)
 
     def lock() -> AbstractContextManager[None]:
@@ -93,6 +92,7 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
     def read_pin() -> str:
         return read_pin_file(config.pin_file, config.label)
 
+    module = load_module(config.module or find_module(config.softhsm), config.softhsm, lock())
     with module.lock:
         connection = _connections.setdefault(module, {}).get(config.label)
         if connection is not None:
@@ -324,7 +324,7 @@ class Token:
     def _only(self, worker: Worker, object_class: ObjectClass, label: str) -> Any | None:
         found = worker.list_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})
         if not found:
-            self._pool.ask()  # SoftHSM finds nothing, without an error, when the token's folder is gone
+            self._pool.ask()  # "not found" must not mean "the token is gone" or "logged out"
             return None
         if len(found) > 1:
             raise KeyUnusableError(label=self.label, key=label, reason=f"{len(found)} keys have this name")
