@@ -32,6 +32,7 @@ class TrustAnchor:
         policies: policies the anchor may stand for; ``None`` for any.
         constraints_der: a DER NameConstraints that applies to everything below; ``None`` for no bound.
         subject_key_id: for finding it faster and for CRL signers.
+        key_usage: bits that limit what the key may sign; ``None`` for no limit.
         certificate: the certificate the entry came from, if any.
     """
 
@@ -44,6 +45,7 @@ class TrustAnchor:
     policies: frozenset[str] | None = None
     constraints_der: bytes | None = None
     subject_key_id: bytes | None = None
+    key_usage: frozenset[int] | None = None
     certificate: x509.Certificate | None = field(default=None, compare=False)
 
     @classmethod
@@ -57,7 +59,7 @@ class TrustAnchor:
         """Take name, key and dates of a certificate.
 
         Args:
-            use_extensions: also its path length and name constraints (RFC 5937).
+            use_extensions: also its path length, name constraints and key usage (RFC 5937).
         """
         parsed = as_parsed(certificate)
         basic = parsed.basic_constraints if use_extensions else None
@@ -70,6 +72,7 @@ class TrustAnchor:
             max_path_length=basic.path_length if basic else None,
             constraints_der=parsed.extension_value("2.5.29.30") if use_extensions else None,
             subject_key_id=parsed.subject_key_id,
+            key_usage=parsed.key_usage if use_extensions else None,
             certificate=parsed.certificate,
         )
 

@@ -109,6 +109,7 @@ class PathValidator:
         """
         if at.tzinfo is None:
             raise ValueError("at must be an aware datetime")
+        at = at.replace(microsecond=0)  # certificates count in whole seconds, and the last one is included
         parsed = as_parsed(target)
         check_alone(parsed, self.parameters, at)
         answers = tuple(answer if isinstance(answer, OcspResponse) else load_ocsp(answer) for answer in ocsp)

@@ -34,7 +34,8 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> None:
     known: list[tuple[PublicKey, bytes | None]] = []
     if crl.issuer == state.issuer and (state.key_usage is None or _CRL_SIGN in state.key_usage):
         known.append((state.key, state.key_id))
-    if crl.issuer == state.anchor.name:
+    usage = state.anchor.key_usage
+    if crl.issuer == state.anchor.name and (usage is None or _CRL_SIGN in usage):
         known.append((state.anchor.public_key, state.anchor.subject_key_id))
     for key, key_id in known:
         if _fits(crl.authority_key_id, key_id) and _has_signed(search, crl, key):

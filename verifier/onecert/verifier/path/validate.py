@@ -106,6 +106,8 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         raise RefusedError("ANCHOR_NOT_YET_VALID", subject=anchor.subject, not_before=anchor.valid_from)
     if anchor.valid_until is not None and at > anchor.valid_until:
         raise RefusedError("ANCHOR_EXPIRED", subject=anchor.subject, not_after=anchor.valid_until)
+    if anchor.key_usage is not None and _KEY_CERT_SIGN not in anchor.key_usage:
+        raise RefusedError("CA_KEY_USAGE", source="RFC 5937, section 4", subject=anchor.subject)
     check_key(anchor.public_key, parameters.algorithms)
     constraints = []
     for authority, der in (
@@ -123,7 +125,7 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         key=anchor.public_key,
         spki_der=anchor.public_key_der,
         key_id=anchor.subject_key_id,
-        key_usage=None,
+        key_usage=anchor.key_usage,
         policy=policy,
         constraints=tuple(constraints),
         path_length=_NO_LIMIT if anchor.max_path_length is None else anchor.max_path_length,
