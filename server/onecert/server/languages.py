@@ -24,6 +24,8 @@ from babel.dates import format_date as babel_format_date
 from babel.dates import format_datetime as babel_format_datetime
 from babel.messages.pofile import read_po
 
+from onecert.verifier.errors import VerifyError
+
 __all__ = [
     "DEFAULT_LANGUAGE",
     "LANGUAGES",
@@ -99,7 +101,8 @@ def translate_plural(singular: str, plural: str, count: int) -> str:
 def gettext(msgid: str, **facts: object) -> str:
     """The text in the current language with its facts filled in.
 
-    A fact that is a ``Message`` is translated, a time is shown in Chinese time, a sequence is listed.
+    A fact that is a ``Message`` or a verifier's error is translated, a time is shown in Chinese time, a
+    sequence is listed.
     A fact that is missing shows as its name: a page that explains an error must not fail itself.
     """
     return translate(msgid) % _Facts({name: _speak(value) for name, value in facts.items()})
@@ -151,6 +154,8 @@ class _Facts(dict[str, str]):
 def _speak(value: object) -> str:
     if isinstance(value, Message):
         return translate(value)
+    if isinstance(value, VerifyError):
+        return value.text(current_language())
     if isinstance(value, datetime):
         return format_datetime(value)
     if isinstance(value, date):

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from onecert.server.errors import ServiceError
+from onecert.server.languages import Message
+from onecert.verifier.errors import VerifyError
 
 __all__ = [
     "CertificateBoundError",
@@ -144,8 +146,8 @@ class PersonHasAccountError(OperatorError):
             "OPERATOR_PERSON_EXISTS",
             status=409,
             text="This person already has the account %(operator)s in this service.",
-            hint="Give that account the further role. The setting allow_same_person permits a second account; "
-            "the two-person rule treats both as one person all the same.",
+            hint="Give that account the further role. The setting allow_same_person permits a second "
+            "account; the two-person rule treats both as one person all the same.",
             operator=operator_id,
         )
 
@@ -276,28 +278,30 @@ class NoCertificateError(OperatorError):
 
 
 class CertificateRefusedError(OperatorError):
-    """The certificate is not good for signing in; ``reason`` is the verifier's stable code."""
+    """The certificate is not good for signing in; ``reason`` is the verifier's."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: VerifyError) -> None:
         super().__init__(
             "CERTIFICATE_REFUSED",
             status=403,
-            text="Your certificate was refused (%(reason)s).",
+            text="Your certificate was refused: %(reason)s.",
             hint="Ask the administrator whether it was issued by the operators' CA, "
             "is in date and not revoked.",
             reason=reason,
         )
+        self.reason_code = reason.code
 
 
 class CertificateUncheckedError(OperatorError):
     """Whether the certificate is good could not be found out; nobody signs in."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: VerifyError | Message) -> None:
         super().__init__(
             "CERTIFICATE_UNCHECKED",
             status=503,
-            text="Your certificate could not be checked just now (%(reason)s).",
-            hint="Tell the administrator: the operators' CA or its revocation list is missing or out of date here.",
+            text="Your certificate could not be checked just now: %(reason)s.",
+            hint="Tell the administrator: the operators' CA or its revocation list is missing "
+            "or out of date here.",
             reason=reason,
         )
 

@@ -159,7 +159,7 @@ class SignIn:
                     event="sign_in.refused",
                     actor="anonymous",
                     subject=f"address:{source}",
-                    details={"code": exc.code},
+                    details={"code": exc.code, "reason": getattr(exc, "reason_code", "")},
                 )
             raise
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, current_app, g, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
-from prometheus_client import CollectorRegistry
 from werkzeug.wrappers import Request
 
 from onecert.server.errors import ServiceError
@@ -56,7 +55,6 @@ class Frame:
     role_labels: Mapping[str, str]
     # Readiness: name -> raises ServiceError. The server adds the member's own when the service is built.
     checks: dict[str, Callable[[], None]] = field(default_factory=dict)
-    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     @property
     def session_cookie(self) -> str:
@@ -105,6 +103,7 @@ def create_frame(
             database=context.database,
             operators=context.operators,
             certificates=OperatorCertificates(
+                context.shared / "operator-anchors",
                 context.operator_anchors,
                 revocation_required=config.revocation_required,
             ),

@@ -1,13 +1,15 @@
-"""/healthz (the process lives), /readyz (it can work now), /metrics (Prometheus)."""
+"""/healthz (the process lives), /readyz (the service can work now), /metrics (Prometheus), of one service.
+
+Who may read the last two is decided by the dispatcher in front; see [server] monitors.
+"""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, g, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from flask import Flask, Response, current_app, jsonify
 
+from onecert.server import metrics
 from onecert.server.errors import ServiceError
 from onecert.server.web.access import public
 
@@ -19,35 +21,12 @@ __all__ = ["install"]
 
 
 def install(app: Flask, context: Context) -> None:
-    """Add the three addresses and count requests."""
+    """Add the three addresses. Members add checks of their own to ``frame_of(app).checks``."""
     frame: Frame = app.extensions["onecert"]
     frame.checks["database"] = context.database.check
-    requests = Counter(
-        "onecert_http_requests", "Requests answered", ["endpoint", "method", "status"], registry=frame.metrics
-    )
-    seconds = Histogram(
-        "onecert_http_request_seconds", "Time to answer", ["endpoint"], registry=frame.metrics
-    )
-
-    @app.before_request
-    def start_watch() -> None:
-        g.started = time.perf_counter()
-
-    @app.after_request
-    def count(response: Response) -> Response:
-        endpoint = request.endpoint or "none"
-        method = request.method if request.method in _METHODS else "other"
-        requests.labels(endpoint, method, str(response.status_code)).inc()
-        if "started" in g:
-            seconds.labels(endpoint).observe(time.perf_counter() - g.started)
-        return response
-
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/readyz", "readyz", _readyz)
     app.add_url_rule("/metrics", "metrics", _metrics)
-
-
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 @public
@@ -74,5 +53,4 @@ def _readyz() -> Response:
 
 @public
 def _metrics() -> Response:
-    frame: Frame = current_app.extensions["onecert"]
-    return Response(generate_latest(frame.metrics), content_type=CONTENT_TYPE_LATEST)
+    return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

@@ -1,8 +1,8 @@
 """A test client for the apps of ``create_frame``: signs in, sends forms with their token. For tests only.
 
-    client = FrameClient(app)
-    client.sign_in("clerk1")
-    client.submit("/applications", {"name": "…"})
+client = FrameClient(app)
+client.sign_in("clerk1")
+client.submit("/applications", {"name": "…"})
 """
 
 from __future__ import annotations

@@ -1,0 +1,156 @@
+"""Every text a person sees has its Chinese one: compares the msgids in code and templates with the catalogues.
+
+What counts as a text: the first argument of ``_()``, ``gettext()``, ``notify()`` and ``NavItem()``, both of
+``ngettext()``; every literal ``text=`` and ``hint=`` of a call (errors); the role names of a ``Member``; in
+templates ``_()`` and ``{% trans %}``.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+from jinja2 import Environment
+from jinja2.ext import extract_from_ast
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = ("server", "ca", "ra", "pmi", "supervision")
+MARKERS = {"_", "gettext", "notify", "NavItem"}
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+CJK = re.compile(r"[\u3400-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A msgid and where it stands."""
+
+    msgid: str
+    place: str
+
+
+def package(member: str) -> Path:
+    return ROOT / member / "onecert" / member
+
+
+def texts_of(member: str) -> dict[str, str]:
+    """msgid -> place, of a member's code and templates."""
+    found: dict[str, str] = {}
+    for file in sorted(package(member).rglob("*.py")):
+        for each in in_python(file):
+            found.setdefault(each.msgid, each.place)
+    for file in sorted(package(member).rglob("*.html")):
+        for each in in_template(file):
+            found.setdefault(each.msgid, each.place)
+    return found
+
+
+def in_python(file: Path) -> Iterator[Found]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            place = f"{file.relative_to(ROOT)}:{node.lineno}"
+            for text in literals(node):
+                yield Found(text, place)
+
+
+def literals(call: ast.Call) -> Iterator[str]:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    wanted: list[ast.expr] = []
+    if name in MARKERS:
+        wanted += call.args[:1]
+    elif name == "ngettext":
+        wanted += call.args[:2]
+    for keyword in call.keywords:
+        if keyword.arg in {"text", "hint"}:
+            wanted.append(keyword.value)
+        elif keyword.arg == "roles" and name == "Member" and isinstance(keyword.value, ast.Dict):
+            wanted += keyword.value.values
+    for value in wanted:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+            yield value.value
+
+
+def in_template(file: Path) -> Iterator[Found]:
+    environment = Environment(
+        extensions=["jinja2.ext.i18n"], trim_blocks=True, lstrip_blocks=True, autoescape=True
+    )
+    environment.newstyle_gettext = True  # type: ignore[attr-defined] # set by the i18n extension
+    tree = environment.parse(file.read_text(encoding="utf-8"))
+    for line, _function, message in extract_from_ast(tree):
+        parts = message if isinstance(message, tuple) else (message,)
+        for part in parts:
+            if isinstance(part, str):
+                yield Found(part, f"{file.relative_to(ROOT)}:{line}")
+
+
+def catalogue(member: str) -> dict[str, str]:
+    """msgid -> Chinese text; a plural's two msgids share their text."""
+    path = package(member) / "locale" / "zh" / "LC_MESSAGES" / "messages.po"
+    if not path.is_file():
+        return {}
+    texts: dict[str, str] = {}
+    for message in read_po(BytesIO(path.read_bytes()), locale="zh", abort_invalid=True):
+        if message.id:
+            assert not message.fuzzy, f"{path}: {message.id!r} is fuzzy"
+            ids = message.id if isinstance(message.id, tuple) else (message.id,)
+            text = message.string[0] if isinstance(message.string, tuple) else message.string
+            texts.update(dict.fromkeys(ids, text))
+    return texts
+
+
+members = pytest.mark.parametrize("member", [m for m in MEMBERS if any(package(m).rglob("*.py"))])
+
+
+@members
+def test_every_text_is_translated(member: str) -> None:
+    """A text without Chinese would show in English on a Chinese page."""
+    known = {**catalogue("server"), **catalogue(member)}
+
+    missing = [f"{place}: {msgid!r}" for msgid, place in texts_of(member).items() if not known.get(msgid)]
+
+    assert not missing, "no Chinese text:\n" + "\n".join(missing)
+
+
+@members
+def test_no_translation_is_left_over(member: str) -> None:
+    """A text that was changed in the code leaves its old translation behind."""
+    unused = sorted(catalogue(member).keys() - texts_of(member).keys())
+
+    assert not unused, "not used any more:\n" + "\n".join(map(repr, unused))
+
+
+@members
+def test_translations_have_the_same_facts(member: str) -> None:
+    """%(name)s in English and not in Chinese, or the other way round, hides a fact or shows a wrong one."""
+    for msgid, text in catalogue(member).items():
+        assert sorted(set(PLACEHOLDER.findall(msgid))) == sorted(set(PLACEHOLDER.findall(text))), msgid
+        facts = dict.fromkeys(PLACEHOLDER.findall(msgid), "x")
+        assert "%(" not in text % facts, msgid
+
+
+@members
+def test_msgids_are_english_and_translations_chinese(member: str) -> None:
+    """The msgid is what an English reader sees."""
+    for msgid, place in texts_of(member).items():
+        assert not CJK.search(msgid), f"{place}: {msgid!r}"
+    for msgid, text in catalogue(member).items():
+        assert CJK.search(text), msgid
+
+
+def test_extraction_finds_every_kind_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules above, on a made-up member."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    code = tmp_path / "code.py"
+    code.write_text(
+        '_("a")\nlanguages.gettext("b", x=1)\nngettext("c", "cs", n)\nFooError(text="d", hint="e" "f")\n'
+        'Member(roles={"r": "g"})\nNavItem("h", "end.point")\nnotify("i")\n_(name)\n'
+    )
+    page = tmp_path / "page.html"
+    page.write_text('{{ _("j") }}{% trans n=1 %}k {{ n }}{% endtrans %}')
+
+    found = [each.msgid for each in (*in_python(code), *in_template(page))]
+
+    assert sorted(found) == sorted(["a", "b", "c", "cs", "d", "ef", "g", "h", "i", "j", "k %(n)s"])
