@@ -1,11 +1,12 @@
 """Settings: a TOML file and the environment, read once into frozen dataclasses; all faults named together.
 
-Section ``[ca]`` of the file and ``ONECERT_CA_*`` of the environment (which wins) fill the dataclass of section
-``ca``. An unknown section or key, a wrong type and a missing value are faults, and so is what a dataclass says
-in ``__post_init__`` (ValueError). A secret is never a value here, only the path of a file that holds it.
+Section ``[ca]`` of the file and ``ONECERT_CA_*`` of the environment (which wins) fill the dataclass of
+section ``ca``. An unknown section or key, a wrong type and a missing value are faults, and so is what a
+dataclass says in ``__post_init__`` (ValueError). A secret is never a value here, only the path of a file that
+holds it.
 
-How values are written: durations ``"24h"``, ``"90s"``, ``"1d12h"``; relative paths count from the folder of the
-file; in the environment, lists are separated by commas and tables are ``name=value`` pairs.
+How values are written: durations ``"24h"``, ``"90s"``, ``"1d12h"``; relative paths count from the folder of
+the file; in the environment, lists are separated by commas and tables are ``name=value`` pairs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
@@ -42,12 +44,13 @@ class ServerConfig:
     status_url: str = ""  # http://pki.example.cn
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    operator_anchors: tuple[Path, ...] = ()
+    operator_anchors: tuple[Path, ...] = ()  # files, besides those in DATA/operator-anchors
     peers: Mapping[str, str] = field(default_factory=dict)  # ca = "https://ca:8443/ca"
     peer_anchors: tuple[Path, ...] = ()  # who may have signed the peers' TLS certificates
     threads: int = 8
     request_max_bytes: int = 16 * 1024 * 1024
     monitors: tuple[str, ...] = ()  # addresses besides loopback that may read /readyz and /metrics
+    audit_head_every: timedelta = timedelta(minutes=1)  # how long an entry may be without a signed head
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -91,6 +94,10 @@ class Settings:
 
     def __getitem__(self, name: str) -> Any:
         return self._sections[name]
+
+    def with_section(self, name: str, section: object) -> Settings:
+        """Return the same settings with one section replaced."""
+        return Settings({**self._sections, name: section})
 
 
 def load_settings(

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, DateTime, Dialect, String, make_url
 from sqlalchemy.exc import DBAPIError
@@ -44,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "sqlite":
             return dialect.type_descriptor(String(_TEXT_LENGTH))
         return dialect.type_descriptor(DateTime(timezone=True))
@@ -116,11 +117,10 @@ class Database:
             with self._translated(), self._write_engine.begin() as connection:
                 yield connection
             return
-        with self._writing():
-            with self._translated():
-                self._check_file(self.path)
-                with self._write_engine.begin() as connection:
-                    yield connection
+        with self._writing(), self._translated():
+            self._check_file(self.path)
+            with self._write_engine.begin() as connection:
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -45,7 +45,7 @@ class ServiceError(Exception):
     @property
     def is_refusal(self) -> bool:
         """True: the answer is no. False: there is no answer for now."""
-        return self.status < 500  # noqa: PLR2004 - the border HTTP draws
+        return self.status < 500
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ _DATABASE_CAUSES = {
     ),
     "read-only": _Cause(
         text="the database can only be read, not written",
-        hint="check the rights of the database file and its folder, or the role of the server; nothing was changed",
+        hint="check the rights of the database file, its folder or its role; nothing was changed",
     ),
 }
 

@@ -1,9 +1,9 @@
 """Periodic work: one lease row per job, one UPDATE to claim it, safe with many instances.
 
-A job has slots: moments at a fixed distance. Whoever's UPDATE hits the row owns the slot for the length of the
-lease and renews it while the work lasts. If that process dies, the lease runs out and another instance runs the
-*same slot* again; that is why a job must be idempotent in its slot time. Slots that were missed (everything was
-down) are not made up one by one: the newest one runs.
+A job has slots: moments at a fixed distance. Whoever's UPDATE hits the row owns the slot for the length of
+the lease and renews it while the work lasts. If that process dies, the lease runs out and another instance
+runs the *same slot* again; that is why a job must be idempotent in its slot time. Slots that were missed
+(everything was down) are not made up one by one: the newest one runs.
 
 The lease compares the clocks of the instances: they must agree to within a fraction of the lease (30 s).
 """
@@ -140,7 +140,7 @@ class JobRunner:
                         if job.name not in self._running and not self._stopping.is_set():
                             self._hand_over(pool, job)
                     pause_s = _POLL_S
-                except Exception as exc:  # noqa: BLE001 - nothing may end the loop
+                except Exception as exc:  # nothing may end the loop
                     self._note_loop_failure(exc)
                     pause_s = min(pause_s * 2, _MAX_POLL_S)
                 self._stopping.wait(pause_s)
@@ -215,7 +215,7 @@ class JobRunner:
         try:
             with self._lease_kept(slot):
                 job.run(slot.at)
-        except Exception as exc:  # noqa: BLE001 - a failing job is logged, counted and tried again
+        except Exception as exc:
             self._failed(slot, exc)
         else:
             self._succeeded(slot)

@@ -6,11 +6,12 @@ A member announces itself by an entry point of group ``onecert.members``: ``ca =
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
+from wsgiref.types import WSGIApplication
 
 import httpx
 
@@ -24,10 +25,7 @@ from onecert.server.jobs import Job
 if TYPE_CHECKING:
     from onecert.server.operators import Operators
 
-__all__ = ["Context", "Member", "Service", "WSGIApplication", "installed_members", "load_member"]
-
-# PEP 3333, loosely: what Flask objects and plain functions both are.
-WSGIApplication: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+__all__ = ["Context", "Member", "Service", "installed_members", "load_member", "open_context"]
 
 ENTRY_POINT_GROUP = "onecert.members"
 
@@ -57,12 +55,13 @@ class Context:
     operators: Operators
     public_url: str  # https://127.0.0.1:8443/<name>
     status_url: str  # http://127.0.0.1:8080/<name>
-    operator_anchors: tuple[Path, ...] = ()  # files (PEM) that operators' certificates must lead to
-    roles: Mapping[str, str] = field(default_factory=dict)
+    operator_anchors: (
+        Path  # folder: CA certificates that operators' certificates must lead to, and their CRLs
+    )
     connect: Callable[[str], httpx.Client]
 
     def client(self, service: str) -> httpx.Client:
-        """Return a client for another service; paths are relative to it: ``client("ca").get("v1/authorities")``.
+        """Return a client for another service; paths are relative to it: ``get("v1/authorities")``.
 
         Inside one process it calls the mounted application, otherwise it goes over the network; the caller
         does not notice, except by `httpx.TransportError` when the other one is away.
@@ -99,3 +98,21 @@ def load_member(name: str) -> Member:
             raise TypeError(f"entry point {name} of {ENTRY_POINT_GROUP} is not the member called so")
         return member
     raise MemberUnknownError(name, installed_members())
+
+
+def open_context(
+    name: str,
+    data: Path,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Context:
+    """Open what an installed member stands on, for a command: migrated, on the service's own database.
+
+    Use `onecert.server.contexts.open_member` when the member's settings are needed as well.
+    """
+    # contexts.py imports this module.
+    from onecert.server.contexts import open_member  # noqa: PLC0415
+
+    return open_member(name, data, config=config, environ=environ, clock=clock).context

@@ -1,6 +1,7 @@
-"""What must never reach a log or the audit trail: PINs, passwords, private keys, numbers of identity documents.
+"""What must never reach a log or the audit trail: PINs, private keys, numbers of identity documents.
 
-A second line of defence. The first is that nobody passes such a thing; this one catches the day somebody does.
+A second line of defence. The first is that nobody passes such a thing; this one catches the day somebody
+does.
 """
 
 from __future__ import annotations

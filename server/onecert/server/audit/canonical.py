@@ -16,7 +16,7 @@ from onecert.server.errors import AuditError
 
 __all__ = ["FIRST_PREVIOUS", "Json", "canonical_json", "entry_hash", "entry_text", "time_text"]
 
-Json: TypeAlias = "str | int | bool | None | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 # What the first entry names as the hash of the entry before it.
 FIRST_PREVIOUS = "0" * 64

@@ -101,7 +101,7 @@ def _upgrade_package(connection: Connection, package: str, script: ScriptDirecto
             raise DatabaseNewerError(package, current) from exc
 
     def steps(revision: object, context: MigrationContext) -> object:
-        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # noqa: SLF001 - as alembic.command does
+        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # as alembic.command does
 
     environment = EnvironmentContext(Config(), script, fn=steps, destination_rev="head")
     with environment:

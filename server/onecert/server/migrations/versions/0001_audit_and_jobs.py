@@ -26,14 +26,14 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
     )
     op.create_index("audit_entries_by_subject", "audit_entries", ["subject", "seq"])
-    op.create_table(
+    chain = op.create_table(
         "audit_chain",
         sa.Column("id", sa.SmallInteger(), primary_key=True, autoincrement=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
         sa.CheckConstraint("id = 1", name="audit_chain_is_one_row"),
     )
-    op.execute(f"INSERT INTO audit_chain (id, seq, hash) VALUES (1, 0, '{'0' * 64}')")
+    op.bulk_insert(chain, [{"id": 1, "seq": 0, "hash": "0" * 64}])
     op.create_table(
         "audit_heads",
         sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),

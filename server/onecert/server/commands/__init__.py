@@ -1,0 +1,1 @@
+"""The commands of the server itself; each module is one command of `onecert`."""

@@ -1,0 +1,58 @@
+"""`onecert up`: run the installed services in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onecert.server.commands.options import common_options
+from onecert.server.config import ServerConfig
+from onecert.server.contexts import load_all_settings
+from onecert.server.logging_setup import set_up_logging
+from onecert.server.members import installed_members, load_member
+from onecert.server.serve import Server
+
+__all__ = ["up"]
+
+
+@click.command()
+@common_options
+@click.option("--members", metavar="NAMES", help="Which services, such as ca,ra; default: all installed.")
+@click.option("--host", metavar="ADDRESS", help="Where to listen; default 127.0.0.1.")
+@click.option("--https-port", type=click.IntRange(0, 65535), help="Default 8443; 0 takes a free one.")
+@click.option("--http-port", type=click.IntRange(0, 65535), help="Default 8080; 0 takes a free one.")
+def up(data: Path, config: Path | None, members: str | None, **overrides: Any) -> None:
+    """Run the services of this installation until SIGTERM.
+
+    Prints one line when ready: the https address and the http address.
+    """
+    installed = installed_members()
+    wanted = [name.strip() for name in members.split(",") if name.strip()] if members else installed
+    if not wanted:
+        raise click.UsageError("no service is installed; install one, such as onecert-ca")
+    everybody = {name: load_member(name) for name in dict.fromkeys((*installed, *wanted))}
+    settings = load_all_settings(data, config=config, environ=os.environ, members=everybody)
+    server_config = _override(settings.section("server", ServerConfig), overrides)
+    set_up_logging(server_config.log_level)
+    server = Server(
+        [everybody[name] for name in dict.fromkeys(wanted)],
+        data,
+        settings.with_section("server", server_config),
+        say=lambda text: click.echo(text, err=True),
+    )
+    try:
+        server.start()
+        click.echo(f"ready {server.https_url} {server.http_url}")
+        server.wait()
+    finally:
+        server.stop()
+
+
+def _override(config: ServerConfig, overrides: Mapping[str, Any]) -> ServerConfig:
+    """Options of the command line win over file and environment."""
+    return replace(config, **{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,211 @@
+"""Opens what a service stands on: folder, settings, database, audit trail, operators, the way to peers.
+
+`onecert up` opens all of them in one process; a command such as ``onecert ca revoke`` opens one, on the same
+database.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock, SystemClock
+from onecert.server.config import DatabaseConfig, ServerConfig, Settings, load_settings
+from onecert.server.database import Database, migrate, wait_until_ready
+from onecert.server.errors import ConfigError
+from onecert.server.folders import make_private_folder
+from onecert.server.local_client import Peers
+from onecert.server.members import Context, Member, installed_members, load_member
+from onecert.server.operators import Operators, SignInConfig
+
+__all__ = ["OpenedMember", "load_all_settings", "open_member", "open_members"]
+
+SERVER_MIGRATIONS = "onecert.server.migrations"
+SETTINGS_FILE = "onecert.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedMember:
+    """A member with its settings and everything `build` needs."""
+
+    member: Member
+    config: Any
+    context: Context
+
+    def close(self) -> None:
+        """Close the database; the folder needs no closing."""
+        self.context.database.close()
+
+
+def load_all_settings(
+    data: Path,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    members: Mapping[str, Member] | None = None,
+) -> Settings:
+    """Read the settings of the server and of every installed member.
+
+    Args:
+        config: the file; default DATA/onecert.toml when there is one.
+        members: default all that are installed, so that one file serves all processes of a machine.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    if members is None:
+        members = {name: load_member(name) for name in installed_members()}
+    sections: dict[str, type[Any]] = {"server": ServerConfig, "sign_in": SignInConfig}
+    for name, member in members.items():
+        sections[name] = member.config
+        sections[f"database.{name}"] = DatabaseConfig
+    if config is None and (data / SETTINGS_FILE).is_file():
+        config = data / SETTINGS_FILE
+    return load_settings(sections, file=config, environ=os.environ if environ is None else environ)
+
+
+def open_members(
+    members: Sequence[Member],
+    data: Path,
+    settings: Settings,
+    *,
+    peers: Peers | None = None,
+    clock: Clock | None = None,
+    patience: timedelta = timedelta(0),
+) -> list[OpenedMember]:
+    """Open several members on the same data folder; all of them or none.
+
+    Args:
+        peers: shared by the members, so that they find each other in this process.
+        patience: how long to wait for a database server that is still starting.
+    """
+    make_private_folder(data)
+    server = settings.section("server", ServerConfig)
+    peers = peers or make_peers(server, data)
+    opened: list[OpenedMember] = []
+    try:
+        for member in members:
+            context = _open(
+                member,
+                data.absolute(),
+                settings,
+                peers=peers,
+                clock=clock or SystemClock(),
+                patience=patience,
+            )
+            opened.append(OpenedMember(member=member, config=settings[member.name], context=context))
+    except BaseException:
+        for each in opened:
+            each.close()
+        raise
+    return opened
+
+
+def open_member(
+    name: str,
+    data: Path,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> OpenedMember:
+    """Open one installed member, as a command does.
+
+    Raises:
+        MemberUnknownError: it is not installed.
+        ConfigError: the settings have faults.
+        DatabaseUnavailableError: its database cannot be opened or migrated.
+    """
+    member = load_member(name)
+    settings = load_all_settings(data, config=config, environ=environ)
+    (opened,) = open_members([member], data, settings, clock=clock)
+    return opened
+
+
+def make_peers(server: ServerConfig, data: Path) -> Peers:
+    """Return the way to the other services, as the settings say."""
+    anchors = (*server.peer_anchors, server.tls_certificate or data / "tls" / "certificate.pem")
+    # A command on this machine asks the process that serves this data folder, wherever the public URL leads.
+    host = "127.0.0.1" if server.host in {"0.0.0.0", "::"} else server.host  # noqa: S104 - compared, not bound
+    return Peers(origin("https", host, server.https_port), urls=server.peers, anchors=anchors)
+
+
+def origin(scheme: str, host: str, port: int) -> str:
+    """Return scheme://host:port, with brackets around an IPv6 address."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def public_origins(server: ServerConfig) -> tuple[str, str]:
+    """Return how people and programs outside reach https and http, without a path."""
+    https = server.public_url.rstrip("/") or origin("https", server.host, server.https_port)
+    http = server.status_url.rstrip("/") or origin("http", server.host, server.http_port)
+    return https, http
+
+
+def _open(
+    member: Member,
+    data: Path,
+    settings: Settings,
+    *,
+    peers: Peers,
+    clock: Clock,
+    patience: timedelta,
+) -> Context:
+    folder = make_private_folder(data / member.name)
+    database = open_database(member.name, folder, settings.section(f"database.{member.name}", DatabaseConfig))
+    try:
+        if patience:
+            wait_until_ready(database, patience=patience)
+        migrate(database, SERVER_MIGRATIONS, member.migrations)
+    except BaseException:
+        database.close()
+        raise
+    audit = AuditTrail(member.name, clock)
+    server = settings.section("server", ServerConfig)
+    https, http = public_origins(server)
+    return Context(
+        name=member.name,
+        data=folder,
+        shared=data,
+        database=database,
+        audit=audit,
+        clock=clock,
+        operators=Operators(
+            folder,
+            audit=audit,
+            clock=clock,
+            roles=member.roles,
+            config=settings.section("sign_in", SignInConfig),
+        ),
+        public_url=f"{https}/{member.name}",
+        status_url=f"{http}/{member.name}",
+        operator_anchors=server.operator_anchors,
+        connect=peers.client,
+    )
+
+
+def open_database(name: str, folder: Path, config: DatabaseConfig) -> Database:
+    """Open the database of one service; nothing is read or written yet."""
+    section = f"[database.{name}]"
+    if not config.url:
+        return Database(f"sqlite:///{folder / name}.db")
+    try:
+        url = make_url(config.url)
+        if config.password_file is not None:
+            url = url.set(password=config.password_file.read_text(encoding="utf-8").strip())
+        is_postgresql = url.get_backend_name() == "postgresql"
+        # Several services may share one PostgreSQL database; each has a schema of its own there.
+        schema = (config.schema or name) if is_postgresql else (config.schema or None)
+        return Database(url.render_as_string(hide_password=False), schema=schema)
+    except OSError as exc:
+        raise ConfigError([f"{section} password_file: cannot be read ({exc.strerror})"]) from exc
+    except (ArgumentError, ValueError) as exc:
+        raise ConfigError([f"{section} url: {exc}"]) from exc

@@ -1,0 +1,80 @@
+"""Health of the whole process: /healthz (it lives), /readyz (every service can work now), /metrics.
+
+Each service has the same three under its own path. Who may read the details: this machine, and the monitors
+named in the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from onecert.server import metrics
+from onecert.server.errors import ServiceError
+
+__all__ = ["Readiness", "respond"]
+
+log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """The checks of every service of this process."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Mapping[str, Callable[[], None]]] = {}
+
+    def add(self, service: str, checks: Mapping[str, Callable[[], None]]) -> None:
+        """Add a service; a check raises ServiceError when it cannot work now."""
+        self._checks[service] = checks
+
+    def results(self) -> dict[str, dict[str, str]]:
+        """Run all checks: service -> check -> "ok" or the code of what is wrong."""
+        return {
+            service: {name: _run(service, name, check) for name, check in checks.items()}
+            for service, checks in self._checks.items()
+        }
+
+    def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer /healthz, /readyz and /metrics of the process (WSGI)."""
+        path = environ.get("PATH_INFO", "")
+        if path == "/healthz":
+            return respond(start_response, "200 OK", b"ok\n")
+        if path == "/readyz":
+            results = self.results()
+            is_ready = all(code == "ok" for checks in results.values() for code in checks.values())
+            body = json.dumps({"status": "ready" if is_ready else "not ready", "services": results}).encode()
+            status = "200 OK" if is_ready else "503 Service Unavailable"
+            return respond(start_response, status, body, "application/json")
+        if path == "/metrics":
+            return respond(start_response, "200 OK", metrics.exposition(), metrics.CONTENT_TYPE)
+        return respond(start_response, "404 Not Found", b"not found\n")
+
+
+def respond(
+    start_response: StartResponse, status: str, body: bytes, content_type: str = "text/plain; charset=utf-8"
+) -> Iterable[bytes]:
+    """Send a small answer that nobody stores."""
+    start_response(
+        status,
+        [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ],
+    )
+    return [body]
+
+
+def _run(service: str, name: str, check: Callable[[], None]) -> str:
+    try:
+        check()
+    except ServiceError as exc:
+        log.warning("not ready", extra={"service": service, "check": name, "code": exc.code})
+        return exc.code
+    except Exception as exc:
+        log.exception("a readiness check broke", extra={"service": service, "check": name})
+        return type(exc).__name__
+    return "ok"
