@@ -55,9 +55,8 @@ class Context:
     operators: Operators
     public_url: str  # https://127.0.0.1:8443/<name>
     status_url: str  # http://127.0.0.1:8080/<name>
-    operator_anchors: (
-        Path  # folder: CA certificates that operators' certificates must lead to, and their CRLs
-    )
+    # Files of CA certificates for operators' certificates, besides those in DATA/operator-anchors.
+    operator_anchors: tuple[Path, ...] = ()
     connect: Callable[[str], httpx.Client]
 
     def client(self, service: str) -> httpx.Client:
