@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -71,6 +72,24 @@ class Identity:
     key_number: int | None
     claims: tuple[ClaimView, ...]
     warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "class": self.holder_class.value,
+            "assurance": self.assurance,
+            "entity": self.entity and {"id": self.entity.id, "provisional": self.entity.provisional},
+            "person": self.person and {"id": self.person.id},
+            "key_number": self.key_number,
+            "claims": [
+                {"id_type": c.id_type, "subject": c.subject, "source": c.source, "value": c.value}
+                for c in self.claims
+            ],
+            "ca_service": self.ca_service,
+            "warnings": list(self.warnings),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

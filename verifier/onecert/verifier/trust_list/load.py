@@ -138,14 +138,21 @@ class TrustListFile:
         self._state = state
         self._loaded: tuple[tuple[int, int, int], TrustList] | None = None
 
+    def check(self, data: bytes, at: datetime) -> TrustList:
+        """Check a list that is to replace the file.
+
+        Raises:
+            VerifyError: as ``load_trust_list``.
+        """
+        return load_trust_list(data, keys=self._keys, at=at, state=self._state)
+
     def current(self, at: datetime) -> TrustList:
         """See ``TrustListSource``."""
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if self._loaded is None or self._loaded[0] != stamp:
-                data = self._path.read_bytes()
-                self._loaded = (stamp, load_trust_list(data, keys=self._keys, at=at, state=self._state))
+                self._loaded = (stamp, self.check(self._path.read_bytes(), at))
         except OSError as exc:
             raise TrustListUnavailableError("TRUST_LIST_MISSING", detail=str(exc)[:200]) from exc
         check_current(self._loaded[1], at)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.profile import IdentityProfile
+from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.vocabulary import Status, SupplyKind
 
 
@@ -87,6 +90,35 @@ class TrustedService:
             found = entry
         return found
 
+    def as_dict(self, at: datetime) -> dict[str, Any]:
+        """For JSON."""
+        entry = self.status_at(at)
+        return {
+            "id": self.id,
+            "name": {"zh": self.name.zh, "en": self.name.en},
+            "entity": {"zh": self.entity.zh, "en": self.entity.en},
+            "status": entry.status.value if entry else None,
+            "history": [
+                {
+                    "status": item.status.value,
+                    "start": format_time(item.start),
+                    "accept_existing": item.accept_existing,
+                    "existing_until": item.existing_until and format_time(item.existing_until),
+                    "taken_over_by": item.taken_over_by,
+                }
+                for item in self.history
+            ],
+            "certificates": [hashlib.sha256(cert.der).hexdigest() for cert in self.certificates],
+            "supply_points": [{"kind": point.kind.value, "url": point.url} for point in self.supply_points],
+            "identity_profile": self.identity_profile
+            and {"name": self.identity_profile.name, "version": self.identity_profile.version},
+            "contact": {
+                "hotline": self.contact.hotline,
+                "email": self.contact.email,
+                "website": self.contact.website,
+            },
+        }
+
     def urls(self, kind: SupplyKind) -> tuple[str, ...]:
         """The addresses of one kind, in the order of the list."""
         return tuple(point.url for point in self.supply_points if point.kind is kind)
@@ -118,6 +150,17 @@ class TrustList:
 
     def __iter__(self) -> Iterator[TrustedService]:
         return iter(self.services)
+
+    def as_dict(self, at: datetime) -> dict[str, Any]:
+        """For JSON: the head, and each service with its state at ``at`` and its history."""
+        return {
+            "sequence": self.sequence,
+            "operator": {"zh": self.operator.zh, "en": self.operator.en},
+            "issued_at": format_time(self.issued_at),
+            "next_update": format_time(self.next_update),
+            "sha256": self.sha256,
+            "services": [service.as_dict(at) for service in self.services],
+        }
 
     @cached_property
     def by_id(self) -> dict[str, TrustedService]:

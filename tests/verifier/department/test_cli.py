@@ -1,0 +1,162 @@
+"""onecert-verify: verdicts, texts in two languages, JSON, exit codes."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecert.verifier.cli import main
+
+T = datetime(2026, 11, 21, 9, tzinfo=UTC)
+AT = "2026-11-21T09:00:00Z"
+PROFILES = Path(__file__).parents[3] / "demo" / "profiles"
+
+
+@pytest.fixture
+def files(world: Any) -> dict[str, str]:
+    """A good leaf, the list, its keys and the CRLs as files."""
+    contents = {
+        "list": world.trust_list(),
+        "keys": world.list_keys_json,
+        "good.pem": world.leaf("harbour").pem,
+        "pearl.der": world.leaf("pearl").der,
+        "expired.pem": world.leaf(not_after=T - timedelta(days=1)).pem,
+    }
+    revoked = world.leaf()
+    world.revoke("harbour", revoked)
+    contents["revoked.pem"] = revoked.pem
+    for name, data in contents.items():
+        (world.folder / name).write_bytes(data)
+    names = {name: str(world.folder / name) for name in contents}
+    return {**names, "crls": str(world.publish_crls())}
+
+
+def check(files: dict[str, str], name: str, *more: str) -> int:
+    return main(
+        [
+            "certificate",
+            "--trust-list",
+            files["list"],
+            "--list-keys",
+            files["keys"],
+            "--crls",
+            files["crls"],
+            "--at",
+            AT,
+            *more,
+            files[name],
+        ]
+    )
+
+
+def test_accepted(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(files, "good.pem", "--language", "zh") == 0
+    out = capsys.readouterr().out
+    assert "uscc:91440300MA5DEM004J" in out
+    assert "海港CA" in out
+    assert "有效" in out
+    assert check(files, "pearl.der", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["accepted"], result["id"], result["key_number"]) == (
+        True,
+        "uscc:91440300MA5DEM004J",
+        10001,
+    )
+
+
+def test_single_files(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["certificate", "--trust-list", files["list"], "--list-keys", files["keys"], "--at", AT]
+    crl = str(Path(files["crls"]) / "harbour.crl")
+    assert main([*base, "--crl", crl, files["good.pem"]]) == 0
+    assert main([*base, "--revocation", "off", "--purpose", "signing", files["good.pem"]]) == 0
+    assert main([*base, files["good.pem"]]) == 3
+    assert "REVOCATION_UNKNOWN" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "exit_code"),
+    [("revoked.pem", "CERT_REVOKED", 1), ("expired.pem", "CERT_EXPIRED", 1), ("keys", "NOT_PEM", 1)],
+)
+def test_refused(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], name: str, code: str, exit_code: int
+) -> None:
+    assert check(files, name, "--language", "zh") == exit_code
+    assert code in capsys.readouterr().out
+    assert check(files, name, "--json") == exit_code
+    result = json.loads(capsys.readouterr().out)
+    assert (result["accepted"], result["code"], result["could_not_check"]) == (False, code, False)
+    assert result["text"]["zh"] != result["text"]["en"]
+
+
+def test_could_not_check(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trust-list", files["list"], "--list-keys", "/nowhere", "--at", AT]) == 3
+    assert (
+        main(["trust-list", files["list"], "--list-keys", files["keys"], "--at", "2027-06-01T00:00:00Z"]) == 3
+    )
+    assert "TRUST_LIST_EXPIRED" in capsys.readouterr().out
+    missing = [
+        "certificate",
+        "--trust-list",
+        files["list"],
+        "--list-keys",
+        files["keys"],
+        "--crls",
+        "/nowhere",
+    ]
+    assert main([*missing, files["good.pem"]]) == 3
+
+
+def test_trust_list(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(world.folder / "state.json")
+    command = ["trust-list", files["list"], "--list-keys", files["keys"], "--state", state, "--at", AT]
+    assert main([*command, "--language", "en"]) == 0
+    out = capsys.readouterr().out
+    assert "pearl: Pearl CA" in out
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [service["status"] for service in result["services"]] == ["granted"] * 3
+    Path(files["list"]).write_bytes(world.trust_list(2))
+    assert main(command) == 0
+    Path(files["list"]).write_bytes(world.trust_list(1))
+    assert main(command) == 1
+    assert "TRUST_LIST_ROLLBACK" in capsys.readouterr().out
+
+
+def test_identity(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    profile = str(PROFILES / "harbour.json")
+    assert main(["identity", "--profile", profile, "--at", AT, files["good.pem"]]) == 0
+    assert "uscc:91440300MA5DEM004J" in capsys.readouterr().out
+    assert main(["identity", "--profile", profile, "--at", AT, files["good.pem"], files["pearl.der"]]) == 1
+    both = capsys.readouterr().out
+    assert "uscc:91440300MA5DEM004J" in both
+    assert "CLASS_UNKNOWN" in both
+    assert main(["identity", "--profile", profile, "--json", files["good.pem"], "/nowhere"]) == 3
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["accepted"] for row in rows] == [True, False]
+    assert main(["identity", "--profile", files["keys"], files["good.pem"]]) == 1
+    assert "PROFILE_MALFORMED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["certificate"], ["nothing"], ["trust-list", "x", "--list-keys", "y", "--at", "yesterday"]],
+)
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_as_a_program(files: dict[str, str]) -> None:
+    """The module runs as a program, with the exit code of the verdict; text is UTF-8."""
+    command = [sys.executable, "-m", "onecert.verifier.cli", "trust-list", files["list"]]
+    command += ["--list-keys", files["keys"], "--at", AT, "--language", "zh"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "珠江CA" in done.stdout.decode("utf-8")
+    assert done.stderr == b""

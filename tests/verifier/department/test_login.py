@@ -1,0 +1,234 @@
+"""Login by challenge: bound to application, session and minutes, good once, in every process."""
+
+import json
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from onecert.verifier.errors import CouldNotCheckError, VerifyError
+from onecert.verifier.evidence import CrlFolder
+from onecert.verifier.login import MAX_TTL, PREFIX, Challenge, Login, LoginError, default_algorithm
+from onecert.verifier.login_store import ChallengeStore, MemoryStore, SqliteStore, StoredChallenge
+from onecert.verifier.trust_list import load_trust_list
+from onecert.verifier.verifier import Verifier
+
+T = datetime(2026, 11, 21, 9, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ChallengeStore:
+    return MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "logins.sqlite")
+
+
+def make(world: Any, store: ChallengeStore | None = None, **more: Any) -> Login:
+    verifier = Verifier(
+        trust_list=load_trust_list(world.trust_list(), keys=world.list_keys, at=T),
+        evidence=CrlFolder(world.publish_crls()),
+        application="tax",
+    )
+    return Login(verifier, store=store, **more)
+
+
+def refusal(login: Login, *args: Any, **more: Any) -> str:
+    with pytest.raises(VerifyError) as caught:
+        login.verify(*args, **{"session": "s1", "at": T + MINUTE, **more})
+    assert caught.value.text("zh") != caught.value.text("en")
+    return caught.value.code
+
+
+def test_login(world: Any, store: ChallengeStore) -> None:
+    login, leaf = make(world, store), world.leaf()
+    challenge = login.challenge(session="s1", at=T)
+    assert challenge.text.startswith(PREFIX + "\n")
+    assert "s1" not in challenge.text
+    result = login.verify(challenge.id, leaf.der, leaf.sign(challenge.data), session="s1", at=T + MINUTE)
+    assert result.identity.id == "uscc:91440300MA5DEM004J"
+    assert refusal(login, challenge.id, leaf.der, leaf.sign(challenge.data)) == "LOGIN_CHALLENGE_USED"
+
+
+def test_the_challenge_is_found_by_its_text_too(world: Any, store: ChallengeStore) -> None:
+    login, leaf = make(world, store), world.leaf("pearl")
+    for form in ("object", "data"):
+        challenge = login.challenge(session="s1", at=T)
+        given = challenge if form == "object" else challenge.data
+        login.verify(given, leaf.der, leaf.sign(challenge.data), session="s1", at=T)
+    # A text with the id of a real challenge but other content is not that challenge.
+    challenge = login.challenge(session="s1", at=T)
+    forged = challenge.data.replace(b"random: ", b"random: X")
+    assert refusal(login, forged, leaf.der, leaf.sign(forged)) == "LOGIN_CHALLENGE_UNKNOWN"
+
+
+def test_a_wrong_answer_uses_the_challenge_up(world: Any, store: ChallengeStore) -> None:
+    login, leaf, other = make(world, store), world.leaf(), world.leaf()
+    challenge = login.challenge(session="s1", at=T)
+    assert refusal(login, challenge, leaf.der, other.sign(challenge.data)) == "LOGIN_SIGNATURE"
+    assert refusal(login, challenge, leaf.der, leaf.sign(challenge.data)) == "LOGIN_CHALLENGE_USED"
+
+
+def test_refusals(world: Any, store: ChallengeStore) -> None:
+    login, leaf = make(world, store), world.leaf()
+    other = make(world, store, application="social")
+
+    def answer(target: Login = login, **more: Any) -> str:
+        challenge = login.challenge(session="s1", at=T)
+        given = more.pop("challenge", challenge.id)
+        signature = more.pop("signature", leaf.sign(challenge.data))
+        return refusal(target, given, more.pop("certificate", leaf.der), signature, **more)
+
+    assert answer(session="s2") == "LOGIN_OTHER_SESSION"
+    assert answer(other) == "LOGIN_OTHER_APPLICATION"
+    assert answer(at=T + MAX_TTL) == "LOGIN_CHALLENGE_EXPIRED"
+    assert answer(at=T - 2 * MINUTE) == "LOGIN_CHALLENGE_EXPIRED"
+    for nobody in ("A" * 22, "", "x" * 10_000, "\ud800", b"", b"id: \n", b"\xff" * 5000):
+        assert answer(challenge=nobody) == "LOGIN_CHALLENGE_UNKNOWN"
+    assert answer(algorithm="rsa-sha1") == "LOGIN_ALGORITHM"
+    assert answer(algorithm="ecdsa-sha1") == "LOGIN_ALGORITHM"
+    assert answer(algorithm="rsa-sha256") == "ALGORITHM_MISMATCH"
+    assert answer(algorithm="ecdsa-sha384") == "LOGIN_SIGNATURE"
+    for wrong in (b"", b"0" * 64, b"0" * 100_000):
+        assert answer(signature=wrong) == "LOGIN_SIGNATURE"
+    assert answer(certificate=b"0") in {"NOT_DER", "NOT_PEM"}
+    assert answer(certificate=world.leaf(usages=("key_encipherment",)).der) == "KEY_USAGE"
+    assert answer(certificate=world.leaf("stranger").der) == "ISSUER_UNKNOWN"
+
+
+def test_a_signature_over_something_else_is_no_login(world: Any) -> None:
+    """A form that was signed with the same key cannot be replayed as a login: the text is ours."""
+    login, leaf = make(world), world.leaf()
+    challenge = login.challenge(session="s1", at=T)
+    form = json.dumps({"form": "transfer", "id": challenge.id}).encode()
+    assert refusal(login, challenge, leaf.der, leaf.sign(form)) == "LOGIN_SIGNATURE"
+
+
+def test_every_challenge_differs(world: Any) -> None:
+    login = make(world)
+    seen = {login.challenge(session="s1", at=T).data for _ in range(50)}
+    assert len(seen) == 50
+
+
+@pytest.mark.parametrize("ttl", [timedelta(0), timedelta(minutes=6), -MINUTE])
+def test_a_challenge_lives_five_minutes_at_most(world: Any, ttl: timedelta) -> None:
+    with pytest.raises(ValueError, match="five minutes"):
+        make(world, ttl=ttl)
+
+
+@pytest.mark.parametrize("name", ["", "line\nbreak", "x" * 101])
+def test_names_of_applications(world: Any, name: str) -> None:
+    with pytest.raises(ValueError, match="printable name"):
+        make(world, application=name)
+
+
+def test_chinese_name_of_an_application(world: Any) -> None:
+    login, leaf = make(world, application="税务申报"), world.leaf()
+    challenge = login.challenge(session="会话", at=T)
+    assert challenge.data.isascii()
+    login.verify(challenge, leaf.der, leaf.sign(challenge.data), session="会话", at=T)
+
+
+def test_one_of_many_threads_wins(world: Any, store: ChallengeStore) -> None:
+    login, leaf = make(world, store), world.leaf()
+    challenge = login.challenge(session="s1", at=T)
+    signature = leaf.sign(challenge.data)
+    outcomes: list[str] = []
+
+    def answer() -> None:
+        try:
+            login.verify(challenge, leaf.der, signature, session="s1", at=T)
+            outcomes.append("accepted")
+        except LoginError as error:
+            outcomes.append(error.code)
+
+    threads = [threading.Thread(target=answer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["LOGIN_CHALLENGE_USED"] * 7 + ["accepted"]
+
+
+def stored(number: int = 0, *, at: datetime = T) -> StoredChallenge:
+    return StoredChallenge(
+        id=f"{number:022d}", application="tax", session_sha256="x", data=b"d", expires_at=at + MAX_TTL
+    )
+
+
+def test_replay_is_refused_across_processes(tmp_path: Path) -> None:
+    """Two other processes use the same challenge through the same file: one is first."""
+    path = tmp_path / "logins.sqlite"
+    SqliteStore(path).add(stored(), T)
+    program = (
+        "import sys, pathlib; from onecert.verifier.login_store import SqliteStore;"
+        "print(SqliteStore(pathlib.Path(sys.argv[1])).use('0' * 22).again)"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert sorted(run.communicate(timeout=60)[0].strip() for run in runs) == ["False", "True"]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_old_challenges_go_away(store: ChallengeStore) -> None:
+    store.add(stored(1), T)
+    store.add(stored(2, at=T + timedelta(hours=1)), T + timedelta(hours=1))
+    assert store.use(stored(1).id) is None
+    used = store.use(stored(2).id)
+    assert used is not None
+    assert used.challenge == stored(2, at=T + timedelta(hours=1))
+
+
+def test_memory_store_is_bounded() -> None:
+    memory = MemoryStore(max_challenges=10)
+    for number in range(25):
+        memory.add(stored(number), T)
+    assert [number for number in range(25) if memory.use(stored(number).id)] == list(range(15, 25))
+
+
+def test_a_store_that_is_gone_could_not_be_checked(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotCheckError) as caught:
+        SqliteStore(Path("/dev/null/logins.sqlite"))
+    assert caught.value.code == "LOGIN_STORE"
+    closed = SqliteStore(tmp_path / "x.sqlite")
+    closed.close()
+    for call in (lambda: closed.add(stored(), T), lambda: closed.use("x")):
+        with pytest.raises(CouldNotCheckError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("make_key", "name"),
+    [
+        (lambda: rsa.generate_private_key(65537, 2048), "rsa-sha256"),
+        (lambda: ec.generate_private_key(ec.SECP256R1()), "ecdsa-sha256"),
+        (lambda: ec.generate_private_key(ec.SECP384R1()), "ecdsa-sha384"),
+        (lambda: ec.generate_private_key(ec.SECP521R1()), "ecdsa-sha512"),
+        (ed25519.Ed25519PrivateKey.generate, "ed25519"),
+    ],
+)
+def test_usual_algorithms(make_key: Any, name: str) -> None:
+    assert default_algorithm(make_key().public_key()) == name
+
+
+def test_usual_algorithm_of_a_key_without_one() -> None:
+    with pytest.raises(LoginError) as caught:
+        default_algorithm(object())  # type: ignore[arg-type]  # a kind of key that does not exist yet
+    assert caught.value.code == "LOGIN_ALGORITHM"
+
+
+def test_pss_is_chosen_by_the_caller(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    monkeypatch.setattr(ec, "generate_private_key", lambda _: key)
+    leaf, login = world.leaf(), make(world)
+    challenge = login.challenge(session="s1", at=T)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    signature = key.sign(challenge.data, pss, hashes.SHA256())
+    login.verify(challenge, leaf.der, signature, session="s1", at=T, algorithm="rsa-pss-sha256")
+    assert isinstance(challenge, Challenge)

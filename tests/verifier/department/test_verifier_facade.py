@@ -1,0 +1,254 @@
+"""The façade: certificates of three CAs, one identity; every refusal with its code in both languages."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
+from onecert.verifier.evidence import CrlFolder
+from onecert.verifier.fetch import CrlFetcher, TrustListUrl
+from onecert.verifier.purposes import SIGNING
+from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
+from onecert.verifier.trust_list import FileState, MemoryState, TrustListFile, load_trust_list
+from onecert.verifier.verifier import VerifiedCertificate, Verifier
+
+T = datetime(2026, 11, 21, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+FIRM = "91440300MA5DEM004J"
+
+
+def make(world: Any, data: bytes | None = None, **more: Any) -> Verifier:
+    settings = {
+        "trust_list": load_trust_list(data or world.trust_list(), keys=world.list_keys, at=T),
+        "evidence": CrlFolder(world.publish_crls()),
+        "application": "tax",
+        **more,
+    }
+    return Verifier(**settings)
+
+
+def refusal(verifier: Verifier, leaf: Any, *, at: datetime = T, **more: Any) -> VerifyError:
+    with pytest.raises(VerifyError) as caught:
+        verifier.verify(leaf.der if hasattr(leaf, "der") else leaf, at=at, **more)
+    error = caught.value
+    assert error.text("zh") not in {error.code, error.text("en")}
+    return error
+
+
+@pytest.mark.parametrize("ca", ["pearl", "harbour", "summit"])
+def test_one_firm_with_a_certificate_from_each_ca_is_one_identity(world: Any, ca: str) -> None:
+    result = make(world).verify(world.leaf(ca).pem, at=T)
+    assert isinstance(result, VerifiedCertificate)
+    assert result.identity.id == f"uscc:{FIRM}"
+    assert (result.service.id, result.identity.ca_service) == (ca, ca)
+    assert result.list_sequence == 1
+    assert result.warnings == ()
+    assert result.oldest_evidence == timedelta(hours=1)
+    assert result.as_dict()["id"] == f"uscc:{FIRM}"
+    assert result.as_dict()["issue_time"] == "claimed"
+
+
+def test_renewal_and_second_key_keep_the_identity(world: Any) -> None:
+    verifier = make(world)
+    ids = {verifier.verify(world.leaf("pearl").der, at=T).identity.id for _ in range(2)}
+    assert ids == {f"uscc:{FIRM}"}
+
+
+def test_revoked_and_held(world: Any) -> None:
+    revoked, held = world.leaf(), world.leaf()
+    world.revoke("harbour", revoked)
+    world.revoke("harbour", held, x509.ReasonFlags.certificate_hold)
+    verifier = make(world)
+    assert refusal(verifier, revoked).code == "CERT_REVOKED"
+    assert refusal(verifier, held).code == "CERT_HELD"
+
+
+def test_new_list_in_the_folder_is_used(world: Any) -> None:
+    """Accepted, then revoked and a new list written: refused at the next look, without a restart."""
+    leaf = world.leaf()
+    verifier = make(world)
+    verifier.verify(leaf.der, at=T)
+    world.revoke("harbour", leaf)
+    (world.folder / "crls" / "harbour.crl").write_bytes(world.crl("harbour", number=2, this_update=T))
+    assert refusal(verifier, leaf, at=T + timedelta(seconds=2)).code == "CERT_REVOKED"
+
+
+def test_broken_file_in_the_folder_stops_nobody(world: Any) -> None:
+    verifier = make(world)
+    leaf = world.leaf()
+    verifier.verify(leaf.der, at=T)
+    (world.folder / "crls" / "harbour.crl").write_bytes(b"half a li")
+    (world.folder / "crls" / "other.crl").write_bytes(b"")
+    verifier.verify(leaf.der, at=T + timedelta(seconds=2))
+
+
+def test_without_lists_it_could_not_be_checked(world: Any) -> None:
+    leaf = world.leaf()
+    for evidence in (None, CrlFolder(world.folder / "nothing"), RevocationEvidence()):
+        error = refusal(make(world, evidence=evidence), leaf)
+        assert isinstance(error, CouldNotCheckError)
+        assert error.code == "REVOCATION_UNKNOWN"
+    error = refusal(make(world), leaf, at=T + 2 * DAY)  # the lists are over
+    assert error.code == "REVOCATION_UNKNOWN"
+
+
+def test_softer_policy_says_so(world: Any) -> None:
+    policy = RevocationPolicy(mode=RevocationMode.PREFER)
+    result = make(world, evidence=None, revocation=policy).verify(world.leaf().der, at=T)
+    assert result.warnings == ("REVOCATION_NOT_CHECKED",)
+    assert result.oldest_evidence is None
+    assert result.warning_texts("zh")
+
+
+def test_expired_tampered_unknown(world: Any) -> None:
+    verifier = make(world)
+    assert refusal(verifier, world.leaf(not_after=T - DAY)).code == "CERT_EXPIRED"
+    assert refusal(verifier, world.leaf(not_before=T + DAY)).code == "CERT_NOT_YET_VALID"
+    assert refusal(verifier, world.leaf("stranger")).code == "ISSUER_UNKNOWN"
+    der = bytearray(world.leaf().der)
+    der[-5] ^= 1
+    assert refusal(verifier, bytes(der)).code == "CERT_SIGNATURE_INVALID"
+    assert refusal(verifier, b"").code in {"NOT_DER", "NOT_PEM"}
+
+
+def test_encryption_certificate_does_not_log_in(world: Any) -> None:
+    """Dual certificates share subject and id; only the signing one authenticates."""
+    verifier = make(world)
+    encryption = world.leaf(usages=("key_encipherment", "data_encipherment"))
+    forms_only = world.leaf(usages=("content_commitment",))
+    assert refusal(verifier, encryption).code == "KEY_USAGE"
+    assert refusal(verifier, forms_only).code == "KEY_USAGE"
+    assert verifier.verify(forms_only.der, at=T, purpose=SIGNING).identity.id == f"uscc:{FIRM}"
+
+
+def test_certificate_without_key_usage_logs_in_only_where_its_profile_says_so(world: Any) -> None:
+    def allow(lote: dict[str, Any]) -> None:
+        for service in lote["TrustedEntitiesList"][0]["TrustedEntityServices"]:
+            info = service["ServiceInformation"]
+            if info["ServiceDigitalIdentity"]["OtherIds"] == ["pearl"]:
+                info["ServiceInformationExtensions"][0]["Value"]["login_without_key_usage"] = True
+
+    assert refusal(make(world), world.leaf("pearl", usages=())).code == "KEY_USAGE"
+    verifier = make(world, world.trust_list(change=allow))
+    assert verifier.verify(world.leaf("pearl", usages=()).der, at=T).identity.id == f"uscc:{FIRM}"
+    assert refusal(verifier, world.leaf("harbour", usages=())).code == "KEY_USAGE"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("withdrawn", "CA_WITHDRAWN"),
+        ("suspended", "CA_SUSPENDED"),
+        ("terminated", "CA_TERMINATED"),
+        ("key_compromised", "CA_KEY_COMPROMISED"),
+    ],
+)
+def test_state_of_the_ca(world: Any, status: str, code: str) -> None:
+    """pearl lost its licence yesterday; harbour works on."""
+    data = world.trust_list(status={"pearl": [(status, T - DAY)]})
+    verifier = make(world, data)
+    error = refusal(verifier, world.leaf("pearl"))
+    assert error.code == code
+    assert "珠江CA" in error.text("zh")
+    assert isinstance(error, RefusedError)
+    verifier.verify(world.leaf("harbour").der, at=T)
+
+
+def test_certificate_issued_after_the_withdrawal(world: Any) -> None:
+    verifier = make(world, world.trust_list(status={"pearl": [("withdrawn", T - 20 * DAY)]}))
+    assert refusal(verifier, world.leaf("pearl")).code == "CA_NOT_GRANTED_AT_ISSUE"
+    assert refusal(verifier, world.leaf("pearl"), issued_at=T - 30 * DAY).code == "CA_WITHDRAWN"
+
+
+def test_service_without_profile_names_nobody(world: Any) -> None:
+    def drop(lote: dict[str, Any]) -> None:
+        for service in lote["TrustedEntitiesList"][0]["TrustedEntityServices"]:
+            service["ServiceInformation"].pop("ServiceInformationExtensions")
+
+    assert refusal(make(world, world.trust_list(change=drop)), world.leaf()).code == "CA_PROFILE_MISSING"
+
+
+def test_profile_of_the_path_counts_not_the_issuer_text(world: Any) -> None:
+    """harbour issues a certificate that looks like pearl's: pearl's place is not read."""
+    leaf = world.leaf("harbour", extensions={"2.16.156.112548": b"\x0c\x12" + b"9" * 18})
+    assert refusal(make(world), leaf).code == "CLASS_UNKNOWN"
+
+
+def test_list_over_time(world: Any) -> None:
+    """A new list is picked up from its file; an older one refused; an expired one could not be checked."""
+    path = world.folder / "trust-list.json"
+    path.write_bytes(world.trust_list(1))
+    source = TrustListFile(path, keys=world.list_keys, state=FileState(world.folder / "state.json"))
+    verifier = make(world, trust_list=source)
+    leaf = world.leaf("pearl")
+    assert verifier.verify(leaf.der, at=T).list_sequence == 1
+    path.write_bytes(world.trust_list(2, status={"pearl": [("suspended", T - DAY)]}))
+    assert refusal(verifier, leaf).code == "CA_SUSPENDED"
+    assert verifier.trust_list(T).sequence == 2
+    path.write_bytes(world.trust_list(1))
+    assert refusal(verifier, leaf).code == "TRUST_LIST_ROLLBACK"
+    path.write_bytes(world.trust_list(3))
+    assert refusal(verifier, leaf, at=T + 31 * DAY).code == "TRUST_LIST_EXPIRED"
+
+
+class Web:
+    """A network of a few addresses; an address may fail."""
+
+    def __init__(self, pages: dict[str, bytes]) -> None:
+        self.pages = pages
+        self.asked: list[str] = []
+
+    def __call__(
+        self, url: str, *, max_bytes: int, body: bytes | None = None, content_type: str = ""
+    ) -> bytes:
+        self.asked.append(url)
+        if url not in self.pages:
+            raise CouldNotCheckError("FETCH_FAILED", url=url, detail="404")
+        return self.pages[url]
+
+
+def test_everything_fetched(world: Any, tmp_path: Path) -> None:
+    """List, CRLs and OCSP come over the network, from the addresses of the list only."""
+    leaf = world.leaf("harbour")
+    web = Web({"http://lists.example/trust-list.json": world.trust_list()})
+    for ca in ("pearl", "harbour", "summit"):
+        web.pages[f"http://status.example/ca/{ca}.crl"] = world.crl(ca)
+    web.pages["http://status.example/ca/harbour/ocsp"] = world.ocsp("harbour", leaf)
+    source = TrustListUrl(
+        "http://lists.example/trust-list.json",
+        cache=tmp_path / "cache" / "trust-list.json",
+        keys=world.list_keys,
+        state=MemoryState(),
+        fetch=web,
+    )
+    evidence = CrlFetcher(tmp_path / "cache", fetch=web, use_ocsp=True)
+    # The builder of cryptography stamps answers with the real time (producedAt): let any clock pass here.
+    policy = RevocationPolicy(clock_skew=timedelta(days=36_500))
+    verifier = make(world, trust_list=source, evidence=evidence, revocation=policy)
+    result = verifier.verify(leaf.der, at=T)
+    assert {item.kind for item in result.path.evidence} == {"crl", "ocsp"}
+    # The network goes away: what was fetched serves until it is over.
+    web.pages.clear()
+    verifier.verify(leaf.der, at=T + timedelta(hours=2))
+    assert refusal(verifier, leaf, at=T + 2 * DAY).code == "REVOCATION_UNKNOWN"
+    # The network comes back with something that is no list, then with an older list.
+    web.pages["http://status.example/ca/harbour.crl"] = b"<html>"
+    web.pages["http://lists.example/trust-list.json"] = b"<html>"
+    verifier.verify(leaf.der, at=T + timedelta(hours=4))
+    # OCSP says revoked.
+    web.pages["http://status.example/ca/harbour/ocsp"] = world.ocsp("harbour", leaf, good=False)
+    assert refusal(verifier, leaf, at=T + timedelta(minutes=30)).code == "CERT_REVOKED"
+
+
+def test_list_that_was_never_fetched(world: Any, tmp_path: Path) -> None:
+    source = TrustListUrl(
+        "http://lists.example/x",
+        cache=tmp_path / "x",
+        keys=world.list_keys,
+        state=MemoryState(),
+        fetch=Web({}),
+    )
+    assert refusal(make(world, trust_list=source), world.leaf()).code == "TRUST_LIST_MISSING"

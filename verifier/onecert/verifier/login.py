@@ -1,0 +1,236 @@
+"""Login by challenge: the holder signs a text that is good once, here, for one session, for minutes.
+
+    challenge = login.challenge(session=session_id, at=now)     # send challenge.data to the browser's plug-in
+    result = login.verify(challenge.id, cert_der, signature, session=session_id, at=now)
+
+The signed text begins with a line that no form, file or token begins with, so that a login signature can
+never pass for the signature of a form. A challenge is used up by the first answer, whatever its verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import RefusedError, SignatureInvalidError
+from onecert.verifier.login_store import ChallengeStore, MemoryStore, StoredChallenge
+from onecert.verifier.purposes import LOGIN
+from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
+from onecert.verifier.strict_json import format_time
+from onecert.verifier.verifier import VerifiedCertificate, Verifier
+
+PREFIX = "OneCert login challenge, version 1"
+MAX_TTL = timedelta(minutes=5)
+MAX_SIGNATURE_BYTES = 8192
+# A holder's program may have signed on a server whose clock is ahead of ours.
+CLOCK_SKEW = timedelta(seconds=60)
+
+# What a login may be signed with. The name is chosen by the caller, never read from the signature.
+ALGORITHMS = frozenset(
+    {
+        "rsa-sha256",
+        "rsa-sha384",
+        "rsa-sha512",
+        "rsa-pss-sha256",
+        "rsa-pss-sha384",
+        "rsa-pss-sha512",
+        "ecdsa-sha256",
+        "ecdsa-sha384",
+        "ecdsa-sha512",
+        "ed25519",
+        "ed448",
+    }
+)
+
+
+class LoginError(RefusedError):
+    """The challenge or the signature is not acceptable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """One challenge. ``data`` is what the holder's key signs, octet for octet; ``text`` the same as text."""
+
+    id: str
+    data: bytes
+    expires_at: datetime
+
+    @property
+    def text(self) -> str:
+        """The challenge as ASCII text of a few lines."""
+        return self.data.decode("ascii")
+
+
+class Login:
+    """Challenges of one application.
+
+    Args:
+        verifier: checks the certificate; its application name is the one that challenges carry.
+        store: where open challenges are kept. ``MemoryStore`` serves one process; use ``SqliteStore`` or your
+            own when several processes answer.
+        application: overrides the verifier's application name.
+        ttl: how long a challenge is good, at most five minutes.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        store: ChallengeStore | None = None,
+        application: str | None = None,
+        ttl: timedelta = MAX_TTL,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        if not timedelta(0) < ttl <= MAX_TTL:
+            raise ValueError("a challenge lives at most five minutes")
+        self._verifier = verifier
+        self._store = store if store is not None else MemoryStore()
+        self._application = application if application is not None else verifier.application
+        if not self._application.isprintable() or not self._application or len(self._application) > 100:
+            raise ValueError("the application needs a printable name of at most 100 characters")
+        self._ttl = ttl
+        self._random = random
+
+    def challenge(self, *, session: str, at: datetime) -> Challenge:
+        """Make a challenge for this session.
+
+        Args:
+            session: any secret that only this browser session has; it is hashed, never stored or shown.
+
+        Raises:
+            CouldNotCheckError: LOGIN_STORE.
+        """
+        challenge_id = _base64url(self._random(16))
+        expires_at = at.replace(microsecond=0) + self._ttl
+        # The name travels as base64url, so that the text stays ASCII with exactly these lines.
+        lines = [
+            PREFIX,
+            f"application: {_base64url(self._application.encode('utf-8'))}",
+            f"session: {_digest(session)}",
+            f"id: {challenge_id}",
+            f"expires: {format_time(expires_at)}",
+            f"random: {_base64url(self._random(32))}",
+            "",
+        ]
+        challenge = Challenge(id=challenge_id, data="\n".join(lines).encode("ascii"), expires_at=expires_at)
+        stored = StoredChallenge(
+            id=challenge_id,
+            application=self._application,
+            session_sha256=_digest(session),
+            data=challenge.data,
+            expires_at=expires_at,
+        )
+        self._store.add(stored, at)
+        return challenge
+
+    def verify(
+        self,
+        challenge: Challenge | str | bytes,
+        certificate: bytes | ParsedCertificate,
+        signature: bytes,
+        *,
+        session: str,
+        at: datetime,
+        algorithm: str | None = None,
+        candidates: tuple[bytes, ...] = (),
+    ) -> VerifiedCertificate:
+        """Check the answer to a challenge and name the holder.
+
+        Args:
+            challenge: the challenge, its id, or its ``data``.
+            certificate: the signing certificate, DER or PEM.
+            signature: over ``data``; for ECDSA the DER form.
+            session: the same as given to ``challenge``.
+            algorithm: one of ``ALGORITHMS``; by default the usual one of the key (``default_algorithm``).
+            candidates: further CA certificates that came along.
+
+        Raises:
+            LoginError: LOGIN_CHALLENGE_UNKNOWN, LOGIN_CHALLENGE_USED, LOGIN_CHALLENGE_EXPIRED,
+                LOGIN_OTHER_SESSION, LOGIN_OTHER_APPLICATION, LOGIN_ALGORITHM, LOGIN_SIGNATURE.
+            VerifyError: as ``Verifier.verify``.
+        """
+        # 1. Use the challenge up, before anything that could be tried twice.
+        stored = self._use(challenge, session, at)
+        # 2. The certificate: path, state of the CA, revocation, usage, identity.
+        cert = as_parsed(certificate)
+        result = self._verifier.verify(cert, at=at, purpose=LOGIN, candidates=candidates)
+        # 3. The signature by its key over exactly the stored text.
+        key = load_public_key(cert.spki_der)
+        name = algorithm if algorithm is not None else default_algorithm(key)
+        if name not in ALGORITHMS:
+            raise LoginError("LOGIN_ALGORITHM", algorithm=str(name)[:40])
+        try:
+            if len(signature) > MAX_SIGNATURE_BYTES:
+                raise SignatureInvalidError("SIGNATURE_INVALID", algorithm=name)
+            verify_signature(key, name, signature, stored.data, at=at)
+        except SignatureInvalidError as exc:
+            raise LoginError("LOGIN_SIGNATURE", certificate=cert.certificate) from exc
+        return result
+
+    def _use(self, challenge: Challenge | str | bytes, session: str, at: datetime) -> StoredChallenge:
+        challenge_id = _challenge_id(challenge)
+        used = self._store.use(challenge_id)
+        if used is None:
+            raise LoginError("LOGIN_CHALLENGE_UNKNOWN")
+        stored = used.challenge
+        data = challenge.data if isinstance(challenge, Challenge) else challenge
+        if isinstance(data, bytes) and not hmac.compare_digest(data, stored.data):
+            raise LoginError("LOGIN_CHALLENGE_UNKNOWN")
+        if used.again:
+            raise LoginError("LOGIN_CHALLENGE_USED")
+        if at >= stored.expires_at or at < stored.expires_at - self._ttl - CLOCK_SKEW:
+            raise LoginError("LOGIN_CHALLENGE_EXPIRED", expires_at=stored.expires_at)
+        if stored.application != self._application:
+            raise LoginError("LOGIN_OTHER_APPLICATION")
+        if not hmac.compare_digest(stored.session_sha256, _digest(session)):
+            raise LoginError("LOGIN_OTHER_SESSION")
+        return stored
+
+
+def default_algorithm(key: PublicKey) -> str:
+    """The usual algorithm of a key: SHA-256 with RSA (PKCS #1 v1.5) and P-256, SHA-384 with P-384, and so on.
+
+    Raises:
+        LoginError: LOGIN_ALGORITHM for a key that has no usual one here.
+    """
+    if isinstance(key, rsa.RSAPublicKey):
+        return "rsa-sha256"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        by_curve = {"secp256r1": "ecdsa-sha256", "secp384r1": "ecdsa-sha384", "secp521r1": "ecdsa-sha512"}
+        return by_curve.get(key.curve.name, "ecdsa-sha256")
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    if isinstance(key, ed448.Ed448PublicKey):
+        return "ed448"
+    raise LoginError("LOGIN_ALGORITHM", algorithm=type(key).__name__)
+
+
+_ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+_ID_LINE = re.compile(rb"^id: ([A-Za-z0-9_-]{22})$", re.MULTILINE)
+
+
+def _challenge_id(challenge: Challenge | str | bytes) -> str:
+    if isinstance(challenge, bytes):
+        match = _ID_LINE.search(challenge[:1024])
+        challenge = match[1].decode("ascii") if match else ""
+    value = challenge.id if isinstance(challenge, Challenge) else challenge
+    if _ID.fullmatch(value) is None:
+        raise LoginError("LOGIN_CHALLENGE_UNKNOWN")
+    return value
+
+
+def _digest(session: str) -> str:
+    return _base64url(hashlib.sha256(b"onecert session\0" + session.encode("utf-8", "replace")).digest())
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,235 @@
+"""The façade that a department uses: one certificate in, one identity or one refusal out.
+
+    verifier = Verifier(trust_list=TrustListFile(...), evidence=CrlFolder(Path("crls")), application="tax")
+    result = verifier.verify(cert, at=datetime.now(UTC))
+    print(result.identity.id)                                   # uscc:91440300MA5DEM004J
+
+Nothing is asked of the network unless the sources that are handed in do so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import RefusedError
+from onecert.verifier.evidence import EvidenceSource, FixedEvidence
+from onecert.verifier.identity.errors import IdentityError
+from onecert.verifier.identity.identity import Identity, PersonRule, identify
+from onecert.verifier.identity.registry import NoRegistry, Registry
+from onecert.verifier.limits import DEFAULT_LIMITS, Limits
+from onecert.verifier.messages import message
+from onecert.verifier.path import PathParameters, PathValidator
+from onecert.verifier.purposes import LOGIN, Purpose
+from onecert.verifier.result import ValidatedPath
+from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
+from onecert.verifier.service_status import Moments, ServiceVerdict, check_service, service_facts
+from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
+from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
+from onecert.verifier.trust_list.model import TrustedService, TrustList
+
+__all__ = ["VerifiedCertificate", "Verifier"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedCertificate:
+    """A certificate that may be relied upon for ``path.purpose`` at ``path.at``, and who its holder is."""
+
+    identity: Identity
+    path: ValidatedPath
+    service: TrustedService
+    service_verdict: ServiceVerdict
+    list_sequence: int
+    warnings: tuple[str, ...]
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate."""
+        return self.path.certificate
+
+    @property
+    def oldest_evidence(self) -> timedelta | None:
+        """Age of the oldest revocation answer relied upon; None when none was asked for."""
+        return max((evidence.age for evidence in self.path.evidence), default=None)
+
+    def warning_texts(self, language: str = "en") -> list[str]:
+        """The warnings for a person."""
+        return [message(code, language) for code in self.warnings]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; the schema version changes when a field changes its meaning or goes away."""
+        return {
+            "schema": 1,
+            "accepted": True,
+            **self.identity.as_dict(),
+            "ca_name": {"zh": self.service.name.zh, "en": self.service.name.en},
+            "ca_status": self.service_verdict.at_use.value,
+            "issue_time": self.service_verdict.issue_time,
+            "list_sequence": self.list_sequence,
+            "warnings": list(self.warnings),
+            "validation": self.path.as_dict(),
+        }
+
+
+class Verifier:
+    """Accepts the certificates of every CA service on the trust list. Safe to share between threads.
+
+    Args:
+        trust_list: where the list comes from, or one list.
+        evidence: where revocation lists and answers come from.
+        application: the name of this application; ids of natural persons differ from one to the next.
+        pairwise_key: the department's secret for those ids, see ``load_pairwise_key``.
+        raw_person_numbers: also give the numbers of natural persons; only for who has the right to them.
+        registry: a mirror of the register of legal entities.
+        candidates: CA certificates below the listed ones, if a CA has any.
+        revocation: how strict; the default refuses when nothing fresh is known.
+    """
+
+    def __init__(
+        self,
+        *,
+        trust_list: TrustListSource | TrustList,
+        evidence: EvidenceSource | RevocationEvidence | None = None,
+        application: str,
+        pairwise_key: bytes | None = None,
+        raw_person_numbers: bool = False,
+        registry: Registry | None = None,
+        candidates: Iterable[x509.Certificate | ParsedCertificate | bytes] = (),
+        revocation: RevocationPolicy | None = None,
+        algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.application = application
+        self._lists = FixedTrustList(trust_list) if isinstance(trust_list, TrustList) else trust_list
+        if evidence is None or isinstance(evidence, RevocationEvidence):
+            evidence = FixedEvidence(evidence or RevocationEvidence())
+        self._evidence = evidence
+        self._persons = PersonRule(
+            application=application, pairwise_key=pairwise_key, raw_numbers=raw_person_numbers
+        )
+        self._registry = registry or NoRegistry()
+        self._candidates = tuple(as_parsed(candidate) for candidate in candidates)
+        self._revocation = revocation or RevocationPolicy()
+        self._algorithms = algorithms
+        self._limits = limits
+        self._cache: _Cache | None = None
+
+    def trust_list(self, at: datetime) -> TrustList:
+        """The list in use.
+
+        Raises:
+            VerifyError: there is none that may be used at this time.
+        """
+        return self._lists.current(at)
+
+    def verify(
+        self,
+        certificate: x509.Certificate | ParsedCertificate | bytes,
+        *,
+        at: datetime,
+        purpose: Purpose = LOGIN,
+        candidates: Iterable[bytes] = (),
+        issued_at: datetime | None = None,
+    ) -> VerifiedCertificate:
+        """Check a certificate and name its holder.
+
+        Args:
+            certificate: DER, PEM or an object; at most 64 KiB.
+            at: the moment of the check, aware.
+            purpose: what it is used for; one of ``onecert.verifier.purposes``.
+            candidates: further CA certificates that came along; unreadable ones are ignored.
+            issued_at: when the certificate was issued, from the supervision's record, if that is known.
+
+        Raises:
+            RefusedError: the answer is no; ``code`` says why, ``text`` tells a person.
+            CouldNotCheckError: the list or the revocation answers are missing or stale.
+        """
+        # 1. The signed list that holds now.
+        trust_list = self._lists.current(at)
+        target = as_parsed(certificate)
+        # 2. A path to one of its services, with dates, constraints, usage and revocation.
+        path = self._validator(trust_list, purpose, at).validate(
+            target,
+            at=at,
+            candidates=candidates,
+            ocsp=self._evidence.answers(target, trust_list, at),
+        )
+        service = trust_list.by_id.get(path.anchor.label)
+        if service is None:
+            raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
+        # 3. The service's state when the certificate was issued and now.
+        verdict = check_service(service, _moments(path, issued_at, at))
+        # 4. Who the holder is, read as this service writes it.
+        profile = service.identity_profile
+        if profile is None:
+            raise IdentityError("CA_PROFILE_MISSING", **service_facts(service))
+        if purpose is LOGIN and not profile.login_without_key_usage:
+            purpose.check(target)
+        identity = identify(
+            target,
+            profile,
+            ca_service=service.id,
+            at=at,
+            persons=self._persons,
+            registry=self._registry,
+        )
+        codes = [*(warning.code for warning in path.warnings), *verdict.warnings, *identity.warnings]
+        return VerifiedCertificate(
+            identity=identity,
+            path=path,
+            service=service,
+            service_verdict=verdict,
+            list_sequence=trust_list.sequence,
+            warnings=tuple(dict.fromkeys(codes)),
+        )
+
+    def _validator(self, trust_list: TrustList, purpose: Purpose, at: datetime) -> PathValidator:
+        """The validator that holds for this list; what it learnt about paths goes with the list."""
+        evidence = self._evidence.lists(trust_list, at)
+        cache = self._cache
+        if cache is None or cache.trust_list is not trust_list:
+            cache = self._cache = _Cache(trust_list, {})
+        validator = cache.validators.get(purpose)
+        if validator is None:
+            validator = cache.validators[purpose] = PathValidator(
+                anchors=trust_list.anchors,
+                candidates=self._candidates,
+                evidence=evidence,
+                parameters=PathParameters(
+                    purpose=_widest(purpose, trust_list),
+                    revocation=self._revocation,
+                    algorithms=self._algorithms,
+                    limits=self._limits,
+                ),
+            )
+        return validator
+
+
+@dataclass(frozen=True)
+class _Cache:
+    trust_list: TrustList
+    validators: dict[Purpose, PathValidator]
+
+
+def _widest(purpose: Purpose, trust_list: TrustList) -> Purpose:
+    """A login without keyUsage is allowed by some profiles; which one applies is known after the path."""
+    profiles = [service.identity_profile for service in trust_list.services]
+    if purpose is LOGIN and any(profile and profile.login_without_key_usage for profile in profiles):
+        return replace(purpose, allow_no_key_usage=True)
+    return purpose
+
+
+def _moments(path: ValidatedPath, issued_at: datetime | None, at: datetime) -> Moments:
+    target = path.target
+    return Moments(
+        issued=issued_at or target.not_before,
+        used=at,
+        checked=at,
+        recorded=issued_at is not None,
+        status_answered=any(evidence.serial == target.serial for evidence in path.evidence),
+    )
