@@ -3,24 +3,30 @@
 Test modules import nothing from here: ask for a fixture by its name.
 """
 
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
-if TYPE_CHECKING:
-    from onecert.hsm import Token
+from onecert.hsm import ModuleError, Token, ensure_softhsm_token, find_module, open_token
 
-# --- hsm -------------------------------------------------------------------------------------------------------------
-# A process has one SoftHSM store, so all tests of a process share `softhsm_store`; each makes tokens of its own in it.
+# --- hsm ------------------------------------------------------------------------------------------
+# A process has one SoftHSM store, so all tests of a process share `softhsm_store`; each makes tokens of its
+# own in it.
 
 
 @pytest.fixture(scope="session")
 def softhsm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of this process's SoftHSM store. Give it to ``ensure_softhsm_token`` or ``TokenConfig(softhsm=…)``."""
-    from onecert.hsm import ModuleError, find_module
-
+    """The folder of this process's SoftHSM store. Give it to ``ensure_softhsm_token`` or
+    ``TokenConfig(softhsm=…)``."""
     try:
         find_module()
     except ModuleError as exc:
@@ -29,15 +35,11 @@ def softhsm_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_token(softhsm_store: Path, tmp_path: Path) -> Iterator[Callable[..., "Token"]]:
-    """``make_token("ca")`` is a new, empty, open token; its label is made unique. Closed at the end of the test."""
-    import secrets
-
-    from onecert.hsm import ensure_softhsm_token, open_token
-
+def make_token(softhsm_store: Path, tmp_path: Path) -> Iterator[Callable[..., Token]]:
+    """``make_token("ca")`` is a new, empty, open token; the label is made unique. Closed after the test."""
     opened: list[Token] = []
 
-    def make(label: str = "test", *, sessions: int = 4) -> "Token":
+    def make(label: str = "test", *, sessions: int = 4) -> Token:
         unique = f"{label[:20]}-{secrets.token_hex(4)}"
         config = ensure_softhsm_token(
             softhsm_store, label=unique, pin_file=tmp_path / f"{unique}.pin", sessions=sessions
@@ -50,4 +52,115 @@ def make_token(softhsm_store: Path, tmp_path: Path) -> Iterator[Callable[..., "T
         token.close()
 
 
-# --- end of hsm ------------------------------------------------------------------------------------------------------
+# --- end of hsm -----------------------------------------------------------------------------------
+
+# --- server: databases ----------------------------------------------------------------------------
+# `database_url` runs a test on SQLite and on PostgreSQL. The server is Debian's package, started once for
+# each test process in a folder of its own, reached by a unix socket only, and gone at the end.
+
+_POSTGRESQL_FOLDERS = (
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+)
+
+
+def _skip_or_fail(reason: str) -> None:
+    """A missing part is skipped on a developer's machine and fails where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _as_user(command: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root, so root runs it as another user; it dies with this process."""
+    wrapped = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    if os.geteuid() != 0:
+        return [*wrapped, *command]
+    if not wrapped:
+        _skip_or_fail(
+            "needs setpriv (Debian package util-linux) to run PostgreSQL when the tests run as root"
+        )
+    user = _postgresql_user()
+    ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return [*wrapped, *ids, "--", *command]
+
+
+def _postgresql_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Path]:
+    """The socket folder of a running PostgreSQL server; user ``tester``, database ``postgres``."""
+    found = [Path(folder) for folder in _POSTGRESQL_FOLDERS if (Path(folder) / "postgres").exists()]
+    on_path = shutil.which("postgres")
+    if not found and on_path is None:
+        _skip_or_fail("needs PostgreSQL (Debian package postgresql)")
+    programs = found[0] if found else Path(str(on_path)).parent
+    # Not pytest's temporary folder: another user must reach it, and a socket's path is at most 107 bytes.
+    home = Path(tempfile.mkdtemp(prefix="onecert-pg-"))
+    data = home / "data"
+    if os.geteuid() == 0:
+        os.chown(home, _postgresql_user().pw_uid, _postgresql_user().pw_gid)
+    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
+    init = [programs / "initdb", "-D", data, "-U", "tester", "--auth=trust", "-E", "UTF8", "--no-sync"]
+    made = subprocess.run(
+        _as_user(list(map(str, init))), check=False, env=environ, cwd=home, capture_output=True, text=True
+    )
+    if made.returncode != 0:
+        shutil.rmtree(home, ignore_errors=True)
+        pytest.fail(f"initdb failed: {made.stderr}")
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": home,
+        "fsync": "off",
+        "max_connections": 200,
+    }
+    command = [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            _as_user(list(map(str, command))), env=environ, cwd=home, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(host=str(home), user="tester", dbname="postgres").close()
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or server.poll() is not None:
+                    pytest.fail(f"PostgreSQL does not start: {(home / 'log').read_text()}")
+                time.sleep(0.05)
+        yield home
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Path) -> Iterator[str]:
+    """The URL of a new, empty schema on PostgreSQL."""
+    schema = f"test_{secrets.token_hex(6)}"
+    where = {"host": str(postgresql_server), "user": "tester", "dbname": "postgres"}
+    with psycopg.connect(**where, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    yield f"postgresql+psycopg://tester@/postgres?host={postgresql_server}&options=-csearch_path%3D{schema}"
+    with psycopg.connect(**where, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '5s'")
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new, empty database; the test runs once on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+# --- end of server: databases ---------------------------------------------------------------------

@@ -120,6 +120,7 @@ class Database:
         with self._writing(), self._translated():
             self._check_file(self.path)
             with self._write_engine.begin() as connection:
+                self._remember_file(self.path)
                 yield connection
 
     @contextmanager
@@ -129,6 +130,8 @@ class Database:
             if self.path is not None:
                 self._check_file(self.path)
             with self._read_engine.begin() as connection:
+                if self.path is not None:
+                    self._remember_file(self.path)
                 yield connection
 
     def check(self) -> None:
@@ -182,11 +185,13 @@ class Database:
             raise DatabaseUnavailableError("gone") from None
         except OSError as exc:
             raise DatabaseUnavailableError("gone") from exc
-        identity = (found.st_dev, found.st_ino)
-        if self._identity is None:
-            self._identity = identity
-        elif self._identity != identity:
+        if self._identity not in (None, (found.st_dev, found.st_ino)):
             raise DatabaseUnavailableError("gone")
+
+    def _remember_file(self, path: Path) -> None:
+        if self._identity is None:
+            found = path.stat()
+            self._identity = (found.st_dev, found.st_ino)
 
 
 def migrate(database: Database, *packages: str) -> None:
