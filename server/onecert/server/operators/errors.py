@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from onecert.server.errors import ServiceError
@@ -184,7 +184,7 @@ class SignInRequiredError(OperatorError):
 class RoleRequiredError(OperatorError):
     """The operator's roles do not include the one that is needed."""
 
-    def __init__(self, roles: Iterable[str]) -> None:
+    def __init__(self, roles: Sequence[str]) -> None:
         super().__init__(
             "ROLE_REQUIRED",
             status=403,
@@ -192,6 +192,7 @@ class RoleRequiredError(OperatorError):
             hint="Ask the administrator of this service, or a colleague who has the role.",
             roles=list(roles),
         )
+        self.roles = tuple(roles)
 
 
 class TooManyAttemptsError(OperatorError):

@@ -86,7 +86,7 @@ class SignIn:
         """End a session."""
         with self._database.transaction() as connection:
             if self.sessions.end(connection, session.token_sha256):
-                self._record(connection, "sign_out", session.operator, {"method": session.method})
+                self._record(connection, "operator.signed_out", session.operator, {"method": session.method})
 
     def _by_certificate(self, environ: Environ, old_session: str | None) -> str:
         # 1. The certificate must be good now, and be somebody's.
@@ -104,7 +104,10 @@ class SignIn:
                 not_after=certificate.not_valid_after_utc,
             )
             self._record(
-                connection, "sign_in", operator, {"method": "certificate", "certificate_sha256": sha256}
+                connection,
+                "operator.signed_in",
+                operator,
+                {"method": "certificate", "certificate_sha256": sha256},
             )
         return token
 
@@ -131,7 +134,7 @@ class SignIn:
             if old_session:
                 self.sessions.end(connection, links.token_sha256(old_session))
             session = self.sessions.open(connection, operator, method="link")
-            self._record(connection, "sign_in", operator, {"method": "link"})
+            self._record(connection, "operator.signed_in", operator, {"method": "link"})
         return session
 
     def _preview_link(self, environ: Environ, token: str) -> Operator:
@@ -156,7 +159,7 @@ class SignIn:
             with self._database.transaction() as connection:
                 self._audit.record(
                     connection,
-                    event="sign_in.refused",
+                    event="operator.sign_in_refused",
                     actor="anonymous",
                     subject=f"address:{source}",
                     details={"code": exc.code, "reason": getattr(exc, "reason_code", "")},

@@ -248,7 +248,11 @@ class Operators:
 
     def _record(self, connection: Connection, event: str, operator_id: str, actor: str | None) -> None:
         self._audit.record(
-            connection, event=event, actor=actor or command_actor(), subject=f"operator:{operator_id}"
+            connection,
+            event=event,
+            actor=actor or command_actor(),
+            subject=f"operator:{operator_id}",
+            details={},
         )
 
 

@@ -8,12 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, make_response, redirect, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.exceptions import HTTPException
 
 from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _, current_language, gettext
-from onecert.server.operators.errors import SignInRequiredError, TooManyAttemptsError
+from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError, TooManyAttemptsError
 from onecert.server.web.access import is_rest
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 
@@ -97,12 +107,17 @@ def _service_error(exc: ServiceError) -> Response:
         return make_response(redirect(url_for("frame.sign_in", next=here), 303))
     if not exc.is_refusal:
         log.error("could not answer", extra={"code": exc.code, "path": request.path})
+    facts = dict(exc.facts)
+    if isinstance(exc, RoleRequiredError):
+        # People know a role by its label; only the frame knows the labels.
+        labels = current_app.extensions["onecert"].role_labels
+        facts["roles"] = [Message(labels.get(role, role)) for role in exc.roles]
     response = _show(
         Answer(
             status=exc.status,
             code=exc.code,
-            text=gettext(exc.text, **exc.facts),
-            hint=gettext(exc.hint, **exc.facts) if exc.hint else "",
+            text=gettext(exc.text, **facts),
+            hint=gettext(exc.hint, **facts) if exc.hint else "",
         )
     )
     if isinstance(exc, TooManyAttemptsError):

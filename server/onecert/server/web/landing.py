@@ -36,7 +36,8 @@ def landing_app(services: Sequence[str]) -> WSGIApplication:
     environment.install_gettext_callables(translate, translate_plural, newstyle=True)  # type: ignore[attr-defined]
     template = environment.get_template("landing.html")
     css = (files("onecert.server.web") / "static" / "onecert.css").read_bytes()
-    rows = [_row(name) for name in sorted(services)]
+    known = [name for name in SERVICE_TITLES if name in services]
+    rows = [_row(name) for name in (*known, *sorted(set(services) - set(known)))]
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
