@@ -5,6 +5,7 @@ Keys come from a pool that is made once a session; certificates are issued anew 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import ocsp
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from onecert.verifier import RevocationEvidence, TrustAnchor, ValidatedPath, validate_path
@@ -42,6 +42,29 @@ def name(common_name: str | x509.Name) -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
+
+
+def tlv(tag: int, *contents: bytes) -> bytes:
+    """One DER TLV, for what no builder will make."""
+    body = b"".join(contents)
+    size = len(body)
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes((size,)) if size < 0x80 else bytes((0x80 | len(octets),)) + octets
+    return bytes((tag,)) + length + body
+
+
+ECDSA_SHA256 = tlv(0x30, bytes.fromhex("06082a8648ce3d040302"))
+
+
+def sign_sequence(tbs: bytes, key: Any, *after: bytes) -> bytes:
+    """``SEQUENCE { tbs, ecdsa-with-SHA256, signature, … }``, as certificates, CRLs and OCSP answers are."""
+    signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return tlv(0x30, tbs, ECDSA_SHA256, tlv(0x03, b"\x00", signature), *after)
+
+
+def general_time(moment: datetime) -> bytes:
+    """GeneralizedTime."""
+    return tlv(0x18, moment.strftime("%Y%m%d%H%M%SZ").encode())
 
 
 @dataclass
@@ -73,6 +96,8 @@ class Pki:
     usage = staticmethod(usage)
     name = staticmethod(name)
     party = Party
+    tlv = staticmethod(tlv)
+    sign_sequence = staticmethod(sign_sequence)
 
     def __init__(self, keys: Sequence[Any]) -> None:
         self._keys = itertools.cycle(keys)
@@ -198,39 +223,59 @@ class Pki:
     def ocsp(
         self,
         issuer: Party,
-        party: Party,
-        *,
+        *parties: Party,
         responder: Party | None = None,
-        status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
-        revoked_at: datetime | None = None,
-        reason: x509.ReasonFlags | None = None,
+        status: str = "good",
+        revoked_at: datetime = T - DAY,
+        reason: int | None = None,
         this_update: datetime = T - DAY / 24,
         next_update: datetime | None = T + DAY,
-        hash_algorithm: Any = None,
+        produced_at: datetime = T - DAY / 24,
+        digest: str = "sha1",
         nonce: bytes | None = None,
         by_name: bool = False,
-        include: bool = True,
-        produced_at: datetime = T,
+        include: Sequence[Party] | None = None,
+        extensions: bytes = b"",
     ) -> bytes:
-        """Sign an OCSP answer, DER. ``produced_at`` is fixed by freezing the builder's clock."""
+        """Sign an OCSP answer, DER. Written by hand, because the builder reads the clock for producedAt."""
         signer = responder or issuer
-        builder = ocsp.OCSPResponseBuilder().add_response(
-            cert=party.certificate,
-            issuer=issuer.certificate,
-            algorithm=hash_algorithm or hashes.SHA1(),
-            cert_status=status,
-            this_update=this_update,
-            next_update=next_update,
-            revocation_time=revoked_at,
-            revocation_reason=reason,
+        oid = {"sha1": "06052b0e03021a", "sha256": "0609608648016503040201"}[digest]
+        key = issuer.certificate.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        singles = b""
+        for party in parties:
+            serial = party.certificate.serial_number
+            cert_id = tlv(
+                0x30,
+                tlv(0x30, bytes.fromhex(oid), b"\x05\x00"),
+                tlv(0x04, hashlib.new(digest, issuer.subject.public_bytes()).digest()),
+                tlv(0x04, hashlib.new(digest, key).digest()),
+                tlv(0x02, serial.to_bytes(serial.bit_length() // 8 + 1, "big")),
+            )
+            why = b"" if reason is None else tlv(0xA0, tlv(0x0A, bytes((reason,))))
+            answer = {"good": b"\x80\x00", "unknown": b"\x82\x00"}.get(status) or tlv(
+                0xA1, general_time(revoked_at), why
+            )
+            until = b"" if next_update is None else tlv(0xA0, general_time(next_update))
+            singles += tlv(0x30, cert_id, answer, general_time(this_update), until)
+        signer_key = signer.certificate.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
         )
-        encoding = ocsp.OCSPResponderEncoding.NAME if by_name else ocsp.OCSPResponderEncoding.HASH
-        builder = builder.responder_id(encoding, signer.certificate)
-        if responder is not None and include:
-            builder = builder.certificates([responder.certificate])
+        responder_id = (
+            tlv(0xA1, signer.subject.public_bytes())
+            if by_name
+            else tlv(0xA2, tlv(0x04, hashlib.sha1(signer_key).digest()))
+        )
         if nonce is not None:
-            builder = builder.add_extension(x509.OCSPNonce(nonce), False)
-        return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+            oid_nonce = bytes.fromhex("06092b0601050507300102")
+            extensions += tlv(0x30, oid_nonce, tlv(0x04, tlv(0x04, nonce)))
+        tail = tlv(0xA1, tlv(0x30, extensions)) if extensions else b""
+        tbs = tlv(0x30, responder_id, general_time(produced_at), tlv(0x30, singles), tail)
+        if include is None:
+            include = [responder] if responder else []
+        certificates = tlv(0xA0, tlv(0x30, *(party.der for party in include))) if include else b""
+        basic = sign_sequence(tbs, signer.key, certificates)
+        kind = bytes.fromhex("06092b0601050507300101")
+        return tlv(0x30, b"\x0a\x01\x00", tlv(0xA0, tlv(0x30, kind, tlv(0x04, basic))))
 
     def validate(
         self,

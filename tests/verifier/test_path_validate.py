@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from onecert.verifier import CouldNotCheckError, RefusedError, RevokedError, TrustAnchor, VerifyError
+from onecert.verifier import (
+    CouldNotCheckError,
+    RefusedError,
+    RevokedError,
+    TrustAnchor,
+    VerifyError,
+    validate_path,
+)
+from onecert.verifier.path import PathParameters
 from onecert.verifier.purposes import ANY, ENCRYPTION, LOGIN, SIGNING
 from onecert.verifier.result import explain
 from onecert.verifier.revocation import RevocationMode, RevocationPolicy
@@ -136,8 +144,6 @@ def test_last_and_first_second_of_validity_are_valid(pki: Any) -> None:
 
 def test_processed_extension_may_be_critical(pki: Any) -> None:
     """A critical identity extension is fine when the caller says that it acts upon it."""
-    from onecert.verifier.path import PathParameters
-
     root = pki.root()
     oid = "2.16.156.112548"
     extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\x0c\x01x")
@@ -268,8 +274,6 @@ def test_time_must_be_aware(pki: Any) -> None:
 
 def test_anchor_limits_from_its_certificate(pki: Any) -> None:
     """The root's own path length counts only when the list says so (RFC 5937)."""
-    from onecert.verifier import validate_path
-
     root = pki.root(path_length=0)
     ca = pki.ca(root)
     leaf = pki.leaf(ca)
@@ -283,8 +287,6 @@ def test_anchor_limits_from_its_certificate(pki: Any) -> None:
 
 
 def test_anchor_without_certificate(pki: Any) -> None:
-    from onecert.verifier import validate_path
-
     root = pki.root()
     anchor = TrustAnchor.from_key(root.subject, root.key.public_key(), label="the root")
     path = validate_path(pki.leaf(root).certificate, anchors=[anchor], at=pki.T, revocation_policy=OFF)

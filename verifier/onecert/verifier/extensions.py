@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.names import canonical_name
 
 __all__ = [
     "ANY_EXTENDED_KEY_USAGE",
@@ -162,6 +163,8 @@ def _general_name(reader: Reader) -> GeneralName:
         raise DerError("general name")
     if number in {1, 2, 6} and not value.isascii():
         raise DerError("general name is not ASCII")
+    if number == 4:
+        canonical_name(value)
     return GeneralName(number, value)
 
 
