@@ -6,6 +6,7 @@ not known is looked up again before it is refused.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Authority:
     key_label: str
     serial: str
     certificate_der: bytes
+    title: Mapping[str, str]
     issuer: Issuer
     crl_lifetime: timedelta
     profiles: Mapping[str, Profile]
@@ -142,6 +144,7 @@ class Authorities:
                 key_label=row["key_label"],
                 serial=row["serial"],
                 certificate_der=row["certificate_der"],
+                title=json.loads(row["title"]),
                 issuer=issuer,
                 crl_lifetime=timedelta(seconds=row["crl_lifetime_s"]),
                 profiles=own,

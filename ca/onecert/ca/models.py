@@ -53,6 +53,7 @@ authorities = Table(
     Column("certificate_der", LargeBinary, nullable=True),
     Column("crl_lifetime_s", Integer, nullable=False),
     Column("ceremony", String(64), nullable=False),
+    Column("title", Text, nullable=False),  # JSON: {"zh": …, "en": …}
     # Grows with each change of a certificate's status; a list made at an older value is out of date.
     Column("status_version", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),

@@ -140,8 +140,16 @@ def profile_from_data(data: Mapping[str, Any]) -> Profile:
     faults += rule_faults + form_faults
     needed = ("version", "holder", "title", "validity_days", "key_kinds", "subject", "key_usage")
     faults += [f"profile “{name}”: “{key}” is missing" for key in needed if key not in data]
+    carried = {form.value for form in forms}
+    faults += [
+        f"profile “{name}”: no extension carries “{value}”"
+        for value in data.get("identity_required", ())
+        if value not in carried
+    ]
     if faults:
         raise CeremonyFileError(faults)
+    # What no extension of this authority carries is not asked for and not accepted.
+    data = {**data, "identity_optional": [v for v in data.get("identity_optional", ()) if v in carried]}
     plain = _with_tuples({k: v for k, v in data.items() if k not in {"subject", "identity", "title"}})
     title = data["title"]
     return Profile(

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("certificate_der", sa.LargeBinary(), nullable=True),
         sa.Column("crl_lifetime_s", sa.Integer(), nullable=False),
         sa.Column("ceremony", sa.String(64), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
         sa.Column("status_version", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
     )

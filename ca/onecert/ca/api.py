@@ -1,0 +1,131 @@
+"""The REST API under /ca/v1: orders and revocations are signed documents, everything else is public to read.
+
+Who may order is decided by the signature on the document and nothing else. Errors are problem JSON.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify, request
+
+from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
+from onecert.ca.ledger import CertificateRecord
+from onecert.ca.openapi import document
+from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
+from onecert.ca.parts import Parts
+from onecert.server.members import Context
+from onecert.server.web import create_frame, public, signed_api
+
+__all__ = ["create_app"]
+
+
+def create_app(parts: Parts, context: Context) -> Flask:
+    """Build the application of the CA."""
+    app = create_frame("ca", context, max_request_bytes=DOCUMENT_MAX_BYTES)
+
+    @app.post("/v1/orders")
+    @signed_api
+    def post_order() -> tuple[Response, int]:
+        issued = parts.issuance.issue(
+            request.get_data(), idempotency_key=request.headers.get("Idempotency-Key")
+        )
+        return jsonify(issued.as_json()), 201 if issued.is_new else 200
+
+    @app.get("/v1/orders/<order_id>")
+    @public
+    def get_order(order_id: str) -> Response:
+        # The number is a secret between the registration authority and us (128 random bits); whoever knows
+        # it may learn what became of the order, but not the certificate, which names its holder.
+        record = parts.issuance.find(order_id)
+        return jsonify(
+            {
+                "order": record.order_id,
+                "authority": record.authority,
+                "serial": record.serial,
+                "status": record.state,
+            }
+        )
+
+    @app.post("/v1/revocations")
+    @signed_api
+    def post_revocation() -> Response:
+        order = open_revocation(parts.desk, request.get_data())
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and key != order.id:
+            raise OrderAlteredError(order.id)
+        return jsonify(parts.revocation.revoke(order).as_json())
+
+    @app.get("/v1/certificates/<authority>/<serial>")
+    @public
+    def get_certificate(authority: str, serial: str) -> Response:
+        if len(serial) > 64:
+            raise UnknownCertificateError(authority[:64], serial[:64])
+        parts.authorities.get(authority)
+        return jsonify(certificate_json(parts.ledger.certificate(authority, serial.lower().lstrip("0"))))
+
+    @app.get("/v1/authorities")
+    @public
+    def get_authorities() -> Response:
+        return jsonify({"authorities": authorities_json(parts)})
+
+    @app.get("/v1/openapi.json")
+    @public
+    def get_openapi() -> Response:
+        return jsonify(document())
+
+    return app
+
+
+def certificate_json(record: CertificateRecord) -> dict[str, object]:
+    """The status of a certificate as recorded; not its holder's name or numbers."""
+    return {
+        "authority": record.authority,
+        "serial": record.serial,
+        "profile": record.profile,
+        "profile_version": record.profile_version,
+        "state": record.state,
+        "status": record.status,
+        "not_before": record.not_before.isoformat(),
+        "not_after": record.not_after.isoformat(),
+        "revoked_at": record.revoked_at.isoformat() if record.revoked_at else None,
+        "reason": record.reason,
+        "invalidity_date": record.invalidity_date.isoformat() if record.invalidity_date else None,
+    }
+
+
+def authorities_json(parts: Parts) -> list[dict[str, object]]:
+    """Issuing authorities with their chains, profiles, versions and what each profile asks for."""
+    return [
+        {
+            "name": authority.name,
+            "title": dict(authority.title),
+            "certificate_pem": authority.certificate_pem(),
+            "chain_pem": [above.certificate_pem() for above in parts.authorities.chain(authority)],
+            "crl_url": authority.issuer.crl_url,
+            "ocsp_url": authority.issuer.ocsp_url,
+            "profiles": [
+                {
+                    "name": profile.name,
+                    "version": profile.version,
+                    "sha256": profile.sha256,
+                    "title": {"zh": profile.title_zh, "en": profile.title_en},
+                    "holder": profile.holder,
+                    "validity_days": profile.validity_days,
+                    "key_kinds": list(profile.key_kinds),
+                    "identity_required": list(profile.identity_required),
+                    "identity_optional": list(profile.identity_optional),
+                    "subject": {
+                        name: {
+                            "required": rule.required,
+                            "max_length": rule.max_length,
+                            "alphabet": rule.alphabet,
+                            "fixed": rule.fixed,
+                        }
+                        for name, rule in profile.subject.items()
+                    },
+                }
+                for _name, profile in sorted(authority.profiles.items())
+            ],
+        }
+        for authority in parts.authorities.reload()
+        if not authority.is_root
+    ]

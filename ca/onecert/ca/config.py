@@ -1,0 +1,27 @@
+"""Settings of the CA: section `[ca]` of the settings file, or `ONECERT_CA_…`; the README explains each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+__all__ = ["CaConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaConfig:
+    """What the CA service needs to start; every default is usable."""
+
+    token_label: str = "ca"  # noqa: S105 - the name of a token
+    token_pin_file: Path | None = None
+    token_module: Path | None = None
+    token_sessions: int = 4
+    root_token_label: str = "ca-root"  # noqa: S105 - the name of a token
+    root_token_pin_file: Path | None = None
+    root_token_module: Path | None = None
+    order_max_age: timedelta = timedelta(hours=24)
+    ocsp_lifetime: timedelta = timedelta(hours=1)
+    status_max_age: timedelta = timedelta(minutes=1)
+    system_authority: str = "operations"
+    test_identities: bool = False

@@ -1,0 +1,134 @@
+"""The CA as a member of the house: what the server needs to run it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from onecert.ca.api import create_app
+from onecert.ca.config import CaConfig
+from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
+from onecert.ca.parts import Parts, assemble
+from onecert.ca.signing import PrivateKey
+from onecert.ca.status import StatusApp
+from onecert.server.errors import ServiceError
+from onecert.server.jobs import Job
+from onecert.server.languages import _
+from onecert.server.members import Context, Member, Service
+
+__all__ = ["build", "member"]
+
+log = logging.getLogger(__name__)
+
+AUDIT_KEY = "audit"
+# An intent this young may still be in the hands of the thread that made it.
+LEFT_ALONE = timedelta(seconds=60)
+
+
+def build(config: CaConfig, context: Context) -> Service:
+    """Build the service; what an interruption left behind is resolved first."""
+    parts = assemble(config, context)
+    _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
+    _attempt("lists and certificates", lambda: refresh_files(parts))
+    return Service(
+        app=create_app(parts, context),
+        status=StatusApp(parts.files, parts.responders, context.clock, max_age=config.status_max_age),
+        jobs=(
+            Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
+            Job("ca.ocsp", timedelta(minutes=10), lambda _at: roll_responders(parts)),
+            Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
+        ),
+        checks={
+            "token": parts.token.check,
+            "authorities": lambda: check_authorities(parts),
+            "lists": lambda: check_lists(parts),
+        },
+        audit_key=_audit_key(parts),
+        close=parts.token.close,
+    )
+
+
+def renew_lists(parts: Parts, at: datetime) -> None:
+    """Make every list that is due; one that cannot be made does not keep the others from it."""
+    failures: list[ServiceError] = []
+    for authority in parts.authorities.reload():
+        try:
+            if not authority.is_root and parts.publisher.is_due(authority, at):
+                parts.publisher.publish(authority.name)
+        except ServiceError as exc:
+            failures.append(exc)
+    refresh_files(parts)
+    if failures:
+        raise failures[0]
+
+
+def roll_responders(parts: Parts) -> None:
+    """Give every authority's OCSP responder its successor in time."""
+    for authority in parts.authorities.reload():
+        if not authority.is_root:
+            parts.responders.roll(authority)
+
+
+def refresh_files(parts: Parts) -> None:
+    """Bring the files of the status service up to date with the record."""
+    for authority in parts.authorities.reload():
+        parts.files.write_certificate(authority.name, authority.certificate_der)
+        parts.publisher.write_file(authority.name)
+
+
+def check_authorities(parts: Parts) -> None:
+    """Readiness: there is at least one authority.
+
+    Raises:
+        NoAuthorityError
+    """
+    if not (parts.authorities.everyone() or parts.authorities.reload()):
+        raise NoAuthorityError
+
+
+def check_lists(parts: Parts) -> None:
+    """The alarm at half life of any list.
+
+    Raises:
+        CrlOverdueError
+    """
+    at = parts.clock.now()
+    overdue: list[CrlOverdueError] = []
+    for authority in parts.authorities.everyone():
+        try:
+            parts.publisher.check(authority, at)
+        except CrlOverdueError as exc:
+            overdue.append(exc)
+    if overdue:
+        raise overdue[0]
+
+
+def _recover(parts: Parts, at: datetime) -> None:
+    parts.recovery.run(at, older_than=LEFT_ALONE)
+
+
+def _audit_key(parts: Parts) -> PrivateKey | None:
+    try:
+        return parts.token.find_or_make(AUDIT_KEY, "p-256")[0]
+    except CaError:
+        log.exception("audit heads cannot be signed now")
+        return None
+
+
+def _attempt(what: str, act: Callable[[], object]) -> None:
+    """At start nothing may keep the status service from serving: log, and leave it to the jobs."""
+    try:
+        act()
+    except (ServiceError, OSError):
+        log.exception("not done at start", extra={"what": what})
+
+
+member = Member(
+    name="ca",
+    config=CaConfig,
+    migrations="onecert.ca.migrations",
+    catalogue="onecert.ca",
+    roles={"ca.operator": _("Operator of the certification authority")},
+    build=build,
+)

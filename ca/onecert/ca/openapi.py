@@ -1,0 +1,154 @@
+"""The OpenAPI 3.1 description of the REST API, served at /ca/v1/openapi.json; a test compares both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["document"]
+
+_TEXT = {"type": "string"}
+_MOMENT = {"type": "string", "format": "date-time"}
+_SERIAL = {"type": "string", "pattern": "^[0-9a-f]{1,40}$", "description": "hexadecimal"}
+_JWS = {
+    "application/jose+json": {
+        "schema": {
+            "type": "object",
+            "description": "JWS, general JSON serialization (RFC 7515)",
+            "required": ["payload", "signatures"],
+        }
+    }
+}
+
+
+def _answer(description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": sorted(properties)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
+
+
+_ISSUED = {
+    "order": _TEXT,
+    "serial": _SERIAL,
+    "certificate_pem": _TEXT,
+    "chain_pem": {"type": "array", "items": _TEXT, "description": "issuing authority first, root last"},
+    "status": {"const": "issued"},
+}
+_REVOKED = {
+    "serial": _SERIAL,
+    "revoked_at": _MOMENT,
+    "reason": _TEXT,
+    "crl_number": {"type": ["integer", "null"], "description": "null: the list follows as soon as it can"},
+}
+_STATUS = {
+    "authority": _TEXT,
+    "serial": _SERIAL,
+    "profile": _TEXT,
+    "profile_version": {"type": "integer"},
+    "state": {"enum": ["intended", "issued", "abandoned"]},
+    "status": {"enum": ["good", "hold", "revoked"]},
+    "not_before": _MOMENT,
+    "not_after": _MOMENT,
+    "revoked_at": {"type": ["string", "null"]},
+    "reason": {"type": ["string", "null"]},
+    "invalidity_date": {"type": ["string", "null"]},
+}
+_REFUSED = {
+    "400": _problem("cannot be read"),
+    "401": _problem("no registered key signed it, or it was altered"),
+    "403": _problem("signed by another, out of scope, or too old"),
+    "409": _problem("known with another content, or in another state"),
+    "422": _problem("the content breaks a rule; the code names it"),
+    "503": _problem("not now; nothing is half-done, post the same again"),
+}
+
+
+def document() -> dict[str, Any]:
+    """Build the description."""
+    key = {"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": "the document's number"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "OneCert CA", "version": "1"},
+        "servers": [{"url": "/ca"}],
+        "paths": {
+            "/v1/orders": {
+                "post": {
+                    "summary": "Issue one certificate; the same order again returns the same certificate.",
+                    "parameters": [key],
+                    "requestBody": {"required": True, "content": _JWS},
+                    "responses": {
+                        "201": _answer("issued now", _ISSUED),
+                        "200": _answer("issued before", _ISSUED),
+                        **_REFUSED,
+                    },
+                }
+            },
+            "/v1/orders/{order_id}": {
+                "get": {
+                    "summary": "What became of an order.",
+                    "parameters": [_path("order_id")],
+                    "responses": {
+                        "200": _answer(
+                            "on record",
+                            {"order": _TEXT, "authority": _TEXT, "serial": _SERIAL, "status": _TEXT},
+                        ),
+                        "404": _problem("not on record"),
+                    },
+                }
+            },
+            "/v1/revocations": {
+                "post": {
+                    "summary": "Revoke, hold (certificateHold) or release (removeFromCRL) one certificate.",
+                    "parameters": [key],
+                    "requestBody": {"required": True, "content": _JWS},
+                    "responses": {
+                        "200": _answer("recorded", _REVOKED),
+                        "404": _problem("never issued"),
+                        **_REFUSED,
+                    },
+                }
+            },
+            "/v1/certificates/{authority}/{serial}": {
+                "get": {
+                    "summary": "The status of a certificate as recorded.",
+                    "parameters": [_path("authority"), _path("serial")],
+                    "responses": {"200": _answer("on record", _STATUS), "404": _problem("never issued")},
+                }
+            },
+            "/v1/authorities": {
+                "get": {
+                    "summary": "Issuing authorities, their certificates and profiles.",
+                    "responses": {"200": _answer("all", {"authorities": {"type": "array"}})},
+                }
+            },
+            "/v1/openapi.json": {
+                "get": {"summary": "This document.", "responses": {"200": {"description": "OpenAPI 3.1"}}}
+            },
+        },
+        "components": {
+            "schemas": {
+                "Problem": {
+                    "type": "object",
+                    "description": "RFC 9457; “code” is stable, “detail” and “hint” are for people.",
+                    "properties": {
+                        "type": _TEXT,
+                        "title": _TEXT,
+                        "status": {"type": "integer"},
+                        "detail": _TEXT,
+                        "code": _TEXT,
+                        "hint": _TEXT,
+                    },
+                    "required": ["code", "status", "title", "type"],
+                }
+            }
+        },
+    }

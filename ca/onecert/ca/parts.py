@@ -1,0 +1,96 @@
+"""Puts the parts of the CA together: the same parts with the same checks for the service and each command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onecert.ca.authorities import Authorities
+from onecert.ca.config import CaConfig
+from onecert.ca.group_commit import GroupCommit
+from onecert.ca.issuance import Certifier, Issuance
+from onecert.ca.ledger import Ledger
+from onecert.ca.orders import OrderDesk
+from onecert.ca.publishing import CrlPublisher
+from onecert.ca.recovery import Recovery
+from onecert.ca.registration_authorities import RegistrationAuthorities
+from onecert.ca.responder import Responders
+from onecert.ca.revocation import Revocation
+from onecert.ca.signer import Signer
+from onecert.ca.status_files import StatusFiles
+from onecert.ca.tokens import LazyToken, issuing_token
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.members import Context
+
+__all__ = ["Parts", "assemble"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything a CA consists of."""
+
+    config: CaConfig
+    database: Database
+    audit: AuditTrail
+    clock: Clock
+    token: LazyToken
+    signer: Signer
+    authorities: Authorities
+    registration_authorities: RegistrationAuthorities
+    desk: OrderDesk
+    ledger: Ledger
+    certifier: Certifier
+    issuance: Issuance
+    files: StatusFiles
+    publisher: CrlPublisher
+    revocation: Revocation
+    responders: Responders
+    recovery: Recovery
+
+
+def assemble(config: CaConfig, context: Context, *, ledger_type: type[Ledger] = Ledger) -> Parts:
+    """Build the parts on one context. Nothing is opened, signed or changed yet.
+
+    Args:
+        ledger_type: another record with the same promises; tests give one that fails at chosen moments.
+    """
+    database, audit, clock = context.database, context.audit, context.clock
+    token = issuing_token(config, context.data, context.shared)
+    signer = Signer(token.key, token=token.label)
+    writer = GroupCommit(database, audit)
+    ledger = ledger_type(database, writer)
+    authorities = Authorities(database, context.status_url)
+    registration_authorities = RegistrationAuthorities(database, audit, clock)
+    desk = OrderDesk(registration_authorities, max_age=config.order_max_age)
+    certifier = Certifier(ledger, signer, clock)
+    files = StatusFiles(context.data / "status")
+    publisher = CrlPublisher(database, audit, clock, authorities=authorities, signer=signer, files=files)
+    revocation = Revocation(ledger, writer, publisher, clock)
+    return Parts(
+        config=config,
+        database=database,
+        audit=audit,
+        clock=clock,
+        token=token,
+        signer=signer,
+        authorities=authorities,
+        registration_authorities=registration_authorities,
+        desk=desk,
+        ledger=ledger,
+        certifier=certifier,
+        issuance=Issuance(desk, authorities, certifier, clock, test_identities=config.test_identities),
+        files=files,
+        publisher=publisher,
+        revocation=revocation,
+        responders=Responders(
+            database,
+            clock,
+            authorities=authorities,
+            certifier=certifier,
+            signer=signer,
+            token=token,
+            lifetime=config.ocsp_lifetime,
+        ),
+        recovery=Recovery(database, authorities, certifier, revocation),
+    )

@@ -1,0 +1,122 @@
+"""After an interruption: every intent without a result is finished, or given up and its serial revoked.
+
+Finishing means to sign the recorded bytes again; whoever records first wins, and only that certificate exists
+for anyone. An intent is given up when it is so old that its first day would lie noticeably before its issue.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from onecert.ca.authorities import Authorities
+from onecert.ca.errors import CaError, UnknownAuthorityError
+from onecert.ca.issuance import Certifier
+from onecert.ca.ledger import CertificateRecord, OrderRecord
+from onecert.ca.models import orders
+from onecert.ca.revocation import Revocation
+from onecert.server.database import Database
+from onecert.verifier.errors import VerifyError
+from onecert.verifier.jws import decode_base64url
+
+__all__ = ["Recovery", "RecoveryReport"]
+
+log = logging.getLogger(__name__)
+
+# notBefore lies never more than this before the moment of issue.
+FINISH_WITHIN = timedelta(hours=1)
+
+
+@dataclass
+class RecoveryReport:
+    """Serials by what became of them. Waiting: the key or its ceremony is not at hand now."""
+
+    finished: list[str] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+class Recovery:
+    """Resolves intents; run at every start and by a job."""
+
+    def __init__(
+        self, database: Database, authorities: Authorities, certifier: Certifier, revocation: Revocation
+    ) -> None:
+        self._database = database
+        self._authorities = authorities
+        self._certifier = certifier
+        self._revocation = revocation
+
+    def run(self, at: datetime, *, older_than: timedelta = timedelta(0)) -> RecoveryReport:
+        """Resolve what was left behind.
+
+        Args:
+            older_than: leave younger intents alone, which another thread may be working on.
+        """
+        report = RecoveryReport()
+        for record in self._certifier.ledger.unfinished():
+            if record.not_before > at - older_than:
+                continue
+            self._resolve(record, at, report)
+        if report.finished or report.abandoned:
+            log.warning(
+                "interrupted orders resolved",
+                extra={"finished": len(report.finished), "abandoned": len(report.abandoned)},
+            )
+        return report
+
+    def _resolve(self, record: CertificateRecord, at: datetime, report: RecoveryReport) -> None:
+        try:
+            authority = self._authorities.get(record.authority)
+        except UnknownAuthorityError:
+            # A ceremony that was interrupted; it goes on when the command is run again.
+            report.waiting.append(record.serial)
+            return
+        if authority.is_root:
+            report.waiting.append(record.serial)
+            return
+        if at - record.not_before > FINISH_WITHIN:
+            self._revocation.abandon(record, "too old to be finished")
+            report.abandoned.append(record.serial)
+            return
+        order = self._order(record.order_id)
+        try:
+            self._certifier.finish(
+                authority.issuer,
+                authority.key_label,
+                record,
+                actor=order.ordered_by,
+                approved_by=order.approved_by,
+                application_sha256=order.application_sha256,
+            )
+        except CaError:
+            log.exception("interrupted order not finished", extra={"serial": record.serial})
+            report.waiting.append(record.serial)
+        else:
+            report.finished.append(record.serial)
+
+    def _order(self, order_id: str) -> OrderRecord:
+        with self._database.reading() as connection:
+            row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().one()
+        payload = _payload(row["document"])
+        return OrderRecord(
+            id=order_id,
+            content_sha256=row["content_sha256"],
+            ordered_by=row["ordered_by"],
+            document=row["document"],
+            approved_by=tuple(payload.get("approved_by", ())),
+            application_sha256=payload.get("application_sha256", ""),
+        )
+
+
+def _payload(document: bytes) -> dict[str, str]:
+    """Read what a recorded order says; its signature was checked before it was recorded."""
+    try:
+        outer = json.loads(document)
+        return dict(json.loads(decode_base64url(outer["payload"])) if "payload" in outer else outer)
+    except (ValueError, KeyError, TypeError, VerifyError):
+        return {}

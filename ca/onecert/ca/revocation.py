@@ -1,0 +1,285 @@
+"""Revoking, holding and releasing: status, list entry and audit entry in one transaction, the list right
+after.
+
+From the commit on, OCSP answers with the new status. If the list cannot be made at that moment (token or disk
+gone), the revocation stands all the same and the timer makes the list as soon as it can.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from onecert.ca.crl import HOLD, REASONS, RELEASE, check_entry, entry_der
+from onecert.ca.errors import (
+    AlreadyRevokedError,
+    NotOnHoldError,
+    OrderTimeError,
+    RevocationAlteredError,
+    RevocationReasonError,
+    UnknownCertificateError,
+)
+from onecert.ca.group_commit import GroupCommit
+from onecert.ca.ledger import (
+    ABANDONED,
+    GOOD,
+    INTENDED,
+    ON_HOLD,
+    REVOKED,
+    CertificateRecord,
+    Ledger,
+    certificate_record,
+)
+from onecert.ca.models import authorities, blocked_keys, certificates, crl_entries, revocations
+from onecert.ca.orders import RevocationOrder
+from onecert.ca.publishing import CrlPublisher
+from onecert.ca.tables import insert_if_absent
+from onecert.server.audit import AuditEntry
+from onecert.server.clock import Clock
+from onecert.server.errors import ServiceError
+
+__all__ = ["Revocation", "Revoked"]
+
+log = logging.getLogger(__name__)
+
+_BY_ID = select(revocations).where(revocations.c.id == bindparam("id"))
+_CERTIFICATE = (
+    select(certificates)
+    .where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
+    .with_for_update()  # SQLite has no rows to lock and leaves it out; its transaction is immediate
+)
+_SET_STATUS = (
+    update(certificates)
+    .where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
+    .values(
+        status=bindparam("new_status"),
+        revoked_at=bindparam("new_revoked_at"),
+        reason=bindparam("new_reason"),
+        invalidity_date=bindparam("new_invalidity_date"),
+    )
+)
+_GROW_VERSION = (
+    update(authorities)
+    .where(authorities.c.name == bindparam("a"))
+    .values(status_version=authorities.c.status_version + 1)
+)
+_VERSION = select(authorities.c.status_version).where(authorities.c.name == bindparam("a"))
+_DROP_ENTRY = delete(crl_entries).where(
+    crl_entries.c.authority == bindparam("a"), crl_entries.c.serial == bindparam("s")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked:
+    """What a revocation did. `crl_number` is None while no list with it could be made yet."""
+
+    authority: str
+    serial: str
+    reason: str
+    revoked_at: datetime
+    crl_number: int | None
+    changed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "serial": self.serial,
+            "revoked_at": self.revoked_at.isoformat().replace("+00:00", "Z"),
+            "reason": self.reason,
+            "crl_number": self.crl_number,
+        }
+
+
+class Revocation:
+    """Changes the status of certificates."""
+
+    def __init__(self, ledger: Ledger, writer: GroupCommit, publisher: CrlPublisher, clock: Clock) -> None:
+        self._ledger = ledger
+        self._writer = writer
+        self._publisher = publisher
+        self._clock = clock
+
+    def revoke(self, order: RevocationOrder) -> Revoked:
+        """Revoke, hold or release one certificate; the same order again changes nothing.
+
+        Raises:
+            CaError: refused; nothing was changed.
+            ServiceError: 503, not now; nothing was changed.
+        """
+        if order.reason not in REASONS and order.reason != RELEASE:
+            raise RevocationReasonError(order.reason)
+        at = self._clock.now()
+        if order.invalidity_date is not None and order.invalidity_date > at:
+            raise OrderTimeError(order.invalidity_date.isoformat())
+        log.info("revocation to be recorded", extra={"authority": order.authority, "serial": order.serial})
+        outcome = self._writer.run(lambda connection, entries: _apply(connection, entries, order, at))
+        log.info("revocation recorded", extra={"authority": order.authority, "serial": order.serial})
+        return Revoked(
+            authority=order.authority,
+            serial=order.serial,
+            reason=order.reason,
+            revoked_at=outcome.revoked_at,
+            crl_number=self._publish(order.authority, outcome.status_version),
+            changed=outcome.changed,
+        )
+
+    def find(self, authority: str, serial: str) -> CertificateRecord:
+        """Find what a revocation would change; for a command that shows it first."""
+        return self._ledger.certificate(authority, serial)
+
+    def abandon(self, record: CertificateRecord, why: str) -> None:
+        """Give up an intent whose certificate may have been signed: its serial is revoked and stays so."""
+        at = self._clock.now()
+
+        def work(connection: Connection, entries: list[AuditEntry]) -> None:
+            found = _locked(connection, record.authority, record.serial)
+            if found.state != INTENDED:
+                return
+            connection.execute(
+                update(certificates)
+                .where(certificates.c.authority == record.authority, certificates.c.serial == record.serial)
+                .values(state=ABANDONED)
+            )
+            _set_revoked(connection, found, "cessationOfOperation", at, None)
+            _grow_version(connection, record.authority)
+            entries.append(
+                AuditEntry(
+                    event="certificate.abandoned",
+                    actor="job:ca.recovery",
+                    subject=f"{record.authority}/{record.serial}",
+                    details={"order": record.order_id, "why": why},
+                )
+            )
+
+        self._writer.run(work)
+
+    def _publish(self, authority: str, status_version: int) -> int | None:
+        try:
+            return self._publisher.publish(authority, at_least=status_version).number
+        except (ServiceError, OSError):
+            # The status is changed and OCSP says so. The timer makes the list; until then readiness
+            # complains.
+            log.exception("list not made after revocation", extra={"authority": authority})
+            return None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    revoked_at: datetime
+    status_version: int
+    changed: bool
+
+
+def _apply(
+    connection: Connection, entries: list[AuditEntry], order: RevocationOrder, at: datetime
+) -> _Outcome:
+    known = connection.execute(_BY_ID, {"id": order.id}).mappings().one_or_none()
+    if known is not None:
+        if known["content_sha256"] != order.content_sha256:
+            raise RevocationAlteredError(order.id)
+        return _Outcome(known["revoked_at"], known["status_version"], changed=False)
+    record = _locked(connection, order.authority, order.serial)
+    if record.status == REVOKED:
+        raise AlreadyRevokedError(record.serial, (record.revoked_at or at).isoformat())
+    # A certificate that was on hold is revoked as of the day it was held: nobody could rely on it since.
+    revoked_at = record.revoked_at or at.replace(microsecond=0)
+    if order.reason == RELEASE:
+        if record.status != ON_HOLD:
+            raise NotOnHoldError(record.serial)
+        event = "certificate.released"
+        revoked_at = at.replace(microsecond=0)
+        _set_good(connection, record)
+    elif order.reason == HOLD:
+        event = "certificate.held"
+        _set_revoked(connection, record, HOLD, revoked_at, order.invalidity_date)
+    else:
+        event = "certificate.revoked"
+        _set_revoked(connection, record, order.reason, revoked_at, order.invalidity_date)
+        if order.reason == "keyCompromise":
+            insert_if_absent(
+                connection,
+                blocked_keys,
+                {"key_sha256": record.key_sha256, "reason": "keyCompromise", "added_at": at},
+            )
+    version = _grow_version(connection, order.authority)
+    connection.execute(
+        insert(revocations),
+        {
+            "id": order.id,
+            "content_sha256": order.content_sha256,
+            "requested_by": order.requested_by,
+            "authority": order.authority,
+            "serial": order.serial,
+            "reason": order.reason,
+            "document": order.document,
+            "revoked_at": revoked_at,
+            "status_version": version,
+        },
+    )
+    entries.append(
+        AuditEntry(
+            event=event,
+            actor=order.requested_by,
+            subject=f"{order.authority}/{order.serial}",
+            details={"reason": order.reason, "revocation": order.id, "requested_by": list(order.people)},
+        )
+    )
+    return _Outcome(revoked_at, version, changed=True)
+
+
+def _locked(connection: Connection, authority: str, serial: str) -> CertificateRecord:
+    row = connection.execute(_CERTIFICATE, {"a": authority, "s": serial}).mappings().one_or_none()
+    if row is None:
+        raise UnknownCertificateError(authority, serial)
+    return certificate_record(row)
+
+
+def _set_good(connection: Connection, record: CertificateRecord) -> None:
+    names = {"a": record.authority, "s": record.serial}
+    connection.execute(_DROP_ENTRY, names)
+    values = {
+        "new_status": GOOD,
+        "new_revoked_at": None,
+        "new_reason": None,
+        "new_invalidity_date": None,
+    }
+    connection.execute(_SET_STATUS, names | values)
+
+
+def _set_revoked(
+    connection: Connection,
+    record: CertificateRecord,
+    reason: str,
+    revoked_at: datetime,
+    invalidity_date: datetime | None,
+) -> None:
+    names = {"a": record.authority, "s": record.serial}
+    serial = int(record.serial, 16)
+    encoded = entry_der(serial, revoked_at, reason, invalidity_date)
+    check_entry(encoded, serial)
+    connection.execute(_DROP_ENTRY, names)
+    connection.execute(
+        insert(crl_entries),
+        {
+            "authority": record.authority,
+            "serial": record.serial,
+            "not_after": record.not_after,
+            "entry_der": encoded,
+        },
+    )
+    values = {
+        "new_status": ON_HOLD if reason == HOLD else REVOKED,
+        "new_revoked_at": revoked_at,
+        "new_reason": reason,
+        "new_invalidity_date": invalidity_date,
+    }
+    connection.execute(_SET_STATUS, names | values)
+
+
+def _grow_version(connection: Connection, authority: str) -> int:
+    connection.execute(_GROW_VERSION, {"a": authority})
+    version: int = connection.execute(_VERSION, {"a": authority}).scalar_one()
+    return version

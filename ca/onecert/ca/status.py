@@ -1,0 +1,211 @@
+"""The status service: lists, CA certificates and OCSP answers over plain HTTP; small WSGI, no framework.
+
+    /<authority>.crl   /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>
+
+Lists and certificates are files: they are served when database and token are gone. OCSP needs the database
+and says “try later” without it. RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the headers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+
+from onecert.ca.errors import UnknownAuthorityError
+from onecert.ca.ocsp import MAX_REQUEST_OCTETS
+from onecert.ca.responder import OcspAnswer, Responders
+from onecert.ca.status_files import StatusFiles
+from onecert.server.clock import Clock
+
+__all__ = ["StatusApp"]
+
+log = logging.getLogger(__name__)
+
+StartResponse = Callable[..., Any]
+
+_FILE = re.compile(r"/([a-z][a-z0-9-]{1,31})\.(crl|cer)", re.ASCII)
+_OCSP = re.compile(r"/([a-z][a-z0-9-]{1,31})/ocsp(?:/(.*))?", re.ASCII | re.DOTALL)
+_TYPES = {"crl": "application/pkix-crl", "cer": "application/pkix-cert"}
+OCSP_REQUEST, OCSP_RESPONSE = "application/ocsp-request", "application/ocsp-response"
+CERTIFICATE_MAX_AGE_S = 86400
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it was when last looked at."""
+
+    identity: tuple[int, int, int]
+    content: bytes
+    etag: str
+    modified: datetime
+
+
+class StatusApp:
+    """WSGI application.
+
+    Args:
+        max_age: how long caches may keep a list or an OCSP answer before they ask again.
+    """
+
+    def __init__(
+        self, files: StatusFiles, responders: Responders, clock: Clock, *, max_age: timedelta
+    ) -> None:
+        self._files = files
+        self._responders = responders
+        self._clock = clock
+        self._max_age_s = int(max_age.total_seconds())
+        self._loaded: dict[str, _File] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET")
+        try:
+            match = _FILE.fullmatch(path)
+            if match:
+                return self._file(environ, start_response, match[1], match[2])
+            match = _OCSP.fullmatch(path)
+            if match:
+                return self._ocsp(environ, start_response, match[1], match[2])
+        except Exception:
+            log.exception("status request failed", extra={"path": path[:200], "method": method})
+            return _plain(start_response, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _plain(start_response, HTTPStatus.NOT_FOUND)
+
+    # ------------------------------------------------------------------ files
+
+    def _file(
+        self, environ: dict[str, Any], start_response: StartResponse, authority: str, kind: str
+    ) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD")])
+        file = self._load(authority, kind)
+        if file is None:
+            return _plain(start_response, HTTPStatus.NOT_FOUND)
+        max_age_s = self._max_age_s if kind == "crl" else CERTIFICATE_MAX_AGE_S
+        headers = [
+            ("ETag", file.etag),
+            ("Last-Modified", format_datetime(file.modified, usegmt=True)),
+            ("Cache-Control", f"public, max-age={max_age_s}, must-revalidate"),
+        ]
+        asked = environ.get("HTTP_IF_NONE_MATCH", "")
+        if (
+            file.etag in {part.strip().removeprefix("W/") for part in asked.split(",")}
+            or asked.strip() == "*"
+        ):
+            start_response(_line(HTTPStatus.NOT_MODIFIED), headers)
+            return [b""]
+        headers += [("Content-Type", _TYPES[kind]), ("Content-Length", str(len(file.content)))]
+        start_response(_line(HTTPStatus.OK), headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else file.content]
+
+    def _load(self, authority: str, kind: str) -> _File | None:
+        path = self._files.path(authority, kind)
+        try:
+            found = path.stat()
+            identity = (found.st_ino, found.st_mtime_ns, found.st_size)
+            loaded = self._loaded.get(path.name)
+            if loaded is None or loaded.identity != identity:
+                with path.open("rb") as file:
+                    found = os.fstat(file.fileno())
+                    content = file.read()
+                loaded = _File(
+                    identity=(found.st_ino, found.st_mtime_ns, found.st_size),
+                    content=content,
+                    etag=f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+                    modified=datetime.fromtimestamp(int(found.st_mtime), UTC),
+                )
+                self._loaded[path.name] = loaded
+        except FileNotFoundError:
+            return None
+        except OSError:
+            # What was read before is still the newest list that we know of.
+            log.exception("status file not readable", extra={"file": path.name})
+            return self._loaded.get(path.name)
+        return loaded
+
+    # ------------------------------------------------------------------ OCSP
+
+    def _ocsp(
+        self, environ: dict[str, Any], start_response: StartResponse, authority: str, encoded: str | None
+    ) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        if method == "POST" and not encoded:
+            if environ.get("CONTENT_TYPE", "").split(";")[0].strip() != OCSP_REQUEST:
+                return _plain(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+            request_der = _body(environ)
+        elif method in {"GET", "HEAD"} and encoded:
+            request_der = _decoded(encoded)
+        else:
+            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD, POST")])
+        try:
+            answer = self._responders.answer(authority, request_der)
+        except UnknownAuthorityError:
+            return _plain(start_response, HTTPStatus.NOT_FOUND)
+        headers = [
+            ("Content-Type", OCSP_RESPONSE),
+            ("Content-Length", str(len(answer.der))),
+            *self._ocsp_caching(answer, is_get=method != "POST"),
+        ]
+        start_response(_line(HTTPStatus.OK), headers)
+        return [b"" if method == "HEAD" else answer.der]
+
+    def _ocsp_caching(self, answer: OcspAnswer, *, is_get: bool) -> list[tuple[str, str]]:
+        if not is_get or answer.next_update is None or answer.this_update is None:
+            return [("Cache-Control", "no-store")]
+        left_s = int((answer.next_update - self._clock.now()).total_seconds())
+        return [
+            ("Cache-Control", f"public, max-age={max(0, min(self._max_age_s, left_s))}, must-revalidate"),
+            ("ETag", f'"{hashlib.sha256(answer.der).hexdigest()[:32]}"'),
+            ("Last-Modified", format_datetime(answer.this_update, usegmt=True)),
+            ("Expires", format_datetime(answer.next_update.astimezone(UTC), usegmt=True)),
+        ]
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """Read a request body, one octet more than allowed at most; the parser refuses what is too long."""
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return b""
+    content: bytes = environ["wsgi.input"].read(max(0, min(length, MAX_REQUEST_OCTETS + 1)))
+    return content
+
+
+def _decoded(encoded: str) -> bytes:
+    """Decode the path of a GET: base64 whose `%2B` and `%2F` the gateway has decoded already."""
+    if len(encoded) > MAX_REQUEST_OCTETS:
+        return b""
+    try:
+        padded = encoded + "=" * (-len(encoded) % 4)
+        return base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _line(status: HTTPStatus) -> str:
+    return f"{status.value} {status.phrase}"
+
+
+def _plain(
+    start_response: StartResponse, status: HTTPStatus, headers: list[tuple[str, str]] | None = None
+) -> Iterable[bytes]:
+    content = f"{status.phrase}\n".encode()
+    start_response(
+        _line(status),
+        [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", "no-store"),
+            *(headers or []),
+        ],
+    )
+    return [content]

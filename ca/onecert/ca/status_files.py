@@ -1,0 +1,69 @@
+"""The files that the status service serves: lists and CA certificates, always whole, never an older one.
+
+Written beside and renamed over (POSIX rename is atomic), flushed to the disk before. A lock file and the
+number beside each list keep several processes from replacing a newer list by an older one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["StatusFiles"]
+
+
+class StatusFiles:
+    """One folder of files named `<authority>.crl` and `<authority>.cer`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write_crl(self, authority: str, number: int, crl_der: bytes) -> bool:
+        """Publish a list unless the file holds this or a later number; tell whether it was written."""
+        number_file = self.folder / f"{authority}.crl-number"
+        with self._locked():
+            if self.crl_number(authority) >= number and self.path(authority, "crl").exists():
+                return False
+            self._replace(self.path(authority, "crl"), crl_der)
+            self._replace(number_file, b"%d\n" % number)
+        return True
+
+    def write_certificate(self, authority: str, certificate_der: bytes) -> None:
+        path = self.path(authority, "cer")
+        with self._locked():
+            if not path.exists() or path.read_bytes() != certificate_der:
+                self._replace(path, certificate_der)
+
+    def crl_number(self, authority: str) -> int:
+        """Tell the number of the published list, 0 when there is none."""
+        try:
+            return int((self.folder / f"{authority}.crl-number").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def path(self, authority: str, kind: str) -> Path:
+        return self.folder / f"{authority}.{kind}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @staticmethod
+    def _replace(path: Path, content: bytes) -> None:
+        beside = path.with_name(path.name + ".new")
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

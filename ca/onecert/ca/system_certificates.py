@@ -1,0 +1,114 @@
+"""Certificates for the system itself (operators, TLS servers, attribute authorities): by command, two people.
+
+Only the operations authority issues them, and only in these profiles. Holders' certificates are never issued
+this way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+
+from onecert.ca.draft import CheckedRequest, Draft
+from onecert.ca.errors import FieldAlphabetError, FieldMissingError, NotOfferedError, TwoPeopleError
+from onecert.ca.issuance import checked_request
+from onecert.ca.ledger import CertificateRecord, OrderRecord
+from onecert.ca.lint import check_certificate
+from onecert.ca.parts import Parts
+from onecert.ca.signing import ThrowAwayKeys
+
+__all__ = ["PROFILES", "SystemCertificates"]
+
+PROFILES = ("operator", "tls-server", "attribute-authority", "ocsp")
+# RFC 1034, section 3.5, with RFC 6125's single wildcard left out.
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+class SystemCertificates:
+    """Issues from one authority in a few profiles."""
+
+    def __init__(self, parts: Parts, *, actor: str) -> None:
+        self._parts = parts
+        self._actor = actor
+
+    def check(
+        self,
+        *,
+        authority: str,
+        profile: str,
+        csr_pem: str,
+        subject: Mapping[str, str],
+        names: tuple[str, ...],
+        approved_by: tuple[str, ...],
+    ) -> CheckedRequest:
+        """Check everything; the answer of a dry run.
+
+        Raises:
+            NotOfferedError, TwoPeopleError, and what `checked_request` raises.
+        """
+        if authority != self._parts.config.system_authority or profile not in PROFILES:
+            raise NotOfferedError(authority, profile)
+        if len({person.strip() for person in approved_by if person.strip()}) < 2:
+            raise TwoPeopleError
+        found = self._parts.authorities.get(authority).profile(profile)
+        if found.alternative_names and not names:
+            raise FieldMissingError("dns")
+        hosts, addresses = _sorted_names(names)
+        return checked_request(
+            found,
+            csr_pem=csr_pem,
+            subject=subject,
+            identity={},
+            at=self._parts.clock.now(),
+            dns_names=hosts,
+            addresses=addresses,
+        )
+
+    def draft(self, authority: str, request: CheckedRequest) -> Draft:
+        """Draft and lint, for the dry run."""
+        maker = self._parts.authorities.get(authority).makers[request.profile.name]
+        draft = self._parts.certifier.draft(maker, request, self._parts.clock.now())
+        check_certificate(ThrowAwayKeys().sign(maker.issuer.algorithm, draft.tbs_der), draft)
+        return draft
+
+    def issue(
+        self, authority: str, request: CheckedRequest, *, csr_pem: str, approved_by: tuple[str, ...]
+    ) -> CertificateRecord:
+        """Issue; the same request approved by the same people returns the same certificate."""
+        found = self._parts.authorities.get(authority)
+        payload = {
+            "authority": authority,
+            "profile": request.profile.name,
+            "subject": dict(request.subject),
+            "names": [*request.dns_names, *request.addresses],
+            "csr_pem": csr_pem,
+            "approved_by": sorted(approved_by),
+        }
+        document = json.dumps(payload, ensure_ascii=False, sort_keys=True).encode()
+        sha256 = hashlib.sha256(document).hexdigest()
+        order = OrderRecord(
+            id=f"command.{sha256[:32]}",
+            content_sha256=sha256,
+            ordered_by=self._actor,
+            document=document,
+            approved_by=tuple(sorted(approved_by)),
+        )
+        record, _is_new = self._parts.certifier.certify(
+            found.makers[request.profile.name], found.key_label, request, order
+        )
+        return record
+
+
+def _sorted_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    hosts, addresses = [], []
+    for name in names:
+        try:
+            addresses.append(str(ipaddress.ip_address(name)))
+        except ValueError:
+            if not _HOST.fullmatch(name):
+                raise FieldAlphabetError("dns", name[:64]) from None
+            hosts.append(name)
+    return tuple(hosts), tuple(addresses)
