@@ -125,7 +125,9 @@ class Applications:
         now = self._clock.now()
         try:
             with self._database.transaction() as connection:
+                operator = self._load_operator(connection, operator.id)
                 check_usable(operator, at=now)
+                check_role(operator, ENTRY)
                 if (made := find_by_request_key(connection, key)) is not None:
                     return made
                 connection.execute(
@@ -150,6 +152,11 @@ class Applications:
                 if (made := find_by_request_key(connection, key)) is None:
                     raise
                 return made
+
+    def is_known(self, operator: Operator, request_key: str) -> bool:
+        """Whether this operator already made an application with this key."""
+        with self._database.reading() as connection:
+            return find_by_request_key(connection, f"{operator.id}:{request_key}"[:128]) is not None
 
     def save(self, operator: Operator, application_id: str, entry: Entry, *, revision: int) -> Application:
         """Replace what was entered; authority and type stay as they are.

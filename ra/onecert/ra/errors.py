@@ -9,7 +9,7 @@ from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _
+from onecert.server.languages import _, gettext
 
 if TYPE_CHECKING:
     from onecert.ra.states import Act, State
@@ -71,6 +71,31 @@ class InvalidApplicationError(RaError):
             fields=sorted({fault.field for fault in faults}),
         )
         self.faults = tuple(faults)
+
+
+class BodyError(RaError):
+    """A REST request with a missing, unknown or wrongly typed value."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "BODY_INVALID",
+            status=422,
+            text=_("The value “%(name)s” is missing or not of the agreed form."),
+            hint=_("GET /ra/v1/openapi.json describes every request."),
+            name=name,
+        )
+
+
+class SearchByPostError(RaError):
+    """An id-card number in an address."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SEARCH_BY_POST",
+            status=422,
+            text=_("An identity card number must not stand in an address."),
+            hint=_("Send the search as POST /ra/v1/certificates/search with the number in the body."),
+        )
 
 
 class StaleFormError(RaError):
@@ -275,3 +300,16 @@ class RevocationRefusedError(RaError):
     def __init__(self, code: str) -> None:
         text, hint = _CHANGE_TEXTS[code]
         super().__init__(code, status=422 if code == "INVALIDITY_IN_FUTURE" else 409, text=text, hint=hint)
+
+
+class ImportFileError(RaError):
+    """The file of an import cannot be read; no row was entered."""
+
+    def __init__(self, why: str, **facts: object) -> None:
+        super().__init__(
+            "IMPORT_FILE",
+            status=422,
+            text=_("The file cannot be imported: %(why)s. Nothing was entered."),
+            hint=_("Compare its heading with demo/applicants.csv."),
+            why=gettext(why, **facts),
+        )

@@ -30,14 +30,14 @@ class TokenKeys:
     """Keys on a PKCS#11 token, opened when first needed.
 
     Args:
-        config: the token; None sets up a SoftHSM token of its own in `store`.
+        module: a PKCS#11 module with a token of this label; None sets up a SoftHSM token in `store`.
         store: folder of the SoftHSM store.
-        pin_file: where a new SoftHSM token's random PIN is written (0600).
+        pin_file: the token's PIN; for a new SoftHSM token a random one is written there (0600).
     """
 
-    def __init__(self, config: TokenConfig | None, *, label: str, store: Path, pin_file: Path) -> None:
-        self._config = config
+    def __init__(self, *, label: str, module: Path | None, store: Path, pin_file: Path) -> None:
         self._label = label
+        self._module = module
         self._store = store
         self._pin_file = pin_file
         self._lock = threading.Lock()
@@ -72,6 +72,18 @@ class TokenKeys:
                 self._token.close()
             self._token = self._order_key = self._sealing_key = None
 
+    def find_order_key(self) -> PrivateKey | None:
+        """The order key, or None while the token cannot be used."""
+        try:
+            return self.order_key()
+        except TokenNotReadyError:
+            return None
+
+    def _token_config(self) -> TokenConfig:
+        if self._module is None:
+            return ensure_softhsm_token(self._store, label=self._label, pin_file=self._pin_file)
+        return TokenConfig(label=self._label, pin_file=self._pin_file, module=self._module)
+
     def _sealing(self) -> SealingKey:
         with self._opened() as token:
             if self._sealing_key is None:
@@ -82,10 +94,7 @@ class TokenKeys:
     def _opened(self) -> Iterator[Token]:
         with self._lock, _translated():
             if self._token is None:
-                config = self._config or ensure_softhsm_token(
-                    self._store, label=self._label, pin_file=self._pin_file
-                )
-                self._token = open_token(config)
+                self._token = open_token(self._token_config())
             yield self._token
 
 

@@ -1,0 +1,64 @@
+"""The web application: pages for people, REST under /v1/, on the server's frame."""
+
+from flask import Flask, Response, jsonify, request
+
+from onecert.ra import api
+from onecert.ra.errors import FieldFault, InvalidApplicationError
+from onecert.ra.pages import applications, audit, certificates, revocations
+from onecert.ra.pages.common import EXTENSION, install_helpers
+from onecert.ra.service import Ra
+from onecert.ra.states import ADMINISTRATOR, AUDITOR
+from onecert.server.languages import _, gettext
+from onecert.server.members import Context, Member
+from onecert.server.web import NavItem, create_frame
+
+__all__ = ["create_app"]
+
+NAVIGATION = (
+    NavItem(_("Applications"), "applications.index"),
+    NavItem(_("Certificates"), "certificates.index"),
+    NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR)),
+)
+
+
+def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
+    """Build the application; tests build a new one each time."""
+    app = create_frame(member, context, navigation=NAVIGATION, package="onecert.ra")
+    app.extensions[EXTENSION] = ra
+    install_helpers(app)
+    app.register_blueprint(applications.blueprint())
+    app.register_blueprint(certificates.blueprint())
+    app.register_blueprint(revocations.blueprint())
+    app.register_blueprint(audit.blueprint())
+    app.register_blueprint(api.blueprint(), url_prefix="/v1")
+    app.register_error_handler(InvalidApplicationError, _invalid_application)
+    return app
+
+
+def _invalid_application(error: InvalidApplicationError) -> Response:
+    """The frame's problem JSON with one entry for each field; pages show faults next to the fields
+    themselves."""
+    problem = {
+        "type": "urn:onecert:problem:fields-invalid",
+        "title": gettext(_("Refused")),
+        "status": error.status,
+        "detail": gettext(error.text, **error.facts),
+        "hint": gettext(error.hint, **error.facts),
+        "instance": request.script_root + request.path,
+        "code": error.code,
+        "errors": [fault_json(fault) for fault in error.faults],
+    }
+    response = jsonify(problem)
+    response.status_code = error.status
+    response.content_type = "application/problem+json"
+    return response
+
+
+def fault_json(fault: FieldFault) -> dict[str, str]:
+    """One faulty field for a program: stable code, and text in the language asked for."""
+    return {
+        "field": fault.field,
+        "code": fault.code,
+        "detail": gettext(fault.text, **fault.facts),
+        "hint": gettext(fault.hint, **fault.facts) if fault.hint else "",
+    }

@@ -1,0 +1,22 @@
+"""Settings of the registration authority: section [ra] of the settings file, or ONECERT_RA_…"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+__all__ = ["RaConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaConfig:
+    """See ra/README.md for one line on each."""
+
+    registration_authority: str = "ra"
+    token_label: str = "ra"  # noqa: S105 - the label of a token, not a secret
+    token_module: Path | None = None
+    token_pin_file: Path | None = None
+    ca_timeout: timedelta = timedelta(seconds=20)
+    status_timeout: timedelta = timedelta(seconds=4)
+    authorities_keep: timedelta = timedelta(seconds=60)
+    resend_every: timedelta = timedelta(seconds=5)
+    test_ids: bool = False

@@ -1,0 +1,32 @@
+"""How an order stands, for pages: attempts, last trouble, next attempt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from onecert.ra.models import orders
+
+__all__ = ["OrderState", "find_order"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderState:
+    """An order without its document."""
+
+    id: str
+    state: str
+    created_at: datetime
+    attempts: int
+    next_attempt_at: datetime
+    last_error: str | None
+    answered_at: datetime | None
+
+
+def find_order(connection: Connection, order_id: str | None) -> OrderState | None:
+    """The order with this number, once it is signed."""
+    if order_id is None:
+        return None
+    columns = [column for column in orders.c if column.name not in {"document_sealed", "application_id"}]
+    row = connection.execute(select(*columns).where(orders.c.id == order_id)).one_or_none()
+    return None if row is None else OrderState(**row._mapping)

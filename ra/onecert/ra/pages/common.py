@@ -1,0 +1,93 @@
+"""What all pages share: the way to the registration authority, words for the templates, small helpers."""
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, current_app
+
+from onecert.ra import labels
+from onecert.ra.errors import FieldFault
+from onecert.ra.fields import KIND_NAMES
+from onecert.ra.reasons import REASON_NAMES
+from onecert.ra.records import Event
+from onecert.ra.service import Ra
+from onecert.ra.states import STATE_NAMES
+from onecert.server.languages import _, gettext, ngettext
+
+__all__ = ["EXTENSION", "field_errors", "find_idcard", "install_helpers", "lifeline", "new_key", "the_ra"]
+
+EXTENSION = "onecert.ra"
+_LOOKS_LIKE_IDCARD = re.compile(r"[1-9][0-9]{16}[0-9Xx]")
+
+
+def the_ra() -> Ra:
+    """The registration authority of this application."""
+    ra: Ra = current_app.extensions[EXTENSION]
+    return ra
+
+
+def install_helpers(app: Flask) -> None:
+    """Words and small functions for the templates."""
+    app.jinja_env.globals.update(
+        state_names=STATE_NAMES,
+        state_kinds=labels.STATE_KINDS,
+        status_names=labels.STATUS_NAMES,
+        status_kinds=labels.STATUS_KINDS,
+        sighting_names=labels.SIGHTING_NAMES,
+        sighting_kinds=labels.SIGHTING_KINDS,
+        source_names=labels.SOURCE_NAMES,
+        revocation_states=labels.REVOCATION_STATES,
+        reason_names=REASON_NAMES,
+        kind_names=KIND_NAMES,
+        age=age,
+        authority_title=lambda name: the_ra().directory.listing().shown(name),
+    )
+
+
+def age(since: datetime) -> str:
+    """How long something has been waiting, in the largest unit that fits."""
+    minutes = max(0, int((the_ra().clock.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return ngettext("%(count)s minute", "%(count)s minutes", minutes)
+    if minutes < 48 * 60:
+        return ngettext("%(count)s hour", "%(count)s hours", minutes // 60)
+    return ngettext("%(count)s day", "%(count)s days", minutes // (24 * 60))
+
+
+def new_key() -> str:
+    """A random key for a form, so that a double click is one act."""
+    return str(uuid.uuid4())
+
+
+def field_errors(faults: Sequence[FieldFault]) -> dict[str, str]:
+    """One text for each faulty field: what is wrong, and what to do."""
+    errors: dict[str, str] = {}
+    for fault in faults:
+        text = gettext(fault.text, **fault.facts)
+        if fault.hint:
+            text = f"{text} {gettext(fault.hint, **fault.facts)}"
+        errors.setdefault(fault.field, text)
+    return errors
+
+
+def find_idcard(search: str) -> str | None:
+    """The id-card number in a search box, if that is what was typed; it must not end up in an address."""
+    text = search.strip().replace(" ", "")
+    return text.upper() if _LOOKS_LIKE_IDCARD.fullmatch(text) else None
+
+
+def lifeline(events: Sequence[Event], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Events for the frame's lifeline macro; `names` gives operators' names."""
+    return [
+        {
+            "at": event.at,
+            "title": gettext(labels.EVENT_NAMES.get(event.event, event.event)),
+            "text": event.note,
+            "by": gettext(_("Service")) if event.actor == "service" else names.get(event.actor, event.actor),
+            "kind": labels.EVENT_KINDS.get(event.event, "neutral"),
+        }
+        for event in events
+    ]

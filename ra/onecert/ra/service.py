@@ -1,0 +1,95 @@
+"""Puts the member together: one object with everything that pages, REST, import and commands act through."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from onecert.ra.applications import Applications
+from onecert.ra.authorities import Directory
+from onecert.ra.ca_client import CaClient
+from onecert.ra.certificates import Certificates
+from onecert.ra.config import RaConfig
+from onecert.ra.dispatch import Dispatch
+from onecert.ra.keys import Keys
+from onecert.ra.revoking import Revoking
+from onecert.ra.vault import Vault
+from onecert.ra.world import World
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.members import Context
+from onecert.server.operators import Operators
+
+__all__ = ["Ra", "make_ra"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ra:
+    """The registration authority below the web layer."""
+
+    config: RaConfig
+    clock: Clock
+    database: Database
+    keys: Keys
+    vault: Vault
+    directory: Directory
+    applications: Applications
+    dispatch: Dispatch
+    certificates: Certificates
+    revoking: Revoking
+    world: World
+    operators: Operators
+    close: Callable[[], None]
+
+
+def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Client | None = None) -> Ra:
+    """Build it on a context. `http` is the way to the CA; without it the context's client is used."""
+    http = http or context.client("ca")
+    database, audit, clock = context.database, context.audit, context.clock
+    name = config.registration_authority
+    client = CaClient(http, timeout_s=config.ca_timeout.total_seconds())
+    vault = Vault(keys, database)
+    directory = Directory(client, database, clock, keep=config.authorities_keep)
+    applications = Applications(
+        database=database,
+        audit=audit,
+        clock=clock,
+        vault=vault,
+        directory=directory,
+        load_operator=context.operators.load,
+        test_ids=config.test_ids,
+    )
+    return Ra(
+        config=config,
+        clock=clock,
+        database=database,
+        keys=keys,
+        vault=vault,
+        directory=directory,
+        applications=applications,
+        dispatch=Dispatch(
+            database=database,
+            audit=audit,
+            clock=clock,
+            vault=vault,
+            keys=keys,
+            directory=directory,
+            client=client,
+            applications=applications,
+            registration_authority=name,
+        ),
+        certificates=Certificates(
+            database=database,
+            audit=audit,
+            clock=clock,
+            keys=keys,
+            load_operator=context.operators.load,
+            registration_authority=name,
+        ),
+        revoking=Revoking(
+            database=database, audit=audit, clock=clock, client=client, registration_authority=name
+        ),
+        world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
+        operators=context.operators,
+        close=http.close,
+    )
