@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -101,7 +101,11 @@ class Settings:
 
 
 def load_settings(
-    sections: Mapping[str, type[Any]], *, file: Path | None, environ: Mapping[str, str]
+    sections: Mapping[str, type[Any]],
+    *,
+    file: Path | None,
+    environ: Mapping[str, str],
+    foreign: Collection[str] = (),
 ) -> Settings:
     """Read the settings of these sections.
 
@@ -109,15 +113,16 @@ def load_settings(
         sections: name, which may be dotted as in "database.ca" -> frozen dataclass.
         file: TOML, or None for no file.
         environ: usually `os.environ`.
+        foreign: sections that other programs of this installation read from the same file.
 
     Raises:
         ConfigError: something is wrong; it names every fault.
     """
     faults: list[str] = []
-    tables = _read_file(file, sections, faults) if file is not None else {}
+    tables = _read_file(file, sections, foreign, faults) if file is not None else {}
     folder = file.absolute().parent if file is not None else Path.cwd()
     given = {name: {key: (value, folder) for key, value in table.items()} for name, table in tables.items()}
-    _read_environ(environ, sections, given, faults)
+    _read_environ(environ, sections, foreign, given, faults)
     built: dict[str, object] = {}
     for name, kind in sections.items():
         made = _build(name, kind, given.get(name, {}), faults)
@@ -128,7 +133,9 @@ def load_settings(
     return Settings(built)
 
 
-def _read_file(file: Path, sections: Mapping[str, type[Any]], faults: list[str]) -> dict[str, dict[str, Any]]:
+def _read_file(
+    file: Path, sections: Mapping[str, type[Any]], foreign: Collection[str], faults: list[str]
+) -> dict[str, dict[str, Any]]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -137,21 +144,20 @@ def _read_file(file: Path, sections: Mapping[str, type[Any]], faults: list[str])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         faults.append(f"{file}: is not TOML: {exc}")
         return {}
-    tables: dict[str, dict[str, Any]] = {}
     parents = {name.partition(".")[0] for name in sections if "." in name}
+    found: dict[str, Any] = {}
     for name, table in document.items():
+        if name in parents and isinstance(table, dict):
+            found |= {f"{name}.{inner}": inner_table for inner, inner_table in table.items()}
+        else:
+            found[name] = table
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in found.items():
         if not isinstance(table, dict):
             faults.append(f"{file}: {name} stands outside a section")
         elif name in sections:
             tables[name] = table
-        elif name in parents:
-            for inner, inner_table in table.items():
-                dotted = f"{name}.{inner}"
-                if dotted in sections and isinstance(inner_table, dict):
-                    tables[dotted] = inner_table
-                else:
-                    faults.append(f"{file}: [{dotted}] is not a section that this program knows")
-        else:
+        elif name not in foreign:
             faults.append(f"{file}: [{name}] is not a section that this program knows")
     return tables
 
@@ -159,23 +165,21 @@ def _read_file(file: Path, sections: Mapping[str, type[Any]], faults: list[str])
 def _read_environ(
     environ: Mapping[str, str],
     sections: Mapping[str, type[Any]],
+    foreign: Collection[str],
     given: dict[str, dict[str, tuple[Any, Path]]],
     faults: list[str],
 ) -> None:
     # The longest name first: ONECERT_SIGN_IN_X belongs to sign_in even if there were a section "sign".
-    by_prefix = sorted(
-        ((PREFIX + name.upper().replace(".", "_") + "_", name) for name in sections),
-        key=lambda pair: -len(pair[0]),
-    )
+    prefixes = {PREFIX + name.upper().replace(".", "_") + "_": name for name in (*sections, *foreign)}
+    longest_first = sorted(prefixes, key=len, reverse=True)
     for variable, text in environ.items():
         if not variable.startswith(PREFIX) or variable in _NOT_SETTINGS:
             continue
-        for prefix, name in by_prefix:
-            if variable.startswith(prefix):
-                key = variable.removeprefix(prefix).lower()
-                given.setdefault(name, {})[key] = (_FromEnvironment(text), Path.cwd())
-                break
-        else:
+        prefix = next((prefix for prefix in longest_first if variable.startswith(prefix)), None)
+        if prefix is not None and prefixes[prefix] in sections:
+            key = variable.removeprefix(prefix).lower()
+            given.setdefault(prefixes[prefix], {})[key] = (_FromEnvironment(text), Path.cwd())
+        elif prefix is None:
             faults.append(f"{variable}: is not a setting that this program knows")
 
 

@@ -26,7 +26,7 @@ from onecert.server.local_client import Peers
 from onecert.server.members import Context, Member, installed_members, load_member
 from onecert.server.operators import Operators, SignInConfig
 
-__all__ = ["OpenedMember", "load_all_settings", "open_member", "open_members"]
+__all__ = ["OpenedMember", "load_member_settings", "open_member", "open_members"]
 
 SERVER_MIGRATIONS = "onecert.server.migrations"
 SETTINGS_FILE = "onecert.toml"
@@ -45,31 +45,35 @@ class OpenedMember:
         self.context.database.close()
 
 
-def load_all_settings(
+def load_member_settings(
+    members: Sequence[Member],
     data: Path,
     *,
     config: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    members: Mapping[str, Member] | None = None,
 ) -> Settings:
-    """Read the settings of the server and of every installed member.
+    """Read the settings of the server and of these members.
+
+    Sections of other installed members are left to those who run them: one file may serve a whole machine.
 
     Args:
         config: the file; default DATA/onecert.toml when there is one.
-        members: default all that are installed, so that one file serves all processes of a machine.
 
     Raises:
         ConfigError: with every fault.
     """
-    if members is None:
-        members = {name: load_member(name) for name in installed_members()}
     sections: dict[str, type[Any]] = {"server": ServerConfig, "sign_in": SignInConfig}
-    for name, member in members.items():
-        sections[name] = member.config
-        sections[f"database.{name}"] = DatabaseConfig
+    for member in members:
+        sections |= {member.name: member.config, f"database.{member.name}": DatabaseConfig}
+    others = [name for name in installed_members() if name not in sections]
     if config is None and (data / SETTINGS_FILE).is_file():
         config = data / SETTINGS_FILE
-    return load_settings(sections, file=config, environ=os.environ if environ is None else environ)
+    return load_settings(
+        sections,
+        file=config,
+        environ=os.environ if environ is None else environ,
+        foreign=[*others, *(f"database.{name}" for name in others)],
+    )
 
 
 def open_members(
@@ -125,7 +129,7 @@ def open_member(
         DatabaseUnavailableError: its database cannot be opened or migrated.
     """
     member = load_member(name)
-    settings = load_all_settings(data, config=config, environ=environ)
+    settings = load_member_settings([member], data, config=config, environ=environ)
     (opened,) = open_members([member], data, settings, clock=clock)
     return opened
 

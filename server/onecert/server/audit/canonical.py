@@ -31,9 +31,8 @@ def canonical_json(value: object) -> str:
     Raises:
         AuditError: it is not JSON, holds a fraction (two programs print one differently), or is not Unicode.
     """
-    _check_no_floats(value)
     try:
-        text = _encode(value)
+        text = _encode(_plain(value))
         text.encode()
     except (TypeError, ValueError) as exc:
         raise AuditError("the details are not JSON") from exc
@@ -61,14 +60,16 @@ def entry_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check_no_floats(value: object) -> None:
+def _plain(value: object) -> object:
+    """Return the value made of dicts and lists only, as the encoder wants it."""
+    if isinstance(value, str | int) or value is None:  # bool is an int
+        return value
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise AuditError("a name in the details is not a text")
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, float):
         raise AuditError("the details hold a fraction; give a whole number or a text")
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            if not isinstance(name, str):
-                raise AuditError("a name in the details is not a text")
-            _check_no_floats(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_no_floats(item)
+    raise AuditError(f"the details hold a {type(value).__name__}; give JSON")

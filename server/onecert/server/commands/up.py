@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from onecert.server.commands.options import common_options
 from onecert.server.config import ServerConfig
-from onecert.server.contexts import load_all_settings
+from onecert.server.contexts import load_member_settings
 from onecert.server.logging_setup import set_up_logging
 from onecert.server.members import installed_members, load_member
 from onecert.server.serve import Server
@@ -31,16 +30,16 @@ def up(data: Path, config: Path | None, members: str | None, **overrides: Any) -
 
     Prints one line when ready: the https address and the http address.
     """
-    installed = installed_members()
-    wanted = [name.strip() for name in members.split(",") if name.strip()] if members else installed
+    named = [name.strip() for name in members.split(",") if name.strip()] if members else None
+    wanted = installed_members() if named is None else named
     if not wanted:
         raise click.UsageError("no service is installed; install one, such as onecert-ca")
-    everybody = {name: load_member(name) for name in dict.fromkeys((*installed, *wanted))}
-    settings = load_all_settings(data, config=config, environ=os.environ, members=everybody)
+    loaded = [load_member(name) for name in dict.fromkeys(wanted)]
+    settings = load_member_settings(loaded, data, config=config)
     server_config = _override(settings.section("server", ServerConfig), overrides)
     set_up_logging(server_config.log_level)
     server = Server(
-        [everybody[name] for name in dict.fromkeys(wanted)],
+        loaded,
         data,
         settings.with_section("server", server_config),
         say=lambda text: click.echo(text, err=True),
