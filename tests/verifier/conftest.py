@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -60,6 +60,11 @@ def sign_sequence(tbs: bytes, key: Any, *after: bytes) -> bytes:
     """``SEQUENCE { tbs, ecdsa-with-SHA256, signature, … }``, as certificates, CRLs and OCSP answers are."""
     signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
     return tlv(0x30, tbs, ECDSA_SHA256, tlv(0x03, b"\x00", signature), *after)
+
+
+def digest_for(key: Any) -> hashes.HashAlgorithm | None:
+    """SHA-256, except for keys that hash by themselves."""
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
 
 def general_time(moment: datetime) -> bytes:
@@ -152,7 +157,7 @@ class Pki:
         )
         for value, critical in [*(item for item in extensions if type(item[0]) not in dropped), *extra]:
             builder = builder.add_extension(value, critical)
-        return Party(builder.sign(signing_key, hash_algorithm or hashes.SHA256()), key)
+        return Party(builder.sign(signing_key, hash_algorithm or digest_for(signing_key)), key)
 
     def root(self, subject: str = "Root", **changes: Any) -> Party:
         return self.issue(subject, ca=True, **changes)
@@ -208,7 +213,7 @@ class Pki:
             )
         for value, critical in extra:
             builder = builder.add_extension(value, critical)
-        return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return builder.sign(key, digest_for(key)).public_bytes(Encoding.DER)
 
     def crls(self, *issuers: Party) -> list[bytes]:
         return [self.crl(issuer) for issuer in issuers]
@@ -308,4 +313,10 @@ def key_pool() -> list[Any]:
 @pytest.fixture
 def pki(key_pool: list[Any]) -> Pki:
     """A new PKI builder."""
+    return Pki(key_pool)
+
+
+@pytest.fixture(scope="session")
+def shared_pki(key_pool: list[Any]) -> Pki:
+    """A builder for what a whole module shares."""
     return Pki(key_pool)

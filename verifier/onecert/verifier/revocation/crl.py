@@ -95,7 +95,7 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
         return Crl(data)
     except (DerError, IndexError) as exc:
         raise MalformedError("NOT_DER", kind="CRL", detail=str(exc)) from exc
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise MalformedError("NOT_DER", kind="CRL", detail=str(exc).partition("\n")[0][:200]) from exc
 
 

@@ -1,0 +1,228 @@
+"""Whatever bytes go in, only this library's errors come out.
+
+Starts from good certificates, lists and answers and damages them: octets, whole TLVs, lengths, strings from a
+dictionary of what parsers trip over. What still loads is used as far as it goes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from onecert.verifier import (
+    RevocationEvidence,
+    VerifyError,
+    load_certificate,
+    load_crl,
+    load_ocsp,
+    load_public_key,
+    parse_certificate,
+    validate_path,
+)
+from onecert.verifier.certificate import decode_pem
+from onecert.verifier.purposes import ANY
+
+T = datetime(2026, 11, 21, 9, tzinfo=UTC)
+SNIPPETS = [bytes.fromhex(text) for text in (
+    "00", "ff", "80", "3080", "0000", "308400000000", "0201ff", "0500", "a000", "0101ff", "010100", "1f81",
+    "170d3236313132313039303030305a", "180f32303236313132313039303030305a", "06032a0304", "0c00", "1e01ff",
+    "551d1e", "551d11", "551d20", "551d21", "551d24", "551d1c", "551d1b", "551d1d", "0303070680",
+    "8700", "a400",
+)]  # fmt: skip
+Mutation = Callable[[bytes], bytes]
+
+
+def mutations() -> st.SearchStrategy[Mutation]:
+    where = st.floats(0, 1, exclude_max=True)
+
+    def at(data: bytes, share: float) -> int:
+        return int(share * len(data))
+
+    def flip(share: float, value: int) -> Mutation:
+        return lambda d: d[: at(d, share)] + bytes((value,)) + d[at(d, share) + 1 :]
+
+    def insert(share: float, snippet: bytes) -> Mutation:
+        return lambda d: d[: at(d, share)] + snippet + d[at(d, share) :]
+
+    def overwrite(share: float, snippet: bytes) -> Mutation:
+        return lambda d: d[: at(d, share)] + snippet + d[at(d, share) + len(snippet) :]
+
+    def cut(share: float, length: int) -> Mutation:
+        return lambda d: d[: at(d, share)] + d[at(d, share) + length :]
+
+    def repeat(share: float, length: int) -> Mutation:
+        return lambda d: d[: at(d, share) + length] + d[at(d, share) :]
+
+    snippets = st.sampled_from(SNIPPETS)
+    return st.one_of(
+        st.builds(flip, where, st.integers(0, 255)),
+        st.builds(overwrite, where, snippets),
+        st.builds(insert, where, snippets),
+        st.builds(cut, where, st.integers(1, 8)),
+        st.builds(repeat, where, st.integers(1, 40)),
+    )
+
+
+def relength(data: bytes) -> bytes:
+    """Correct the length of the outermost TLV, so that damage inside is looked at."""
+    with suppress(IndexError):
+        if data[1] == 0x82:
+            return data[:2] + (len(data) - 4).to_bytes(2, "big") + data[4:]
+        if data[1] == 0x81:
+            return data[:2] + bytes(((len(data) - 3) & 0xFF,)) + data[3:]
+    return data
+
+
+DAMAGE = st.lists(mutations(), min_size=1, max_size=4)
+HARD = settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def damaged(data: bytes, damage: list[Mutation], fix: bool) -> bytes:
+    for mutate in damage:
+        data = mutate(data)
+    return relength(data) if fix else data
+
+
+@pytest.fixture(scope="module")
+def material(shared_pki: Any) -> dict[str, Any]:
+    """A rich chain: every extension that is parsed occurs in it."""
+    pki = shared_pki
+    uri = x509.UniformResourceIdentifier("http://a.cn/1.crl")
+    policies = [x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.1"), ["http://a.cn/cps"])]
+    mappings = pki.tlv(0x30, pki.tlv(0x30, *(pki.tlv(0x06, b"\x2a\x03" + bytes((i,))) for i in (1, 2))))
+    root = pki.root()
+    ca = pki.ca(
+        root,
+        path_length=3,
+        extra=[
+            (x509.NameConstraints([x509.DNSName("a.cn")], [x509.RFC822Name("b.cn")]), True),
+            (x509.CertificatePolicies(policies), False),
+            (x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.33"), mappings), False),
+            (x509.PolicyConstraints(5, 5), True),
+            (x509.InhibitAnyPolicy(5), True),
+        ],
+    )
+    names = [x509.DNSName("x.a.cn"), uri, x509.IPAddress(ipaddress.ip_address("10.0.0.1"))]
+    names.append(x509.DirectoryName(root.subject))
+    point = x509.DistributionPoint([uri], None, None, None)
+    access = x509.AccessDescription(x509.AuthorityInformationAccessOID.OCSP, uri)
+    leaf = pki.leaf(
+        ca,
+        extended=[x509.ExtendedKeyUsageOID.CLIENT_AUTH],
+        extra=[
+            (x509.SubjectAlternativeName(names), False),
+            (x509.CRLDistributionPoints([point]), False),
+            (x509.AuthorityInformationAccess([access]), False),
+            (x509.CertificatePolicies(policies), False),
+        ],
+    )
+    pki.revoke(ca, pki.leaf(ca, "Other"), extra=[(x509.InvalidityDate(T), False)])
+    scope = x509.IssuingDistributionPoint([uri], None, False, False, None, False, False)
+    crl = pki.crl(ca, extra=[(scope, True)])
+    responder = pki.responder(ca)
+    answer = pki.ocsp(ca, leaf, responder=responder, nonce=b"nonce")
+    return {"root": root, "ca": ca, "leaf": leaf, "crl": crl, "ocsp": answer, "root_crl": pki.crl(root)}
+
+
+def check(material: dict[str, Any], **parts: bytes) -> None:
+    """Validate with some part replaced; anything but an answer or a VerifyError is a failure of the test."""
+    with suppress(VerifyError):
+        validate_path(
+            parts.get("leaf", material["leaf"].der),
+            candidates=[parts.get("ca", material["ca"].der)],
+            anchors=[material["root"].anchor],
+            at=T,
+            purpose=ANY,
+            revocation=RevocationEvidence(
+                crls=[parts.get("crl", material["crl"]), material["root_crl"]],
+                ocsp=[parts.get("ocsp", material["ocsp"])],
+            ),
+        )
+
+
+def test_the_material_is_good(material: dict[str, Any]) -> None:
+    path = validate_path(
+        material["leaf"].der,
+        candidates=[material["ca"].der],
+        anchors=[material["root"].anchor],
+        at=T,
+        purpose=ANY,
+        revocation=RevocationEvidence(crls=[material["crl"], material["root_crl"]], ocsp=[material["ocsp"]]),
+    )
+    assert len(path.evidence) == 3
+
+
+@HARD
+@given(st.sampled_from(["leaf", "ca"]), DAMAGE, st.booleans())
+def test_certificates(material: dict[str, Any], which: str, damage: list[Mutation], fix: bool) -> None:
+    data = damaged(material[which].der, damage, fix)
+    with suppress(VerifyError):
+        parsed = parse_certificate(data)
+        for name in dir(parsed):
+            if not name.startswith("_"):
+                getattr(parsed, name)
+        with suppress(VerifyError):
+            load_public_key(parsed.spki_der)
+    check(material, **{which: data})
+
+
+@HARD
+@given(DAMAGE, st.booleans())
+def test_lists(material: dict[str, Any], damage: list[Mutation], fix: bool) -> None:
+    data = damaged(material["crl"], damage, fix)
+    with suppress(VerifyError):
+        crl = load_crl(data)
+        crl.find(material["leaf"].certificate.serial_number)
+        with suppress(VerifyError):
+            crl.check_fresh(T)
+        with suppress(VerifyError):
+            crl.check_signature(material["ca"].certificate.public_key(), at=T)
+    check(material, crl=data)
+
+
+@HARD
+@given(DAMAGE, st.booleans())
+def test_answers(material: dict[str, Any], damage: list[Mutation], fix: bool) -> None:
+    data = damaged(material["ocsp"], damage, fix)
+    with suppress(VerifyError):
+        answer = load_ocsp(data)
+        assert answer.certificates is not None
+    check(material, ocsp=data)
+
+
+@HARD
+@given(DAMAGE)
+def test_keys(material: dict[str, Any], damage: list[Mutation]) -> None:
+    spki = (
+        material["ca"].certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
+    with suppress(VerifyError):
+        load_public_key(damaged(spki, damage, fix=False))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes(data: bytes) -> None:
+    for load in (load_certificate, load_crl, load_ocsp, load_public_key):
+        with suppress(VerifyError):
+            load(data)  # type: ignore[operator]
+    with suppress(VerifyError):
+        decode_pem(b"-----BEGIN CERTIFICATE-----\n" + data + b"\n-----END CERTIFICATE-----\n", "CERTIFICATE")
+
+
+def test_deeply_nested(pki: Any) -> None:
+    """Thousands of nested SEQUENCEs end in an error, not in a crash."""
+    data = b""
+    for _ in range(5000):
+        data = pki.tlv(0x30, data)
+    for load in (load_certificate, load_crl, load_ocsp):
+        with pytest.raises(VerifyError):
+            load(data)
