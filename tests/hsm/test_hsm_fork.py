@@ -111,7 +111,8 @@ for thread in threads:
 
 
 def test_a_fork_in_the_middle_of_a_call_is_refused_in_the_child(run_program: RunProgram) -> None:
-    """A call that does not end in time: the parent forks all the same, the child must not touch the module."""
+    """A call that does not end in time: the parent forks all the same, the child must not touch the
+    module."""
     done = run_program(
         PROLOGUE
         + """

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from onecert.hsm.algorithms import KeyAlgorithm
 from onecert.hsm.config import TokenConfig
 from onecert.hsm.errors import TokenError, TokenUnavailableError
-from onecert.hsm.lock import file_lock
 from onecert.hsm.messages import language_of, message
 from onecert.hsm.module import load_module
-from onecert.hsm.softhsm import LOCK, ensure_softhsm_token, find_module, prepare_store
+from onecert.hsm.softhsm import ensure_softhsm_token, find_module
+from onecert.hsm.store import prepare_store, store_lock
 from onecert.hsm.token import Token, open_token
 
 LANGUAGE = language_of()
@@ -94,7 +94,7 @@ def list_tokens(softhsm: Path | None, module: Path | None, as_json: bool) -> Non
     with explained():
         if softhsm is not None:
             prepare_store(softhsm)
-        lock = nullcontext() if softhsm is None else file_lock(softhsm / LOCK, label=str(softhsm))
+        lock = nullcontext() if softhsm is None else store_lock(softhsm, label=str(softhsm))
         loaded = load_module(module or find_module(softhsm), softhsm, lock)
         with loaded.lock:
             rows = [

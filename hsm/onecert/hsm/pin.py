@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from onecert.hsm.errors import PinFileError, PinThrottledError, TokenUnavailableError
+from onecert.hsm.store import replace_file
 
 PIN_MIN, PIN_MAX = 4, 255  # SoftHSM's limits
 FIRST_WAIT = timedelta(seconds=1)
@@ -27,28 +28,12 @@ def make_pin_file(path: Path, label: str) -> str:
     if path.exists():
         return read_pin_file(path, label)
     pin = secrets.token_hex(16)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(pin + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        _sync_folder(path.parent)
+        replace_file(path, f"{pin}\n".encode())
     except OSError as exc:
         raise TokenUnavailableError(label=label, reason=f"{path}: {exc.strerror}") from exc
     return pin
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_pin_file(path: Path, label: str) -> str:

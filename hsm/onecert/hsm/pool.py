@@ -3,7 +3,7 @@
 A login belongs to the process, not to a session: one session logs in and is kept, the others are opened
 beside it. (Closing the session that logged in would log everybody out, so it is closed last.) When a call
 shows that the token or the login is lost, one thread takes all sessions out, logs in anew under the file
-lock, and every waiting call goes on. A call is repeated once after such a recovery, never more.
+lock, and every waiting call goes on. A call is repeated after such a recovery, at most twice.
 """
 
 import hmac
@@ -27,6 +27,7 @@ from onecert.hsm.cryptoki import (
     CKR_USER_ALREADY_LOGGED_IN,
     CKR_USER_PIN_NOT_INITIALIZED,
     CKU_USER,
+    Cryptoki,
     describe,
 )
 from onecert.hsm.errors import (
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WAIT_S = 30.0  # for a free session
+RETRIES = 2  # after a recovery; the second for a token that is lost twice at the same moment
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0  # between attempts to reach a token that is gone
 HANDLES_MAX = 512  # cached for each session; unwrapped keys come and go
 
@@ -92,6 +94,7 @@ class KeyReference:
         """The key's handle on this session, or None. The ID is part of the search: a new key that took over a
         destroyed key's label must not be used in its name."""
         template = {
+            Attribute.TOKEN: True,
             Attribute.CLASS: self.object_class,
             Attribute.LABEL: self.label,
             Attribute.ID: self.key_id,
@@ -105,9 +108,10 @@ class KeyReference:
 class Worker:
     """One session and the key handles known on it. ``session`` is None while the token is lost."""
 
-    __slots__ = ("generation", "handles", "session")
+    __slots__ = ("_raw", "generation", "handles", "session")
 
-    def __init__(self) -> None:
+    def __init__(self, raw: Cryptoki) -> None:
+        self._raw = raw
         self.session: pkcs11.Session | None = None
         self.handles: dict[KeyReference, Any] = {}
         self.generation = 0
@@ -120,8 +124,15 @@ class Worker:
         return self.session
 
     def list_objects(self, template: dict[Attribute, Any]) -> list[Any]:
-        """All objects that match, as handles on this session."""
-        return list(self.opened.get_objects(template))
+        """All objects that match, as handles on this session.
+
+        The session is asked first: when a search cannot even begin, python-pkcs11 leaves an exception behind
+        that nobody can catch.
+        """
+        session: Any = self.opened
+        if not self._raw.is_user(session.handle):
+            raise pkcs11.exceptions.UserNotLoggedIn
+        return list(session.get_objects(template))
 
 
 class SessionPool:
@@ -149,7 +160,7 @@ class SessionPool:
         self._pause_s, self._not_before = 0.0, 0.0
         self._drained = 1
         self._proven = b""
-        self._workers = [Worker() for _ in range(size)]
+        self._workers = [Worker(module.raw) for _ in range(size)]
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self.refill()
         module.pools.add(self)
@@ -233,18 +244,21 @@ class SessionPool:
         return token
 
     def _again(self, act: Callable[[Worker], T], operation: str, lost: PKCS11Error, generation: int) -> T:
+        for _attempt in range(RETRIES):
+            if not isinstance(lost, LOST):
+                raise self._refused(operation, lost) from lost
+            self.recover(generation)
+            worker = self._take()
+            try:
+                return act(worker)
+            except PKCS11Error as exc:
+                lost, generation = exc, worker.generation
+            finally:
+                self._idle.put(worker)
         if not isinstance(lost, LOST):
             raise self._refused(operation, lost) from lost
-        self.recover(generation)
-        worker = self._take()
-        try:
-            return act(worker)
-        except PKCS11Error as exc:
-            if isinstance(exc, LOST):
-                raise TokenUnavailableError(label=self.label, reason=type(exc).__name__) from exc
-            raise self._refused(operation, exc) from exc
-        finally:
-            self._idle.put(worker)
+        self._slow_down()  # it answers to a login and to nothing else: no login for each call, please
+        raise TokenUnavailableError(label=self.label, reason=type(lost).__name__) from lost
 
     def _refused(self, operation: str, error: PKCS11Error) -> TokenOperationError:
         return TokenOperationError(label=self.label, operation=operation, reason=type(error).__name__)
@@ -271,12 +285,15 @@ class SessionPool:
             except PinError:
                 raise  # has a brake of its own
             except Exception:
-                self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-                self._not_before = time.monotonic() + self._pause_s
+                self._slow_down()
                 raise
             if self._pause_s or generation:
                 log.warning("token recovered", extra={"token": self.label})
             self._pause_s = 0.0
+
+    def _slow_down(self) -> None:
+        self._pause_s = min(max(self._pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        self._not_before = time.monotonic() + self._pause_s
 
     def _reopen(self) -> None:
         """First as things stand, then once more after a reset of the module: see Module.reset."""

@@ -66,6 +66,18 @@ def read_public_key(
         raise KeyUnusableError(label=token, key=label, reason="its public point is malformed") from exc
 
 
+def algorithm_of(public: PublicKey) -> KeyAlgorithm | None:
+    """The row of a public key; None for what is not in the table."""
+    if isinstance(public, rsa.RSAPublicKey):
+        return RSA_BITS.get(public.key_size)
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return KeyAlgorithm.ED25519
+    for row in ALGORITHMS.values():
+        if row.curve is not None and row.curve.name == public.curve.name:
+            return row.algorithm
+    return None
+
+
 def public_key_of_point(algorithm: KeyAlgorithm, point: bytes) -> PublicKey:
     """The public key of a CKA_EC_POINT: a DER OCTET STRING by the standard, the bare point with some
     modules."""

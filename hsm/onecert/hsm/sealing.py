@@ -26,7 +26,7 @@ from onecert.hsm.errors import AlgorithmNotSupportedError, TokenOperationError, 
 from onecert.hsm.keys import PrivateKey, PublicKey, token_key
 from onecert.hsm.making import PRIVATE_TEMPLATE, generate_pair
 from onecert.hsm.pool import KeyReference, SessionPool, Worker
-from onecert.hsm.public import check_pair, read_public_key
+from onecert.hsm.public import algorithm_of, check_pair, read_public_key
 
 T = TypeVar("T")
 SEAL_MAX = 1 << 20
@@ -149,6 +149,8 @@ class SealingKey:
         except ValueError as exc:
             raise UnsealError(key=self.label) from exc
         if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise UnsealError(key=self.label)
+        if algorithm_of(public) != wrapped.algorithm:
             raise UnsealError(key=self.label)
         reference = WrappedReference(self, wrapped, public)
         self._pool.run("unwrap", lambda worker: self._pool.locate(worker, reference))

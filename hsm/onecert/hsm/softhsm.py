@@ -1,8 +1,6 @@
-"""SoftHSM: where Debian's module lies, and a store of our own in the data folder.
+"""SoftHSM: where Debian's module lies, and tokens of our own in a store in the data folder.
 
-A store is a folder: ``softhsm2.conf``, ``tokens/`` and the lock file. SoftHSM reads its settings from the
-file named by ``SOFTHSM2_CONF`` when the module is initialised, so a process has one store. Tokens are made
-through PKCS#11 itself; the program ``softhsm2-util`` is not needed.
+Tokens are made through PKCS#11 itself; the program ``softhsm2-util`` is not needed.
 """
 
 import os
@@ -14,8 +12,8 @@ from onecert.hsm import pin
 from onecert.hsm.config import TokenConfig
 from onecert.hsm.cryptoki import CKR_OK, CKU_SO, describe
 from onecert.hsm.errors import ModuleError, PinFileError, TokenNotFoundError, TokenUnavailableError
-from onecert.hsm.lock import file_lock
 from onecert.hsm.module import Module, load_module
+from onecert.hsm.store import prepare_store, store_lock, tokens_on_disk
 
 MODULE_VARIABLE = "ONECERT_PKCS11_MODULE"
 UNPACKED = Path(".tools/softhsm")  # where set-up unpacks Debian's package for a user who is not root
@@ -25,8 +23,6 @@ IN_PACKAGE = (
     Path("usr/lib64/softhsm/libsofthsm2.so"),
     Path("usr/local/lib/softhsm/libsofthsm2.so"),
 )
-CONF = "softhsm2.conf"
-LOCK = "onecert.lock"
 
 
 def find_module(store: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -62,36 +58,6 @@ def _roots(store: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
                     yield folder
 
 
-def prepare_store(store: Path) -> None:
-    """Make the store's folder and settings, for the owner only. Safe to repeat; a moved folder is corrected.
-
-    Raises:
-        TokenUnavailableError: the folder cannot be written.
-    """
-    store = store.resolve()
-    # SoftHSM writes errors to syslog. Slots are not removable, so the next free slot is always offered.
-    wanted = (
-        f"directories.tokendir = {store}/tokens\n"
-        "objectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
-    )
-    try:
-        store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (store / "tokens").mkdir(mode=0o700, exist_ok=True)
-        conf = store / CONF
-        if not conf.is_file() or conf.read_text() != wanted:
-            fresh = conf.with_name(f"{CONF}.{os.getpid()}.new")
-            fresh.write_text(wanted)
-            fresh.chmod(0o600)
-            fresh.replace(conf)
-    except OSError as exc:
-        raise TokenUnavailableError(label=str(store), reason=f"{exc.filename}: {exc.strerror}") from exc
-
-
-def tokens_on_disk(store: Path) -> int:
-    """How many tokens the store holds, whoever made them."""
-    return sum(1 for _ in (store / "tokens").glob("*/token.object"))
-
-
 def ensure_softhsm_token(
     store: Path, *, label: str, pin_file: Path, module: Path | None = None, sessions: int = 4
 ) -> TokenConfig:
@@ -109,9 +75,9 @@ def ensure_softhsm_token(
     store, pin_file = store.resolve(), pin_file.resolve()
     config = TokenConfig(label=label, pin_file=pin_file, module=module, softhsm=store, sessions=sessions)
     prepare_store(store)
-    loaded = load_module(module or find_module(store), store, file_lock(store / LOCK, label=label))
+    loaded = load_module(module or find_module(store), store, store_lock(store, label=label))
     officer_file = pin_file.with_name(pin_file.name + ".so")
-    with loaded.lock, file_lock(store / LOCK, label=label):
+    with loaded.lock, store_lock(store, label=label):
         if loaded.count_tokens() != tokens_on_disk(store):
             loaded.reset()  # another process made a token after we listed them
         token = loaded.find_token(label)

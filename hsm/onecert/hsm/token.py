@@ -36,7 +36,8 @@ from onecert.hsm.pin import PinBrake, read_pin_file
 from onecert.hsm.pool import LOST, KeyReference, SessionPool, Worker
 from onecert.hsm.public import check_protected, read_public_key
 from onecert.hsm.sealing import SealingKey
-from onecert.hsm.softhsm import LOCK, find_module, prepare_store, tokens_on_disk
+from onecert.hsm.softhsm import find_module
+from onecert.hsm.store import LOCK, prepare_store, store_lock, tokens_on_disk
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -61,9 +62,9 @@ class TokenInfo:
 class _Connection:
     """The one login of this process on a token, and what its users share."""
 
-    def __init__(self, pool: SessionPool, lock_file: Path) -> None:
+    def __init__(self, pool: SessionPool, lock: Callable[[], AbstractContextManager[None]]) -> None:
         self.pool = pool
-        self.lock_file = lock_file
+        self.lock = lock
         self.references: dict[tuple[ObjectClass, str, bytes], KeyReference] = {}
         self.users = 0
 
@@ -87,6 +88,8 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
     folder = _state_folder(config)
 
     def lock() -> AbstractContextManager[None]:
+        if config.softhsm is not None:
+            return store_lock(folder, label=config.label)
         return file_lock(folder / LOCK, label=config.label)
 
     def read_pin() -> str:
@@ -109,7 +112,7 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
                 lock=lock,
             )
             pool.recover(0)
-            connection = _connections[module][config.label] = _Connection(pool, folder / LOCK)
+            connection = _connections[module][config.label] = _Connection(pool, lock)
             log.info("token opened", extra={"token": config.label, "path": str(module.path)})
         connection.users += 1
         return Token(module, connection)
@@ -135,6 +138,12 @@ def _notice_new_tokens(module: Module, store: Path, lock: Callable[[], AbstractC
     with lock():
         if module.count_tokens() != tokens_on_disk(store):
             module.reset()
+
+
+def _stored(object_class: ObjectClass, label: str | None = None) -> dict[Attribute, Any]:
+    """A search for keys that are stored on the token, not those unwrapped for the moment."""
+    template: dict[Attribute, Any] = {Attribute.TOKEN: True, Attribute.CLASS: object_class}
+    return template if label is None else template | {Attribute.LABEL: label}
 
 
 class Token:
@@ -173,7 +182,7 @@ class Token:
             self._pool.ask()
             for handle in tuple(worker.handles.values()):
                 handle[Attribute.LABEL]  # raises when the handle is dead
-            next(iter(worker.list_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})), None)
+            next(iter(worker.list_objects(_stored(ObjectClass.PRIVATE_KEY))), None)
 
         self._run("check", look)
 
@@ -191,7 +200,7 @@ class Token:
         self._check_label(label)
         with self._writing("make a key") as session:
             for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
-                if list(session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})):
+                if list(session.get_objects(_stored(object_class, label))):
                     raise KeyExistsError(label=self.label, key=label)
             making.sweep(session)
             making.remove_orphans(session, label)
@@ -230,14 +239,11 @@ class Token:
         """The labels of all private keys, sorted."""
 
         def find(worker: Worker) -> list[str]:
-            found = worker.list_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
+            found = worker.list_objects(_stored(ObjectClass.PRIVATE_KEY))
             if not found:
                 self._pool.ask()
-            return sorted(
-                label
-                for key in found
-                if not (label := key[Attribute.LABEL]).startswith(making.WORKING_PREFIX)
-            )
+            # Also left out: what a crash of the module itself left nameless.
+            return sorted(label for key in found if making.is_key_label(label := key[Attribute.LABEL]))
 
         return self._run("list keys", find)
 
@@ -254,7 +260,7 @@ class Token:
             found = [
                 key
                 for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY)
-                for key in list(session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label}))
+                for key in list(session.get_objects(_stored(object_class, label)))
             ]
             if not found:
                 raise KeyNotFoundError(label=self.label, key=label)
@@ -268,8 +274,9 @@ class Token:
         reference = self._find_sealing_key(label)
         if reference is None:
             with self._writing("make a key") as session:
-                template = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}
-                if not list(session.get_objects(template)):  # else another process was quicker
+                if not list(
+                    session.get_objects(_stored(ObjectClass.SECRET_KEY, label))
+                ):  # else another process was quicker
                     making.sweep(session)
                     making.make_sealing_key(session, label)
             reference = self._find_sealing_key(label)
@@ -322,7 +329,7 @@ class Token:
         return self._connection.references.setdefault((object_class, label, key_id), reference)
 
     def _only(self, worker: Worker, object_class: ObjectClass, label: str) -> Any | None:
-        found = worker.list_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})
+        found = worker.list_objects(_stored(object_class, label))
         if not found:
             self._pool.ask()  # "not found" must not mean "the token is gone" or "logged out"
             return None
@@ -334,7 +341,7 @@ class Token:
     def _writing(self, operation: str) -> Iterator[pkcs11.Session]:
         """A read-write session, alone among all processes that use this store."""
         self._run(operation, lambda worker: self._pool.ask())  # finds a lost token before anything is written
-        with self._module.lock, file_lock(self._connection.lock_file, label=self.label):
+        with self._module.lock, self._connection.lock():
             try:
                 session = self._pool.write_session()
                 try:
