@@ -3,9 +3,6 @@
 The number itself is never stored or logged. The HMAC key is a file of this service that only its owner
 reads, so a stolen database cannot be tried against the (few) numbers a person can have.
 
-Source: GB 11643-1999 (18 characters, check character by ISO 7064 MOD 11-2; the 15-digit form of before
-    1999 becomes 18 digits by inserting "19").
-
 Leaves out: knowing that a passport and an identity card belong to one person.
 """
 
@@ -18,16 +15,15 @@ import os
 import re
 import secrets
 import unicodedata
-from datetime import date
 from pathlib import Path
 
 from onecert.server.operators.errors import PersonNumberError
+from onecert.verifier.identity.check_digits import check_idcard
+from onecert.verifier.identity.errors import InvalidIdError
 
 __all__ = ["People", "normalise_number"]
 
 SECRET_OCTETS = 32
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_CHARACTERS = "10X98765432"
 _OTHER_DOCUMENT = re.compile(r"[A-Z][A-Z0-9]{4,23}")
 
 
@@ -48,29 +44,15 @@ class People:
 
 def normalise_number(number: str) -> str:
     """One spelling for one document: half-width, upper case, 18 digits. Raises PersonNumberError."""
-    plain = unicodedata.normalize("NFKC", number).strip().upper()
-    if re.fullmatch(r"[0-9]{15}", plain, re.ASCII):
-        plain = plain[:6] + "19" + plain[6:]
-        plain += _check_character(plain)
-    if re.fullmatch(r"[0-9]{17}[0-9X]", plain, re.ASCII):
-        try:
-            date(int(plain[6:10]), int(plain[10:12]), int(plain[12:14]))
-        except ValueError:
-            raise PersonNumberError from None
-        if plain[17] != _check_character(plain):
-            raise PersonNumberError
-        return plain
+    with contextlib.suppress(InvalidIdError):
+        return check_idcard(number, test_ids=True)
     # Passports, permits for residents of Hong Kong, Macao and Taiwan, permanent residents: a letter comes
-    # first. A mistyped identity card has none, so it cannot slip through here and hide that two accounts
-    # are one person.
+    # first. A mistyped identity card has none, so it cannot slip through here and hide that two accounts are
+    # one person.
+    plain = unicodedata.normalize("NFKC", number).strip().upper()
     if _OTHER_DOCUMENT.fullmatch(plain):
         return plain
     raise PersonNumberError
-
-
-def _check_character(digits: str) -> str:
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, digits, strict=False))
-    return _CHECK_CHARACTERS[total % 11]
 
 
 def _load_or_make_secret(path: Path) -> bytes:
