@@ -28,8 +28,8 @@ __all__ = ["DatabaseConfig", "ServerConfig", "Settings", "load_settings"]
 T = TypeVar("T")
 
 PREFIX = "ONECERT_"
-# Not settings: where the data and the settings are, and what the command line reads itself.
-_NOT_SETTINGS = {"ONECERT_DATA", "ONECERT_CONFIG", "ONECERT_LANGUAGE"}
+# Not settings: where data, settings and the token module are, and what the command line reads itself.
+_NOT_SETTINGS = {"ONECERT_DATA", "ONECERT_CONFIG", "ONECERT_LANGUAGE", "ONECERT_PKCS11_MODULE"}
 _SECRET_ENDINGS = ("pin", "password", "passphrase", "secret", "private_key")
 
 
