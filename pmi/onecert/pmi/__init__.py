@@ -1,0 +1,1 @@
+"""Attribute authorities, roles as attribute certificates (RFC 5755), and decisions by them."""

@@ -1,0 +1,21 @@
+"""Builds the web application of the PMI from its parts."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from onecert.pmi import rest
+from onecert.pmi.pages import NAVIGATION, certificates_blueprint, grants_blueprint
+from onecert.pmi.parts import Parts
+from onecert.server.web import create_frame
+
+__all__ = ["create_app"]
+
+
+def create_app(parts: Parts) -> Flask:
+    """Build the app: pages for operators, REST for programs."""
+    app = create_frame("pmi", parts.context, navigation=NAVIGATION)
+    app.register_blueprint(grants_blueprint(parts))
+    app.register_blueprint(certificates_blueprint(parts))
+    app.register_blueprint(rest.blueprint(parts))
+    return app

@@ -1,0 +1,78 @@
+"""The PMI as a member of the house: what the server needs to run it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from onecert.hsm import PrivateKey
+from onecert.pmi.app import create_app
+from onecert.pmi.config import PmiConfig
+from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER
+from onecert.pmi.parts import AUDIT_KEY, LazyToken, assemble
+from onecert.pmi.status import StatusApp
+from onecert.server.errors import ServiceError
+from onecert.server.jobs import Job
+from onecert.server.languages import _
+from onecert.server.members import Context, Member, Service
+
+__all__ = ["build", "member"]
+
+log = logging.getLogger(__name__)
+
+
+def build(config: PmiConfig, context: Context) -> Service:
+    """Build the service; what an interruption left behind is resolved first."""
+    parts = assemble(config, context)
+    _attempt("interrupted grants", lambda: parts.issuing.resolve_intents(context.clock.now()))
+    _attempt("revocation lists", lambda: parts.publisher.renew(context.clock.now()))
+    return Service(
+        app=create_app(parts),
+        status=StatusApp(context.database, parts.authorities, parts.publisher),
+        jobs=(
+            Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
+            Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),
+        ),
+        checks={
+            "token": parts.token.check,
+            "lists": parts.publisher.check_fresh,
+            "trust list": parts.holders.check,
+        },
+        audit_key=_audit_key(parts.token),
+        close=parts.close,
+    )
+
+
+def _discard(_count: int) -> None:
+    """A job answers nothing."""
+
+
+def _audit_key(token: LazyToken) -> PrivateKey | None:
+    try:
+        return token.find_or_make(AUDIT_KEY)
+    except ServiceError:
+        log.exception("audit heads cannot be signed now")
+        return None
+
+
+def _attempt(what: str, act: Callable[[], object]) -> None:
+    """At start nothing may keep the status service from serving: log, and leave it to the jobs."""
+    try:
+        act()
+    except ServiceError:
+        log.exception("not done at start", extra={"what": what})
+
+
+member = Member(
+    name="pmi",
+    config=PmiConfig,
+    migrations="onecert.pmi.migrations",
+    catalogue="onecert.pmi",
+    roles={
+        OFFICER: _("Attribute officer"),
+        APPROVER: _("Attribute approver"),
+        AUDITOR: _("Auditor"),
+    },
+    build=build,
+)

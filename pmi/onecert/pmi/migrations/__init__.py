@@ -1,0 +1,1 @@
+"""Alembic revisions of the PMI's tables; run by `onecert.server.database.migrate`."""

@@ -1,0 +1,145 @@
+"""The repository of attribute certificates: found by serial, holder, entity, authority, role and status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from onecert.pmi.errors import CertificateUnknownError
+from onecert.pmi.models import certificate_roles, certificates, grants
+from onecert.server.languages import Message, _
+
+__all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificate", "pull_for_holder"]
+
+# What people search by; "expired" is a matter of the clock and not stored.
+STATUSES: dict[str, Message] = {
+    "valid": _("valid"),
+    "revoked": _("revoked"),
+    "expired": _("expired"),
+    "intended": _("being issued"),
+    "abandoned": _("given up"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One attribute certificate as it is on record."""
+
+    serial: str
+    authority: str
+    grant_id: str
+    state: str
+    holder_sha256: str
+    holder_name: str
+    entity: str
+    roles: tuple[str, ...]
+    certificate_der: bytes | None
+    not_before: datetime
+    not_after: datetime
+    intended_at: datetime
+    issued_at: datetime | None
+    revoked_at: datetime | None
+    reason: str | None
+    revoked_by: str | None
+
+    def status(self, at: datetime) -> str:
+        """Return one of STATUSES at this time."""
+        if self.state == "issued":
+            return "expired" if at > self.not_after else "valid"
+        return self.state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What to look for; an empty field does not matter. ``holder``: SHA-256 of a certificate, id or name."""
+
+    holder: str = ""
+    authority: str = ""
+    role: str = ""
+    status: str = ""
+    page: int = 1
+    per_page: int = 20
+
+
+def find_certificates(connection: Connection, search: Search, at: datetime) -> tuple[Sequence[Record], int]:
+    """Return one page of what was found, newest first, and how many there are."""
+    chosen = _where(
+        select(certificates, grants.c.roles).join(grants, grants.c.id == certificates.c.grant_id), search, at
+    )
+    total = connection.scalar(_where(select(func.count()).select_from(certificates), search, at)) or 0
+    chosen = chosen.order_by(certificates.c.intended_at.desc(), certificates.c.serial)
+    rows = connection.execute(chosen.limit(search.per_page).offset((search.page - 1) * search.per_page))
+    return [_record(row) for row in rows], total
+
+
+def load_certificate(connection: Connection, serial: str) -> Record:
+    """Return one attribute certificate. Raises CertificateUnknownError."""
+    wanted = serial.lower().lstrip("0")
+    row = connection.execute(
+        select(certificates, grants.c.roles)
+        .join(grants, grants.c.id == certificates.c.grant_id)
+        .where(certificates.c.serial == wanted)
+    ).one_or_none()
+    if row is None:
+        raise CertificateUnknownError(serial)
+    return _record(row)
+
+
+def pull_for_holder(connection: Connection, holder_sha256: str, at: datetime, limit: int) -> list[bytes]:
+    """Return the DER of the unexpired, unrevoked attribute certificates of one identity certificate."""
+    return [
+        bytes(der)
+        for der in connection.scalars(
+            select(certificates.c.certificate_der)
+            .where(
+                certificates.c.holder_sha256 == holder_sha256,
+                certificates.c.state == "issued",
+                certificates.c.not_before <= at,
+                certificates.c.not_after >= at,
+            )
+            .order_by(certificates.c.issued_at.desc())
+            .limit(limit)
+        )
+        if der is not None
+    ]
+
+
+def _where(chosen: Select[Any], search: Search, at: datetime) -> Select[Any]:
+    if search.holder:
+        pattern = "%" + search.holder.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        chosen = chosen.where(
+            (certificates.c.holder_sha256 == search.holder.lower())
+            | (certificates.c.entity == search.holder)
+            | (certificates.c.serial == search.holder.lower().lstrip("0"))
+            | certificates.c.holder_name.like(pattern, escape="\\")
+        )
+    if search.authority:
+        chosen = chosen.where(certificates.c.authority == search.authority)
+    if search.role:
+        with_role = select(certificate_roles.c.serial).where(certificate_roles.c.role == search.role)
+        chosen = chosen.where(certificates.c.serial.in_(with_role))
+    if search.status in {"valid", "expired"}:
+        chosen = chosen.where(certificates.c.state == "issued")
+        is_past = certificates.c.not_after < at
+        chosen = chosen.where(is_past if search.status == "expired" else ~is_past)
+    elif search.status:
+        chosen = chosen.where(certificates.c.state == search.status)
+    return chosen
+
+
+def _record(row: Row[Any]) -> Record:
+    values = dict(row._mapping)
+    der = values["certificate_der"]
+    kept = {name: values[name] for name in Record.__dataclass_fields__ if name in values}
+    return Record(
+        **{
+            **kept,
+            "roles": tuple(json.loads(values["roles"])),
+            "certificate_der": None if der is None else bytes(der),
+        }
+    )
