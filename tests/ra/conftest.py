@@ -2,28 +2,30 @@
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import update
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from ra_browser import Browser
 from ra_fakes import DAY, IDCARD, USCC, FakeCa, SoftKeys, T, idcard, make_csr
 
-from onecert.ra.applications import Applications, Entry
-from onecert.ra.authorities import Directory
-from onecert.ra.ca_client import CaClient
-from onecert.ra.dispatch import Dispatch
+from onecert.ra.app import create_app
+from onecert.ra.applications import Entry
+from onecert.ra.config import RaConfig
 from onecert.ra.fields import Kind
 from onecert.ra.records import Application, list_events, load_application
+from onecert.ra.service import make_ra
 from onecert.ra.states import ROLES
-from onecert.ra.vault import Vault
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
 from onecert.server.database import Database, migrate
+from onecert.server.members import Context
 from onecert.server.operators import Operator, Operators
 from onecert.server.operators.models import operators
 
@@ -40,28 +42,25 @@ class Ra:
         self.keys = SoftKeys()
         self.ca = FakeCa(self.keys.order_public_key)
         self.ca.now = self.clock.now
-        self.client = CaClient(self.ca.client(), timeout_s=5)
-        self.vault = Vault(self.keys, self.database)
-        self.directory = Directory(self.client, self.database, self.clock, keep=timedelta(seconds=60))
-        self.applications = Applications(
+        self.context = Context(
+            name="ra",
+            data=folder,
+            shared=folder,
             database=self.database,
             audit=self.audit,
             clock=self.clock,
-            vault=self.vault,
-            directory=self.directory,
-            load_operator=self.operators.load,
+            operators=self.operators,
+            public_url="https://127.0.0.1:8443/ra",
+            status_url="http://127.0.0.1:8080/ra",
+            connect=lambda _service: self.ca.client(),
         )
-        self.dispatch = Dispatch(
-            database=self.database,
-            audit=self.audit,
-            clock=self.clock,
-            vault=self.vault,
-            keys=self.keys,
-            directory=self.directory,
-            client=self.client,
-            applications=self.applications,
-            registration_authority="ra",
-        )
+        self.service = make_ra(RaConfig(), self.context, self.keys)
+        self.vault = self.service.vault
+        self.directory = self.service.directory
+        self.applications = self.service.applications
+        self.dispatch = self.service.dispatch
+        self.certificates = self.service.certificates
+        self.revoking = self.service.revoking
         self.entry_clerk = self.operator("wang", "clerk.entry", person=idcard(101))
         self.reviewer = self.operator("li", "clerk.review", person=idcard(102))
         self.officer = self.operator("zhao", "security.officer", person=idcard(103))
@@ -97,6 +96,15 @@ class Ra:
         }[kind]
         csr = changes.pop("csr") if "csr" in changes else make_csr()
         return Entry(kind=Kind(kind), authority=authority, fields={**common, **fields, **changes}, csr=csr)
+
+    @cached_property
+    def app(self) -> Flask:
+        """The web application on this registration authority."""
+        return create_app("ra", self.context, self.service)
+
+    def browser(self, operator: Operator | None, *, language: str = "en") -> Browser:
+        """A browser in which this operator is signed in."""
+        return Browser(self.app, self, operator, language=language)
 
     def create(self, entry: Entry | None = None, *, by: Operator | None = None, key: str = "") -> Application:
         entry = entry or self.entry()
