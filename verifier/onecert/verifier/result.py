@@ -17,8 +17,34 @@ from onecert.verifier.signatures import PublicKey, load_public_key
 if TYPE_CHECKING:
     from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.errors import VerifyError
+    from onecert.verifier.revocation.crl import Crl
+    from onecert.verifier.revocation.ocsp import OcspResponse
 
-__all__ = ["Attempt", "Evidence", "Notice", "ValidatedPath", "explain"]
+__all__ = ["Attempt", "Evidence", "Notice", "Source", "ValidatedPath", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One revocation answer as validation keeps it: no text is made until somebody asks for the evidence."""
+
+    kind: str
+    certificate: ParsedCertificate
+    answer: Crl | OcspResponse
+    this_update: datetime
+    next_update: datetime | None
+
+    def evidence(self, at: datetime) -> Evidence:
+        """The answer for people and records, with its age at ``at``."""
+        return Evidence(
+            kind=self.kind,
+            subject=self.certificate.subject_text,
+            serial=self.certificate.serial,
+            issuer=self.answer.source_text,
+            this_update=self.this_update,
+            next_update=self.next_update,
+            age=at - self.this_update,
+            number=self.answer.number,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +119,14 @@ class ValidatedPath:
     at: datetime
     purpose: str
     policies: frozenset[str]
-    evidence: tuple[Evidence, ...]
+    sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
     valid_until: datetime
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The revocation answers that were relied upon, from the anchor downwards, with their age."""
+        return tuple(source.evidence(self.at) for source in self.sources)
 
     @property
     def certificate(self) -> x509.Certificate:

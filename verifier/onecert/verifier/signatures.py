@@ -308,13 +308,13 @@ def check_spki(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
     algorithm = public_key_der[algorithm_start:algorithm_end]
     if algorithm.startswith(_RSA_OID):
         try:
-            bits_reader = Reader(public_key_der, algorithm_end)
-            key = Reader(bits_reader.contents(0x03), 1).enter(SEQUENCE)
-            modulus = key.contents(0x02)
-        except DerError as exc:
+            key_start = slice_tlv(public_key_der, slice_tlv(public_key_der, algorithm_end)[0] + 1)[0]
+            start, end = slice_tlv(public_key_der, key_start)
+            start += public_key_der[start] == 0
+            first = public_key_der[start]
+        except IndexError as exc:
             raise RefusedError("KEY_INVALID", detail="RSA key") from exc
-        stripped = modulus.lstrip(b"\x00")
-        _check_rsa_bits(8 * len(stripped) - (8 - stripped[0].bit_length()) if stripped else 0, policy)
+        _check_rsa_bits(8 * (end - start - 1) + first.bit_length(), policy)
     elif algorithm.startswith(_EC_OID):
         curve = _CURVES.get(algorithm[len(_EC_OID) :], "an unnamed curve")
         if curve not in policy.curves:

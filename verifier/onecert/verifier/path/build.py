@@ -300,7 +300,7 @@ class Search:
             return error
         return _unknown_issuer(target)
 
-    def signer_state(self, signer: ParsedCertificate, anchor: TrustAnchor) -> ValidatedPath:
+    def signer_path(self, signer: ParsedCertificate, anchor: TrustAnchor) -> ValidatedPath:
         """Validate a certificate that signed a CRL; its path must end at the anchor of the target's path."""
         outer, self.attempts = self.attempts, []
         parameters = self.validator.signer_parameters

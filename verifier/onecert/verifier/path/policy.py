@@ -117,8 +117,9 @@ class PolicyState:
     def finish(self, certificate: ParsedCertificate, inputs: PolicyInputs) -> frozenset[str]:
         """Section 6.1.5 (a), (b), (g): the user-constrained policy set."""
         explicit = self.explicit_policy
-        if not certificate.is_self_issued:
-            explicit = max(explicit - 1, 0)
+        # The names are compared only where a count of one depends on it.
+        if explicit == 1 and not certificate.is_self_issued:
+            explicit = 0
         constraints = certificate.policy_constraints
         if constraints is not None and constraints.require_explicit_policy == 0:
             explicit = 0

@@ -24,8 +24,11 @@ _CRL_SIGN = 6
 _OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 
 
-def check_crl_signer(search: Search, crl: Crl, state: PathState) -> None:
+def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | None:
     """Raise unless the issuer itself, the anchor, or a certificate of the same anchor has signed ``crl``.
+
+    Returns:
+        ``None`` for the issuer and the anchor; else the end of what was learned about the signer.
 
     Raises:
         CouldNotCheckError: ``CRL_SIGNER``.
@@ -39,7 +42,7 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> None:
         known.append((state.anchor.public_key, state.anchor.subject_key_id))
     for key, key_id in known:
         if _fits(crl.authority_key_id, key_id) and _has_signed(search, crl, key):
-            return
+            return None
     failure: VerifyError | None = None
     for signer in search.candidates_for(crl.issuer):
         if not _fits(crl.authority_key_id, signer.subject_key_id):
@@ -47,13 +50,11 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> None:
         try:
             if not _has_signed(search, crl, load_public_key(signer.spki_der)):
                 continue
-            search.signer_state(signer, state.anchor)
+            return search.signer_path(signer, state.anchor).valid_until
         except BudgetError:
             raise
         except VerifyError as exc:
             failure = exc
-            continue
-        return
     raise CouldNotCheckError(
         "CRL_SIGNER",
         source="RFC 5280, section 6.3.3 (f), (g)",

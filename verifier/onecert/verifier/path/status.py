@@ -13,7 +13,8 @@ from datetime import datetime
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, RevocationUnknownError, RevokedError, VerifyError
 from onecert.verifier.path.validate import PathState, RevocationAnswer
-from onecert.verifier.result import Evidence, Notice
+from onecert.verifier.result import Notice, Source
+from onecert.verifier.revocation.crl import Crl
 from onecert.verifier.revocation.crl_check import SignerCheck, Subject, check_by_crl
 from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationMode, RevocationPolicy
 from onecert.verifier.revocation.ocsp import OcspResponse
@@ -24,6 +25,9 @@ __all__ = ["StatusQuestion", "find_status"]
 _HOLD = "certificateHold"
 # There was nothing to look at; every other failure says that something was there and could not be believed.
 _NOTHING = "NO_EVIDENCE"
+_NOTHING_ASKED = RevocationAnswer((), (), None, None)
+_CRL_POINTS = "2.5.29.31"
+_PLANS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,20 @@ class _Statement:
 
     revoked_at: datetime | None
     reason: str
-    evidence: Evidence
+    source: Source
     valid_from: datetime
     valid_until: datetime
     warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The lists that answer for every certificate of one CA with the same distribution points."""
+
+    version: int
+    crls: tuple[Crl, ...]
+    valid_from: datetime
+    valid_until: datetime
 
 
 def find_status(question: StatusQuestion) -> RevocationAnswer:
@@ -65,7 +79,11 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
     """
     mode = question.policy.mode_for(is_ca=question.certificate.is_ca)
     if mode is RevocationMode.OFF:
-        return RevocationAnswer((), (), None, None)
+        return _NOTHING_ASKED
+    if not question.responses:
+        known = _ask_known_lists(question)
+        if known is not None:
+            return known
     statements: list[_Statement] = []
     failures: list[VerifyError] = []
     for ask in (_ask_ocsp, _ask_crls) if question.responses else (_ask_crls,):
@@ -81,6 +99,28 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
     return _unknown(question.certificate, mode, failures)
 
 
+def _ask_known_lists(question: StatusQuestion) -> RevocationAnswer | None:
+    """The short way: lists that have already answered for a sibling, none of which names this certificate.
+
+    ``None`` sends the question the long way, also when a list names the certificate: a delta may release it.
+    """
+    certificate, state = question.certificate, question.state
+    plan = state.plans.get((certificate.extension_value(_CRL_POINTS), certificate.is_ca))
+    if (
+        plan is None
+        or plan.version != question.evidence.version
+        or not plan.valid_from <= question.at < plan.valid_until
+    ):
+        return None
+    serial, issuer = certificate.serial, state.issuer
+    for crl in plan.crls:
+        if crl.find(serial, issuer) is not None:
+            return None
+    newest = plan.crls[0]
+    source = Source("crl", certificate, newest, newest.this_update, newest.next_update)
+    return RevocationAnswer((source,), (), plan.valid_from, plan.valid_until)
+
+
 def _ask_ocsp(question: StatusQuestion) -> _Statement:
     certificate, policy = question.certificate, question.policy
     answer = check_by_ocsp(
@@ -92,50 +132,43 @@ def _ask_ocsp(question: StatusQuestion) -> _Statement:
         check_responder=question.check_responder,
     )
     single = answer.single
-    evidence = Evidence(
-        kind="ocsp",
-        subject=certificate.subject_text,
-        serial=certificate.serial,
-        issuer=answer.response.responder_text,
-        this_update=single.this_update,
-        next_update=single.next_update,
-        age=question.at - single.this_update,
-    )
+    source = Source("ocsp", certificate, answer.response, single.this_update, single.next_update)
     until = single.next_update or single.this_update + policy.ocsp_max_age
-    return _Statement(single.revoked_at, single.reason, evidence, single.this_update, until)
+    return _Statement(single.revoked_at, single.reason, source, single.this_update, until)
 
 
 def _ask_crls(question: StatusQuestion) -> _Statement:
     certificate, policy, at = question.certificate, question.policy, question.at
+    version = question.evidence.version
     answer = check_by_crl(Subject.of(certificate), question.evidence, policy, at, question.check_signer)
     newest = answer.crls[0]
+    since = max(crl.this_update for crl in answer.crls)
     until = min(crl.next_update for crl in answer.crls if crl.next_update is not None)
+    if answer.signers_until is not None:
+        # What was learned about another signer holds from now until its own evidence ends.
+        since, until = at, min(until, answer.signers_until)
     warnings: tuple[Notice, ...] = ()
-    if at >= until:
+    if newest.next_update is not None and at >= newest.next_update:
         warnings = (Notice("CRL_STALE", (("issuer", newest.issuer_text), ("next_update", until))),)
-    evidence = Evidence(
-        kind="crl",
-        subject=certificate.subject_text,
-        serial=certificate.serial,
-        issuer=newest.issuer_text,
-        this_update=newest.this_update,
-        next_update=newest.next_update,
-        age=at - newest.this_update,
-        number=newest.number,
-    )
+    elif answer.entry is None and answer.signers_until is None:
+        plans = question.state.plans
+        if len(plans) >= _PLANS_MAX:
+            plans.clear()
+        key = (certificate.extension_value(_CRL_POINTS), certificate.is_ca)
+        plans[key] = _Plan(version, answer.crls, since, until)
     entry = answer.entry
     return _Statement(
         None if entry is None else entry.revoked_at,
         "" if entry is None else entry.reason,
-        evidence,
-        max(crl.this_update for crl in answer.crls),
+        Source("crl", certificate, newest, newest.this_update, newest.next_update),
+        since,
         until + policy.crl_grace,
         warnings,
     )
 
 
 def _weigh(certificate: ParsedCertificate, statements: list[_Statement]) -> RevocationAnswer:
-    newest_first = sorted(statements, key=lambda item: item.evidence.this_update, reverse=True)
+    newest_first = sorted(statements, key=lambda item: item.source.this_update, reverse=True)
     for statement in newest_first:
         if statement.revoked_at is not None and statement.reason != _HOLD:
             _refuse("CERT_REVOKED", certificate, statement)
@@ -144,7 +177,7 @@ def _weigh(certificate: ParsedCertificate, statements: list[_Statement]) -> Revo
         _refuse("CERT_HELD", certificate, decisive)
     good = [statement for statement in newest_first if statement.revoked_at is None]
     return RevocationAnswer(
-        tuple(statement.evidence for statement in good),
+        tuple(statement.source for statement in good),
         tuple(warning for statement in good for warning in statement.warnings),
         max(statement.valid_from for statement in good),
         min(statement.valid_until for statement in good),
@@ -161,7 +194,7 @@ def _refuse(code: str, certificate: ParsedCertificate, statement: _Statement) ->
         source="RFC 5280, section 6.1.3 (a)(3)",
         subject=certificate.subject_text,
         serial=f"{certificate.serial:x}",
-        by=statement.evidence.kind,
+        by=statement.source.kind,
     )
 
 

@@ -7,9 +7,9 @@ one CA is computed once and used for each of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
@@ -19,7 +19,7 @@ from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
 from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
 from onecert.verifier.path.policy import PolicyState, initial_state
-from onecert.verifier.result import Evidence, Notice, ValidatedPath
+from onecert.verifier.result import Notice, Source, ValidatedPath
 from onecert.verifier.signatures import (
     PublicKey,
     check_key,
@@ -62,15 +62,17 @@ class PathState:
     path_length: int
     valid_from: datetime
     valid_until: datetime
-    evidence: tuple[Evidence, ...]
+    sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
+    # Memory of ``path.status``: what has answered for siblings. Lives and dies with the state.
+    plans: dict[tuple[bytes | None, bool], Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RevocationAnswer:
-    """Good, as far as ``evidence`` says and within the two times."""
+    """Good, as far as ``sources`` say and within the two times."""
 
-    evidence: tuple[Evidence, ...]
+    sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
     valid_from: datetime | None
     valid_until: datetime | None
@@ -131,7 +133,7 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         path_length=_NO_LIMIT if anchor.max_path_length is None else anchor.max_path_length,
         valid_from=anchor.valid_from or _BEGINNING,
         valid_until=anchor.valid_until or _END,
-        evidence=(),
+        sources=(),
         warnings=(),
     )
 
@@ -181,7 +183,7 @@ def step(
         path_length=path_length,
         valid_from=max(state.valid_from, certificate.not_before, answer.valid_from or _BEGINNING),
         valid_until=min(state.valid_until, certificate.not_after, answer.valid_until or _END),
-        evidence=state.evidence + answer.evidence,
+        sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
     )
 
@@ -211,7 +213,7 @@ def finish(
         at=around.at,
         purpose=parameters.purpose.name,
         policies=policy.finish(target, _policy_inputs(state.anchor, parameters.policies)),
-        evidence=state.evidence + answer.evidence,
+        sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
         valid_until=valid_until,
     )

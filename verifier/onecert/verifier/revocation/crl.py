@@ -243,6 +243,8 @@ class Crl:
     def issuer_text(self) -> str:
         return display_name(self.issuer_der)
 
+    source_text = issuer_text
+
     def find(self, serial: int, issuer: CanonicalName | None = None) -> RevokedEntry | None:
         """What the list says about a certificate; ``None`` when it is not listed.
 

@@ -25,7 +25,9 @@ _DIRECTORY_NAME = 4
 # ReasonFlags without "unused": every reason for which a certificate can be revoked.
 _ALL_REASONS = frozenset(range(1, 9))
 
-SignerCheck = Callable[[Crl], None]
+# Raises unless somebody entitled has signed the list. Answers until when that is known: ``None`` when it
+# was the issuer of the certificate itself, else the end of what was learned about the signer.
+SignerCheck = Callable[[Crl], datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class CrlAnswer:
-    """``entry`` is ``None`` for a certificate that no list names. The lists used, newest information
-    first."""
+    """``entry`` is ``None`` for a certificate that no list names.
+
+    ``crls`` are the lists used, newest information first; ``signers_until`` bounds the trust in their
+    signers and is ``None`` when the issuer of the certificate signed them all.
+    """
 
     entry: RevokedEntry | None
     crls: tuple[Crl, ...]
+    signers_until: datetime | None
 
 
 def check_by_crl(
@@ -70,31 +76,34 @@ def check_by_crl(
     """Find the status.
 
     Args:
-        check_signer: raises unless somebody entitled has signed the list.
+        check_signer: raises unless somebody entitled has signed the list; see ``SignerCheck``.
 
     Raises:
         CouldNotCheckError: no lists, or they do not cover the certificate; the newest reason is named.
     """
     covered: frozenset[int] = frozenset()
     used: list[Crl] = []
+    signers_until: datetime | None = None
     failures: list[VerifyError] = []
     for point, crl in _candidates(subject, evidence):
         try:
             reasons = _interim_reasons(subject, point, crl)
             if reasons <= covered:
                 continue
-            _check_usable(crl, policy, at, check_signer)
+            ends = [_check_usable(crl, policy, at, check_signer)]
         except VerifyError as exc:
             failures.append(exc)
             continue
-        delta = _find_delta(crl, evidence, policy, at, check_signer) if policy.use_deltas else None
+        delta = None
+        if policy.use_deltas:
+            delta, end = _find_delta(crl, evidence, policy, at, check_signer)
+            ends.append(end)
         entry = _look_up(subject, crl, delta)
         used += [delta, crl] if delta is not None else [crl]
-        if entry is not None:
-            return CrlAnswer(entry, tuple(used))
+        signers_until = min((end for end in (signers_until, *ends) if end is not None), default=None)
         covered |= reasons
-        if covered >= _ALL_REASONS:
-            return CrlAnswer(None, tuple(used))
+        if entry is not None or covered >= _ALL_REASONS:
+            return CrlAnswer(entry, tuple(used), signers_until)
     if covered:
         raise CouldNotCheckError("CRL_REASONS", issuer=used[0].issuer_text)
     if failures:
@@ -204,7 +213,9 @@ def _tlv(tag: int, contents: bytes) -> bytes:
     return bytes((tag, 0x80 | len(octets))) + octets + contents
 
 
-def _check_usable(crl: Crl, policy: RevocationPolicy, at: datetime, check_signer: SignerCheck) -> None:
+def _check_usable(
+    crl: Crl, policy: RevocationPolicy, at: datetime, check_signer: SignerCheck
+) -> datetime | None:
     if crl.unknown_critical is not None:
         raise CouldNotCheckError(
             "CRL_CRITICAL_EXTENSION",
@@ -213,7 +224,7 @@ def _check_usable(crl: Crl, policy: RevocationPolicy, at: datetime, check_signer
             oid=crl.unknown_critical,
         )
     crl.check_fresh(at, grace=policy.crl_grace)
-    check_signer(crl)
+    return check_signer(crl)
 
 
 def _look_up(subject: Subject, crl: Crl, delta: Crl | None) -> RevokedEntry | None:
@@ -227,7 +238,7 @@ def _look_up(subject: Subject, crl: Crl, delta: Crl | None) -> RevokedEntry | No
 
 def _find_delta(
     crl: Crl, evidence: RevocationEvidence, policy: RevocationPolicy, at: datetime, check_signer: SignerCheck
-) -> Crl | None:
+) -> tuple[Crl | None, datetime | None]:
     for delta in evidence.deltas_of(crl.issuer):
         # (c): the complete list is at least as new as the base, and older than the delta.
         if (
@@ -238,12 +249,9 @@ def _find_delta(
             or not full_scope_matches(crl, delta)
         ):
             continue
-        try:
-            _check_usable(delta, _NO_GRACE if policy.crl_grace else policy, at, check_signer)
-        except VerifyError:
-            continue
-        return delta
-    return None
+        with suppress(VerifyError):
+            return delta, _check_usable(delta, _NO_GRACE, at, check_signer)
+    return None, None
 
 
 _NO_GRACE = RevocationPolicy(crl_grace=timedelta(0))

@@ -176,6 +176,16 @@ class OcspResponse:
         return None if self.responder_name_der is None else canonical_name(self.responder_name_der)
 
     @property
+    def source_text(self) -> str:
+        """Where the answer comes from, for people."""
+        return self.responder_text
+
+    @property
+    def number(self) -> None:
+        """Answers have no number, lists do."""
+        return None
+
+    @property
     def responder_text(self) -> str:
         """The responder for people."""
         if self.responder_name_der is not None:
