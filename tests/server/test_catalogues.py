@@ -1,4 +1,4 @@
-"""Every text a person sees has its Chinese one: compares the msgids in code and templates with the catalogues.
+"""Every text a person sees has its Chinese one: compares msgids in code and templates with the catalogues.
 
 What counts as a text: the first argument of ``_()``, ``gettext()``, ``notify()`` and ``NavItem()``, both of
 ``ngettext()``; every literal ``text=`` and ``hint=`` of a call (errors); the role names of a ``Member``; in
