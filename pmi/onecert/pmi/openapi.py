@@ -115,7 +115,7 @@ _REFUSED = {
     "422": _problem("a field is wrong; the code names it"),
     "503": _problem("not now; nothing is half-done, send the same again"),
 }
-_SESSION = [{"session": []}, {"certificate": []}]
+_SESSION: list[dict[str, list[str]]] = [{"session": []}, {"certificate": []}]
 
 
 def document() -> dict[str, Any]:

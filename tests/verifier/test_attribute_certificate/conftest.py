@@ -1,4 +1,4 @@
-"""A small world of attribute certificates: one authority, one official, everything valid until one thing breaks.
+"""A small world of attribute certificates: one authority, one official, all valid until one thing breaks.
 
 The encoder here is written by hand and apart from the one of ``onecert.pmi``, so that a test can break any
 octet, and so that the two are tried against each other.

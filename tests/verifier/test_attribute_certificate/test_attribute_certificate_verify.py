@@ -1,6 +1,6 @@
 """The walk of ``verify``: everything is valid, then one thing is broken and must be named by its code.
 
-authority (EE certificate, named in the trust configuration) -> attribute certificate -> official's certificate
+authority (named in the trust configuration) -> attribute certificate -> official's certificate
 """
 
 import base64
