@@ -1,4 +1,4 @@
-"""The PMI's test world: keys on a SoftHSM token, one authority, operators, holders, a clock that stands still.
+"""The PMI's test world: keys on a SoftHSM token, one authority, operators, holders, a clock that waits.
 
 Holders are verified by a fake that knows their certificates; verification itself has its tests elsewhere.
 """
@@ -115,17 +115,8 @@ def name(common_name: str) -> x509.Name:
 
 
 def usage(*bits: str) -> x509.KeyUsage:
-    names = [
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ]
+    names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment"]
+    names += ["key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
     return x509.KeyUsage(**{bit: bit in bits for bit in names})
 
 

@@ -8,13 +8,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc5755
 
+from onecert.pmi.policy import Resource
+from onecert.verifier.attribute_certificate import TargetIdentity
 from onecert.verifier.errors import RefusedError
 
 pytestmark = pytest.mark.token
 
 
 def test_a_role_grants_is_revoked_and_denies(pmi_on_both, lab) -> None:
-    """Without the role: deny. Granted by one and approved by another: permit. Revoked: deny, with the reason."""
+    """Without the role: deny. Granted by one, approved by another: permit. Revoked: deny, and why."""
     pmi = pmi_on_both
     before = pmi.decide()
     assert (before.decision, before.answer.result) == ("deny", "not_applicable")
@@ -39,15 +41,12 @@ def test_a_role_grants_is_revoked_and_denies(pmi_on_both, lab) -> None:
         ("rule", "NO_RULE"),
         ("certificate", "REVOKED"),
     ]
-    assert (
-        pmi.events()[-4:]
-        == [
-            "attribute_certificate.issued",
-            "attribute_certificate.revoked",
-            "acrl.published",
-        ][-4:]
-        or "attribute_certificate.revoked" in pmi.events()
-    )
+    assert [event for event in pmi.events() if event.startswith(("grant.", "attribute_"))] == [
+        "grant.requested",
+        "grant.approved",
+        "attribute_certificate.issued",
+        "attribute_certificate.revoked",
+    ]
 
 
 def test_another_holder_gets_nothing_from_it(pmi, lab) -> None:
@@ -60,8 +59,6 @@ def test_another_holder_gets_nothing_from_it(pmi, lab) -> None:
 
 def test_a_forbid_wins(pmi, lab) -> None:
     pmi.grant(lab.APPROVER_ROLE)
-    from onecert.pmi.policy import Resource
-
     audited = Resource(type="Form", id="7", attributes={"amount": 1, "under_audit": True})
     decided = pmi.decide(resource=audited)
     assert (decided.decision, decided.answer.rules) == ("deny", ("nothing-under-audit",))
@@ -70,8 +67,6 @@ def test_a_forbid_wins(pmi, lab) -> None:
 def test_a_rule_that_cannot_be_evaluated_never_permits(pmi, lab) -> None:
     """Cedar skips a forbid that fails to evaluate and would permit; we do not."""
     pmi.grant(lab.APPROVER_ROLE)
-    from onecert.pmi.policy import Resource
-
     odd = Resource(type="Form", id="7", attributes={"amount": 1, "under_audit": "yes"})
     decided = pmi.decide(resource=odd)
     assert (decided.decision, decided.answer.result) == ("deny", "indeterminate")
@@ -110,7 +105,7 @@ def test_other_libraries_read_what_we_issue(pmi, lab) -> None:
     assert theirs["ac_info"]["version"].native == "v2"
     assert f"{theirs['ac_info']['serial_number'].native:x}" == grant.serial
     issuer = theirs["ac_info"]["issuer"].chosen["issuer_name"][0].chosen
-    assert issuer.dump() == pmi.authority_certificate.subject.public_bytes()
+    assert issuer.contents == pmi.authority_certificate.subject.public_bytes()
     assert theirs["ac_info"]["holder"]["base_certificate_id"]["serial"].native == pmi.holder.serial_number
 
     read, rest = decoder.decode(der, asn1Spec=rfc5755.AttributeCertificate())
@@ -126,8 +121,6 @@ def test_a_refused_holder_decides_nothing(pmi) -> None:
 
 
 def test_targets_bind(pmi, lab) -> None:
-    from onecert.verifier.attribute_certificate import TargetIdentity
-
     pmi.grant(lab.APPROVER_ROLE, targets=("urn:app:tax",))
     assert pmi.decide().decision == "deny"
     assert pmi.decide(target=TargetIdentity.from_uris("urn:app:land")).decision == "deny"
