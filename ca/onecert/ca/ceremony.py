@@ -36,7 +36,7 @@ from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
 from onecert.ca.signing import PrivateKey, PublicKey, ThrowAwayKeys, spki_der
 from onecert.ca.tables import insert_if_absent
-from onecert.ca.tokens import LazyToken
+from onecert.ca.tokens import KeyToken
 from onecert.hsm import KeyAlgorithm
 from onecert.server.documents import sign_document
 from onecert.server.languages import _, gettext
@@ -63,7 +63,7 @@ class Ceremony:
         actor: who runs the command.
     """
 
-    def __init__(self, file: CeremonyFile, parts: Parts, roots: LazyToken, *, actor: str) -> None:
+    def __init__(self, file: CeremonyFile, parts: Parts, roots: KeyToken, *, actor: str) -> None:
         self._file = file
         self._parts = parts
         self._roots = roots

@@ -523,6 +523,18 @@ class TokenGoneError(CaError):
         )
 
 
+class TryAgainError(CaError):
+    """Others were faster, again and again; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "TRY_AGAIN",
+            status=503,
+            text=_("Too many acts on the same holder or list at once; nothing was changed."),
+            hint=_("Try again in a moment."),
+        )
+
+
 class SignatureFaultError(CaError):
     """The token answered with a signature that does not fit. Nothing left the CA."""
 

@@ -4,9 +4,7 @@ away."""
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,10 +14,10 @@ from onecert.ca.authorities import Authorities, Authority, pem
 from onecert.ca.csr import check_request, load_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.errors import (
-    LintError,
     OrderAbandonedError,
     OrderAlteredError,
     SignatureFaultError,
+    TryAgainError,
 )
 from onecert.ca.identity import checked_identity, entity_of
 from onecert.ca.keys import spki_sha256
@@ -30,6 +28,7 @@ from onecert.ca.orders import Order, OrderDesk
 from onecert.ca.profile import Profile
 from onecert.ca.signer import Signer
 from onecert.ca.signing import ThrowAwayKeys
+from onecert.ca.turns import Turns
 from onecert.server.clock import Clock
 
 __all__ = ["Certifier", "Issuance", "Issued"]
@@ -74,6 +73,7 @@ class Certifier:
         self._clock = clock
         self._serials = serials
         self._throw_away = ThrowAwayKeys()
+        self._turns = Turns()
 
     def certify(
         self, maker: DraftMaker, key_label: str, request: CheckedRequest, order: OrderRecord
@@ -87,21 +87,9 @@ class Certifier:
             CaError: nothing was signed, or (503) the order will be finished when it is posted again.
         """
         issuer = maker.issuer
-        for _attempt in range(DRAFT_ATTEMPTS):
-            at = self._clock.now()
-            # 1. Draw a serial and write the draft around it.
-            draft = self.draft(maker, request, at)
-            # 2. Sign the draft with a throw-away key and lint it. A fault ends here, with nothing on record.
-            check_certificate(self._throw_away.sign(issuer.algorithm, draft.tbs_der), draft)
-            # 3. Reserve serial and key number and put the exact bytes on record; after a power cut whatever
-            #    may have been signed has a row and can be revoked.
-            try:
-                is_new = self.ledger.record_intent(draft, order, at)
-            except NumberTakenError:
-                continue
-            break
-        else:
-            raise LintError(["no free serial or key number could be reserved"])
+        # Orders for one holder take turns, because each key of a holder has its own number.
+        with self._turns.of(f"{issuer.name}/{request.entity}"):
+            is_new = self._reserve(maker, request, order)
         record = self.ledger.find_order(order.id, order.content_sha256)
         if record is None:
             raise OrderAlteredError(order.id)
@@ -117,6 +105,21 @@ class Certifier:
             ),
             is_new,
         )
+
+    def _reserve(self, maker: DraftMaker, request: CheckedRequest, order: OrderRecord) -> bool:
+        for _attempt in range(DRAFT_ATTEMPTS):
+            at = self._clock.now()
+            # 1. Draw a serial and write the draft around it.
+            draft = self.draft(maker, request, at)
+            # 2. Sign the draft with a throw-away key and lint it. A fault ends here, with nothing on record.
+            check_certificate(self._throw_away.sign(maker.issuer.algorithm, draft.tbs_der), draft)
+            # 3. Reserve serial and key number and put the exact bytes on record; after a power cut whatever
+            #    may have been signed has a row and can be revoked.
+            try:
+                return self.ledger.record_intent(draft, order, at)
+            except NumberTakenError:
+                continue
+        raise TryAgainError
 
     def draft(self, maker: DraftMaker, request: CheckedRequest, at: datetime) -> Draft:
         """Write the draft of a certificate with a fresh serial and the holder's next key number."""
@@ -186,7 +189,7 @@ class Issuance:
         self._ledger = certifier.ledger
         self._clock = clock
         self._test_identities = test_identities
-        self._turns = _Turns(turn_timeout)
+        self._turns = Turns(turn_timeout)
 
     def issue(self, document: bytes, *, idempotency_key: str | None = None) -> Issued:
         """Fill one signed order; however often it is posted, there is one certificate.
@@ -275,33 +278,3 @@ def checked_request(
         dns_names=dns_names,
         addresses=addresses,
     )
-
-
-class _Turns:
-    """One thread at a time for one order; others wait and then find it filled."""
-
-    def __init__(self, timeout: timedelta) -> None:
-        self._timeout_s = timeout.total_seconds()
-        self._lock = threading.Lock()
-        self._held: dict[str, tuple[threading.Lock, int]] = {}
-
-    @contextmanager
-    def of(self, order_id: str) -> Iterator[None]:
-        with self._lock:
-            turn, users = self._held.get(order_id, (threading.Lock(), 0))
-            self._held[order_id] = (turn, users + 1)
-        try:
-            acquired = turn.acquire(timeout=self._timeout_s)
-            try:
-                # Not acquired: another thread hangs in the token. Going on is safe, only twice the work.
-                yield
-            finally:
-                if acquired:
-                    turn.release()
-        finally:
-            with self._lock:
-                _turn, users = self._held[order_id]
-                if users == 1:
-                    del self._held[order_id]
-                else:
-                    self._held[order_id] = (turn, users - 1)

@@ -28,7 +28,12 @@ LEFT_ALONE = timedelta(seconds=60)
 
 def build(config: CaConfig, context: Context) -> Service:
     """Build the service; what an interruption left behind is resolved first."""
-    parts = assemble(config, context)
+    return service_of(assemble(config, context), context)
+
+
+def service_of(parts: Parts, context: Context) -> Service:
+    """Build the service on parts that are put together already."""
+    config = parts.config
     _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
     _attempt("lists and certificates", lambda: refresh_files(parts))
     return Service(

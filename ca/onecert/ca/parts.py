@@ -17,7 +17,7 @@ from onecert.ca.responder import Responders
 from onecert.ca.revocation import Revocation
 from onecert.ca.signer import Signer
 from onecert.ca.status_files import StatusFiles
-from onecert.ca.tokens import LazyToken, issuing_token
+from onecert.ca.tokens import KeyToken, issuing_token
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -34,7 +34,7 @@ class Parts:
     database: Database
     audit: AuditTrail
     clock: Clock
-    token: LazyToken
+    token: KeyToken
     signer: Signer
     authorities: Authorities
     registration_authorities: RegistrationAuthorities
@@ -49,14 +49,21 @@ class Parts:
     recovery: Recovery
 
 
-def assemble(config: CaConfig, context: Context, *, ledger_type: type[Ledger] = Ledger) -> Parts:
+def assemble(
+    config: CaConfig,
+    context: Context,
+    *,
+    token: KeyToken | None = None,
+    ledger_type: type[Ledger] = Ledger,
+) -> Parts:
     """Build the parts on one context. Nothing is opened, signed or changed yet.
 
     Args:
+        token: where the keys are; default as the settings say.
         ledger_type: another record with the same promises; tests give one that fails at chosen moments.
     """
     database, audit, clock = context.database, context.audit, context.clock
-    token = issuing_token(config, context.data, context.shared)
+    token = token or issuing_token(config, context.data, context.shared)
     signer = Signer(token.key, token=token.label)
     writer = GroupCommit(database, audit)
     ledger = ledger_type(database, writer)

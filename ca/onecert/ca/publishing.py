@@ -22,8 +22,8 @@ from onecert.ca.errors import (
     ClockWentBackError,
     CrlIncompleteError,
     CrlOverdueError,
-    LintError,
     SignatureFaultError,
+    TryAgainError,
 )
 from onecert.ca.ledger import GOOD
 from onecert.ca.models import authorities as authorities_table
@@ -140,7 +140,7 @@ class CrlPublisher:
                 # 3. Number and hash on record; then 4. the key, 5. the comparison, 6. the result on record.
                 if self._record_intent(authority, draft, version):
                     return self._sign(authority, draft, version, actor)
-        raise LintError(["the list could not be made: others were faster, again and again"])
+        raise TryAgainError
 
     def latest(self, authority_name: str) -> PublishedCrl | None:
         """Find the newest list on record."""

@@ -39,7 +39,7 @@ from onecert.ca.ocsp import (
 )
 from onecert.ca.signer import Signer
 from onecert.ca.signing import PublicKey, algorithm_of, is_signature_valid, sign, spki_der
-from onecert.ca.tokens import LazyToken
+from onecert.ca.tokens import KeyToken
 from onecert.hsm import TokenError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -102,7 +102,7 @@ class Responders:
         authorities: Authorities,
         certifier: Certifier,
         signer: Signer,
-        token: LazyToken,
+        token: KeyToken,
         lifetime: timedelta,
     ) -> None:
         self._database = database

@@ -19,5 +19,7 @@ def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, 
     statement = _statements.get((dialect, table.name))
     if statement is None:
         made = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-        statement = _statements.setdefault((dialect, table.name), made.on_conflict_do_nothing())
+        # Without the option, SQLAlchemy does not ask PostgreSQL's driver how many rows an INSERT made.
+        counted = made.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        statement = _statements.setdefault((dialect, table.name), counted)
     return connection.execute(statement, values).rowcount == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from onecert.ca.config import CaConfig
 from onecert.ca.errors import TokenGoneError
@@ -23,7 +24,18 @@ from onecert.hsm import (
     open_token,
 )
 
-__all__ = ["LazyToken", "issuing_token", "root_token"]
+__all__ = ["KeyToken", "LazyToken", "issuing_token", "root_token"]
+
+
+class KeyToken(Protocol):
+    """What the CA asks of a token; `LazyToken` is the real one."""
+
+    label: str
+
+    def key(self, label: str) -> PrivateKey: ...
+    def find_or_make(self, label: str, kind: str) -> tuple[PrivateKey, bool]: ...
+    def check(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class LazyToken:
