@@ -78,11 +78,11 @@ def as_parsed(certificate: x509.Certificate | ParsedCertificate | bytes) -> Pars
     Raises:
         MalformedError: as ``load_certificate``; a certificate that came from there never raises.
     """
-    if isinstance(certificate, ParsedCertificate):
-        return certificate
+    if isinstance(certificate, bytes):
+        return parse_certificate(certificate)
     if isinstance(certificate, x509.Certificate):
         return ParsedCertificate(certificate, certificate.public_bytes(Encoding.DER))
-    return parse_certificate(certificate)
+    return certificate
 
 
 def _load(der: bytes) -> x509.Certificate:
@@ -99,6 +99,8 @@ def _load(der: bytes) -> x509.Certificate:
 
 def _serial_is_positive(der: bytes) -> bool:
     """Peek at the serial number of bytes that nobody has checked yet; False when in doubt."""
+    if der[8:14] == b"\xa0\x03\x02\x01\x02\x02" and 0 < der[15] < 0x80:
+        return True  # the usual look of a certificate, 256 to 65,535 octets long
     try:
         pos = slice_tlv(der, slice_tlv(der, 0)[0])[0]
         if der[pos] == 0xA0:
@@ -193,7 +195,8 @@ class ParsedCertificate:
         found = self.extensions
         count = 0
         while pos < end:
-            stop = slice_tlv(der, pos)[1]
+            length = der[pos + 1]
+            stop = pos + 2 + length if length < 0x80 else slice_tlv(der, pos)[1]
             extension = parse_extension(der[pos:stop])
             found[extension.oid] = extension
             count += 1

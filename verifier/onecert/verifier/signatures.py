@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -57,9 +58,9 @@ class SignatureAlgorithm:
     key: type
     scheme: str  # "pkcs1", "pss", "ecdsa", "pure"
     hash: hashes.HashAlgorithm | None = None
-    salt_length: int | None = None  # PSS only
     null_parameters: bool = False
     ecdsa: ec.ECDSA | None = field(default=None, compare=False, repr=False)
+    pss: padding.PSS | None = field(default=None, compare=False, repr=False)
 
 
 _PKCS1 = padding.PKCS1v15()
@@ -99,7 +100,14 @@ _PSS_HASHES: Mapping[str, tuple[str, hashes.HashAlgorithm]] = {
     "2.16.840.1.101.3.4.2.3": ("sha512", hashes.SHA512()),
 }
 _PSS_ROWS = tuple(
-    SignatureAlgorithm(f"rsa-pss-{name}", _PSS_OID, rsa.RSAPublicKey, "pss", digest, digest.digest_size)
+    SignatureAlgorithm(
+        f"rsa-pss-{name}",
+        _PSS_OID,
+        rsa.RSAPublicKey,
+        "pss",
+        digest,
+        pss=padding.PSS(padding.MGF1(digest), digest.digest_size),
+    )
     for name, digest in _PSS_HASHES.values()
 )
 
@@ -222,7 +230,7 @@ def verify_signature(
     if policy is not None:
         policy.check(row, at)
         check_key(public_key, policy)
-    if not isinstance(public_key, row.key):
+    if not _is_kind(type(public_key), row.key):
         raise RefusedError("ALGORITHM_MISMATCH", algorithm=row.name)
     try:
         _verify(public_key, row, signature, data)
@@ -235,17 +243,20 @@ def verify_signature(
         raise SignatureInvalidError("SIGNATURE_INVALID", algorithm=row.name) from exc
 
 
-def _verify(key: PublicKey, row: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        assert row.ecdsa is not None  # noqa: S101  by construction of the table
+@lru_cache(maxsize=256)
+def _is_kind(found: type, wanted: type) -> bool:
+    """``issubclass`` with a memory: the key classes are abstract, and asking them is slow."""
+    return issubclass(found, wanted)
+
+
+def _verify(key: Any, row: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
+    """Call the key in the way of the row; ``_is_kind`` has seen that the key is of the row's class."""
+    if row.scheme == "ecdsa":
         key.verify(signature, data, row.ecdsa)
-    elif isinstance(key, rsa.RSAPublicKey):
-        assert row.hash is not None  # noqa: S101  by construction of the table
-        if row.scheme == "pkcs1":
-            key.verify(signature, data, _PKCS1, row.hash)
-        else:
-            assert row.salt_length is not None  # noqa: S101  by construction of the table
-            key.verify(signature, data, padding.PSS(padding.MGF1(row.hash), row.salt_length), row.hash)
+    elif row.scheme == "pkcs1":
+        key.verify(signature, data, _PKCS1, row.hash)
+    elif row.scheme == "pss":
+        key.verify(signature, data, row.pss, row.hash)
     else:
         key.verify(signature, data)
 

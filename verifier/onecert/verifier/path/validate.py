@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _KEY_CERT_SIGN = 5
+_POLICIES, _POLICY_CONSTRAINTS = "2.5.29.32", "2.5.29.36"
+_POLICY_SETS_MAX = 256
 _NO_LIMIT = 1 << 30
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
@@ -64,7 +66,11 @@ class PathState:
     valid_until: datetime
     sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
-    # Memory of ``path.status``: what has answered for siblings. Lives and dies with the state.
+    # Memories of what came out for siblings: policies here, lists in ``path.status``. They die with the
+    # state.
+    policy_sets: dict[tuple[bytes | None, bytes | None], frozenset[str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     plans: dict[tuple[bytes | None, bool], Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -162,7 +168,9 @@ def step(
     if basic is not None and basic.path_length is not None:
         path_length = min(path_length, basic.path_length)
 
-    policy, answer = _basic(state, certificate, parameters, around, final=False)
+    _check_names(state, certificate, parameters, around, final=False)
+    policy = state.policy.process(certificate, final=False, limits=parameters.limits)
+    answer = _check_issuer(state, certificate, around, final=False)
     policy = policy.prepare(certificate, parameters.limits)
     # 6.1.4 (g)
     constraints = state.constraints
@@ -202,7 +210,9 @@ def finish(
     state: PathState, target: ParsedCertificate, parameters: PathParameters, around: Surroundings
 ) -> ValidatedPath:
     """Sections 6.1.3 and 6.1.5 for the target, for which ``check_alone`` has already passed."""
-    policy, answer = _basic(state, target, parameters, around, final=True)
+    _check_names(state, target, parameters, around, final=True)
+    policies = _final_policies(state, target, parameters)
+    answer = _check_issuer(state, target, around, final=True)
     valid_until = min(state.valid_until, target.not_after)
     if answer.valid_until is not None:
         valid_until = min(valid_until, answer.valid_until)
@@ -212,7 +222,7 @@ def finish(
         anchor=state.anchor,
         at=around.at,
         purpose=parameters.purpose.name,
-        policies=policy.finish(target, _policy_inputs(state.anchor, parameters.policies)),
+        policies=policies,
         sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
         valid_until=valid_until,
@@ -227,23 +237,43 @@ def _policy_inputs(anchor: TrustAnchor, inputs: PolicyInputs) -> PolicyInputs:
     return replace(inputs, initial=narrowed)
 
 
-def _basic(
+def _final_policies(
+    state: PathState, target: ParsedCertificate, parameters: PathParameters
+) -> frozenset[str]:
+    """Sections 6.1.3 (d) to (f) and 6.1.5 (a), (b), (g): the same for all leaves with the same policies."""
+    key = (target.extension_value(_POLICIES), target.extension_value(_POLICY_CONSTRAINTS))
+    known = state.policy_sets.get(key)
+    if known is None:
+        policy = state.policy.process(target, final=True, limits=parameters.limits)
+        known = policy.finish(target, _policy_inputs(state.anchor, parameters.policies))
+        # With one certificate left until a policy is needed, it matters whether the target is self-issued.
+        if state.policy.explicit_policy != 1 and len(state.policy_sets) < _POLICY_SETS_MAX:
+            state.policy_sets[key] = known
+    return known
+
+
+def _check_names(
     state: PathState,
     certificate: ParsedCertificate,
     parameters: PathParameters,
     around: Surroundings,
     *,
     final: bool,
-) -> tuple[PolicyState, RevocationAnswer]:
-    """Section 6.1.3. The dates (a)(2) and the name (a)(4) have been compared by the caller."""
-    # (b), (c)
+) -> None:
+    """Section 6.1.3 (b), (c)."""
     if state.constraints and (final or not certificate.is_self_issued):
         check_names(certificate, state.constraints, budget=around.budget, limits=parameters.limits)
-    # (d), (e), (f)
-    policy = state.policy.process(certificate, final=final, limits=parameters.limits)
-    # (a)(1), (a)(3): the costly checks come last, and nothing is believed before they have passed.
+
+
+def _check_issuer(
+    state: PathState, certificate: ParsedCertificate, around: Surroundings, *, final: bool
+) -> RevocationAnswer:
+    """Section 6.1.3 (a)(1) and (a)(3); dates and names, (a)(2) and (a)(4), have been compared by the caller.
+
+    The costly checks come last, and nothing is believed before they have passed.
+    """
     around.check_signature(certificate, state.key, state.spki_der, final=final)
-    return policy, around.check_revocation(certificate, state)
+    return around.check_revocation(certificate, state)
 
 
 def check_alone(target: ParsedCertificate, parameters: PathParameters, at: datetime) -> None:
