@@ -69,9 +69,10 @@ class OperatorsCa:
         not_before: datetime = T - DAY,
         not_after: datetime = T + 300 * DAY,
         eku: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.CLIENT_AUTH,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         builder = (
             self._builder(subject, key.public_key(), not_before, not_after)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

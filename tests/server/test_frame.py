@@ -301,7 +301,7 @@ def test_field_is_labelled_and_described(desk: Any) -> None:
     """Label, hint and error belong to the input also for a screen reader; values are escaped."""
     html = render(
         desk.app,
-        "{{ field('uscc', 'Code', value, hint='18', error='wrong', required=true, mono=true, maxlength=18) }}",
+        "{{ field('uscc', 'Code', value, hint='18', error='wrong', required=true, maxlength=18) }}",
         value='"><b>',
     )
 
