@@ -1,0 +1,1 @@
+"""The operator of the trust list: drafts, two officers' signatures, publication, history."""

@@ -1,0 +1,30 @@
+"""Settings of the supervision: section [supervision] of the settings file, or ONECERT_SUPERVISION_…"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+__all__ = ["SupervisionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisionConfig:
+    """See supervision/README.md for one line on each."""
+
+    list_validity: timedelta = timedelta(days=14)
+    # Share of the validity after which the alarm begins; two officers need time to sign.
+    alarm_after_percent: int = 50
+    signatures_needed: int = 2
+    token_module: Path | None = None
+    officer_token_prefix: str = "list-"  # noqa: S105  the beginning of a label
+    audit_token_label: str = "supervision"  # noqa: S105  a label
+    status_max_age: timedelta = timedelta(minutes=5)
+    sync_every: timedelta = timedelta(seconds=30)
+
+    def __post_init__(self) -> None:
+        if not timedelta(hours=1) <= self.list_validity <= timedelta(days=180):
+            raise ValueError("list_validity: from 1 hour to 180 days")
+        if not 1 <= self.alarm_after_percent <= 99:
+            raise ValueError("alarm_after_percent: from 1 to 99")
+        if not 2 <= self.signatures_needed <= 16:
+            raise ValueError("signatures_needed: from 2 to 16")

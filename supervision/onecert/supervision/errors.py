@@ -1,0 +1,203 @@
+"""The errors of the supervision: what is wrong with a draft or an act, and what to do next."""
+
+from onecert.server.errors import ServiceError
+from onecert.server.languages import _
+from onecert.verifier.errors import VerifyError
+
+__all__ = [
+    "AuthorityUnknownError",
+    "DraftChangedError",
+    "DraftMalformedError",
+    "DraftRefusedError",
+    "ListBackwardsError",
+    "NoDraftError",
+    "NothingPublishedError",
+    "OfficerExistsError",
+    "OfficerUnknownError",
+    "SampleError",
+    "SignaturesMissingError",
+    "SupervisionError",
+    "TokenNotReadyError",
+    "TrustListOverdueError",
+]
+
+
+class SupervisionError(ServiceError):
+    """Base of everything this member raises on purpose."""
+
+
+class DraftMalformedError(SupervisionError):
+    """The file is not a draft, or a field of it is wrong."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "DRAFT_MALFORMED",
+            status=422,
+            text=_("The draft cannot be read: %(detail)s"),
+            hint=_(
+                "Correct this place in the file and import it again. supervision/README.md shows a draft."
+            ),
+            detail=detail,
+        )
+
+
+class DraftRefusedError(SupervisionError):
+    """A verifier would refuse the list that this draft makes."""
+
+    def __init__(self, reason: VerifyError) -> None:
+        super().__init__(
+            "DRAFT_REFUSED",
+            status=422,
+            text=_("Verifiers would refuse this list: %(reason)s"),
+            hint=_("Correct the draft; nothing was signed or published."),
+            reason=reason,
+        )
+        self.reason = reason
+
+
+class ListBackwardsError(SupervisionError):
+    """The draft takes back what a published list has said."""
+
+    def __init__(self, authority: str, problem: str) -> None:
+        super().__init__(
+            "LIST_BACKWARDS",
+            status=422,
+            text=_("The draft goes back behind the published list (%(authority)s): %(problem)s"),
+            hint=_("History only grows. Begin a draft from the published list and add to it."),
+            authority=authority,
+            problem=problem,
+        )
+
+
+class SampleError(SupervisionError):
+    """A sample certificate of a profile gives something else than expected."""
+
+    def __init__(self, authority: str, number: int, expected: str, found: str) -> None:
+        super().__init__(
+            "PROFILE_SAMPLE_FAILED",
+            status=422,
+            text=_(
+                "Sample %(number)s of the identity profile of %(authority)s gives %(found)s,"
+                " expected was %(expected)s."
+            ),
+            hint=_("Try it with: onecert-verify identity --profile FILE CERT"),
+            authority=authority,
+            number=number,
+            expected=expected,
+            found=found,
+        )
+
+
+class NoDraftError(SupervisionError):
+    """There is no open draft."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NO_DRAFT",
+            status=404,
+            text=_("There is no open draft of the trust list."),
+            hint=_("Import one, or begin one from the published list."),
+        )
+
+
+class DraftChangedError(SupervisionError):
+    """The draft is not the one that was looked at or signed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DRAFT_CHANGED",
+            status=409,
+            text=_("The draft was changed, or another list was published in between."),
+            hint=_("Look at the draft again; all officers must sign what it is now."),
+        )
+
+
+class SignaturesMissingError(SupervisionError):
+    """Not enough officers have signed the draft as it is."""
+
+    def __init__(self, found: int, needed: int) -> None:
+        super().__init__(
+            "SIGNATURES_MISSING",
+            status=409,
+            text=_("The draft has %(found)s of the %(needed)s officers' signatures it needs."),
+            hint=_("Sign with another officer: onecert supervision draft sign --officer ID"),
+            found=found,
+            needed=needed,
+        )
+
+
+class OfficerUnknownError(SupervisionError):
+    """Nobody of this id is a list officer."""
+
+    def __init__(self, officer: str) -> None:
+        super().__init__(
+            "OFFICER_UNKNOWN",
+            status=404,
+            text=_("%(officer)s is not a list officer."),
+            hint=_("Add the officer first: onecert supervision officer add ID"),
+            officer=officer,
+        )
+
+
+class OfficerExistsError(SupervisionError):
+    """This officer has a key already."""
+
+    def __init__(self, officer: str) -> None:
+        super().__init__(
+            "OFFICER_EXISTS",
+            status=409,
+            text=_("%(officer)s is a list officer already."),
+            hint=_("One officer has one key; departments hold it until new list keys are handed out."),
+            officer=officer,
+        )
+
+
+class AuthorityUnknownError(SupervisionError):
+    """The draft has no service of this id."""
+
+    def __init__(self, authority: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            "AUTHORITY_UNKNOWN",
+            status=404,
+            text=_("The list has no authority %(authority)s. It has: %(known)s."),
+            authority=authority,
+            known=known,
+        )
+
+
+class NothingPublishedError(SupervisionError):
+    """No list was published yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NOTHING_PUBLISHED",
+            status=404,
+            text=_("No trust list has been published yet."),
+            hint=_("Import a draft, let two officers sign it, then publish."),
+        )
+
+
+class TrustListOverdueError(SupervisionError):
+    """The published list is over; verifiers refuse everything now."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            "TRUST_LIST_OVERDUE",
+            status=503,
+            text=_("The published trust list number %(sequence)s is over; verifiers refuse everything now."),
+            hint=_("Begin a draft from the published list, sign it twice and publish it."),
+            sequence=sequence,
+        )
+
+
+class TokenNotReadyError(SupervisionError):
+    """An officer's token does not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "TOKEN_NOT_READY",
+            status=503,
+            text=_("The token cannot be used now: %(reason)s"),
+            hint=_("Check that the token is there and its PIN file can be read, then try again."),
+            reason=reason,
+        )

@@ -1,0 +1,1 @@
+"""Migrations of the supervision's tables; the server's runner runs them."""

@@ -1,0 +1,76 @@
+"""Tables: list officers and their keys, drafts with their signatures, published lists."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+from onecert.server.database import UtcDateTime
+
+__all__ = ["draft_signatures", "drafts", "metadata", "officers", "publications"]
+
+metadata = MetaData()
+
+
+def _number() -> TypeEngine[int]:
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+officers = Table(
+    "supervision_officers",
+    metadata,
+    Column("id", String(64), primary_key=True),  # the operator's account
+    Column("kid", String(64), nullable=False),
+    Column("spki_pem", Text(), nullable=False),
+    Column("token_label", String(32), nullable=False),
+    Column("added_at", UtcDateTime(), nullable=False),
+    Column("removed_at", UtcDateTime(), nullable=True),
+    UniqueConstraint("kid", name="supervision_officers_kid"),
+)
+
+drafts = Table(
+    "supervision_drafts",
+    metadata,
+    Column("id", _number(), primary_key=True, autoincrement=True),
+    Column("state", String(16), nullable=False),  # open, published, discarded
+    Column("revision", Integer(), nullable=False),
+    Column("content", Text(), nullable=False),  # the draft as JSON
+    Column("payload", Text(), nullable=True),  # what is being signed; set by the first signature
+    Column("document", LargeBinary(), nullable=True),  # the signed document so far
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("created_by", String(256), nullable=False),
+    Column("changed_at", UtcDateTime(), nullable=False),
+    Column("changed_by", String(256), nullable=False),
+)
+
+draft_signatures = Table(
+    "supervision_draft_signatures",
+    metadata,
+    Column("draft", _number(), ForeignKey("supervision_drafts.id"), primary_key=True),
+    Column("officer", String(64), ForeignKey("supervision_officers.id"), primary_key=True),
+    Column("person", String(128), nullable=False),  # the opaque person behind the account, when it signed
+    Column("signed_at", UtcDateTime(), nullable=False),
+)
+
+publications = Table(
+    "supervision_publications",
+    metadata,
+    Column("sequence", _number(), primary_key=True, autoincrement=False),
+    Column("draft", _number(), ForeignKey("supervision_drafts.id"), nullable=False),
+    Column("content", Text(), nullable=False),  # the draft as JSON, base of the next one
+    Column("document", LargeBinary(), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the list's content, as verifiers remember it
+    Column("issued_at", UtcDateTime(), nullable=False),
+    Column("next_update", UtcDateTime(), nullable=False),
+    Column("published_at", UtcDateTime(), nullable=False),
+    Column("published_by", String(256), nullable=False),
+)

@@ -1,0 +1,214 @@
+"""List officers: an account, a person, a signing key on a token of the officer's own.
+
+With SoftHSM each officer has one more token in the store, with a PIN file of its own; with real tokens the
+settings name the module, and the label of the token is the prefix and the officer's id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import Connection, insert, select
+
+from onecert.hsm import (
+    KeyAlgorithm,
+    PrivateKey,
+    Token,
+    TokenConfig,
+    TokenError,
+    ensure_softhsm_token,
+    open_token,
+)
+from onecert.server.folders import make_private_folder
+from onecert.server.languages import current_language
+from onecert.supervision.config import SupervisionConfig
+from onecert.supervision.errors import OfficerExistsError, OfficerUnknownError, TokenNotReadyError
+from onecert.supervision.models import officers
+from onecert.verifier.certificate import decode_pem
+from onecert.verifier.jws import key_id
+from onecert.verifier.signatures import PublicKey, load_public_key
+from onecert.verifier.trust_list import ListKeys
+
+__all__ = [
+    "LIST_OFFICER",
+    "Officer",
+    "OfficerKeys",
+    "TokenOfficerKeys",
+    "add_officer",
+    "all_officers",
+    "list_keys",
+    "list_keys_json",
+    "load_officer",
+]
+
+LIST_OFFICER = "list.officer"
+KEY_LABEL = "trust-list"
+# The label of a PKCS#11 token has 32 octets.
+_TOKEN_ID = re.compile(r"[a-z][a-z0-9.-]{0,23}", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Officer:
+    """An officer's registered key."""
+
+    id: str
+    kid: str
+    spki_pem: str
+    token_label: str
+    added_at: datetime
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that signs lists."""
+        return load_public_key(decode_pem(self.spki_pem.encode("ascii"), "PUBLIC KEY"))
+
+
+class OfficerKeys(Protocol):
+    """Gives an officer's private key for the length of a block. Tests hand in keys in software."""
+
+    def token_label(self, officer: str) -> str:
+        """The label of this officer's token."""
+        ...
+
+    def key(self, officer: str, *, create: bool = False) -> AbstractContextManager[PrivateKey]:
+        """Open the officer's token. ``create`` makes the key when there is none."""
+        ...
+
+
+class TokenOfficerKeys:
+    """Keys on PKCS#11 tokens, opened only while they sign."""
+
+    def __init__(self, config: SupervisionConfig, *, folder: Path, store: Path) -> None:
+        self._config = config
+        self._folder = folder
+        self._store = store
+        self._audit_token: Token | None = None
+
+    def token_label(self, officer: str) -> str:
+        """See ``OfficerKeys``."""
+        if _TOKEN_ID.fullmatch(officer) is None:
+            raise OfficerUnknownError(officer)
+        return self._config.officer_token_prefix + officer
+
+    @contextmanager
+    def key(self, officer: str, *, create: bool = False) -> Iterator[PrivateKey]:
+        """See ``OfficerKeys``.
+
+        Raises:
+            TokenNotReadyError: the token or the key cannot be used.
+        """
+        folder = make_private_folder(self._folder / "officers")
+        label = self.token_label(officer)
+        try:
+            with open_token(self._token_config(label, folder / f"{officer}.pin")) as token:
+                found = token.find_key(KEY_LABEL) if create else token.load_key(KEY_LABEL)
+                yield found or token.generate_key(KEY_LABEL, KeyAlgorithm("p-256"))
+        except TokenError as exc:
+            raise TokenNotReadyError(exc.text(current_language())) from exc
+
+    def audit_key(self) -> PrivateKey | None:
+        """The key that signs the heads of the audit trail; None while its token is away."""
+        label = self._config.audit_token_label
+        try:
+            if self._audit_token is None:
+                self._audit_token = open_token(self._token_config(label, self._folder / "token.pin"))
+            return self._audit_token.find_key("audit") or self._audit_token.generate_key(
+                "audit", KeyAlgorithm("p-256")
+            )
+        except TokenError:
+            return None
+
+    def check(self) -> None:
+        """Readiness of the audit token. Officers' tokens are theirs; nobody else opens them.
+
+        Raises:
+            TokenNotReadyError: it does not answer.
+        """
+        if self._audit_token is None:
+            self.audit_key()
+        try:
+            if self._audit_token is None:
+                raise TokenNotReadyError(self._config.audit_token_label)
+            self._audit_token.check()
+        except TokenError as exc:
+            raise TokenNotReadyError(exc.text(current_language())) from exc
+
+    def close(self) -> None:
+        """Close the audit token."""
+        if self._audit_token is not None:
+            self._audit_token.close()
+            self._audit_token = None
+
+    def _token_config(self, label: str, pin_file: Path) -> TokenConfig:
+        if self._config.token_module is None:
+            return ensure_softhsm_token(self._store, label=label, pin_file=pin_file)
+        return TokenConfig(label=label, pin_file=pin_file, module=self._config.token_module)
+
+
+def add_officer(
+    connection: Connection, officer: str, key: PublicKey, *, token_label: str, at: datetime
+) -> Officer:
+    """Register the key of an officer whose account exists.
+
+    Raises:
+        OfficerExistsError: the officer has a key already.
+    """
+    if _find(connection, officer) is not None:
+        raise OfficerExistsError(officer)
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+    values = {
+        "id": officer,
+        "kid": key_id(key),
+        "spki_pem": pem,
+        "token_label": token_label,
+        "added_at": at,
+    }
+    connection.execute(insert(officers).values(**values, removed_at=None))
+    return load_officer(connection, officer)
+
+
+def load_officer(connection: Connection, officer: str) -> Officer:
+    """One officer.
+
+    Raises:
+        OfficerUnknownError: nobody of this id is an officer.
+    """
+    found = _find(connection, officer)
+    if found is None:
+        raise OfficerUnknownError(officer)
+    return found
+
+
+def all_officers(connection: Connection) -> list[Officer]:
+    """Every officer whose key counts, by id."""
+    rows = connection.execute(select(officers).where(officers.c.removed_at.is_(None)).order_by(officers.c.id))
+    return [
+        Officer(
+            id=row.id, kid=row.kid, spki_pem=row.spki_pem, token_label=row.token_label, added_at=row.added_at
+        )
+        for row in rows
+    ]
+
+
+def _find(connection: Connection, officer: str) -> Officer | None:
+    return next((each for each in all_officers(connection) if each.id == officer), None)
+
+
+def list_keys(connection: Connection, threshold: int) -> ListKeys:
+    """The keys that verifiers are given."""
+    return ListKeys(threshold, {each.kid: each.public_key for each in all_officers(connection)})
+
+
+def list_keys_json(connection: Connection, threshold: int) -> dict[str, object]:
+    """``list-keys.json``: what a department gets on paper or in its package."""
+    return {
+        "threshold": threshold,
+        "keys": [{"kid": each.kid, "spki_pem": each.spki_pem} for each in all_officers(connection)],
+    }

@@ -1,0 +1,89 @@
+"""The status service: the published list and the list keys as files over http, with ETag and Cache-Control.
+
+A small WSGI application without database: it answers as long as the files are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from onecert.supervision.publishing import KEYS_FILE, LIST_FILE
+
+__all__ = ["StatusApp"]
+
+_TYPES = {LIST_FILE: "application/jose+json", KEYS_FILE: "application/json"}
+
+
+class StatusApp:
+    """Serves the files of one folder, by name."""
+
+    def __init__(self, folder: Path, *, max_age: timedelta) -> None:
+        self._folder = folder
+        self._max_age_s = int(max_age.total_seconds())
+        self._lock = threading.Lock()
+        self._files: dict[str, tuple[tuple[int, int, int], bytes, str]] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer GET and HEAD."""
+        name = environ.get("PATH_INFO", "").lstrip("/")
+        method = environ.get("REQUEST_METHOD", "GET")
+        if name not in _TYPES:
+            return _plain(start_response, "404 Not Found")
+        if method not in {"GET", "HEAD"}:
+            return _plain(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
+        found = self._read(name)
+        if found is None:
+            return _plain(start_response, "404 Not Found")
+        content, etag = found
+        headers = [
+            ("Content-Type", _TYPES[name]),
+            ("ETag", etag),
+            ("Cache-Control", f"public, max-age={self._max_age_s}"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if etag in [
+            tag.strip().removeprefix("W/") for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")
+        ]:
+            start_response("304 Not Modified", headers)
+            return []
+        start_response("200 OK", [*headers, ("Content-Length", str(len(content)))])
+        return [] if method == "HEAD" else [content]
+
+    def _read(self, name: str) -> tuple[bytes, str] | None:
+        path = self._folder / name
+        try:
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            known = self._files.get(name)
+            if known is None or known[0] != stamp:
+                content = path.read_bytes()
+                known = (stamp, content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+                with self._lock:
+                    self._files[name] = known
+        except FileNotFoundError:
+            return None
+        except OSError:
+            # The disk does not answer: what was read before is still what was published.
+            known = self._files.get(name)
+            if known is None:
+                return None
+        return known[1], known[2]
+
+
+def _plain(start_response: StartResponse, status: str, *headers: tuple[str, str]) -> Iterable[bytes]:
+    body = status.encode("ascii") + b"\n"
+    start_response(
+        status,
+        [
+            ("Content-Type", "text/plain"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            *headers,
+        ],
+    )
+    return [body]

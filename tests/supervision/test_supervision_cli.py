@@ -1,0 +1,140 @@
+"""`onecert supervision` with officers' tokens in SoftHSM: from the first officer to a withdrawal."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecert.server.cli import run
+from onecert.verifier.trust_list import Status, load_list_keys, load_trust_list
+
+pytestmark = pytest.mark.token
+
+
+class Shell:
+    """Runs commands on one data folder and keeps what they print."""
+
+    def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.data = data
+        self._capsys = capsys
+        self.out = ""
+        self.err = ""
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        result = run(["supervision", *arguments, "--data", str(self.data)])
+        self.out, self.err = self._capsys.readouterr()
+        assert result == code, (arguments, self.out, self.err)
+        return self.out
+
+
+@pytest.fixture
+def shell(
+    softhsm_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Shell:
+    """A process has one SoftHSM store: the data folder gets the tests' one under its usual name."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "softhsm").symlink_to(softhsm_store, target_is_directory=True)
+    # Tokens of several tests share that store, so each test's labels differ.
+    monkeypatch.setenv("ONECERT_SUPERVISION_OFFICER_TOKEN_PREFIX", f"l{abs(hash(tmp_path)) % 10**6}-")
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    return Shell(data, capsys)
+
+
+def test_the_whole_way(shell: Shell, world: Any, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for name, number in (("wang", "440300190001010015"), ("li", "44030019000101004X")):
+        shell("officer", "add", name, "--name", name.title(), "--person", number)
+        assert shell.out.startswith(f"{name}\t")
+    assert len(shell("officer", "list").splitlines()) == 2
+    shell("officer", "add", "wang", code=1)
+    shell("officer", "add", "nobody", code=1)
+    shell("officer", "add", "zhao", "--name", "Zhao", code=2)
+
+    keys_file = tmp_path / "list-keys.json"
+    shell("keys", "--out", str(keys_file))
+    keys = load_list_keys(keys_file.read_bytes())
+    assert json.loads(shell("keys")) == json.loads(keys_file.read_text())
+
+    draft = tmp_path / "draft.json"
+    draft.write_text(json.dumps(world.draft_json()))
+    assert "new authority 珠江CA" in shell("draft", "import", str(draft))
+    assert "2 more officer(s)" in shell.err
+    assert json.loads(shell("draft", "show"))["territory"] == "CN-44"
+    shell("publish", "--apply", code=1)
+    shell("draft", "sign", "--officer", "wang")
+    assert "1 more" in shell.err
+    shell("draft", "sign", "--officer", "li")
+    assert "ready to publish" in shell.err
+
+    # Without --apply nothing is published.
+    assert "would publish the trust list number 1" in shell("publish")
+    shell("show", code=1)
+    assert "published number 1" in shell("publish", "--apply")
+    published = shell.data / "supervision" / "published" / "trust-list.json"
+    trust_list = load_trust_list(published.read_bytes(), keys=keys, at=now + timedelta(seconds=1))
+    assert trust_list.sequence == 1
+    assert "pearl\tgranted\tPearl CA\t珠江CA" in shell("show")
+    assert json.loads(shell("show", "--json")) == json.loads(published.read_text())
+
+    # The licence of pearl is withdrawn since this morning.
+    start = (now - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert "pearl\tlicence withdrawn from" in shell("withdraw", "pearl", "--from", start)
+    assert "licence withdrawn" in shell("draft", "diff")
+    for name in ("wang", "li"):
+        shell("draft", "sign", "--officer", name)
+    shell("publish", "--apply")
+    trust_list = load_trust_list(
+        published.read_bytes(), keys=keys, at=datetime.now(UTC) + timedelta(seconds=1)
+    )
+    present = trust_list.by_id["pearl"].status_at(datetime.now(UTC))
+    assert present is not None
+    assert (trust_list.sequence, present.status) == (2, Status.WITHDRAWN)
+    assert "pearl\twithdrawn" in shell("show")
+
+    # A draft may be begun, edited in every way, and given up.
+    assert "Nothing but number and dates." in shell("draft", "new")
+    shell("suspend", "harbour", "--accept-existing")
+    shell("grant", "pearl")
+    shell(
+        "terminate",
+        "summit",
+        "--from",
+        "2027-01-01",
+        "--taken-over-by",
+        "harbour",
+        "--existing-until",
+        "2027-06-01",
+    )
+    shell("compromised", "pearl", "--from", "2027-02-01T00:00:00Z")
+    shell("withdraw", "moon", code=1)
+    shell("withdraw", "pearl", "--from", "yesterday", code=2)
+    shell("draft", "discard")
+    shell("draft", "show", code=1)
+
+
+def test_wrong_files(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "draft.json"
+    file.write_text('{"operator": {}}')
+    shell("draft", "import", str(file), code=1)
+    assert "DRAFT_MALFORMED" in shell.err
+    assert "hint" in shell.err
+    shell("draft", "import", str(tmp_path / "missing.json"), code=2)
+    shell("draft", "sign", "--officer", "wang", code=1)
+
+
+def test_a_token_that_is_gone(
+    shell: Shell, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PIN file of an officer is lost: the signature could not be made, and nothing else has changed."""
+    shell("officer", "add", "wang", "--name", "Wang", "--person", "440300190001010015")
+    draft = tmp_path / "draft.json"
+    draft.write_text(json.dumps(world.draft_json()))
+    shell("draft", "import", str(draft))
+    (shell.data / "supervision" / "officers" / "wang.pin").write_text("00000000")
+    shell("draft", "sign", "--officer", "wang", code=3)
+    assert "TOKEN_NOT_READY" in shell.err
+    shell("draft", "diff")
+    assert "2 more officer(s)" in shell.err
