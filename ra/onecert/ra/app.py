@@ -4,7 +4,7 @@ from flask import Flask, Response, jsonify, request
 
 from onecert.ra import api
 from onecert.ra.errors import FieldFault, InvalidApplicationError
-from onecert.ra.pages import applications, audit, certificates, revocations
+from onecert.ra.pages import applications, audit, certificates
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
 from onecert.ra.states import ADMINISTRATOR, AUDITOR
@@ -28,7 +28,6 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     install_helpers(app)
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
-    app.register_blueprint(revocations.blueprint())
     app.register_blueprint(audit.blueprint())
     app.register_blueprint(api.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)

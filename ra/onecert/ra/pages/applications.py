@@ -13,7 +13,14 @@ from onecert.ra.errors import AuthorityUnknownError, InvalidApplicationError, No
 from onecert.ra.fields import CERTIFICATE_FIELDS, FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.ids import masked_idcard
 from onecert.ra.order_state import find_order
-from onecert.ra.pages.common import field_errors, find_idcard, lifeline, new_key, the_ra
+from onecert.ra.pages.common import (
+    field_errors,
+    find_idcard,
+    lifeline,
+    named_errors,
+    new_key,
+    the_ra,
+)
 from onecert.ra.records import (
     Application,
     Frozen,
@@ -205,12 +212,12 @@ def _form(
         authority=authority,
         fields=FIELDS[kind],
         groups=GROUP_NAMES,
-        on_certificate=CERTIFICATE_FIELDS[kind],
         values=values,
         csr=kept_csr,
         key=key,
         application=application,
         errors=field_errors(faults),
+        named_errors=named_errors(faults),
         csr_preview=outcome.request if outcome else None,
         collision=collision,
         collision_text=gettext(collision.text, **collision.facts) if collision else "",
@@ -243,7 +250,7 @@ def _show(application_id: Any) -> str:
         acts=acts,
         Act=Act,
         csr_preview=outcome.request if outcome else None,
-        faults=field_errors(outcome.faults) if outcome and application.state in _TO_ENTER else {},
+        faults=named_errors(outcome.faults) if outcome and application.state in _TO_ENTER else {},
         at=ra.clock.now(),
         names=names,
     )
@@ -304,14 +311,15 @@ def _review(application_id: Any) -> AnyResponse | str:
     return render_template(
         "ra/review.html",
         application=application,
-        rows=_rows(frozen, operator),
+        certified=_rows(frozen, operator, certified=True),
+        kept=_rows(frozen, operator, certified=False),
         groups=GROUP_NAMES,
         # The hash of what this page shows, computed from it, and not read from the record.
         shown_sha256=frozen.sha256(outcome.content) if outcome.content else "",
         csr_preview=outcome.request,
         csr_pem=frozen.csr_pem,
         notes=[(note.field, gettext(note.text)) for note in outcome.notes],
-        faults=field_errors(outcome.faults),
+        faults=named_errors(outcome.faults),
         elsewhere=elsewhere,
         same_person=same_person,
         names=names,
@@ -350,13 +358,20 @@ def _judge(application_id: Any) -> AnyResponse:
     return redirect(url_for("applications.show", application_id=done.id), 303)
 
 
-def _rows(frozen: Frozen, operator: Operator) -> list[tuple[str, list[tuple[Any, str]]]]:
-    """Fields by group; people other than clerks see persons' numbers masked."""
+def _rows(
+    frozen: Frozen, operator: Operator, *, certified: bool | None = None
+) -> list[tuple[str, list[tuple[Any, str]]]]:
+    """Fields by group; people other than clerks see persons' numbers masked.
+
+    Args:
+        certified: only the fields that go into the certificate, or only the others.
+    """
+    on_certificate = CERTIFICATE_FIELDS[frozen.application.kind]
     full = operator.has_role(ENTRY, REVIEW)
     grouped: dict[str, list[tuple[Any, str]]] = {}
     for field in FIELDS[frozen.application.kind]:
         value = frozen.values.get(field.name, "")
-        if value:
+        if value and certified in {None, field.name in on_certificate}:
             if field.check == "idcard" and not full:
                 value = masked_idcard(value)
             grouped.setdefault(field.group, []).append((field, value))

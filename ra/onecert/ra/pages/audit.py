@@ -9,6 +9,7 @@ from sqlalchemy import select
 from onecert.ra.labels import AUDIT_EVENTS
 from onecert.ra.pages.common import the_ra
 from onecert.ra.states import ADMINISTRATOR, AUDITOR
+from onecert.server.languages import _, gettext
 from onecert.server.models import audit_entries
 from onecert.server.web import requires_role
 
@@ -41,9 +42,14 @@ def _list() -> str:
         next=rows[PAGE - 1]["seq"] if len(rows) > PAGE else None,
         subject=subject,
         names=AUDIT_EVENTS,
+        caption=subject or gettext(_("All entries")),
     )
 
 
-def _details(text: str) -> list[tuple[str, Any]]:
+def _details(text: str) -> list[tuple[str, str]]:
     details: dict[str, Any] = json.loads(text)
-    return sorted((name, value) for name, value in details.items() if value is not None)
+    return [(name, _shown(value)) for name, value in sorted(details.items()) if value is not None]
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,6 +1,7 @@
 """Pages of certificates: search, one certificate with its life line and its status in the world,
 downloads."""
 
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -8,23 +9,25 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.certificates import Certificate, list_revocations, load_certificate, search_certificates
 from onecert.ra.errors import CaRefusedError, CaUnreachableError
+from onecert.ra.pages import revocations
 from onecert.ra.pages.common import find_idcard, lifeline, the_ra
 from onecert.ra.reasons import REASON_NAMES, RELEASE
 from onecert.ra.records import list_events, load_application
 from onecert.ra.states import SECURITY
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _, gettext
+from onecert.server.languages import _, format_datetime, gettext
 from onecert.server.web import current_operator
 
 __all__ = ["blueprint"]
 
 
 def blueprint() -> Blueprint:
-    """Everybody who is signed in may look; changing is in revocations.py."""
+    """Everybody who is signed in may look; what changes a certificate is in revocations.py."""
     pages = Blueprint("certificates", __name__)
     pages.add_url_rule("/certificates", "index", _search, methods=["GET", "POST"])
     pages.add_url_rule("/certificates/<authority>/<serial>", "show", _show)
     pages.add_url_rule("/certificates/<authority>/<serial>.pem", "download", _download)
+    revocations.add_to(pages)
     return pages
 
 
@@ -77,14 +80,19 @@ def _show(authority: str, serial: str) -> str:
         sightings=sightings,
         ca_problem=ca_problem,
         pending=[change for change in changes if change.state == "pending"],
-        events=_life(certificate, lifeline(events, names), changes, names),
+        events=_life(certificate, lifeline(events, names), changes, names, at=now),
         may_change=operator.has_role(SECURITY),
         at=now,
     )
 
 
 def _life(
-    certificate: Certificate, before: list[dict[str, Any]], changes: Any, names: dict[str, str]
+    certificate: Certificate,
+    before: list[dict[str, Any]],
+    changes: Any,
+    names: dict[str, str],
+    *,
+    at: datetime,
 ) -> list[dict[str, Any]]:
     """From the application to the end of validity, in order."""
     kinds = {"pending": "warning", "done": "danger", "refused": "neutral"}
@@ -115,7 +123,13 @@ def _life(
                     "kind": "success" if change.reason == RELEASE else kinds[change.state],
                 }
             )
-    end = {"at": certificate.not_after, "title": gettext(_("End of validity")), "kind": "neutral"}
+    is_over = certificate.not_after <= at
+    end = {
+        "at": certificate.not_after if is_over else None,
+        "title": gettext(_("End of validity")),
+        "text": "" if is_over else format_datetime(certificate.not_after),
+        "kind": "neutral",
+    }
     return [*before, end]
 
 

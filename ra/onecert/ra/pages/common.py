@@ -10,14 +10,23 @@ from flask import Flask, current_app
 
 from onecert.ra import labels
 from onecert.ra.errors import FieldFault
-from onecert.ra.fields import KIND_NAMES
+from onecert.ra.fields import ALL_FIELDS, KIND_NAMES
 from onecert.ra.reasons import REASON_NAMES
 from onecert.ra.records import Event
 from onecert.ra.service import Ra
 from onecert.ra.states import STATE_NAMES
 from onecert.server.languages import _, gettext, ngettext
 
-__all__ = ["EXTENSION", "field_errors", "find_idcard", "install_helpers", "lifeline", "new_key", "the_ra"]
+__all__ = [
+    "EXTENSION",
+    "field_errors",
+    "find_idcard",
+    "install_helpers",
+    "lifeline",
+    "named_errors",
+    "new_key",
+    "the_ra",
+]
 
 EXTENSION = "onecert.ra"
 _LOOKS_LIKE_IDCARD = re.compile(r"[1-9][0-9]{16}[0-9Xx]")
@@ -50,6 +59,8 @@ def install_helpers(app: Flask) -> None:
 def age(since: datetime) -> str:
     """How long something has been waiting, in the largest unit that fits."""
     minutes = max(0, int((the_ra().clock.now() - since).total_seconds() // 60))
+    if minutes < 1:
+        return gettext(_("less than a minute"))
     if minutes < 60:
         return ngettext("%(count)s minute", "%(count)s minutes", minutes)
     if minutes < 48 * 60:
@@ -71,6 +82,16 @@ def field_errors(faults: Sequence[FieldFault]) -> dict[str, str]:
             text = f"{text} {gettext(fault.hint, **fault.facts)}"
         errors.setdefault(fault.field, text)
     return errors
+
+
+def named_errors(faults: Sequence[FieldFault]) -> dict[str, str]:
+    """The same with the field's label in front, for summaries away from the field."""
+    labels_of = {"csr": _("Certificate request (CSR)")}
+    named = {}
+    for name, text in field_errors(faults).items():
+        label = ALL_FIELDS[name].label if name in ALL_FIELDS else labels_of.get(name, name)
+        named[name] = gettext(_("%(field)s: %(text)s"), field=gettext(label), text=text)
+    return named
 
 
 def find_idcard(search: str) -> str | None:

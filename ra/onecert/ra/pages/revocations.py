@@ -16,7 +16,7 @@ from onecert.ra.states import SECURITY
 from onecert.server.languages import _, gettext
 from onecert.server.web import current_operator, notify, requires_role
 
-__all__ = ["blueprint"]
+__all__ = ["add_to"]
 
 _CHINA = timezone(timedelta(hours=8))
 _ACTS: Mapping[str, str] = {"revoke": "", "hold": HOLD, "release": RELEASE}
@@ -27,11 +27,9 @@ _DONE = {
 }
 
 
-def blueprint() -> Blueprint:
-    """Only security officers come here."""
-    pages = Blueprint("revocations", __name__)
+def add_to(pages: Blueprint) -> None:
+    """Add them to the pages of certificates. Only security officers come here."""
     pages.add_url_rule("/certificates/<authority>/<serial>/<act>", "change", _change, methods=["GET", "POST"])
-    return pages
 
 
 @requires_role(SECURITY)
