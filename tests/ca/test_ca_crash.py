@@ -1,4 +1,4 @@
-"""Crash tests: interrupted at every commit point of issue and revoke, then restarted; nothing lost or doubled."""
+"""Interrupted at every commit point of issue and revoke, then restarted; nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ run(*sys.argv[2:])
 
 @pytest.mark.parametrize("point", [f"{when}:{act}" for when, act in POINTS])
 def test_process_that_dies_at_each_commit(tmp_path: Path, point: str) -> None:
-    """A process makes a CA on files, a second one dies with os._exit at a point of an order, a third looks."""
+    """A process makes a CA on files, a second dies with os._exit at a point of an order, a third looks."""
     here = Path(__file__).parent
 
     def child(*arguments: str) -> int:

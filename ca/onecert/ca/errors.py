@@ -9,7 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _
+from onecert.server.languages import Message, _
+
+
+# The names of fields as people are shown them; the English catalogue is the name itself.
+FIELD_NAMES = (
+    _("common_name"),
+    _("organization"),
+    _("organizational_unit"),
+    _("locality"),
+    _("state_or_province"),
+    _("country"),
+    _("title"),
+    _("serial_number"),
+    _("uscc"),
+    _("idcard"),
+    _("agent_idcard"),
+    _("identity.uscc"),
+    _("identity.idcard"),
+    _("identity.agent_idcard"),
+)
 
 
 class CaError(ServiceError):
@@ -30,7 +49,7 @@ class OrderMalformedError(CaError):
                 "The order cannot be read: the field “%(field)s” is missing, unknown or of the wrong form."
             ),
             hint=_("Correct the order, sign it again and post it."),
-            field=field,
+            field=Message(field),
         )
 
 
@@ -288,7 +307,7 @@ class FieldMissingError(CaError):
             status=422,
             text=_("The field “%(field)s” is missing."),
             hint=_("Fill it in."),
-            field=field,
+            field=Message(field),
         )
 
 
@@ -301,7 +320,7 @@ class FieldNotAllowedError(CaError):
             status=422,
             text=_("The field “%(field)s” has no place in this kind of certificate."),
             hint=_("Leave it out, or order another kind of certificate."),
-            field=field,
+            field=Message(field),
         )
 
 
@@ -314,7 +333,7 @@ class FieldLengthError(CaError):
             status=422,
             text=_("The field “%(field)s” has %(length)s characters; %(allowed)s are allowed."),
             hint=_("Shorten it as on the licence or identity card."),
-            field=field,
+            field=Message(field),
             length=length,
             allowed=allowed,
         )
@@ -329,7 +348,7 @@ class FieldAlphabetError(CaError):
             status=422,
             text=_("The field “%(field)s” contains %(character)s, which is not allowed there."),
             hint=_("Type the value again; look for blanks at the ends and invisible characters."),
-            field=field,
+            field=Message(field),
             character=character,
         )
 
@@ -343,7 +362,7 @@ class FieldValueError(CaError):
             status=422,
             text=_("The field “%(field)s” must be “%(expected)s”."),
             hint=_("Correct it or leave it out."),
-            field=field,
+            field=Message(field),
             expected=expected,
         )
 
@@ -357,7 +376,7 @@ class IdentityValueError(CaError):
             status=422,
             text=_("The identification number “%(field)s” is wrong: its form, date or check digit."),
             hint=_("Compare it with the licence or identity card."),
-            field=field,
+            field=Message(field),
         )
 
 
