@@ -243,13 +243,13 @@ def _build_app(context: Context) -> Flask:
 
 @pytest.fixture
 def make_desk(tmp_path: Path) -> Iterator[Any]:
-    """``make_desk(session_idle=…)`` is a desk with these sign-in settings."""
+    """``make_desk(session_idle=…)`` is a desk with these sign-in settings; ``url=``: another database."""
     opened: list[Database] = []
 
-    def make(**settings: Any) -> Desk:
+    def make(url: str = "", **settings: Any) -> Desk:
         folder = tmp_path / f"desk{len(opened)}"
         folder.mkdir()
-        database = Database(f"sqlite:///{folder}/desk.db")
+        database = Database(url or f"sqlite:///{folder}/desk.db")
         opened.append(database)
         migrate(database, "onecert.server.migrations")
         clock = FixedClock(T)

@@ -6,6 +6,7 @@ never slow.
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 from sqlalchemy import delete, insert, select, update
@@ -41,21 +42,24 @@ class Throttle:
 
     def refused(self, source: str) -> None:
         """Count one refusal."""
-        now = self._clock.now()
-        mine = sign_in_failures.c.source == source[:64]
-        try:
-            with self._database.transaction() as connection:
-                connection.execute(delete(sign_in_failures).where(sign_in_failures.c.window_ends_at <= now))
-                counted = connection.execute(
-                    update(sign_in_failures).where(mine).values(failures=sign_in_failures.c.failures + 1)
-                )
-                if counted.rowcount == 0:
-                    connection.execute(
-                        insert(sign_in_failures).values(
-                            source=source[:64], failures=1, window_ends_at=now + self._config.failure_window
-                        )
-                    )
-        except IntegrityError:
-            # Another process began the count between our UPDATE and INSERT: one refusal more or less is
-            # the same.
+        with contextlib.suppress(IntegrityError):
+            self._count(source[:64])
             return
+        # Another process began this source's count between our UPDATE and INSERT; now there is a row.
+        self._count(source[:64])
+
+    def _count(self, source: str) -> None:
+        now = self._clock.now()
+        with self._database.transaction() as connection:
+            connection.execute(delete(sign_in_failures).where(sign_in_failures.c.window_ends_at <= now))
+            counted = connection.execute(
+                update(sign_in_failures)
+                .where(sign_in_failures.c.source == source)
+                .values(failures=sign_in_failures.c.failures + 1)
+            )
+            if counted.rowcount == 0:
+                connection.execute(
+                    insert(sign_in_failures).values(
+                        source=source, failures=1, window_ends_at=now + self._config.failure_window
+                    )
+                )
