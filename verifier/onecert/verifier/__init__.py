@@ -22,14 +22,17 @@ _PUBLIC = {
     # paths
     "TrustAnchor": "anchors",
     "Purpose": "purposes",
+    "PathParameters": "path",
     "PathValidator": "path",
     "PolicyInputs": "path",
     "validate_path": "path",
     "ValidatedPath": "result",
+    "explain": "result",
     # revocation
     "Crl": "revocation",
     "OcspResponse": "revocation",
     "RevocationEvidence": "revocation",
+    "RevocationMode": "revocation",
     "RevocationPolicy": "revocation",
     "load_crl": "revocation",
     "load_ocsp": "revocation",
