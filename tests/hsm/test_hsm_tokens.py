@@ -1,6 +1,7 @@
 """Making, opening and using a token, and every way in which that can be refused."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -42,7 +43,7 @@ from onecert.hsm import errors as all_errors
 from onecert.hsm.algorithms import ALGORITHMS
 from onecert.hsm.cryptoki import Cryptoki
 from onecert.hsm.lock import file_lock
-from onecert.hsm.making import PRIVATE_TEMPLATE, WORKING_PREFIX, generate_pair
+from onecert.hsm.making import PRIVATE_TEMPLATE, WORKING_LABEL, generate_pair
 from onecert.hsm.messages import catalogue, language_of
 
 pytestmark = pytest.mark.token
@@ -142,6 +143,8 @@ def test_all_faults_of_the_settings_are_named_together() -> None:
     with pytest.raises(TokenConfigError) as caught:
         TokenConfig(label="x" * 33, pin_file=Path("pin"), sessions=0)
     assert len(caught.value.faults) == 2
+    assert caught.value.text("en").count("; ") == 1
+    assert "会话数 0" in caught.value.text("zh")
     for label in ("", " ca", "ca ", "a\nb", "证" * 11):
         with pytest.raises(TokenConfigError):
             TokenConfig(label=label, pin_file=Path("pin"))
@@ -168,6 +171,33 @@ def test_no_module_anywhere_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ModuleError) as caught:
         find_module(tmp_path, environ={})
     assert "softhsm2" in caught.value.hint("en")
+
+
+def test_another_module_is_used_by_its_path(
+    run_program: RunProgram, tmp_path: Path, softhsm_store: Path
+) -> None:
+    """A vendor's module: no store of ours, its own settings. Here it is a copy of SoftHSM."""
+    vendor = tmp_path / "vendor.so"
+    shutil.copy(find_module(), vendor)
+    config = ensure_softhsm_token(
+        softhsm_store, label=f"vendor-{os.urandom(2).hex()}", pin_file=tmp_path / "pin"
+    )
+    done = run_program(
+        f"""
+        import os
+        os.environ["SOFTHSM2_CONF"] = {str(softhsm_store / "softhsm2.conf")!r}
+        from onecert.hsm import KeyAlgorithm, TokenConfig, open_token
+        vendor = Path({str(vendor)!r})
+        config = TokenConfig(label={config.label!r}, pin_file=Path({str(config.pin_file)!r}), module=vendor)
+        with open_token(config) as token:
+            token.generate_key("key", KeyAlgorithm.P_256)
+            token.check()
+            print(token.info().module.name)
+        """
+    )
+    assert done.stdout.strip() == "vendor.so"
+    with open_token(config) as token:
+        assert token.key_labels() == ["key"]
 
 
 def test_a_file_that_is_no_module_is_refused(tmp_path: Path) -> None:
@@ -403,11 +433,10 @@ def test_what_a_crash_left_half_made_is_not_seen_and_is_swept_away(make_token: M
     token = make_token()
     with token._writing("test") as session:
         row = ALGORITHMS[KeyAlgorithm.P_256]
-        generate_pair(session, WORKING_PREFIX + "half", row, stored=True, private=PRIVATE_TEMPLATE)
+        generate_pair(session, WORKING_LABEL, row, stored=True, private=PRIVATE_TEMPLATE)
         _public, private = generate_pair(session, "orphan", row, stored=True, private=PRIVATE_TEMPLATE)
         private.destroy()
     assert token.key_labels() == []
-    assert token.find_key("half") is None
     key = token.generate_key("orphan", KeyAlgorithm.P_256)
     key.public_key().verify(key.sign(b"x", ECDSA), b"x", ECDSA)
     with token._writing("test") as session:

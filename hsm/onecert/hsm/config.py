@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onecert.hsm.errors import TokenConfigError
+from onecert.hsm.messages import Reason
 
 LABEL_MAX_BYTES = 32  # PKCS#11 v2.40, CK_TOKEN_INFO: the label is 32 bytes, padded with blanks.
 SESSIONS_MAX = 64
@@ -32,10 +33,8 @@ class TokenConfig:
             or not self.label.isprintable()
             or self.label != self.label.strip()
         ):
-            faults.append(
-                f"label {self.label!r}: 1 to {LABEL_MAX_BYTES} bytes, printable, no blanks at the ends"
-            )
+            faults.append(Reason("FAULT_LABEL", label=repr(self.label), limit=LABEL_MAX_BYTES))
         if not 1 <= self.sessions <= SESSIONS_MAX:
-            faults.append(f"sessions {self.sessions}: 1 to {SESSIONS_MAX}")
+            faults.append(Reason("FAULT_SESSIONS", sessions=self.sessions, limit=SESSIONS_MAX))
         if faults:
-            raise TokenConfigError(faults)
+            raise TokenConfigError(tuple(faults))

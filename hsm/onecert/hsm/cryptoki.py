@@ -8,6 +8,7 @@ too, because a refused PIN in python-pkcs11 leaves a session open that nobody ca
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
 CKR_OK = 0x00
 CKR_FUNCTION_FAILED = 0x06
@@ -22,6 +23,8 @@ CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 CKU_SO = 0
 CKU_USER = 1
 CKF_OS_LOCKING_OK = 0x02
+CKA_TOKEN = 0x01
+CKA_LABEL = 0x03
 CKS_USER = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
 _FUNCTIONS = (
@@ -45,6 +48,15 @@ _FUNCTIONS = (
     "C_SetOperationState",
     "C_Login",
     "C_Logout",
+    "C_CreateObject",
+    "C_CopyObject",
+    "C_DestroyObject",
+    "C_GetObjectSize",
+    "C_GetAttributeValue",
+    "C_SetAttributeValue",
+    "C_FindObjectsInit",
+    "C_FindObjects",
+    "C_FindObjectsFinal",
 )
 
 
@@ -55,6 +67,10 @@ class _SessionInfo(ctypes.Structure):
         ("flags", ctypes.c_ulong),
         ("error", ctypes.c_ulong),
     ]
+
+
+class _Attribute(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_ulong), ("value", ctypes.c_void_p), ("length", ctypes.c_ulong)]
 
 
 _Argument = ctypes.c_ulong | ctypes.c_char_p | ctypes.c_void_p
@@ -100,7 +116,7 @@ class Cryptoki:
     def initialize(self) -> int:
         """C_Initialize, asking for the operating system's locks."""
         arguments = _InitializeArgs(flags=CKF_OS_LOCKING_OK)
-        return self._call("C_Initialize", ctypes.cast(ctypes.byref(arguments), ctypes.c_void_p))
+        return self._call("C_Initialize", _pointer(arguments))
 
     def finalize(self) -> int:
         """C_Finalize: every session and handle of this process ends."""
@@ -132,16 +148,37 @@ class Cryptoki:
     def is_user(self, session: int) -> bool:
         """Whether the user is logged in, by C_GetSessionInfo; also False for a session that is lost."""
         info = _SessionInfo()
-        rv = self._call(
-            "C_GetSessionInfo",
-            ctypes.c_ulong(session),
-            ctypes.cast(ctypes.byref(info), ctypes.c_void_p),
-        )
+        rv = self._call("C_GetSessionInfo", ctypes.c_ulong(session), _pointer(info))
         return rv == CKR_OK and info.state in CKS_USER
+
+    def destroy_labelled(self, session: int, label: str) -> None:
+        """Destroy every stored object of this label, by its handle alone.
+
+        python-pkcs11 reads attributes of what it finds, and fails on an object that a crash left without any.
+        """
+        octets, stored = ctypes.create_string_buffer(label.encode(), len(label.encode())), ctypes.c_ubyte(1)
+        template = (_Attribute * 2)(
+            _Attribute(CKA_TOKEN, ctypes.addressof(stored), 1),
+            _Attribute(CKA_LABEL, ctypes.addressof(octets), len(octets)),
+        )
+        rv = self._call("C_FindObjectsInit", ctypes.c_ulong(session), _pointer(template), ctypes.c_ulong(2))
+        if rv != CKR_OK:
+            return
+        found, count = (ctypes.c_ulong * 100)(), ctypes.c_ulong()
+        rv = self._call(
+            "C_FindObjects", ctypes.c_ulong(session), _pointer(found), ctypes.c_ulong(100), _pointer(count)
+        )
+        self._call("C_FindObjectsFinal", ctypes.c_ulong(session))
+        for handle in found[: count.value if rv == CKR_OK else 0]:
+            self._call("C_DestroyObject", ctypes.c_ulong(session), ctypes.c_ulong(handle))
 
     def logout(self, session: int) -> int:
         """C_Logout: ends the login of the whole process on that token."""
         return self._call("C_Logout", ctypes.c_ulong(session))
+
+
+def _pointer(target: ctypes.Structure | ctypes.Array[Any] | ctypes.c_ulong) -> ctypes.c_void_p:
+    return ctypes.cast(ctypes.byref(target), ctypes.c_void_p)
 
 
 def describe(rv: int) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from onecert.hsm.messages import hint, message
+from onecert.hsm.messages import Reason, hint, message
 
 
 class TokenError(Exception):
@@ -104,8 +104,8 @@ class TokenConfigError(TokenError):
 
     code = "TOKEN_CONFIG"
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__(faults="; ".join(faults))
+    def __init__(self, faults: tuple[Reason, ...]) -> None:
+        super().__init__(faults=faults)
         self.faults = faults
 
 

@@ -6,17 +6,16 @@ working pair. What a crash leaves under a working name is swept away by the next
 """
 
 import os
-from contextlib import suppress
 from typing import Any
 
 import pkcs11
 from cryptography.exceptions import InvalidSignature
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from onecert.hsm.algorithms import AlgorithmRow
 from onecert.hsm.public import check_pair, read_public_key
 
-WORKING_PREFIX = "~new:"
+WORKING_LABEL = "~new"
 KEY_LABEL_MAX = 100
 
 # Without a default each: SoftHSM extracts nothing by default, other modules differ.
@@ -56,15 +55,6 @@ def is_key_label(label: str) -> bool:
     )
 
 
-def sweep(session: pkcs11.Session) -> None:
-    """Destroy what a crash has left unfinished. The caller holds the store's lock: nobody is making a key
-    now."""
-    for found in list(session.get_objects()):
-        with suppress(PKCS11Error):
-            if found[Attribute.LABEL].startswith(WORKING_PREFIX):
-                found.destroy()
-
-
 def remove_orphans(session: pkcs11.Session, label: str) -> None:
     """Destroy public keys of this name: the caller has seen that there is no private key with it."""
     for found in list(session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.LABEL: label})):
@@ -73,10 +63,8 @@ def remove_orphans(session: pkcs11.Session, label: str) -> None:
 
 def make_key_pair(session: pkcs11.Session, token: str, label: str, row: AlgorithmRow) -> None:
     """Make, try out and name a key pair on a read-write session."""
-    public, private = generate_pair(
-        session, WORKING_PREFIX + label, row, stored=True, private=PRIVATE_TEMPLATE
-    )
-    _algorithm, public_key = read_public_key(session, private, token, WORKING_PREFIX + label)
+    public, private = generate_pair(session, WORKING_LABEL, row, stored=True, private=PRIVATE_TEMPLATE)
+    _algorithm, public_key = read_public_key(session, private, token, WORKING_LABEL)
     try:
         check_pair(private, public_key)
     except InvalidSignature as exc:
@@ -117,7 +105,7 @@ def make_sealing_key(session: pkcs11.Session, label: str) -> None:
     key: Any = session.generate_key(
         KeyType.AES,
         256,
-        label=WORKING_PREFIX + label,
+        label=WORKING_LABEL,
         id=os.urandom(16),
         store=True,
         template=SEALING_TEMPLATE,

@@ -41,6 +41,7 @@ from onecert.hsm.errors import (
     TokenOperationError,
     TokenUnavailableError,
 )
+from onecert.hsm.messages import Reason
 from onecert.hsm.module import Module
 from onecert.hsm.pin import LONGEST_WAIT, PinBrake
 
@@ -278,7 +279,7 @@ class SessionPool:
             if self._generation != generation and self._login is not None:
                 return
             if time.monotonic() < self._not_before:
-                raise TokenUnavailableError(label=self.label, reason="it did not answer a moment ago")
+                raise TokenUnavailableError(label=self.label, reason=Reason("RESTING"))
             try:
                 with self._file_lock():
                     self._reopen()
@@ -402,7 +403,7 @@ class SessionPool:
     def write_session(self) -> pkcs11.Session:
         """A read-write session for making and destroying keys; the caller holds both locks and closes it."""
         if self._slot is None:
-            raise TokenUnavailableError(label=self.label, reason="not open")
+            raise TokenUnavailableError(label=self.label, reason=Reason("NOT_OPEN"))
         return self._slot.get_token().open(rw=True)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, HASHES, RSA_BITS, KeyAlgorithm
 from onecert.hsm.errors import KeyUnusableError
 from onecert.hsm.keys import PublicKey
+from onecert.hsm.messages import Reason
 
 TRIAL = b"OneCert: trial of a key pair".ljust(32, b".")  # signed as if it were a SHA-256 digest
 DIGEST_INFO = HASHES[hashes.SHA256].digest_info
@@ -25,7 +26,7 @@ def check_protected(private: Any, token: str, label: str) -> None:
         KeyUnusableError: it could be read or wrapped out of the token.
     """
     if private[Attribute.EXTRACTABLE] or not private[Attribute.SENSITIVE]:
-        raise KeyUnusableError(label=token, key=label, reason="it can be taken out of the token")
+        raise KeyUnusableError(label=token, key=label, reason=Reason("EXTRACTABLE"))
 
 
 def read_public_key(
@@ -44,14 +45,16 @@ def read_public_key(
         modulus = int.from_bytes(private[Attribute.MODULUS], "big")
         algorithm = RSA_BITS.get(modulus.bit_length())
         if algorithm is None:
-            raise KeyUnusableError(label=token, key=label, reason=f"RSA with {modulus.bit_length()} bits")
+            raise KeyUnusableError(
+                label=token, key=label, reason=Reason("RSA_BITS", bits=modulus.bit_length())
+            )
         exponent = int.from_bytes(private[Attribute.PUBLIC_EXPONENT], "big")
         return algorithm, rsa.RSAPublicNumbers(exponent, modulus).public_key()
     if key_type not in (KeyType.EC, KeyType.EC_EDWARDS):
-        raise KeyUnusableError(label=token, key=label, reason=f"key type {key_type!r}")
+        raise KeyUnusableError(label=token, key=label, reason=Reason("KEY_TYPE", kind=key_type))
     algorithm = EC_PARAMS.get(private[Attribute.EC_PARAMS])
     if algorithm is None or ALGORITHMS[algorithm].key_type != key_type:
-        raise KeyUnusableError(label=token, key=label, reason="a curve that is not in the table")
+        raise KeyUnusableError(label=token, key=label, reason=Reason("CURVE"))
     template = {
         Attribute.CLASS: ObjectClass.PUBLIC_KEY,
         Attribute.LABEL: label,
@@ -59,11 +62,11 @@ def read_public_key(
     }
     points = [found[Attribute.EC_POINT] for found in session.get_objects(template)]
     if not points:
-        raise KeyUnusableError(label=token, key=label, reason="its public part is missing")
+        raise KeyUnusableError(label=token, key=label, reason=Reason("NO_PUBLIC"))
     try:
         return algorithm, public_key_of_point(algorithm, points[0])
     except ValueError as exc:
-        raise KeyUnusableError(label=token, key=label, reason="its public point is malformed") from exc
+        raise KeyUnusableError(label=token, key=label, reason=Reason("BAD_POINT")) from exc
 
 
 def algorithm_of(public: PublicKey) -> KeyAlgorithm | None:

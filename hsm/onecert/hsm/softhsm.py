@@ -12,6 +12,7 @@ from onecert.hsm import pin
 from onecert.hsm.config import TokenConfig
 from onecert.hsm.cryptoki import CKR_OK, CKU_SO, describe
 from onecert.hsm.errors import ModuleError, PinFileError, TokenNotFoundError, TokenUnavailableError
+from onecert.hsm.messages import Reason
 from onecert.hsm.module import Module, load_module
 from onecert.hsm.store import prepare_store, store_lock, tokens_on_disk
 
@@ -37,7 +38,7 @@ def find_module(store: Path | None = None, environ: Mapping[str, str] = os.envir
     named = environ.get(MODULE_VARIABLE, "")
     if named:
         if not Path(named).is_file():
-            raise ModuleError(module=named, reason=f"{MODULE_VARIABLE} names no file")
+            raise ModuleError(module=named, reason=Reason("NAMED_NOTHING", variable=MODULE_VARIABLE))
         return Path(named).resolve()
     looked_at = [root / UNPACKED / path for root in _roots(store, environ) for path in IN_PACKAGE]
     looked_at += [Path("/") / path for path in IN_PACKAGE]
@@ -84,7 +85,7 @@ def ensure_softhsm_token(
         if token is not None and pin_file.exists() and not officer_file.exists():
             return config
         if token is not None and not officer_file.exists():
-            raise PinFileError(label=label, pin_file=pin_file, reason="it is not there, but the token is")
+            raise PinFileError(label=label, pin_file=pin_file, reason=Reason("PIN_GONE"))
         if token is None and pin_file.exists() and not officer_file.exists():
             raise TokenNotFoundError("TOKEN_LOST", label=label, store=store, pin_file=pin_file)
         # The officer's PIN is on disk only while the token is being made: as long as its file is there, the
@@ -103,13 +104,11 @@ def _make_token(module: Module, label: str, officer_pin: str, user_pin: str) -> 
     if token is None:
         slot = module.free_slot()
         if slot is None:
-            raise TokenUnavailableError(
-                "TOKEN_INIT_FAILED", label=label, reason="the module offers no free slot"
-            )
+            raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason=Reason("NO_SLOT"))
         _check(label, "C_InitToken", module.raw.init_token(slot, officer_pin, label))
         token = module.find_token(label)
     if token is None:
-        raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason="it was made but is not listed")
+        raise TokenUnavailableError("TOKEN_INIT_FAILED", label=label, reason=Reason("NOT_LISTED"))
     session: Any = token.open(rw=True)  # the implementation has `handle`, its declared type has not
     handle = session.handle
     try:

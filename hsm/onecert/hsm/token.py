@@ -31,6 +31,7 @@ from onecert.hsm.errors import (
 )
 from onecert.hsm.keys import PrivateKey, token_key
 from onecert.hsm.lock import file_lock
+from onecert.hsm.messages import Reason
 from onecert.hsm.module import Module, load_module
 from onecert.hsm.pin import PinBrake, read_pin_file
 from onecert.hsm.pool import LOST, KeyReference, SessionPool, Worker
@@ -129,7 +130,7 @@ def _state_folder(config: TokenConfig) -> Path:
     own = Path(tempfile.gettempdir()) / f"onecert-{os.getuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
     if own.stat().st_uid != os.getuid():
-        raise TokenUnavailableError(label=config.label, reason=f"{own} belongs to somebody else")
+        raise TokenUnavailableError(label=config.label, reason=Reason("FOREIGN_FOLDER", folder=own))
     return own
 
 
@@ -202,7 +203,7 @@ class Token:
             for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
                 if list(session.get_objects(_stored(object_class, label))):
                     raise KeyExistsError(label=self.label, key=label)
-            making.sweep(session)
+            self._sweep(session)
             making.remove_orphans(session, label)
             making.make_key_pair(session, self.label, label, row)
         log.info("key generated", extra={"token": self.label, "key": label, "algorithm": row.algorithm.value})
@@ -277,7 +278,7 @@ class Token:
                 if not list(
                     session.get_objects(_stored(ObjectClass.SECRET_KEY, label))
                 ):  # else another process was quicker
-                    making.sweep(session)
+                    self._sweep(session)
                     making.make_sealing_key(session, label)
             reference = self._find_sealing_key(label)
         if reference is None:
@@ -320,6 +321,11 @@ class Token:
             raise TokenClosedError(label=self.label)
         return self._pool.run(operation, act)
 
+    def _sweep(self, session: pkcs11.Session) -> None:
+        """Destroy what a crash has left unfinished. The lock is held: nobody is making a key now."""
+        handle = session.handle  # type: ignore[attr-defined] # the implementation has it, its declared type has not
+        self._module.raw.destroy_labelled(handle, making.WORKING_LABEL)
+
     def _check_label(self, label: str) -> None:
         if not making.is_key_label(label):
             raise KeyUnusableError("KEY_LABEL", label=self.label, key=repr(label))
@@ -334,7 +340,7 @@ class Token:
             self._pool.ask()  # "not found" must not mean "the token is gone" or "logged out"
             return None
         if len(found) > 1:
-            raise KeyUnusableError(label=self.label, key=label, reason=f"{len(found)} keys have this name")
+            raise KeyUnusableError(label=self.label, key=label, reason=Reason("TWICE", count=len(found)))
         return found[0]
 
     @contextmanager
