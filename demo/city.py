@@ -1,0 +1,168 @@
+"""Sets a small city up: three licensed CAs, one for the system's own certificates, and everybody who works there.
+
+Everything is done by the commands that an operator of the service would type; nothing is imported. A folder that
+was set up before is taken as it is.
+"""
+
+import csv
+import json
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from applicant import openssl
+from commands import BIN, CommandError, Process, lines_of_json, onecert
+
+HERE = Path(__file__).resolve().parent
+LICENSED = ("pearl", "harbour", "summit")
+AUTHORITIES = (*LICENSED, "operations")
+PROFILES = ("organisation", "citizen", "employee")
+ROLE_AUTHORITY = "city-roles"
+YEAR = timedelta(days=365)
+Say = Callable[[str, str], None]
+
+
+class City:
+    """The data folder of one city, and the commands that fill it."""
+
+    def __init__(self, data: Path, *, https_port: int, http_port: int) -> None:
+        self.data = data.absolute()
+        self.https = f"https://127.0.0.1:{https_port}"
+        self.http = f"http://127.0.0.1:{http_port}"
+        self.ports = ("--https-port", str(https_port), "--http-port", str(http_port))
+        self.papers = self.data / "papers"  # what is handed over between offices: public keys, requests, lists
+        self._https_port, self._http_port = https_port, http_port
+
+    def command(self, *arguments: str | Path, stdin: str = "") -> str:
+        """Run `onecert …` on this city's data."""
+        return onecert(*arguments, "--data", self.data, stdin=stdin)
+
+    def is_set_up(self) -> bool:
+        """True when an earlier run finished the set-up."""
+        return (self.papers / "set-up-finished").exists()
+
+    def set_up(self, say: Say) -> None:
+        """Do everything that is done once. Each step may be repeated after an interruption."""
+        if self.is_set_up():
+            return
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.papers.mkdir(exist_ok=True)
+        settings = self.data / "onecert.toml"
+        if not settings.exists():
+            settings.write_text(
+                f"[server]\nhttps_port = {self._https_port}\nhttp_port = {self._http_port}\n", "utf-8"
+            )
+        say("key ceremonies of the authorities", "各CA密钥仪式")
+        self.hold_ceremonies()
+        say("the registration authority's order key is registered", "登记注册机构的指令密钥")
+        self.register_ra()
+        say("TLS certificate of the services", "服务的TLS证书")
+        self.make_tls()
+        say("operators", "操作员")
+        self.add_operators()
+        say("attribute authority and policy", "属性机构与策略")
+        if (HERE / "policy.json").exists():
+            self.make_attribute_authority()
+        say("trust list, signed by two officers", "两名官员签署信任列表")
+        self.publish_first_list()
+        (self.papers / "set-up-finished").touch()
+
+    def hold_ceremonies(self) -> None:
+        """Offline roots and issuing authorities, each from its reviewed file."""
+        for name in AUTHORITIES:
+            record = self.papers / f"ceremony-{name}.json"
+            self.command("ca", "ceremony", HERE / "ceremonies" / f"{name}.toml", "--apply", "--record", record)
+        for each in lines_of_json(self.command("ca", "authorities")):
+            # An issuing authority's certificate is on record at its root; a root's at itself.
+            pem = self.command(
+                "ca", "certificate", "show", "--authority", each["issuer"], "--serial", each["serial"], "--pem"
+            )
+            (self.papers / f"{each['name']}.pem").write_text(pem, "ascii")
+
+    def register_ra(self) -> None:
+        """The RA may order what each licensed CA issues."""
+        key = self.papers / "ra-orders.pem"
+        self.command("ra", "key", "--out", key)
+        scopes = []
+        for name in LICENSED:
+            ceremony = tomllib.loads((HERE / "ceremonies" / f"{name}.toml").read_text("utf-8"))
+            scopes += [f"{name}:{p['name']}" for p in ceremony["profiles"] if p["name"] in PROFILES]
+        arguments = [part for scope in scopes for part in ("--scope", scope)]
+        self.command("ca", "registration-authority", "add", "ra", "--key", key, *arguments)
+
+    def make_tls(self) -> None:
+        """A server certificate from the operations authority, for this machine only."""
+        folder = self.data / "tls"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        request = self.papers / "tls.csr"
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256",
+                "-keyout", folder / "key.pem", "-out", request, "-subj", "/CN=localhost")  # fmt: skip
+        (folder / "key.pem").chmod(0o600)
+        chain = self.command(
+            "ca", "issue", "--authority", "operations", "--profile", "tls-server", "--csr", request,
+            "--common-name", "localhost", "--dns", "localhost", "--dns", "127.0.0.1",
+            "--approved-by", "何见证", "--approved-by", "冯主持", "--apply",
+        )  # fmt: skip
+        (folder / "certificate.pem").write_text(chain, "ascii")
+        anchors = self.data / "operator-anchors"
+        anchors.mkdir(exist_ok=True)
+        for name in ("operations-root", "operations"):
+            (anchors / f"{name}.pem").write_text((self.papers / f"{name}.pem").read_text("ascii"), "ascii")
+
+    def add_operators(self) -> None:
+        """The people who work at the desks, from operators.csv (all invented)."""
+        until = (datetime.now(UTC) + YEAR).date().isoformat()
+        with (HERE / "operators.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                roles = [part for role in row["roles"].split() for part in ("--role", role)]
+                try:
+                    self.command(
+                        "operators", "add", row["service"], row["id"], "--name", row["name"], *roles,
+                        "--person", "-", "--valid-until", until, stdin=row["person"] + "\n",
+                    )  # fmt: skip
+                except CommandError as exc:
+                    if "OPERATOR_EXISTS" not in exc.said and "already" not in exc.said:
+                        raise
+
+    def make_attribute_authority(self) -> None:
+        """An attribute authority with a certificate from the operations authority, and the first policy."""
+        request, chain = self.papers / "roles.csr", self.papers / "roles.pem"
+        self.command("pmi", "authority", "request", ROLE_AUTHORITY, "--csr", request)
+        issued = self.command(
+            "ca", "issue", "--authority", "operations", "--profile", "attribute-authority", "--csr", request,
+            "--common-name", "城市角色属性机构", "--organization", "一证通运营中心",
+            "--approved-by", "何见证", "--approved-by", "冯主持", "--apply",
+        )  # fmt: skip
+        first, *above = issued.split("-----END CERTIFICATE-----\n")[:-1]
+        end = "-----END CERTIFICATE-----\n"
+        chain.write_text(first + end, "ascii")
+        above_file = self.papers / "roles-chain.pem"
+        above_file.write_text("".join(each + end for each in above), "ascii")
+        self.command("pmi", "authority", "install", ROLE_AUTHORITY, "--certificate", chain, "--chain", above_file)
+        self.command("pmi", "policy", "publish", HERE / "policy.json", "--apply")
+
+    def publish_first_list(self) -> None:
+        """Three services with their identity profiles, signed by two officers."""
+        for officer in ("officer-1", "officer-2"):
+            self.command("supervision", "officer", "add", officer)
+        self.write_draft()
+        self.command("supervision", "draft", "import", self.papers / "trust-list-draft.json")
+        for officer in ("officer-1", "officer-2"):
+            self.command("supervision", "draft", "sign", "--officer", officer)
+        self.command("supervision", "publish", "--apply")
+        self.command("supervision", "keys", "--out", self.papers / "list-keys.json")
+
+    def write_draft(self) -> None:
+        """Fill the draft in trust-list.json with this city's certificates and addresses."""
+        draft = json.loads((HERE / "trust-list.json").read_text("utf-8"))
+        for service in draft["services"]:
+            name = service["id"]
+            service["certificate_pem"] = (self.papers / f"{name}.pem").read_text("ascii")
+            service["identity_profile"] = json.loads((HERE / "profiles" / f"{name}.json").read_text("utf-8"))
+        text = json.dumps(draft, ensure_ascii=False, indent=1).replace("http://status.example", self.http)
+        (self.papers / "trust-list-draft.json").write_text(text, "utf-8")
+
+    def start(self) -> Process:
+        """Start every service in one process."""
+        return Process([BIN / "onecert", "up", "--data", self.data, *self.ports], self.data / "services.log")
