@@ -163,7 +163,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as exc:
+        except (DBAPIError, *engines.DRIVER_ERRORS) as exc:
             translated = engines.translate(exc)
             if translated is None:
                 raise

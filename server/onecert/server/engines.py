@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from onecert.server.errors import DatabaseDamagedError, DatabaseUnavailableError, ServiceError
 
-__all__ = ["postgresql_engines", "sqlite_engines", "translate"]
+__all__ = ["DRIVER_ERRORS", "postgresql_engines", "sqlite_engines", "translate"]
+
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _POOL_SIZE = 10
@@ -143,9 +146,13 @@ def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> t
     return writer, reader
 
 
-def translate(error: DBAPIError) -> ServiceError | None:
-    """Return our error for an outage, or None when the statement itself was at fault (a constraint…)."""
-    original = error.orig
+def translate(error: Exception) -> ServiceError | None:
+    """Return our error for an outage, or None when the statement itself was at fault (a constraint…).
+
+    Args:
+        error: SQLAlchemy's, or the driver's own from where its cursor is used directly.
+    """
+    original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.Error):
         code = getattr(original, "sqlite_errorcode", None)
         if code is None:
@@ -157,9 +164,8 @@ def translate(error: DBAPIError) -> ServiceError | None:
     sqlstate = getattr(original, "sqlstate", None)
     if sqlstate in _POSTGRESQL_KINDS:
         return DatabaseUnavailableError(_POSTGRESQL_KINDS[sqlstate])
-    if error.connection_invalidated or (sqlstate or "08").startswith(("08", "58")):
-        # No SQLSTATE at all: psycopg lost the connection or never had one.
-        if sqlstate is None and type(original).__name__ != "OperationalError":
-            return None
-        return DatabaseUnavailableError("gone")
-    return None
+    if sqlstate is None:
+        # psycopg lost the connection or never had one.
+        return DatabaseUnavailableError("gone") if isinstance(original, psycopg.OperationalError) else None
+    # Class 08 is a broken connection, 58 the server's own disk.
+    return DatabaseUnavailableError("gone") if sqlstate.startswith(("08", "58")) else None
