@@ -142,6 +142,17 @@ def test_agent_is_a_person_beside_the_entity_and_is_not_shown() -> None:
     assert PERSON not in repr(identity)
 
 
+def test_employee_is_the_firm_with_a_person_beside_it() -> None:
+    extensions = {
+        SUMMIT_ID: tlv(0x0C, FIRM),
+        SUMMIT_PERSON: tlv(0x0C, PERSON),
+        SUMMIT_CLASS: tlv(0x0C, "003"),
+    }
+    identity = resolve("summit", cert(extensions))
+    assert (identity.id, identity.holder_class) == (f"uscc:{FIRM}", "employee")
+    assert identity.person is not None
+
+
 def test_citizens_get_pairwise_ids() -> None:
     """Three CAs, one citizen: one id within an application, another id in another application."""
     certificates = {

@@ -1,0 +1,74 @@
+"""The program in the guide for departments runs as it stands, and what the documents name exists."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+NOW = "datetime.now(UTC)"
+THEN = "datetime(2026, 11, 21, 9, tzinfo=UTC)"
+
+
+def program(document: Path) -> str:
+    """The first Python program of a document, at our fixed time."""
+    text = document.read_text("utf-8")
+    match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    assert NOW in match[1]
+    return match[1].replace(NOW, THEN)
+
+
+def test_program_of_the_guide(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A company logs in to the small Flask program; a second answer to one challenge is refused."""
+    pages = {"http://status.example/supervision/trust-list.json": world.trust_list()}
+    pages |= {f"http://status.example/ca/{ca}.crl": world.crl(ca) for ca in ("pearl", "harbour", "summit")}
+
+    def fetch(_self: object, url: str, **_: object) -> bytes:
+        return pages[url]
+
+    monkeypatch.setattr("onecert.verifier.fetch.HttpFetch.__call__", fetch)
+    monkeypatch.chdir(world.folder)
+    Path("list-keys.json").write_bytes(world.list_keys_json)
+    Path("session.key").write_bytes(b"k" * 32)
+    names: dict[str, Any] = {"__name__": "department"}
+    exec(program(ROOT / "docs" / "department-developer.md"), names)
+    client = names["app"].test_client()
+
+    for ca in ("pearl", "harbour", "summit"):
+        leaf = world.leaf(ca)
+        made = client.post("/challenge", json={"browser": "b1"}).get_json()
+        answer = {
+            "id": made["id"],
+            "certificate": leaf.pem.decode(),
+            "signature": leaf.sign(made["text"].encode()).hex(),
+        }
+        assert client.post("/login", json=answer).get_json() == {
+            "user": "uscc:91440300MA5DEM004J",
+            "name": "示例科技有限公司",
+        }
+        again = client.post("/login", json=answer)
+        assert (again.status_code, again.get_json()["code"]) == (403, "LOGIN_CHALLENGE_USED")
+
+
+def test_draft_of_the_supervisions_readme() -> None:
+    """The draft shown there has the keys that the importer knows; the importer's own tests read real ones."""
+    text = (ROOT / "supervision" / "README.md").read_text("utf-8")
+    match = re.search(r"```json\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    service = json.loads(match[1])["services"][0]
+    assert {"certificate_file", "identity_profile_file", "history", "samples"} <= service.keys()
+
+
+def test_codes_named_in_the_guide_exist() -> None:
+    from onecert.verifier.messages import codes  # noqa: PLC0415  read late: the catalogue is cached
+
+    named = set(
+        re.findall(
+            r"`([A-Z]{2,}(?:_[A-Z]+)+)`", (ROOT / "docs" / "department-developer.md").read_text("utf-8")
+        )
+    )
+    assert named
+    assert named <= codes()
