@@ -136,3 +136,7 @@ def _language() -> str:
         return chosen
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     return "zh" if locale.lower().startswith("zh") else "en"
+
+
+if __name__ == "__main__":
+    main()
