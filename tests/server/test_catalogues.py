@@ -137,7 +137,8 @@ def test_msgids_are_english_and_translations_chinese(member: str) -> None:
     for msgid, place in texts_of(member).items():
         assert not CJK.search(msgid), f"{place}: {msgid!r}"
     for msgid, text in catalogue(member).items():
-        assert CJK.search(text), msgid
+        # "%(field)s: %(text)s" has only punctuation to translate.
+        assert CJK.search(text) or not re.search(r"[A-Za-z]{2}", PLACEHOLDER.sub("", msgid)), msgid
 
 
 def test_extraction_finds_every_kind_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,15 @@ from werkzeug.test import Client
 
 from onecert.server.errors import DatabaseUnavailableError, ServiceError
 from onecert.server.languages import _
-from onecert.server.web import NavItem, create_frame, current_operator, frame_of, landing_app, public
+from onecert.server.web import (
+    NavItem,
+    create_frame,
+    current_operator,
+    frame_of,
+    landing_app,
+    public,
+    requires_role,
+)
 from onecert.server.web.headers import CONTENT_SECURITY_POLICY
 from onecert.server.web.testing import FrameClient
 
@@ -59,6 +67,12 @@ def test_role_is_needed(desk: Any, client: Any) -> None:
     desk.operator("li", ("clerk", "auditor"), number=2)
     client.sign_in("li")
     assert client.get("/audit").text == "entries"
+
+
+def test_role_mark_names_a_role() -> None:
+    """An empty mark would let nobody in, or everybody; it is a mistake of the programmer."""
+    with pytest.raises(ValueError, match="at least one"):
+        requires_role()
 
 
 def test_page_shows_who_is_signed_in_and_what_they_may_see(client: Any) -> None:
@@ -226,7 +240,7 @@ def test_static_files_are_ours_and_may_be_kept(client: Any) -> None:
 
     with client.get(address.removeprefix("/desk")) as sheet:
         assert sheet.status_code == 200
-        assert "no-store" not in sheet.headers.get("Cache-Control", "")
+        assert "immutable" in sheet.headers["Cache-Control"]
         assert "url(" not in sheet.text
         assert "@import" not in sheet.text
 

@@ -58,6 +58,27 @@ def test_session_ends_with_its_account_and_its_certificate(desk: Any, operators_
     assert client.get("/things", environ_overrides=environ).status_code == 303
 
 
+def test_session_by_link_stays_on_this_machine(client: Any) -> None:
+    """The cookie was copied to another machine, or a proxy was put in front."""
+    assert client.get("/things", environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).status_code == 303
+    assert client.get("/things", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 303
+    assert is_in(client)
+
+
+def test_revocation_ends_a_session_by_certificate(desk: Any, operators_ca: Any) -> None:
+    """Signed in and working; the CRL that names the certificate arrives; the next request is refused."""
+    certificate = operators_ca.issue()
+    desk.trust(operators_ca, crl=operators_ca.crl())
+    desk.operator(certificate=certificate)
+    client, environ = desk.client(), desk.presenting(certificate)
+    client.submit("/sign-in/certificate", environ_overrides=environ)
+    assert client.get("/things", environ_overrides=environ).status_code == 200
+
+    desk.trust(operators_ca, crl=operators_ca.crl(certificate, this_update=T - timedelta(hours=1)))
+
+    assert client.get("/things", environ_overrides=environ).status_code == 303
+
+
 def test_signing_out_ends_the_session_on_the_server(desk: Any, client: Any) -> None:
     """Keeping the cookie does not help; the browser is told to drop it."""
     kept = client.get_cookie(COOKIE, path="/desk").value

@@ -13,7 +13,7 @@ import click
 from cryptography import x509
 
 from onecert.server.commands.options import common_options
-from onecert.server.languages import CHINA_TIME
+from onecert.server.languages import CHINA_TIME, gettext
 from onecert.server.members import Context, open_context
 from onecert.server.operators.roles import Operator
 from onecert.verifier.certificate import load_certificate
@@ -59,9 +59,14 @@ def add(  # noqa: PLR0917 -- click hands over by name
     number = _read_number() if person == "-" else person
     with _open(service, data, config) as context, context.database.transaction() as connection:
         added = context.operators.add(connection, id, name, roles, number, end, loaded)
-    click.echo(f"added {added.id}: {added.name}, {', '.join(sorted(added.roles))}, until {valid_until}")
+    click.echo(gettext("Added %(operator)s (%(name)s).", operator=added.id, name=added.name))
     if loaded is None:
-        click.echo(f"hint: “onecert operators link {service} {id}” makes a first sign-in link", err=True)
+        hint = gettext(
+            "A first sign-in link: onecert operators link %(service)s %(operator)s",
+            service=service,
+            operator=id,
+        )
+        click.echo(hint, err=True)
 
 
 @operators.command()
@@ -92,7 +97,8 @@ def bind(service: str, id: str, certificate: Path, data: Path, config: Path | No
     loaded = _certificate(certificate)
     with _open(service, data, config) as context, context.database.transaction() as connection:
         context.operators.bind_certificate(connection, id, loaded)
-    click.echo(f"bound {loaded.serial_number:x} to {id}")
+    serial_hex = f"{loaded.serial_number:x}"
+    click.echo(gettext("Bound certificate %(serial)s to %(operator)s.", serial=serial_hex, operator=id))
 
 
 @operators.command()
@@ -103,7 +109,7 @@ def suspend(service: str, id: str, data: Path, config: Path | None) -> None:  # 
     """Stop the account ID at once: its sessions end and its links are void."""
     with _open(service, data, config) as context, context.database.transaction() as connection:
         context.operators.suspend(connection, id)
-    click.echo(f"suspended {id}")
+    click.echo(gettext("Suspended %(operator)s; sessions have ended, links are void.", operator=id))
 
 
 @operators.command()
@@ -114,7 +120,7 @@ def resume(service: str, id: str, data: Path, config: Path | None) -> None:  # n
     """Let the suspended account ID work again."""
     with _open(service, data, config) as context, context.database.transaction() as connection:
         context.operators.resume(connection, id)
-    click.echo(f"resumed {id}")
+    click.echo(gettext("%(operator)s may sign in again.", operator=id))
 
 
 @operators.command("list")

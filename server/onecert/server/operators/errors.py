@@ -45,11 +45,11 @@ class OperatorError(ServiceError):
 class InvalidOperatorError(OperatorError):
     """An id, name or date that cannot become an account."""
 
-    def __init__(self, field: str, value: object) -> None:
+    def __init__(self, field: Message, value: object) -> None:
         super().__init__(
             "OPERATOR_INVALID",
             status=422,
-            text="The value %(value)s is not usable as %(field)s of an operator.",
+            text="“%(value)s” cannot be used here. Field: %(field)s.",
             hint="An id has 1 to 64 small letters, digits, dots or hyphens and begins with a letter; "
             "a name has 1 to 80 characters; the end of validity lies in the future.",
             field=field,

@@ -1,9 +1,8 @@
 """Sessions kept by the server: the browser holds a random token, the database its hash.
 
-A session ends by sign-out, after a while without a request, after a fixed time, when its account is
-suspended or expires, and, when it was opened with a client certificate, as soon as a request comes
-without that certificate. A token is made at sign-in and never taken from the browser, so nobody can plant
-one (session fixation).
+A session ends by sign-out, after a while without a request, after a fixed time, and when its account is
+suspended or expires. A token is made at sign-in and never taken from the browser, so nobody can plant one
+(session fixation).
 """
 
 from __future__ import annotations
@@ -87,11 +86,10 @@ class Sessions:
         )
         return token
 
-    def find(self, token: str, *, certificate_sha256: str | None) -> Session | None:
+    def find(self, token: str) -> Session | None:
         """The session of this cookie, if it is alive; None otherwise.
 
-        Args:
-            certificate_sha256: hash of the client certificate of this request's connection, if any.
+        Whether this connection may use it is not asked here; see ``SignIn.find_session``.
         """
         now = self._clock.now()
         key = token_sha256(token)
@@ -101,8 +99,6 @@ class Sessions:
         if row is None or operator is None:
             return None
         if now >= row.expires_at or now - row.seen_at >= self._config.session_idle:
-            return None
-        if row.method == "certificate" and row.certificate_sha256 != certificate_sha256:
             return None
         try:
             check_usable(operator, at=now)

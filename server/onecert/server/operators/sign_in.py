@@ -82,6 +82,29 @@ class SignIn:
         """
         return self._attempt(environ, lambda: self._certificate_operator(environ)[0])
 
+    def find_session(self, environ: Environ, token: str) -> Session | None:
+        """The session of this cookie, if it is alive and this connection may use it; None otherwise.
+
+        A session by link stays on this machine, like the link. A session by certificate needs that very
+        certificate on every request, still good: a revocation ends it as soon as the CRL is here.
+
+        Raises:
+            DatabaseUnavailableError: it could not be looked up.
+        """
+        session = self.sessions.find(token)
+        if session is None:
+            return None
+        if session.method == "link":
+            return session if is_local_browser(environ, self.config) else None
+        certificate = read_peer_certificate(environ, self.config)
+        if certificate is None or certificate.fingerprint(SHA256()).hex() != session.certificate_sha256:
+            return None
+        try:
+            self._certificates.check(certificate, at=self._clock.now())
+        except OperatorError:
+            return None
+        return session
+
     def sign_out(self, session: Session) -> None:
         """End a session."""
         with self._database.transaction() as connection:

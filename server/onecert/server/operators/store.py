@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
+from onecert.server.languages import _
 from onecert.server.operators import links
 from onecert.server.operators.config import SignInConfig
 from onecert.server.operators.errors import (
@@ -235,11 +236,11 @@ class Operators:
         self, operator_id: str, name: str, roles: frozenset[str], valid_until: datetime, now: datetime
     ) -> None:
         if not _ID.fullmatch(operator_id):
-            raise InvalidOperatorError("id", operator_id[:80])
+            raise InvalidOperatorError(_("Account"), operator_id[:80])
         if not 1 <= len(name.strip()) <= 80 or not name.isprintable():
-            raise InvalidOperatorError("name", name[:80])
+            raise InvalidOperatorError(_("Name"), name[:80])
         if valid_until.tzinfo is None or valid_until <= now:
-            raise InvalidOperatorError("valid_until", valid_until.isoformat())
+            raise InvalidOperatorError(_("Valid until"), valid_until.isoformat())
         for role in sorted(roles):
             if role not in self.roles:
                 raise UnknownRoleError(role, self.roles)

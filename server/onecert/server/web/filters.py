@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask, current_app, request, url_for
 from markupsafe import Markup
 
@@ -21,7 +19,7 @@ from onecert.server.web.csrf import csrf_token
 if TYPE_CHECKING:
     from onecert.server.web.frame import Frame
 
-__all__ = ["install", "sha256_hex"]
+__all__ = ["install"]
 
 STATIC = Path(__file__).parent / "static"
 
@@ -52,11 +50,6 @@ def install(app: Flask) -> None:
         frame=app.extensions["onecert"],
         here_with=_here_with,
     )
-
-
-def sha256_hex(certificate: x509.Certificate) -> str:
-    """SHA-256 of the certificate's DER, hex."""
-    return certificate.fingerprint(SHA256()).hex()
 
 
 def _time_element(value: datetime | None, *, seconds: bool = True) -> str | Markup:

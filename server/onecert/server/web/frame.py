@@ -20,7 +20,6 @@ from werkzeug.wrappers import Request
 from onecert.server.errors import ServiceError
 from onecert.server.languages import LANGUAGES, best_language, set_language
 from onecert.server.operators.certificates import OperatorCertificates
-from onecert.server.operators.peer import read_peer_certificate
 from onecert.server.operators.sign_in import SignIn
 from onecert.server.web import csrf, filters, health, sign_in
 from onecert.server.web.access import current_operator, is_public, is_signed_api
@@ -158,12 +157,9 @@ def _find_session() -> None:
     endpoint = (request.endpoint or "").rpartition(".")[2]
     if not token or is_signed_api() or endpoint in {"static", "healthz", "readyz", "metrics"}:
         return
-    certificate = read_peer_certificate(request.environ, frame.sign_in.config)
     g.session_token = token
     try:
-        g.session = frame.sign_in.sessions.find(
-            token, certificate_sha256=None if certificate is None else filters.sha256_hex(certificate)
-        )
+        g.session = frame.sign_in.find_session(request.environ, token)
     except ServiceError:
         # Without a database nobody is signed in. An open page (the error page, too) can still be shown.
         if not is_public():

@@ -31,7 +31,10 @@ def set_security_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     is_static = (request.endpoint or "").rpartition(".")[2] == "static"
-    if not is_static:
+    if is_static and "v" in request.args and response.status_code == 200:
+        # The address changes with the content; see asset() in filters.py.
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif not is_static:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.update(("Accept-Language", "Cookie"))
     return response
