@@ -112,6 +112,28 @@ def test_long_and_negative_serials(pki: Any) -> None:
     assert negative.serial == -0x7FFF
 
 
+@pytest.mark.parametrize("where", ["subject", "issuer"])
+@pytest.mark.parametrize(
+    "rdn",
+    [
+        "3100",  # no attribute at all
+        "310b30090603550403" + "1f810100",  # a value with a high tag number
+        "310e300506035504033005060355040b",
+    ],
+)
+def test_names_that_cryptography_lets_pass(pki: Any, where: str, rdn: str) -> None:
+    """Found by reading: such a name loaded, and failed later with an error that is not ours."""
+    root = pki.root("Root")
+    leaf = pki.leaf(root)
+    party = leaf if where == "subject" else pki.issue("Leaf", root, key=root.key)
+    name = (party.certificate.subject if where == "subject" else root.subject).public_bytes()
+    tbs = party.certificate.tbs_certificate_bytes
+    body = tbs[4:].replace(name, pki.tlv(0x30, bytes.fromhex(rdn)))
+    with pytest.raises(MalformedError) as caught:
+        load_certificate(pki.sign_sequence(pki.tlv(0x30, body), root.key))
+    assert caught.value.code == "NOT_DER"
+
+
 def test_size(pki: Any) -> None:
     der = pki.root().der
     with pytest.raises(MalformedError) as caught:

@@ -161,6 +161,32 @@ def test_grace(pki: Any) -> None:
         pki.validate(leaf, root=root, crls=[crl], revocation_policy=RevocationPolicy(crl_grace=HOUR))
 
 
+def test_list_until_the_end_of_time(pki: Any) -> None:
+    """nextUpdate 9999-12-31 with a grace period: no date overflows."""
+    root = pki.root()
+    crl = pki.crl(root, next_update=pki.T.replace(year=9999, month=12, day=31))
+    policy = RevocationPolicy(crl_grace=9 * pki.DAY)
+    assert pki.validate(pki.leaf(root), root=root, crls=[crl], revocation_policy=policy)
+
+
+def test_stale_list_still_revokes(pki: Any) -> None:
+    """A list that ended long ago names the leaf: revoked, not merely unknown. A hold may have been lifted."""
+    root = pki.root()
+    leaf = pki.leaf(root)
+    long_ago = {"this_update": pki.T - 9 * pki.DAY, "next_update": pki.T - 8 * pki.DAY}
+    pki.revoke(root, leaf, reason=x509.ReasonFlags.certificate_hold)
+    with pytest.raises(CouldNotCheckError):
+        pki.validate(leaf, root=root, crls=[pki.crl(root, **long_ago)])
+
+    root.revoked.clear()
+    pki.revoke(root, leaf)
+    prefer = RevocationPolicy(mode=RevocationMode.PREFER)
+    with pytest.raises(RevokedError):
+        pki.validate(leaf, root=root, crls=[pki.crl(root, **long_ago)], revocation_policy=prefer)
+    with pytest.raises(CouldNotCheckError):  # but not on the word of a stranger
+        pki.validate(leaf, root=root, crls=[pki.crl(root, key=pki.key(), **long_ago)])
+
+
 def test_no_number_goes_back(pki: Any) -> None:
     root = pki.root()
     new, old = load_crl(pki.crl(root, number=9)), load_crl(pki.crl(root, number=8))

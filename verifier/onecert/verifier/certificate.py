@@ -29,7 +29,7 @@ from onecert.verifier.extensions import (
     parse_extension,
 )
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
-from onecert.verifier.names import CanonicalName, canonical_name, display_name
+from onecert.verifier.names import CanonicalName, canonical_name, check_name, display_name
 
 __all__ = ["ParsedCertificate", "as_parsed", "decode_pem", "load_certificate", "parse_certificate"]
 
@@ -178,9 +178,11 @@ class ParsedCertificate:
             raise MalformedError("ALGORITHM_MISMATCH", algorithm="signature", certificate=self.certificate)
         pos, end = end, slice_tlv(der, end)[1]
         self.issuer_der = der[pos:end]
+        canonical_name(self.issuer_der)
         pos = slice_tlv(der, end)[1]  # validity
         end = slice_tlv(der, pos)[1]
         self.subject_der = der[pos:end]
+        check_name(self.subject_der)
         pos, end = end, slice_tlv(der, end)[1]
         self.spki_der = der[pos:end]
         while end < tbs_end and der[end] != 0xA3:

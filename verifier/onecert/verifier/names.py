@@ -10,9 +10,17 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from onecert.verifier.der import OID, SEQUENCE, SET, DerError, Reader, decode_oid
+from onecert.verifier.der import OID, SEQUENCE, SET, DerError, Reader, decode_oid, slice_tlv
 
-__all__ = ["CanonicalName", "canonical_name", "display_name", "email_addresses", "is_within", "names_match"]
+__all__ = [
+    "CanonicalName",
+    "canonical_name",
+    "check_name",
+    "display_name",
+    "email_addresses",
+    "is_within",
+    "names_match",
+]
 
 # One tuple per RDN, sorted (type, prepared value) pairs inside.
 CanonicalName = tuple[tuple[tuple[str, str], ...], ...]
@@ -59,6 +67,25 @@ def canonical_name(name_der: bytes) -> CanonicalName:
         tuple(sorted((oid, _canonical_value(tag, value)) for oid, tag, value in rdn))
         for rdn in _attributes(name_der)
     )
+
+
+def check_name(name_der: bytes) -> None:
+    """Refuse what ``canonical_name`` refuses, in less time, for bytes that a strict parser has accepted.
+
+    That parser lets two things pass: an RDN without attributes, and values with high tag numbers.
+
+    Raises:
+        DerError: there is such an RDN.
+    """
+    pos, end = slice_tlv(name_der, 0)
+    while pos < end:
+        length = name_der[pos + 1]
+        if not 2 < length < 0x80 or name_der[pos + 3] != length - 2:
+            canonical_name(name_der)  # a long value, or several attributes in one RDN
+            return
+        if name_der[pos + 6 + name_der[pos + 5]] & 0x1F == 0x1F:
+            raise DerError("high tag number")
+        pos += 2 + length
 
 
 def names_match(one_der: bytes, other_der: bytes) -> bool:

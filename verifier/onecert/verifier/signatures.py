@@ -132,6 +132,10 @@ class AlgorithmPolicy:
         if until is not None and (at is None or at >= until):
             raise RefusedError("ALGORITHM_NOT_ALLOWED", algorithm=algorithm.name, until=until)
 
+    def end(self, algorithm: SignatureAlgorithm) -> datetime | None:
+        """From when the algorithm is no longer accepted; ``None`` for no end."""
+        return self.algorithms.get(algorithm.name)
+
 
 DEFAULT_ALGORITHMS = AlgorithmPolicy(
     algorithms={name: None for name in ALGORITHMS if not name.endswith(("sha1", "sha224"))}

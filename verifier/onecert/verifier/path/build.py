@@ -126,7 +126,7 @@ class PathValidator:
             self._states = {}
             self._states_version = self.evidence.version
         for state in self._states.get(target.issuer_der, ()):
-            if state.valid_from <= at <= state.valid_until and _key_id_fits(target, state.key_id):
+            if state.valid_from <= at < state.valid_until and _key_id_fits(target, state.key_id):
                 yield state
 
     def remember(self, state: PathState, target: ParsedCertificate, version: int) -> None:

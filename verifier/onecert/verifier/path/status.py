@@ -144,13 +144,15 @@ def _ask_crls(question: StatusQuestion) -> _Statement:
     newest = answer.crls[0]
     since = max(crl.this_update for crl in answer.crls)
     until = min(crl.next_update for crl in answer.crls if crl.next_update is not None)
+    warnings: tuple[Notice, ...] = ()
+    stale = at >= until
+    if stale:
+        warnings = (Notice("CRL_STALE", (("issuer", newest.issuer_text), ("next_update", until))),)
+        until += policy.crl_grace
     if answer.signers_until is not None:
         # What was learned about another signer holds from now until its own evidence ends.
         since, until = at, min(until, answer.signers_until)
-    warnings: tuple[Notice, ...] = ()
-    if newest.next_update is not None and at >= newest.next_update:
-        warnings = (Notice("CRL_STALE", (("issuer", newest.issuer_text), ("next_update", until))),)
-    elif answer.entry is None and answer.signers_until is None:
+    if not stale and answer.entry is None and answer.signers_until is None:
         plans = question.state.plans
         if len(plans) >= _PLANS_MAX:
             plans.clear()
@@ -162,7 +164,7 @@ def _ask_crls(question: StatusQuestion) -> _Statement:
         "" if entry is None else entry.reason,
         Source("crl", certificate, newest, newest.this_update, newest.next_update),
         since,
-        until + policy.crl_grace,
+        until,
         warnings,
     )
 

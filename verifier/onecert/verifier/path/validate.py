@@ -190,7 +190,12 @@ def step(
         constraints=constraints,
         path_length=path_length,
         valid_from=max(state.valid_from, certificate.not_before, answer.valid_from or _BEGINNING),
-        valid_until=min(state.valid_until, certificate.not_after, answer.valid_until or _END),
+        valid_until=min(
+            state.valid_until,
+            certificate.not_after,
+            answer.valid_until or _END,
+            parameters.algorithms.end(parse_algorithm(certificate.algorithm_der)) or _END,
+        ),
         sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
     )

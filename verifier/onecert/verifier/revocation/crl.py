@@ -328,7 +328,8 @@ class Crl:
         if self.next_update is None:
             # RFC 5280, section 5.1.2.5: conforming CAs always include it.
             raise CouldNotCheckError("CRL_NO_NEXT_UPDATE", issuer=self.issuer_text)
-        if at >= self.next_update + grace:
+        # Not next_update + grace: a list may say 9999-12-31, and there is no time after that.
+        if at - grace >= self.next_update:
             raise CouldNotCheckError("CRL_STALE", issuer=self.issuer_text, next_update=self.next_update)
 
     def check_not_older(self, known: Crl) -> None:

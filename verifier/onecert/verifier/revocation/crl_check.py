@@ -92,6 +92,9 @@ def check_by_crl(
                 continue
             ends = [_check_usable(crl, policy, at, check_signer)]
         except VerifyError as exc:
+            entry = _find_in_stale(subject, crl, exc, check_signer)
+            if entry is not None:
+                return CrlAnswer(entry, (crl,), None)
             failures.append(exc)
             continue
         delta = None
@@ -225,6 +228,21 @@ def _check_usable(
         )
     crl.check_fresh(at, grace=policy.crl_grace)
     return check_signer(crl)
+
+
+def _find_in_stale(
+    subject: Subject, crl: Crl, failure: VerifyError, check_signer: SignerCheck
+) -> RevokedEntry | None:
+    """An old list cannot say that a certificate is good; that it is revoked for good, it can."""
+    if failure.code != "CRL_STALE":
+        return None
+    entry = crl.find(subject.serial, subject.issuer)
+    if entry is None or entry.reason in {"certificateHold", "removeFromCRL"}:
+        return None
+    with suppress(VerifyError):
+        check_signer(crl)
+        return entry
+    return None
 
 
 def _look_up(subject: Subject, crl: Crl, delta: Crl | None) -> RevokedEntry | None:
