@@ -6,8 +6,9 @@ Every function takes the value as it was typed or read and returns it in its one
 upper case). It refuses with ID_LENGTH, ID_CHARACTER, ID_CHECK_DIGIT, ID_REGION, ID_DATE, ID_TEST or
 ID_ORGANISATION_CODE; errors never carry the value, because they end in logs.
 
-Codes in the field sometimes fail their own check digit. A caller that passes a list as ``notes`` (an identity
-profile with ``check: warn``) gets that fault, and what normalisation changed, as notes instead of a refusal.
+A caller that passes a list as ``notes`` is told there what normalisation changed. Codes in the field
+sometimes fail their own check digit: with ``warn`` (an identity profile with ``check: warn``) that fault is a
+note, too, instead of a refusal.
 
 Sources: GB 32100-2015 (uniform social credit code), GB 11714-1997 (organisation code), GB 11643-1999
 (citizen's number), ISO 7064 MOD 11,10 (registration number of 15 digits).
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from operator import mul
 
 from onecert.verifier.identity.errors import InvalidIdError
 from onecert.verifier.identity.normalise import normalise
@@ -50,7 +52,12 @@ Notes = list[str]
 
 
 def check_uscc(
-    value: str, *, at: date | None = None, test_ids: bool = False, notes: Notes | None = None
+    value: str,
+    *,
+    at: date | None = None,
+    test_ids: bool = False,
+    notes: Notes | None = None,
+    warn: bool = False,
 ) -> str:
     """Check a uniform social credit code (18 characters) and the organisation code inside it.
 
@@ -62,20 +69,20 @@ def check_uscc(
     _require_alphabet(code, IdType.USCC, _USCC_VALUE)
     _require_digits(code[2:8], IdType.USCC)
     if code[17] != uscc_check_digit(code[:17]):
-        _fault("ID_CHECK_DIGIT", IdType.USCC, notes)
+        _fault("ID_CHECK_DIGIT", IdType.USCC, notes, warn=warn)
     if code[16] != organisation_code_check_digit(code[8:16]):
-        _fault("ID_ORGANISATION_CODE", IdType.USCC, notes)
+        _fault("ID_ORGANISATION_CODE", IdType.USCC, notes, warn=warn)
     _require_region(code[2:8], IdType.USCC, test_ids=test_ids, at=at)
     return code
 
 
 def uscc_check_digit(first17: str) -> str:
     """The 18th character of a credit code: weights 3^i mod 31 (GB 32100-2015, 4.6)."""
-    total = sum(weight * _USCC_VALUE[c] for weight, c in zip(_USCC_WEIGHTS, first17, strict=True))
+    total = sum(map(mul, _USCC_WEIGHTS, map(_USCC_VALUE.__getitem__, first17)))
     return _USCC_ALPHABET[(31 - total % 31) % 31]
 
 
-def check_organisation_code(value: str, *, notes: Notes | None = None) -> str:
+def check_organisation_code(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check an organisation code (8 characters and a check digit); a hyphen before the last is removed."""
     code = _spelled(value, IdType.ORGANISATION_CODE, notes)
     if len(code) == 10 and code[8] == "-":
@@ -83,18 +90,23 @@ def check_organisation_code(value: str, *, notes: Notes | None = None) -> str:
     _require_length(code, IdType.ORGANISATION_CODE, 9)
     _require_alphabet(code, IdType.ORGANISATION_CODE, _ORG_VALUE)
     if code[8] != organisation_code_check_digit(code[:8]):
-        _fault("ID_CHECK_DIGIT", IdType.ORGANISATION_CODE, notes)
+        _fault("ID_CHECK_DIGIT", IdType.ORGANISATION_CODE, notes, warn=warn)
     return code
 
 
 def organisation_code_check_digit(first8: str) -> str:
     """The ninth character of an organisation code: 11 - sum mod 11, where 10 is X and 11 is 0 (GB 11714)."""
-    total = sum(weight * _ORG_VALUE[c] for weight, c in zip(_ORG_WEIGHTS, first8, strict=True))
+    total = sum(map(mul, _ORG_WEIGHTS, map(_ORG_VALUE.__getitem__, first8)))
     return "0123456789X0"[11 - total % 11]
 
 
 def check_idcard(
-    value: str, *, at: date | None = None, test_ids: bool = False, notes: Notes | None = None
+    value: str,
+    *,
+    at: date | None = None,
+    test_ids: bool = False,
+    notes: Notes | None = None,
+    warn: bool = False,
 ) -> str:
     """Check a citizen's number; the old form of 15 digits becomes 18 by inserting the century 19.
 
@@ -112,7 +124,7 @@ def check_idcard(
     if number[17] not in _ID_CARD_MAP:
         raise InvalidIdError("ID_CHARACTER", id_type=IdType.ID_CARD)
     if number[17] != idcard_check_digit(number[:17]):
-        _fault("ID_CHECK_DIGIT", IdType.ID_CARD, notes)
+        _fault("ID_CHECK_DIGIT", IdType.ID_CARD, notes, warn=warn)
     try:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError as exc:
@@ -125,17 +137,17 @@ def check_idcard(
 
 def idcard_check_digit(first17: str) -> str:
     """The 18th character of a citizen's number (GB 11643, the same as ISO 7064 MOD 11-2)."""
-    total = sum(weight * int(c) for weight, c in zip(_ID_CARD_WEIGHTS, first17, strict=True))
+    total = sum(map(mul, _ID_CARD_WEIGHTS, map(int, first17)))
     return _ID_CARD_MAP[total % 11]
 
 
-def check_registration_number(value: str, *, notes: Notes | None = None) -> str:
+def check_registration_number(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check a business registration number of 15 digits (ISO 7064 MOD 11,10)."""
     number = _spelled(value, IdType.REGISTRATION_NUMBER, notes)
     _require_length(number, IdType.REGISTRATION_NUMBER, 15)
     _require_digits(number, IdType.REGISTRATION_NUMBER)
     if number[14] != registration_number_check_digit(number[:14]):
-        _fault("ID_CHECK_DIGIT", IdType.REGISTRATION_NUMBER, notes)
+        _fault("ID_CHECK_DIGIT", IdType.REGISTRATION_NUMBER, notes, warn=warn)
     _require_region(number[:6], IdType.REGISTRATION_NUMBER, test_ids=False, at=None)
     return number
 
@@ -149,26 +161,26 @@ def registration_number_check_digit(first14: str) -> str:
     return str((11 - product) % 10)
 
 
-def check_tax_number(value: str, *, notes: Notes | None = None) -> str:
+def check_tax_number(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check an old tax number: region (6) and organisation code (9); 18 characters are a credit code."""
     number = _spelled(value, IdType.TAX_NUMBER, notes)
     if len(number) == 18:
-        return check_uscc(number, notes=notes)
+        return check_uscc(number, notes=notes, warn=warn)
     _require_length(number, IdType.TAX_NUMBER, 15)
     _require_digits(number[:6], IdType.TAX_NUMBER)
     _require_region(number[:6], IdType.TAX_NUMBER, test_ids=False, at=None)
     _require_alphabet(number[6:], IdType.TAX_NUMBER, _ORG_VALUE)
     if number[14] != organisation_code_check_digit(number[6:14]):
-        _fault("ID_ORGANISATION_CODE", IdType.TAX_NUMBER, notes)
+        _fault("ID_ORGANISATION_CODE", IdType.TAX_NUMBER, notes, warn=warn)
     return number
 
 
-def check_passport(value: str, *, notes: Notes | None = None) -> str:
+def check_passport(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check the form of a passport number: 5 to 20 ASCII letters and digits. There is no check digit."""
     return _check_form(value, IdType.PASSPORT, 5, 20, notes)
 
 
-def check_officer(value: str, *, notes: Notes | None = None) -> str:
+def check_officer(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check the form of an officer's card number: 4 to 20 ASCII letters and digits."""
     return _check_form(value, IdType.OFFICER, 4, 20, notes)
 
@@ -183,16 +195,17 @@ def _check_form(value: str, id_type: IdType, shortest: int, longest: int, notes:
 
 def _spelled(value: str, id_type: IdType, notes: Notes | None) -> str:
     normalised = normalise(value, id_type)
-    if notes is not None:
+    if notes is not None and normalised.notes:
         notes.extend(normalised.notes)
     return normalised.text
 
 
-def _fault(code: str, id_type: IdType, notes: Notes | None) -> None:
+def _fault(code: str, id_type: IdType, notes: Notes | None, *, warn: bool) -> None:
     """A wrong check digit: refuse, or note it for a profile that only warns."""
-    if notes is None:
+    if not warn:
         raise InvalidIdError(code, id_type=id_type)
-    notes.append(code)
+    if notes is not None:
+        notes.append(code)
 
 
 def _require_length(value: str, id_type: IdType, length: int) -> None:
@@ -201,6 +214,8 @@ def _require_length(value: str, id_type: IdType, length: int) -> None:
 
 
 def _require_alphabet(value: str, id_type: IdType, alphabet: dict[str, int]) -> None:
+    if alphabet.keys() >= set(value):
+        return
     for position, character in enumerate(value, start=1):
         if character not in alphabet:
             raise InvalidIdError("ID_CHARACTER", id_type=id_type, position=position)

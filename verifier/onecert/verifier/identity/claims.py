@@ -209,7 +209,4 @@ def _checked(id_type: IdType, text: str, profile: IdentityProfile, at: datetime,
     extra: dict[str, object] = {}
     if id_type in (IdType.USCC, IdType.ID_CARD):
         extra = {"at": at.date(), "test_ids": profile.test_ids}
-    if not profile.strict:
-        return _CHECKS[id_type](text, notes=notes, **extra)
-    notes.extend(normalise(text, id_type).notes)
-    return _CHECKS[id_type](text, **extra)
+    return _CHECKS[id_type](text, notes=notes, warn=not profile.strict, **extra)

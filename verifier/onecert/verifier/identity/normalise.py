@@ -36,6 +36,8 @@ def normalise(value: str, id_type: str) -> Normalised:
     """
     if len(value) > MAX_CHARACTERS:
         raise InvalidIdError("ID_LENGTH", id_type=id_type, length=len(value))
+    if value.isascii() and value.isalnum():
+        return Normalised(value.upper())  # nearly every value
     notes: list[str] = []
     text = value.strip(_BLANKS)
     if text != value:
