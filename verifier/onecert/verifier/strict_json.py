@@ -7,11 +7,14 @@ that, by ``jws.load_json``, which refuses repeated keys, deep nesting and oversi
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 _MISSING = object()
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 
 
 class StrictJsonError(ValueError):
@@ -29,13 +32,12 @@ def parse_time(text: str, where: str) -> datetime:
     Raises:
         StrictJsonError: any other form.
     """
-    try:
-        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError as exc:
-        raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z") from exc
-    if format_time(at) != text:
-        raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z")
-    return at
+    if _TIME.fullmatch(text) is not None:
+        # Slices, because strptime costs ten times as much and a list has thousands of times.
+        parts = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
+        with contextlib.suppress(ValueError):
+            return datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
+    raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z")
 
 
 def format_time(at: datetime) -> str:

@@ -52,6 +52,12 @@ class HolderClass(StrEnum):
     SERVICE = "service"
 
 
+_SUBJECT_KINDS = frozenset(kind.value for kind in SubjectKind)
+_HOLDER_CLASSES = frozenset(kind.value for kind in HolderClass)
+_ID_TYPES = frozenset(kind.value for kind in IdType)
+_FORMS = frozenset(form.value for form in Form)
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What a number at one place may be, and whom it names."""
@@ -167,7 +173,7 @@ def _source(node: Node) -> Source:
         kind = node.choice("source", {"extension", "subject"})
         grammar = node.choice("grammar", {"plain", "uid", "short"}, default="plain")
         if kind == "extension":
-            forms = tuple(Form(form) for form in _choices(node, "forms", Form))
+            forms = tuple(Form(form) for form in _choices(node, "forms", _FORMS))
         elif node.has("forms"):
             raise StrictJsonError(node.place("forms"), "only extensions have forms")
         else:
@@ -205,13 +211,13 @@ def _meanings(node: Node, grammar: str) -> Mapping[str, Meaning]:
 
 
 def _meaning(node: Node) -> Meaning:
-    id_types = tuple(IdType(name) for name in _choices(node, "id_types", IdType))
+    id_types = tuple(IdType(name) for name in _choices(node, "id_types", _ID_TYPES))
     lengths: set[int] = set()
     for id_type in id_types:
         if lengths & _LENGTHS[id_type]:
             raise StrictJsonError(node.place("id_types"), "their lengths do not tell these kinds apart")
         lengths |= _LENGTHS[id_type]
-    return Meaning(id_types, SubjectKind(node.choice("subject", set(SubjectKind))))
+    return Meaning(id_types, SubjectKind(node.choice("subject", _SUBJECT_KINDS)))
 
 
 def _class_rule(node: Node) -> ClassRule:
@@ -219,12 +225,12 @@ def _class_rule(node: Node) -> ClassRule:
         ways = [key for key in ("policy", "extension", "claims") if node.has(key)]
         if len(ways) != 1:
             raise StrictJsonError(node.where, "needs exactly one of policy, extension, claims")
-        holder_class = HolderClass(node.choice("class", set(HolderClass)))
+        holder_class = HolderClass(node.choice("class", _HOLDER_CLASSES))
         assurance = node.choice("assurance", {"low", "substantial", "high"}, default="substantial")
         if ways == ["policy"]:
             return ClassRule(holder_class=holder_class, assurance=assurance, policy=_oid(node, "policy"))
         if ways == ["claims"]:
-            claims = SubjectKind(node.choice("claims", set(SubjectKind)))
+            claims = SubjectKind(node.choice("claims", _SUBJECT_KINDS))
             return ClassRule(holder_class=holder_class, assurance=assurance, claims=claims)
         return ClassRule(
             holder_class=holder_class,
@@ -237,8 +243,8 @@ def _class_rule(node: Node) -> ClassRule:
 def _scope(node: Node) -> Scope:
     with node:
         return Scope(
-            id_types=frozenset(IdType(name) for name in _choices(node, "id_types", IdType)),
-            classes=frozenset(HolderClass(name) for name in _choices(node, "classes", HolderClass)),
+            id_types=frozenset(IdType(name) for name in _choices(node, "id_types", _ID_TYPES)),
+            classes=frozenset(HolderClass(name) for name in _choices(node, "classes", _HOLDER_CLASSES)),
             entity_regions=_regions(node, "entity_regions"),
             person_regions=_regions(node, "person_regions"),
         )
@@ -251,9 +257,9 @@ def _regions(node: Node, key: str) -> tuple[str, ...]:
     return regions
 
 
-def _choices(node: Node, key: str, allowed: type[StrEnum]) -> tuple[str, ...]:
+def _choices(node: Node, key: str, allowed: frozenset[str]) -> tuple[str, ...]:
     values = node.texts(key, low=1)
-    unknown = set(values) - set(allowed)
+    unknown = set(values) - allowed
     if unknown:
         raise StrictJsonError(node.place(key), f"unknown: {', '.join(sorted(unknown))[:100]}")
     return values
