@@ -218,6 +218,14 @@ def test_arbitrary_bytes(data: bytes) -> None:
         decode_pem(b"-----BEGIN CERTIFICATE-----\n" + data + b"\n-----END CERTIFICATE-----\n", "CERTIFICATE")
 
 
+@pytest.mark.parametrize("data", ["300c00bb30820161a00302010202"])
+def test_found_by_fuzzing(data: str) -> None:
+    """Inputs that once let another exception out."""
+    for load in (load_certificate, load_crl, load_ocsp):
+        with pytest.raises(VerifyError):
+            load(bytes.fromhex(data))
+
+
 def test_deeply_nested(pki: Any) -> None:
     """Thousands of nested SEQUENCEs end in an error, not in a crash."""
     data = b""

@@ -99,7 +99,7 @@ def _load(der: bytes) -> x509.Certificate:
 
 def _serial_is_positive(der: bytes) -> bool:
     """Peek at the serial number of bytes that nobody has checked yet; False when in doubt."""
-    if der[8:14] == b"\xa0\x03\x02\x01\x02\x02" and 0 < der[15] < 0x80:
+    if der[8:14] == b"\xa0\x03\x02\x01\x02\x02" and b"\x00" < der[15:16] < b"\x80":
         return True  # the usual look of a certificate, 256 to 65,535 octets long
     try:
         pos = slice_tlv(der, slice_tlv(der, 0)[0])[0]
