@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from onecert.server.cli import run
+from onecert.server.contexts import open_member
+from onecert.supervision.member import member
 from onecert.verifier.trust_list import Status, load_list_keys, load_trust_list
 
 pytestmark = pytest.mark.token
@@ -38,7 +41,9 @@ def shell(
     data.mkdir(mode=0o700)
     (data / "softhsm").symlink_to(softhsm_store, target_is_directory=True)
     # Tokens of several tests share that store, so each test's labels differ.
-    monkeypatch.setenv("ONECERT_SUPERVISION_OFFICER_TOKEN_PREFIX", f"l{abs(hash(tmp_path)) % 10**6}-")
+    label = f"{abs(hash(tmp_path)) % 10**6}"
+    monkeypatch.setenv("ONECERT_SUPERVISION_OFFICER_TOKEN_PREFIX", f"l{label}-")
+    monkeypatch.setenv("ONECERT_SUPERVISION_AUDIT_TOKEN_LABEL", f"audit-{label}")
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     return Shell(data, capsys)
 
@@ -138,3 +143,33 @@ def test_a_token_that_is_gone(
     assert "TOKEN_NOT_READY" in shell.err
     shell("draft", "diff")
     assert "2 more officer(s)" in shell.err
+
+
+def test_the_service_as_the_server_builds_it(shell: Shell, world: Any, tmp_path: Path) -> None:
+    """Member.build with real tokens: pages, status files, readiness, a key for the audit heads, a job."""
+    for name, number in (("wang", "440300190001010015"), ("li", "44030019000101004X")):
+        shell("officer", "add", name, "--name", name.title(), "--person", number)
+    draft = tmp_path / "draft.json"
+    draft.write_text(json.dumps(world.draft_json()))
+    shell("draft", "import", str(draft))
+    for name in ("wang", "li"):
+        shell("draft", "sign", "--officer", name)
+    shell("publish", "--apply")
+
+    opened = open_member("supervision", shell.data)
+    service = member.build(opened.config, opened.context)
+    try:
+        for check in service.checks.values():
+            check()
+        assert service.audit_key is not None
+        opened.context.audit.sign_head(opened.context.database, service.audit_key)
+        for job in service.jobs:
+            job.run(datetime.now(UTC))
+        assert service.status is not None
+        page = Client(service.app).get("/", base_url="https://127.0.0.1:8443/supervision")
+        assert page.status_code == 200
+        assert "珠江CA" in page.get_data(as_text=True)
+        assert Client(service.status).get("/trust-list.json").status_code == 200
+    finally:
+        service.close()
+        opened.close()
