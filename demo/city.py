@@ -62,8 +62,7 @@ class City:
         say("operators", "操作员")
         self.add_operators()
         say("attribute authority and policy", "属性机构与策略")
-        if (HERE / "policy.json").exists():
-            self.make_attribute_authority()
+        self.make_attribute_authority()
         say("trust list, signed by two officers", "两名官员签署信任列表")
         self.publish_first_list()
         (self.papers / "set-up-finished").touch()
@@ -140,7 +139,8 @@ class City:
         above_file = self.papers / "roles-chain.pem"
         above_file.write_text("".join(each + end for each in above), "ascii")
         self.command("pmi", "authority", "install", ROLE_AUTHORITY, "--certificate", chain, "--chain", above_file)
-        self.command("pmi", "policy", "publish", HERE / "policy.json", "--apply")
+        self.command("pmi", "catalogue", "publish", HERE / "roles.toml", "--apply")
+        self.command("pmi", "policy", "publish", HERE / "policy.toml", "--apply")
 
     def publish_first_list(self) -> None:
         """Three services with their identity profiles, signed by two officers."""
@@ -151,7 +151,9 @@ class City:
         for officer in ("officer-1", "officer-2"):
             self.command("supervision", "draft", "sign", "--officer", officer)
         self.command("supervision", "publish", "--apply")
-        self.command("supervision", "keys", "--out", self.papers / "list-keys.json")
+        # The keys that sign the list go to every department on paper; here, and to the attribute authority.
+        for file in (self.papers / "list-keys.json", self.data / "list-keys.json"):
+            self.command("supervision", "keys", "--out", file)
 
     def write_draft(self) -> None:
         """Fill the draft in trust-list.json with this city's certificates and addresses."""

@@ -265,6 +265,42 @@ class Story:
 
     def decide_by_role(self) -> None:
         """Without the role no; with the role yes; after its revocation no."""
+        check = self.report.check
+        holder = (self.home / f"{self.of('pearl', COMPANY)}.pem").read_text("ascii")
+        answer = self.act(holder, [])
+        check("denied_without_role", answer.get("decision") == "deny", **why(answer))
+        officer, approver = self.desk("pmi", "attribute1"), self.desk("pmi", "attribute2")
+        asked = officer.post("/v1/grants", {"authority": ROLE_AUTHORITY, "holder_pem": holder, "roles": [ROLE]})
+        asked.raise_for_status()
+        grant = asked.json()
+        waits = grant["serial"] is None
+        given = approver.post(f"/v1/grants/{grant['id']}/approve", {"content_sha256": grant["content_sha256"]})
+        given.raise_for_status()
+        issued = given.json()["certificate"]
+        check("role_granted", waits and issued["status"] == "valid", role=ROLE, serial=issued["serial"])
+        attribute = "".join(issued["certificate_pem"].splitlines()[1:-1])
+        answer = self.act(holder, [attribute])
+        check("role_verified", answer.get("findings") == [[]], findings=answer.get("findings"))
+        check("permitted", answer.get("decision") == "permit", **why(answer))
+        other = (self.home / f"{self.of(None, OTHER)}.pem").read_text("ascii")
+        stolen = self.act(other, [attribute])
+        check(
+            "other_holder_denied", stolen.get("decision") == "deny" and stolen["findings"] == [["HOLDER"]],
+            findings=stolen.get("findings"), **why(stolen),
+        )  # fmt: skip
+        gone = officer.post(f"/v1/attribute-certificates/{issued['serial']}/revoke", {"reason": "privilegeWithdrawn"})
+        gone.raise_for_status()
+        answer = self.act(holder, [attribute])
+        check(
+            "role_revoked", answer.get("decision") == "deny" and answer["findings"] == [["REVOKED"]],
+            findings=answer.get("findings"), **why(answer),
+        )  # fmt: skip
+
+    def act(self, holder: str, attributes: list[str]) -> dict[str, Any]:
+        """Ask the department whether this holder may file a tax return."""
+        resource = {"type": "TaxReturn", "id": "2026-10", "attributes": {"closed": False}}
+        body = {"certificate": holder, "attribute_certificates": attributes, "action": "file", "resource": resource}
+        return self.ask("POST", "/act", body)[1]
 
     # 9 ------------------------------------------------------------------------------------------
 
@@ -403,6 +439,12 @@ def refusal(act: Any) -> str:
     except CommandError as exc:
         return exc.said
     return ""
+
+
+def why(answer: dict[str, Any]) -> dict[str, Any]:
+    """The decision and its reasons, short."""
+    reasons = [reason.get("text") or reason.get("rule") or reason for reason in answer.get("reasons", [])]
+    return {"decision": answer.get("decision") or answer.get("code"), "reasons": reasons}
 
 
 def first_line(text: str) -> str:
