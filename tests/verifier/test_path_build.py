@@ -25,7 +25,7 @@ from onecert.verifier.result import explain
 from onecert.verifier.revocation import RevocationMode, RevocationPolicy
 
 OFF = RevocationPolicy(mode=RevocationMode.OFF)
-# What the hostile cases may take on a slow machine; a good one needs a tenth.
+# Processor time that a hostile case may take; a good machine needs a tenth of it.
 PATIENCE_S = 1.0
 
 
@@ -146,10 +146,10 @@ def test_mesh_ends_with_the_budget(pki: Any) -> None:
     """Twelve CAs that all certify each other, and no anchor: 11! paths. Not known, and quickly."""
     mesh, leaf = hostile_mesh(pki, 12)
     check = validator(pki.root(), cas=mesh)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(BudgetError) as caught:
         check.validate(leaf.der, at=pki.T)
-    assert time.perf_counter() - began < PATIENCE_S
+    assert time.process_time() - began < PATIENCE_S
     assert caught.value.code == "PATH_BUDGET"
 
 
@@ -166,12 +166,12 @@ def test_hundred_of_one_name(pki: Any) -> None:
     for i in range(98):
         cas.append(pki.issue("Namesake", cas[-1], key=keys[i % 20], ca=True, without=plain))
     for target in (pki.leaf(cas[0]), pki.leaf(cas[-1]), pki.leaf(pki.issue("Namesake", ca=True))):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             validator(root, cas=cas).validate(target.der, at=pki.T)
         except VerifyError as exc:
             assert exc.code in {"PATH_BUDGET", "ISSUER_UNKNOWN", "CERT_SIGNATURE_INVALID"}  # noqa: PT017
-        assert time.perf_counter() - began < PATIENCE_S
+        assert time.process_time() - began < PATIENCE_S
 
 
 def test_name_constraints_times_names(pki: Any) -> None:
@@ -181,10 +181,10 @@ def test_name_constraints_times_names(pki: Any) -> None:
     ca = pki.ca(root, extra=[(x509.NameConstraints(trees, None), True)])
     names = x509.SubjectAlternativeName([x509.DNSName(f"a.x{i}.example") for i in range(1000)])
     leaf = pki.leaf(ca, extra=[(names, False)])
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(BudgetError):
         validator(root, cas=[ca]).validate(leaf.der, at=pki.T)
-    assert time.perf_counter() - began < PATIENCE_S
+    assert time.process_time() - began < PATIENCE_S
 
 
 def test_policies_without_end(pki: Any) -> None:
@@ -202,9 +202,9 @@ def test_policies_without_end(pki: Any) -> None:
     for i in range(12):
         cas.append(pki.ca(cas[-1], f"CA {i}", extra=[(policies, False), (mappings, True)]))
     leaf = pki.leaf(cas[-1], extra=[(policies, False)])
-    began = time.perf_counter()
+    began = time.process_time()
     path = validator(root, cas=cas[1:]).validate(leaf.der, at=pki.T)
-    assert time.perf_counter() - began < PATIENCE_S
+    assert time.process_time() - began < PATIENCE_S
     assert path.policies == {f"1.2.3.{i}" for i in range(14)}
 
 
