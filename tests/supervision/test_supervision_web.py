@@ -117,9 +117,9 @@ def test_rest(world: Any, client: FrameClient) -> None:
 
 def test_banners_as_time_passes(world: Any, client: FrameClient) -> None:
     publish(world)
-    assert "过半" not in page(client, "/")
+    assert "尽快签署" not in page(client, "/")
     world.clock.advance(7 * DAY)
-    assert "过半" in page(client, "/")
+    assert "尽快签署" in page(client, "/")
     world.clock.advance(7 * DAY)
     assert "已过期" in page(client, "/")
     assert client.get("/v1/trust-list/state").get_json()["over"] is True

@@ -37,12 +37,21 @@ STATUS_KINDS = {
     "key_compromised": "danger",
 }
 
+SUPPLY_NAMES = {
+    "crl": _("Revocation list"),
+    "ocsp": _("Status service"),
+    "ca-certificate": _("Certificate of the authority"),
+    "timestamp": _("Timestamps"),
+}
+
 
 def create_app(member: Member | str, context: Context, supervision: Supervision) -> Flask:
     """Build the application; tests build a new one each time."""
     app = create_frame(member, context, navigation=NAVIGATION, package="onecert.supervision")
     app.extensions[EXTENSION] = supervision
-    app.jinja_env.globals.update(status_name=status_name, status_kinds=STATUS_KINDS)
+    app.jinja_env.globals.update(
+        status_name=status_name, status_kinds=STATUS_KINDS, supply_names=SUPPLY_NAMES
+    )
     app.jinja_env.filters["local"] = lambda text: text.get(current_language())
     app.register_blueprint(_pages())
     app.register_blueprint(_api(), url_prefix="/v1")
