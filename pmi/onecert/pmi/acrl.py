@@ -214,7 +214,7 @@ class AcrlPublisher:
         self, connection: Connection, authority: Authority, number: int, at: datetime
     ) -> x509.CertificateRevocationListBuilder:
         # The constructor takes the whole list; adding one by one is quadratic.
-        entries = [_entry(row) for row in revoked_rows(connection, authority.name, at)]
+        entries = [_entry(authority.name, row) for row in revoked_rows(connection, authority.name, at)]
         builder = x509.CertificateRevocationListBuilder(
             issuer_name=authority.certificate.certificate.subject,
             last_update=at.replace(tzinfo=None),
@@ -256,14 +256,16 @@ class AcrlPublisher:
         return draft.tbs_certlist_bytes
 
 
-def _entry(row: Row[tuple[object, ...]]) -> x509.RevokedCertificate:
+def _entry(authority: str, row: Row[tuple[object, ...]]) -> x509.RevokedCertificate:
     builder = (
         x509.RevokedCertificateBuilder()
         .serial_number(int(row.serial, 16))
         .revocation_date(row.revoked_at.replace(tzinfo=None, microsecond=0))
     )
     # RFC 5280, section 5.3.1: the reason "unspecified" is left out.
-    if row.reason and row.reason != "unspecified":
+    if row.reason not in REASONS:
+        raise AcrlFaultError(authority, "a reason on record is unknown")
+    if row.reason != "unspecified":
         builder = builder.add_extension(x509.CRLReason(REASONS[row.reason]), critical=False)
     return builder.build()
 

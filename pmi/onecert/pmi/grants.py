@@ -90,6 +90,14 @@ class Grant:
     serial: str | None
 
 
+class _NotKeptError(Exception):
+    """Ends a preview; never leaves this module."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__("preview")
+        self.grant = grant
+
+
 class Grants:
     """The way of a grant, from request to certificate."""
 
@@ -116,6 +124,14 @@ class Grants:
         self._issuing = issuing
         self._lifetime_max = lifetime_max
 
+    def preview(self, asked: GrantRequest, operator: Operator) -> Grant:
+        """Return the grant that ``request`` would put on record, by the same code; nothing is kept."""
+        try:
+            self._request(asked, operator, keep=False)
+        except _NotKeptError as exc:
+            return exc.grant
+        raise AssertionError("a preview ends before anything is kept")
+
     def request(self, asked: GrantRequest, operator: Operator) -> Grant:
         """Put a grant on record; issue it at once when no second person is needed.
 
@@ -123,6 +139,12 @@ class Grants:
             ServiceError: the request has a fault, or its catalogue or authority is missing.
             VerifyError: the holder's certificate is refused, or could not be checked.
         """
+        grant = self._request(asked, operator, keep=True)
+        if grant.state == "approved":
+            self._issuing.issue(grant.id, actor=operator.actor)
+        return self.load(grant.id)
+
+    def _request(self, asked: GrantRequest, operator: Operator, *, keep: bool) -> Grant:
         check_role(operator, OFFICER)
         now = self._clock.now()
         check_usable(operator, at=now)
@@ -131,9 +153,9 @@ class Grants:
         holder = self._holders.verify(asked.holder, now)
         with self._database.transaction() as connection:
             grant = self._record(connection, grant_id, asked, holder=holder, operator=operator, now=now)
-        if grant.state == "approved":
-            self._issuing.issue(grant.id, actor=operator.actor)
-        return self.load(grant.id)
+            if not keep:
+                raise _NotKeptError(grant)  # takes the transaction back
+        return grant
 
     def approve(self, grant_id: str, operator: Operator, *, content_sha256: str) -> Grant:
         """Approve what was shown, and issue the certificate. Approving twice changes nothing.

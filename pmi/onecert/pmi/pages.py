@@ -198,7 +198,7 @@ def certificates_blueprint(parts: Parts) -> Blueprint:
     @requires_role(OFFICER, APPROVER)
     def revoke(serial: str) -> AnyResponse:
         reason = request.form.get("reason", "")
-        record, acrl = parts.revocations.revoke(serial, reason=reason, actor=current_operator().actor)
+        record, acrl = parts.revocations.revoke(serial, reason=reason, operator=current_operator())
         if acrl is None:
             notify(
                 _("Revoked. The revocation list could not be published yet; it follows by itself."), "warning"

@@ -84,7 +84,7 @@ def blueprint(parts: Parts) -> Blueprint:
     @requires_role(OFFICER, APPROVER)
     def revoke(serial: str) -> Response:
         reason = _text(_body({"reason"}), "reason")
-        record, acrl = parts.revocations.revoke(serial, reason=reason, actor=current_operator().actor)
+        record, acrl = parts.revocations.revoke(serial, reason=reason, operator=current_operator())
         number = None if acrl is None else acrl.number
         return jsonify({**certificate_json(record, clock.now()), "acrl_number": number})
 

@@ -20,8 +20,11 @@ from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _
+from onecert.server.operators import Operator, check_role, check_usable
 
 __all__ = ["REASONS", "Revocations"]
+
+REVOKERS = ("attribute.officer", "attribute.approver")
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class Revocations:
         self._clock = clock
         self._publisher = publisher
 
-    def revoke(self, serial: str, *, reason: str, actor: str) -> tuple[Record, Acrl | None]:
+    def revoke(self, serial: str, *, reason: str, operator: Operator) -> tuple[Record, Acrl | None]:
         """Revoke one certificate. A second time changes nothing and answers with what is on record.
 
         Returns:
@@ -56,19 +59,22 @@ class Revocations:
         Raises:
             CertificateUnknownError, ReasonUnknownError, GrantStateError: nothing was revoked.
         """
-        if reason not in REASONS:
-            raise ReasonUnknownError(reason, REASONS)
         now = self._clock.now()
+        check_role(operator, *REVOKERS)
+        check_usable(operator, at=now)
         with self._database.transaction() as connection:
-            record = load_certificate(connection, serial)
+            record = _check(connection, serial, reason)
             if record.state == "issued":
                 log.info("attribute certificate to be revoked", extra={"serial": record.serial})
-                self._record(connection, record, reason=reason, actor=actor, at=now)
-            elif record.state != "revoked":
-                raise GrantStateError(record.grant_id, STATUSES[record.state])
+                self._record(connection, record, reason=reason, actor=operator.actor, at=now)
         acrl = self._publish(record.authority)
         with self._database.reading() as connection:
             return load_certificate(connection, serial), acrl
+
+    def preview(self, serial: str, *, reason: str) -> Record:
+        """Return the certificate that ``revoke`` would revoke; refuse what it would refuse."""
+        with self._database.reading() as connection:
+            return _check(connection, serial, reason)
 
     def _record(
         self, connection: Connection, record: Record, *, reason: str, actor: str, at: datetime
@@ -93,3 +99,12 @@ class Revocations:
         except ServiceError:
             log.exception("acrl after a revocation not published", extra={"authority": authority})
             return None
+
+
+def _check(connection: Connection, serial: str, reason: str) -> Record:
+    if reason not in REASONS:
+        raise ReasonUnknownError(reason, REASONS)
+    record = load_certificate(connection, serial)
+    if record.state not in {"issued", "revoked"}:
+        raise GrantStateError(record.grant_id, STATUSES[record.state])
+    return record
