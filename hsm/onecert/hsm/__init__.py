@@ -29,9 +29,10 @@ from onecert.hsm.errors import (
     UnsealError,
 )
 from onecert.hsm.keys import PrivateKey, PublicKey
+from onecert.hsm.opening import open_token
 from onecert.hsm.sealing import SealingKey, WrappedKey
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
-from onecert.hsm.token import Token, TokenInfo, open_token
+from onecert.hsm.token import Token, TokenInfo
 
 __all__ = [
     "AlgorithmNotSupportedError",

@@ -18,9 +18,10 @@ from onecert.hsm.config import TokenConfig
 from onecert.hsm.errors import TokenError, TokenUnavailableError
 from onecert.hsm.messages import language_of, message
 from onecert.hsm.module import load_module
+from onecert.hsm.opening import open_token
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
 from onecert.hsm.store import prepare_store, store_lock
-from onecert.hsm.token import Token, open_token
+from onecert.hsm.token import Token
 
 LANGUAGE = language_of()
 F = TypeVar("F", bound=Callable[..., Any])

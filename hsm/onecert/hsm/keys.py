@@ -17,7 +17,8 @@ from pkcs11 import Mechanism
 
 from onecert.hsm.algorithms import HashRow, KeyAlgorithm, find_hash
 from onecert.hsm.errors import AlgorithmNotSupportedError, KeyNotExportableError
-from onecert.hsm.pool import KeyReference, SessionPool
+from onecert.hsm.handles import KeyReference
+from onecert.hsm.pool import SessionPool
 
 
 class TokenKey:

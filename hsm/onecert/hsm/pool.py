@@ -6,44 +6,30 @@ shows that the token or the login is lost, one thread takes all sessions out, lo
 lock, and every waiting call goes on. A call is repeated after such a recovery, at most twice.
 """
 
-import hmac
 import logging
 import queue
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
 import pkcs11
-from pkcs11 import Attribute, Mechanism, ObjectClass, PKCS11Error
+from pkcs11 import Mechanism, PKCS11Error
 
-from onecert.hsm.cryptoki import (
-    CKR_OK,
-    CKR_PIN_INCORRECT,
-    CKR_PIN_INVALID,
-    CKR_PIN_LEN_RANGE,
-    CKR_PIN_LOCKED,
-    CKR_USER_ALREADY_LOGGED_IN,
-    CKR_USER_PIN_NOT_INITIALIZED,
-    CKU_USER,
-    Cryptoki,
-    describe,
-)
 from onecert.hsm.errors import (
     ForkedError,
     KeyNotFoundError,
     PinError,
-    PinLockedError,
     TokenBusyError,
     TokenClosedError,
     TokenNotFoundError,
     TokenOperationError,
     TokenUnavailableError,
 )
+from onecert.hsm.handles import LOST, KeyReference, Worker
+from onecert.hsm.login import Login
 from onecert.hsm.messages import Reason
 from onecert.hsm.module import Module
-from onecert.hsm.pin import LONGEST_WAIT, PinBrake
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,88 +38,6 @@ WAIT_S = 30.0  # for a free session
 RETRIES = 2  # after a recovery; the second for a token that is lost twice at the same moment
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0  # between attempts to reach a token that is gone
 HANDLES_MAX = 512  # cached for each session; unwrapped keys come and go
-
-# What says "the session, the login or the token is lost", and not "this request is wrong".
-LOST = (
-    pkcs11.exceptions.ObjectHandleInvalid,
-    pkcs11.exceptions.KeyHandleInvalid,
-    pkcs11.exceptions.SessionHandleInvalid,
-    pkcs11.exceptions.SessionClosed,
-    pkcs11.exceptions.UserNotLoggedIn,
-    pkcs11.exceptions.DeviceError,
-    pkcs11.exceptions.DeviceRemoved,
-    pkcs11.exceptions.TokenNotPresent,
-    pkcs11.exceptions.TokenNotRecognised,
-    pkcs11.exceptions.SlotIDInvalid,
-    pkcs11.exceptions.OperationActive,
-    pkcs11.exceptions.OperationNotInitialized,
-    pkcs11.exceptions.GeneralError,
-    pkcs11.exceptions.FunctionFailed,
-)
-
-
-_FINGERPRINT_KEY = secrets.token_bytes(32)
-
-
-def _fingerprint(pin: str) -> bytes:
-    """Tells whether two PINs are equal, within this process, without keeping them."""
-    return hmac.digest(_FINGERPRINT_KEY, pin.encode(), "sha256")
-
-
-class KeyReference:
-    """Where a key lies on the token. One object for each key, so that a session finds its handle by
-    identity."""
-
-    __slots__ = ("key_id", "label", "object_class")
-
-    def __init__(self, object_class: ObjectClass, label: str, key_id: bytes) -> None:
-        self.object_class = object_class
-        self.label = label
-        self.key_id = key_id
-
-    def locate(self, worker: "Worker") -> Any | None:
-        """The key's handle on this session, or None. The ID is part of the search: a new key that took over a
-        destroyed key's label must not be used in its name."""
-        template = {
-            Attribute.TOKEN: True,
-            Attribute.CLASS: self.object_class,
-            Attribute.LABEL: self.label,
-            Attribute.ID: self.key_id,
-        }
-        return next(iter(worker.list_objects(template)), None)
-
-    def release(self, handle: Any) -> None:
-        """The handle is no longer cached. A key that is stored on the token stays."""
-
-
-class Worker:
-    """One session and the key handles known on it. ``session`` is None while the token is lost."""
-
-    __slots__ = ("_raw", "generation", "handles", "session")
-
-    def __init__(self, raw: Cryptoki) -> None:
-        self._raw = raw
-        self.session: pkcs11.Session | None = None
-        self.handles: dict[KeyReference, Any] = {}
-        self.generation = 0
-
-    @property
-    def opened(self) -> pkcs11.Session:
-        """The session; a PKCS#11 error while the token is lost."""
-        if self.session is None:
-            raise pkcs11.exceptions.SessionClosed
-        return self.session
-
-    def list_objects(self, template: dict[Attribute, Any]) -> list[Any]:
-        """All objects that match, as handles on this session.
-
-        The session is asked first: when a search cannot even begin, python-pkcs11 leaves an exception behind
-        that nobody can catch.
-        """
-        session: Any = self.opened
-        if not self._raw.is_user(session.handle):
-            raise pkcs11.exceptions.UserNotLoggedIn
-        return list(session.get_objects(template))
 
 
 class SessionPool:
@@ -145,14 +49,12 @@ class SessionPool:
         label: str,
         size: int,
         *,
-        read_pin: Callable[[], str],
-        brake: PinBrake,
+        access: Login,
         lock: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.module = module
         self.label = label
-        self._read_pin = read_pin
-        self._brake = brake
+        self._access = access
         self._file_lock = lock
         self._login: Any = None
         self._slot: pkcs11.Slot | None = None
@@ -160,7 +62,6 @@ class SessionPool:
         self._stopped: Callable[[], Exception] | None = None
         self._pause_s, self._not_before = 0.0, 0.0
         self._drained = 1
-        self._proven = b""
         self._workers = [Worker(module.raw) for _ in range(size)]
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self.refill()
@@ -219,6 +120,7 @@ class SessionPool:
             self.recover(generation)
 
     def locate(self, worker: Worker, reference: KeyReference) -> Any:
+        """The key's handle on this session, cached after the first time."""
         key = worker.handles.get(reference)
         if key is None:
             key = reference.locate(worker)
@@ -321,7 +223,7 @@ class SessionPool:
             self._slot = token.slot
             login: Any = token.open()  # the implementation has `handle`, its declared type has not
             try:
-                self._log_in(login.handle)
+                self._access.log_in(self.module.raw, login.handle)
             except BaseException:
                 with suppress(PKCS11Error):
                     login.close()
@@ -336,53 +238,28 @@ class SessionPool:
         finally:
             self.refill()
 
-    def _log_in(self, session: int) -> None:
-        pin = self._read_pin()
-        digest = _fingerprint(pin)
-        if digest != self._proven:
-            self._brake.check()  # a PIN that has worked before need not wait for somebody else's mistakes
-        rv = self.module.raw.login(session, CKU_USER, pin)
-        if rv == CKR_USER_ALREADY_LOGGED_IN:
-            # The login outlived our sessions, or other code logged in: only a login of our own proves our
-            # PIN.
-            self.module.raw.logout(session)
-            rv = self.module.raw.login(session, CKU_USER, pin)
-        if rv == CKR_OK:
-            self._proven = digest
-            self._brake.succeeded()
-        elif rv in (CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE):
-            raise PinError(label=self.label, retry_after=self._brake.failed())
-        elif rv == CKR_USER_PIN_NOT_INITIALIZED:
-            # SoftHSM keeps what it saw when it listed the token: another process may have set the PIN since.
-            raise pkcs11.exceptions.UserPinNotInitialized
-        elif rv == CKR_PIN_LOCKED:
-            raise PinLockedError("PIN_LOCKED", label=self.label, retry_after=LONGEST_WAIT)
-        else:
-            raise TokenUnavailableError(label=self.label, reason=f"C_Login: {describe(rv)}")
-
     def prove(self, read_pin: Callable[[], str]) -> None:
-        """Make sure that somebody who opens the same token again knows its PIN, though the process is logged
-        in.
+        """Make sure that whoever opens the same token again knows its PIN, though the process is logged in.
 
         Raises:
             PinError: wrong; whoever uses the token already goes on undisturbed.
         """
         with self.module.lock:
-            if self._login is not None and _fingerprint(read_pin()) == self._proven:
+            if self._login is not None and self._access.is_proven(read_pin()):
                 return
-            before, self._read_pin = self._read_pin, read_pin
+            before, self._access.read_pin = self._access.read_pin, read_pin
             try:
                 with self._file_lock():
                     self._reopen()
-            except PinError:
-                self._read_pin = before
-                if self._proven:
-                    with self._file_lock():
+            except BaseException:
+                self._access.read_pin = before
+                if self._access.has_worked:
+                    with suppress(TokenUnavailableError), self._file_lock():
                         self._reopen()
                 raise
 
     def _close_sessions(self) -> None:
-        """Close the working sessions, then log out and close the login session; what is lost already does not
+        """Close the working sessions, log out, close the login session. What is lost already does not
         matter."""
         for worker in self._workers:
             self._forget(worker)
@@ -413,18 +290,20 @@ class SessionPool:
                 return
             drained = self.drain(WAIT_S)
             self._stopped = lambda: TokenClosedError(label=self.label)
+            self.module.pools.discard(self)
             if drained:
                 self._close_sessions()
-            self.module.pools.discard(self)
-            self.refill()
+                self.refill()
 
     # --- for the module (see Drainable) -----------------------------------------------------------
 
     def drain(self, wait_s: float) -> bool:
-        """Take every session out, waiting for calls under way. False (and nothing taken) when one does not
-        come back.
+        """Take every session out, waiting for calls under way.
 
-        Call it with the module's lock held. Draining what is drained already is allowed: it changes nothing.
+        Call it with the module's lock held. Draining what is drained already is allowed and counted.
+
+        Returns:
+            False, with nothing taken, when a session does not come back in time.
         """
         if self._drained:
             self._drained += 1

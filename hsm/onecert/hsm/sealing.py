@@ -23,9 +23,10 @@ from pkcs11.constants import DEFAULT
 
 from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
 from onecert.hsm.errors import AlgorithmNotSupportedError, TokenOperationError, UnsealError
+from onecert.hsm.handles import KeyReference, Worker
 from onecert.hsm.keys import PrivateKey, PublicKey, token_key
 from onecert.hsm.making import PRIVATE_TEMPLATE, generate_pair
-from onecert.hsm.pool import KeyReference, SessionPool, Worker
+from onecert.hsm.pool import SessionPool
 from onecert.hsm.public import algorithm_of, check_pair, read_public_key
 
 T = TypeVar("T")

@@ -1,26 +1,17 @@
-"""A token: opens it, makes, finds and destroys keys on it.
-
-Several ``Token`` objects for one token in one process share its sessions, because a login belongs to the
-process: the last one that closes logs out.
-"""
+"""An open token: makes, finds, lists and destroys keys on it. ``opening.py`` opens it."""
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import pkcs11
 from pkcs11 import Attribute, ObjectClass, PKCS11Error
 
 from onecert.hsm import making
 from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
-from onecert.hsm.config import TokenConfig
 from onecert.hsm.errors import (
     KeyExistsError,
     KeyNotFoundError,
@@ -29,24 +20,16 @@ from onecert.hsm.errors import (
     TokenOperationError,
     TokenUnavailableError,
 )
+from onecert.hsm.handles import LOST, KeyReference, Worker
 from onecert.hsm.keys import PrivateKey, token_key
-from onecert.hsm.lock import file_lock
 from onecert.hsm.messages import Reason
-from onecert.hsm.module import Module, load_module
-from onecert.hsm.pin import PinBrake, read_pin_file
-from onecert.hsm.pool import LOST, KeyReference, SessionPool, Worker
+from onecert.hsm.module import Module
+from onecert.hsm.pool import SessionPool
 from onecert.hsm.public import check_protected, read_public_key
 from onecert.hsm.sealing import SealingKey
-from onecert.hsm.softhsm import find_module
-from onecert.hsm.store import LOCK, prepare_store, store_lock, tokens_on_disk
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-def utc_now() -> datetime:
-    """The real time; only the brake on wrong PINs asks for it."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,85 +43,20 @@ class TokenInfo:
     module: Path
 
 
-class _Connection:
-    """The one login of this process on a token, and what its users share."""
+class Connection:
+    """The one login of this process on a token, and what the ``Token`` objects for it share."""
 
-    def __init__(self, pool: SessionPool, lock: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        pool: SessionPool,
+        lock: Callable[[], AbstractContextManager[None]],
+        forget: Callable[[SessionPool], None],
+    ) -> None:
         self.pool = pool
         self.lock = lock
+        self.forget = forget
         self.references: dict[tuple[ObjectClass, str, bytes], KeyReference] = {}
         self.users = 0
-
-
-_connections: WeakKeyDictionary[Module, dict[str, _Connection]] = WeakKeyDictionary()
-
-
-def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) -> "Token":
-    """Load the module, find the token, log in, open the sessions.
-
-    Args:
-        config: which token; its PIN is read from the PIN file, now and whenever the login is lost.
-        now: the time in UTC, for the brake on wrong PINs.
-
-    Raises:
-        TokenUnavailableError: with its subclasses: no module, no such token, wrong PIN, PIN file, busy,
-        forked.
-    """
-    if config.softhsm is not None:
-        prepare_store(config.softhsm)
-    folder = _state_folder(config)
-
-    def lock() -> AbstractContextManager[None]:
-        if config.softhsm is not None:
-            return store_lock(folder, label=config.label)
-        return file_lock(folder / LOCK, label=config.label)
-
-    def read_pin() -> str:
-        return read_pin_file(config.pin_file, config.label)
-
-    module = load_module(config.module or find_module(config.softhsm), config.softhsm, lock())
-    with module.lock:
-        connection = _connections.setdefault(module, {}).get(config.label)
-        if connection is not None:
-            connection.pool.prove(read_pin)
-        else:
-            if config.softhsm is not None:
-                _notice_new_tokens(module, config.softhsm, lock)
-            pool = SessionPool(
-                module,
-                config.label,
-                config.sessions,
-                read_pin=read_pin,
-                brake=PinBrake(folder, config.label, now),
-                lock=lock,
-            )
-            pool.recover(0)
-            connection = _connections[module][config.label] = _Connection(pool, lock)
-            log.info("token opened", extra={"token": config.label, "path": str(module.path)})
-        connection.users += 1
-        return Token(module, connection)
-
-
-def _state_folder(config: TokenConfig) -> Path:
-    """Where the lock and the note of wrong PINs lie: in the store, else beside the PIN, else in a folder of
-    our own."""
-    if config.softhsm is not None:
-        return config.softhsm.resolve()
-    folder = config.pin_file.resolve().parent
-    if os.access(folder, os.W_OK):
-        return folder
-    own = Path(tempfile.gettempdir()) / f"onecert-{os.getuid()}"
-    own.mkdir(mode=0o700, exist_ok=True)
-    if own.stat().st_uid != os.getuid():
-        raise TokenUnavailableError(label=config.label, reason=Reason("FOREIGN_FOLDER", folder=own))
-    return own
-
-
-def _notice_new_tokens(module: Module, store: Path, lock: Callable[[], AbstractContextManager[None]]) -> None:
-    """SoftHSM lists tokens once: after another process has made one, only a reset shows it."""
-    with lock():
-        if module.count_tokens() != tokens_on_disk(store):
-            module.reset()
 
 
 def _stored(object_class: ObjectClass, label: str | None = None) -> dict[Attribute, Any]:
@@ -150,7 +68,7 @@ def _stored(object_class: ObjectClass, label: str | None = None) -> dict[Attribu
 class Token:
     """An open token. Safe to use from many threads; see ``open_token``."""
 
-    def __init__(self, module: Module, connection: _Connection) -> None:
+    def __init__(self, module: Module, connection: Connection) -> None:
         self._module = module
         self._connection = connection
         self._pool = connection.pool
@@ -305,7 +223,7 @@ class Token:
             self._closed = True
             self._connection.users -= 1
             if self._connection.users == 0:
-                _connections.get(self._module, {}).pop(self.label, None)
+                self._connection.forget(self._pool)
                 self._pool.close()
 
     def __enter__(self) -> "Token":
