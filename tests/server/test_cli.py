@@ -19,6 +19,7 @@ import pytest
 from onecert.server import cli
 from onecert.server.errors import DatabaseUnavailableError, ServiceError
 from onecert.server.logging_setup import JsonLines, set_up_logging
+from onecert.verifier.errors import CouldNotCheckError, RefusedError
 
 MEMBER = '''
 from dataclasses import dataclass
@@ -254,8 +255,8 @@ def test_second_start_on_the_same_port(up: Callable[..., Up], onecert: Callable[
     port = running.http.rstrip("/").rpartition(":")[2]
     second = onecert("up", "--members", "sample", "--data", "other", "--https-port", 0, "--http-port", port)
     assert second.returncode == 3
-    assert f"cannot listen on 127.0.0.1 port {port}" in second.stderr
-    assert "hint: stop what uses that port" in second.stderr
+    assert f"cannot listen on 127.0.0.1:{port}" in second.stderr
+    assert "hint: stop what uses it" in second.stderr
     assert "Traceback" not in second.stderr
 
 
@@ -326,16 +327,6 @@ def test_trace_on_request(onecert: Callable[..., object]) -> None:
     assert "Traceback" in onecert("--debug", "broken").stderr
 
 
-class VerifyError(Exception):
-    """Stands for an error of another member."""
-
-    exit_code = 1
-    hint = "look at the list"
-
-
-VerifyError.__module__ = "onecert.verifier.errors"
-
-
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -345,7 +336,8 @@ VerifyError.__module__ = "onecert.verifier.errors"
             "no way",
         ),
         (DatabaseUnavailableError("full"), 3, "hint: make room"),
-        (VerifyError("revoked"), 1, "hint: look at the list"),
+        (RefusedError("DOCUMENT_TYPE", found="a", expected="b"), 1, "[DOCUMENT_TYPE]"),
+        (CouldNotCheckError("NO_ANCHOR"), 3, "[NO_ANCHOR]"),
         (FileNotFoundError(2, "No such file", "/x/y"), 3, "/x/y: No such file"),
         (KeyboardInterrupt(), 1, "stopped"),
         (click.Abort(), 1, "stopped"),
@@ -390,6 +382,8 @@ def test_log_lines_hold_fields_and_no_secrets(log: Callable[[], list[dict[str, o
             "serial": "3f9a",
             "pin": "1234",
             "token_pin": "1234",
+            "token": "ca",
+            "link_token": "x",
             "pin_file": "/x/pin",
             "idcard": "440300190001010015",
             "applicant": "李 440300190001010015",
@@ -403,7 +397,8 @@ def test_log_lines_hold_fields_and_no_secrets(log: Callable[[], list[dict[str, o
     assert line["pin_file"] == "/x/pin"
     assert line["applicant"] == "李 [withheld]"
     assert line["facts"] == {"password": "[withheld]", "list": ["[withheld]", 3, None]}
-    assert {line["pin"], line["token_pin"], line["idcard"]} == {"[withheld]"}
+    assert line["token"] == "ca"
+    assert {line["pin"], line["token_pin"], line["link_token"], line["idcard"]} == {"[withheld]"}
 
 
 def test_trace_in_the_log_is_one_line_without_secrets(log: Callable[[], list[dict[str, object]]]) -> None:

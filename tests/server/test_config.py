@@ -1,6 +1,6 @@
 """Settings: file and environment, every fault at once, and secrets only as files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -11,6 +11,7 @@ import pytest
 
 from onecert.server.config import DatabaseConfig, ServerConfig, Settings, load_settings
 from onecert.server.errors import ConfigError
+from onecert.server.languages import set_language
 
 
 class Colour(StrEnum):
@@ -42,6 +43,12 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.size > 100:
             raise ValueError("size is at most 100")
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    with set_language("en"):
+        yield
 
 
 SECTIONS = {"server": ServerConfig, "demo": DemoConfig, "database.demo": DatabaseConfig}
@@ -200,3 +207,9 @@ def test_secret_as_a_value_is_a_mistake_of_the_programmer() -> None:
 
     with pytest.raises(TypeError, match="path of a file"):
         load_settings({"careless": Careless}, file=None, environ={})
+
+
+def test_faults_in_chinese(tmp_path: Path) -> None:
+    with set_language("zh"):
+        found = faults(tmp_path, "[demo]\nsize = true")
+    assert found == ("[demo] size: 应为整数", "[demo] pin_file: 缺少此项")

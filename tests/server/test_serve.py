@@ -26,7 +26,7 @@ from onecert.server.jobs import Job
 from onecert.server.members import Context, Member, Service
 from onecert.server.models import audit_entries, audit_heads
 from onecert.server.operators import SignInConfig
-from onecert.server.serve import PortTakenError, Server
+from onecert.server.serve import CannotListenError, Server
 from onecert.server.tls import ensure_certificate
 
 NOW = datetime.now(UTC)
@@ -257,10 +257,20 @@ def test_service_that_cannot_be_built_stops_the_start(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_port_in_use_is_said_plainly(server: Server, tmp_path: Path) -> None:
     port = int(server.http_url.rstrip("/").rpartition(":")[2])
-    with pytest.raises(PortTakenError) as caught:
+    with pytest.raises(CannotListenError) as caught:
         Server([demo_member("one")], tmp_path / "more", make_settings(http_port=port))
-    assert caught.value.facts["port"] == port
+    assert caught.value.facts["address"] == f"127.0.0.1:{port}"
     assert "in use" in str(caught.value)
+
+
+def test_proxy_on_this_machine(tmp_path: Path) -> None:
+    """nginx ends TLS and speaks plain HTTP over a socket in the file system; links are https all the same."""
+    path = tmp_path / "s"
+    with serving(tmp_path / "data", proxy_socket=path):
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://pki.example.cn/") as proxy:
+            assert proxy.get("one/x").text == "hello one /one /x https nobody"
+        assert path.stat().st_mode & 0o777 == 0o660
 
 
 # --- TLS ---

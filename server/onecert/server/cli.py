@@ -14,13 +14,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import gettext, set_language
+from onecert.server.languages import current_language, gettext, set_language
 from onecert.server.redaction import redact
+from onecert.verifier.errors import RefusedError
 
 __all__ = ["DONE", "NOT_CHECKED", "REFUSED", "USAGE", "main", "run"]
 
@@ -45,6 +46,14 @@ class _Commands(click.Group):
                 raise TypeError(f"entry point {cmd_name} of {ENTRY_POINT_GROUP} is not a command")
             return command
         return None
+
+
+@runtime_checkable
+class _SpeakingError(Protocol):
+    code: str
+
+    def text(self, language: str) -> str: ...
+    def hint(self, language: str) -> str: ...
 
 
 def _unloadable(name: str, exc: ImportError) -> click.Command:
@@ -112,14 +121,12 @@ def _explain(exc: Exception) -> int:
     if isinstance(exc, OSError) and exc.filename is not None:
         _say(f"{exc.filename}: {exc.strerror}")
         return NOT_CHECKED
-    # Errors of the other members (hsm, verifier) are sentences for people; they may know their exit code.
-    if type(exc).__module__.startswith("onecert."):
-        _say(str(exc))
-        hint = getattr(exc, "hint", "")
-        if isinstance(hint, str) and hint:
+    if isinstance(exc, _SpeakingError):
+        # Errors of the verifier and of the token layer know their own texts.
+        _say(f"{exc.text(current_language())} [{exc.code}]")
+        if hint := exc.hint(current_language()):
             _say(f"hint: {hint}")
-        code = getattr(exc, "exit_code", NOT_CHECKED)
-        return code if isinstance(code, int) else NOT_CHECKED
+        return REFUSED if isinstance(exc, RefusedError) else NOT_CHECKED
     _say(f"unexpected error: {type(exc).__name__}: {exc}")
     _say("hint: nothing more was done; run it again with `onecert --debug …` and report what it shows")
     return NOT_CHECKED

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from onecert.server.config_values import WrongValueError, convert
 from onecert.server.errors import ConfigError
+from onecert.server.languages import gettext
 
 __all__ = ["DatabaseConfig", "ServerConfig", "Settings", "load_settings"]
 
@@ -42,6 +43,7 @@ class ServerConfig:
     http_port: int = 8080
     public_url: str = ""  # https://pki.example.cn, when a proxy stands in front; no path
     status_url: str = ""  # http://pki.example.cn
+    proxy_socket: Path | None = None  # also answer plain HTTP here, for a proxy on this machine that ends TLS
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     operator_anchors: tuple[Path, ...] = ()  # files, besides those in DATA/operator-anchors
@@ -55,14 +57,14 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key are given together or not at all")
+            raise ValueError(gettext("tls_certificate and tls_key are given together or not at all"))
         for name in ("https_port", "http_port"):
             if not 0 <= getattr(self, name) <= 65535:
-                raise ValueError(f"{name} is not a port number")
+                raise ValueError(gettext("%(key)s is not a port number", key=name))
         if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise ValueError("log_level is DEBUG, INFO, WARNING or ERROR")
+            raise ValueError(gettext("log_level is DEBUG, INFO, WARNING or ERROR"))
         if not 1 <= self.threads <= 256:
-            raise ValueError("threads is between 1 and 256")
+            raise ValueError(gettext("threads is between 1 and 256"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,9 @@ class DatabaseConfig:
     def __post_init__(self) -> None:
         authority = self.url.partition("://")[2].partition("@")
         if authority[1] and ":" in authority[0]:
-            raise ValueError("the url holds a password; put it into a file and name that in password_file")
+            raise ValueError(
+                gettext("the url holds a password; put it into a file and name that in password_file")
+            )
 
 
 class Settings:
@@ -139,10 +143,10 @@ def _read_file(
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as exc:
-        faults.append(f"{file}: cannot be read ({exc.strerror})")
+        faults.append(gettext("%(file)s: cannot be read (%(reason)s)", file=file, reason=exc.strerror))
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        faults.append(f"{file}: is not TOML: {exc}")
+        faults.append(gettext("%(file)s: is not TOML: %(reason)s", file=file, reason=exc))
         return {}
     parents = {name.partition(".")[0] for name in sections if "." in name}
     found: dict[str, Any] = {}
@@ -154,11 +158,17 @@ def _read_file(
     tables: dict[str, dict[str, Any]] = {}
     for name, table in found.items():
         if not isinstance(table, dict):
-            faults.append(f"{file}: {name} stands outside a section")
+            faults.append(gettext("%(file)s: %(key)s stands outside a section", file=file, key=name))
         elif name in sections:
             tables[name] = table
         elif name not in foreign:
-            faults.append(f"{file}: [{name}] is not a section that this program knows")
+            faults.append(
+                gettext(
+                    "%(file)s: [%(section)s] is not a section that this program knows",
+                    file=file,
+                    section=name,
+                )
+            )
     return tables
 
 
@@ -180,7 +190,7 @@ def _read_environ(
             key = variable.removeprefix(prefix).lower()
             given.setdefault(prefixes[prefix], {})[key] = (_FromEnvironment(text), Path.cwd())
         elif prefix is None:
-            faults.append(f"{variable}: is not a setting that this program knows")
+            faults.append(gettext("%(key)s: is not a setting that this program knows", key=variable))
 
 
 class _FromEnvironment(str):
@@ -196,8 +206,9 @@ def _build(name: str, kind: type[T], given: Mapping[str, tuple[Any, Path]], faul
     before = len(faults)
     for key, (value, folder) in given.items():
         if key not in fields:
-            close = ", ".join(sorted(fields)) or "none"
-            faults.append(f"[{name}] {key}: is not a setting; there are: {close}")
+            there = sorted(fields) or "-"
+            fault = gettext("is not a setting; there are: %(there)s", there=there)
+            faults.append(f"[{name}] {key}: {fault}")
             continue
         try:
             values[key] = convert(value, hints[key], folder, from_text=isinstance(value, _FromEnvironment))
@@ -208,7 +219,7 @@ def _build(name: str, kind: type[T], given: Mapping[str, tuple[Any, Path]], faul
             raise TypeError(f"{kind.__name__}.{key}: a secret is the path of a file, not a value")
         needed = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
         if needed and key not in given:
-            faults.append(f"[{name}] {key}: is missing")
+            faults.append(f"[{name}] {key}: {gettext('is missing')}")
     if len(faults) > before:
         return None
     try:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from onecert.server.languages import gettext
+
 __all__ = ["WrongValueError", "convert"]
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -42,7 +44,7 @@ def convert(value: Any, kind: Any, folder: Path, *, from_text: bool = False) -> 
     if origin in (tuple, list, frozenset):
         items = [part.strip() for part in value.split(",") if part.strip()] if from_text else value
         if not isinstance(items, list):
-            raise WrongValueError("a list is expected")
+            raise WrongValueError(gettext("a list is expected"))
         inner = get_args(kind)[0]
         return origin(convert(item, inner, folder, from_text=from_text) for item in items)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
@@ -59,10 +61,10 @@ def convert(value: Any, kind: Any, folder: Path, *, from_text: bool = False) -> 
     if kind is timedelta:
         return _duration(value)
     if not isinstance(value, str):
-        raise WrongValueError("a text is expected")
+        raise WrongValueError(gettext("a text is expected"))
     if kind is Path:
         if not value:
-            raise WrongValueError("a path is expected")
+            raise WrongValueError(gettext("a path is expected"))
         return folder / Path(value).expanduser()
     if kind is str:
         return str(value)
@@ -71,7 +73,9 @@ def convert(value: Any, kind: Any, folder: Path, *, from_text: bool = False) -> 
 
 def _one_of(value: Any, allowed: Any) -> Any:
     if value not in allowed:
-        raise WrongValueError(f"one of {', '.join(str(item) for item in allowed)} is expected")
+        raise WrongValueError(
+            gettext("one of %(allowed)s is expected", allowed=[str(item) for item in allowed])
+        )
     return value
 
 
@@ -79,30 +83,32 @@ def _table(value: Any, kind: Any, folder: Path, *, from_text: bool) -> dict[str,
     if from_text:
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         if any(not sign for _, sign, _ in pairs):
-            raise WrongValueError("name=value pairs separated by commas are expected")
+            raise WrongValueError(gettext("name=value pairs separated by commas are expected"))
         value = {name.strip(): text.strip() for name, _, text in pairs}
     if not isinstance(value, dict):
-        raise WrongValueError("a table is expected")
+        raise WrongValueError(gettext("a table is expected"))
     return {name: convert(item, kind, folder, from_text=from_text) for name, item in value.items()}
 
 
 def _nested(value: Any, kind: Any, folder: Path) -> Any:
     if not isinstance(value, dict):
-        raise WrongValueError("a table is expected")
+        raise WrongValueError(gettext("a table is expected"))
     hints = get_type_hints(kind)
     if unknown := sorted(value.keys() - hints.keys()):
-        raise WrongValueError(f"it has no {', '.join(unknown)}; there are: {', '.join(sorted(hints))}")
+        raise WrongValueError(
+            gettext("it has no %(names)s; there are: %(there)s", names=unknown, there=sorted(hints))
+        )
     try:
         return kind(**{name: convert(item, hints[name], folder) for name, item in value.items()})
     except TypeError as exc:
-        raise WrongValueError(f"something is missing in it ({exc})") from exc
+        raise WrongValueError(gettext("something is missing in it (%(reason)s)", reason=exc)) from exc
 
 
 def _truth(value: Any, *, from_text: bool) -> bool:
     if from_text and value.lower() in _TRUTHS:
         return _TRUTHS[value.lower()]
     if not isinstance(value, bool):
-        raise WrongValueError("true or false is expected")
+        raise WrongValueError(gettext("true or false is expected"))
     return value
 
 
@@ -110,13 +116,13 @@ def _whole_number(value: Any, *, from_text: bool) -> int:
     if from_text and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise WrongValueError("a whole number is expected")
+        raise WrongValueError(gettext("a whole number is expected"))
     return value
 
 
 def _duration(value: Any) -> timedelta:
     found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if found is None or not any(found.groups()):
-        raise WrongValueError('a duration such as "90s", "15m", "24h" or "7d" is expected')
+        raise WrongValueError(gettext('a duration such as "90s", "15m", "24h" or "7d" is expected'))
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -22,6 +22,7 @@ from onecert.server.config import DatabaseConfig, ServerConfig, Settings, load_s
 from onecert.server.database import Database, migrate, wait_until_ready
 from onecert.server.errors import ConfigError
 from onecert.server.folders import make_private_folder
+from onecert.server.languages import gettext
 from onecert.server.local_client import Peers
 from onecert.server.members import Context, Member, installed_members, load_member
 from onecert.server.operators import Operators, SignInConfig
@@ -210,6 +211,7 @@ def open_database(name: str, folder: Path, config: DatabaseConfig) -> Database:
         schema = (config.schema or name) if is_postgresql else (config.schema or None)
         return Database(url.render_as_string(hide_password=False), schema=schema)
     except OSError as exc:
-        raise ConfigError([f"{section} password_file: cannot be read ({exc.strerror})"]) from exc
+        fault = gettext("%(file)s: cannot be read (%(reason)s)", file="password_file", reason=exc.strerror)
+        raise ConfigError([f"{section} {fault}"]) from exc
     except (ArgumentError, ValueError) as exc:
         raise ConfigError([f"{section} url: {exc}"]) from exc

@@ -12,7 +12,7 @@ __all__ = ["WITHHELD", "is_secret_name", "redact"]
 
 WITHHELD = "[withheld]"
 
-_SECRET_WORDS = {"pin", "password", "passphrase", "secret", "token", "cookie", "authorization"}
+_SECRET_WORDS = {"pin", "password", "passphrase", "secret", "cookie", "authorization"}
 _SECRET_NAMES = {
     "idcard",
     "id_card",
@@ -42,6 +42,9 @@ def is_secret_name(name: str) -> bool:
     lowered = name.lower().replace("-", "_")
     if lowered.endswith(_HARMLESS_ENDINGS):
         return False
+    # "token" alone is the label of a PKCS#11 token; a session_token or link_token opens a door.
+    if lowered.endswith("_token"):
+        return True
     return lowered in _SECRET_NAMES or not _SECRET_WORDS.isdisjoint(lowered.split("_"))
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from onecert.server.clock import Clock, SystemClock
 from onecert.server.config import ServerConfig, Settings
@@ -23,25 +25,26 @@ from onecert.server.members import Member
 from onecert.server.system import System
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
 
-__all__ = ["PortTakenError", "Server"]
+__all__ = ["CannotListenError", "Server"]
 
 log = logging.getLogger(__name__)
 
 _DATABASE_PATIENCE = timedelta(seconds=30)
 _SHUTDOWN_S = 5
+_HEADERS_MAX_BYTES = 64 * 1024
 
 
-class PortTakenError(ServiceError):
+class CannotListenError(ServiceError):
     """The process cannot listen where it should."""
 
-    def __init__(self, host: str, port: int, reason: str) -> None:
+    def __init__(self, address: tuple[str, int] | str, reason: str) -> None:
+        where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
         super().__init__(
-            "PORT_TAKEN",
+            "CANNOT_LISTEN",
             status=503,
-            text="cannot listen on %(host)s port %(port)s: %(reason)s",
-            hint="stop what uses that port, or choose another with --https-port and --http-port",
-            host=host,
-            port=port,
+            text="cannot listen on %(address)s: %(reason)s",
+            hint="stop what uses it, or choose another with --https-port and --http-port",
+            address=where,
             reason=reason,
         )
 
@@ -66,43 +69,38 @@ class Server:
         data = make_private_folder(data).absolute()
         config = settings.section("server", ServerConfig)
         self._stopping = threading.Event()
+        self._servers: list[WaitingServer] = []
         self._threads: list[threading.Thread] = []
-        self._https = _bind(config, config.https_port, adapter=_adapter(config, data, clock, say))
         try:
-            self._http = _bind(config, config.http_port)
+            adapter = _adapter(config, data, clock, say)
+            https = self._listen(config, (config.host, config.https_port), adapter=adapter)
+            http = self._listen(config, (config.host, config.http_port))
+            # The ports are ours from here on, also when 0 was asked for; now the addresses are known.
+            config = replace(config, https_port=https.bind_addr[1], http_port=http.bind_addr[1])
+            self.https_url = origin("https", config.host, config.https_port) + "/"
+            self.http_url = origin("http", config.host, config.http_port) + "/"
+            now_known = settings.with_section("server", config)
+            self.system = System(members, data, now_known, clock=clock, patience=_DATABASE_PATIENCE)
+            https.wsgi_app, http.wsgi_app = self.system.https, self.system.http
+            if config.proxy_socket is not None:
+                proxy = self._listen(config, str(config.proxy_socket))
+                config.proxy_socket.chmod(0o660)
+                proxy.wsgi_app = _behind_tls(self.system.https)
         except BaseException:
-            self._https.stop()
+            self._stop_listening()
             raise
-        # The ports are ours from here on, also when 0 was asked for; now the addresses are known.
-        ports = {"https_port": self._https.bind_addr[1], "http_port": self._http.bind_addr[1]}
-        config = replace(config, **ports)
-        self.https_url = origin("https", config.host, config.https_port) + "/"
-        self.http_url = origin("http", config.host, config.http_port) + "/"
-        try:
-            self.system = System(
-                members,
-                data,
-                settings.with_section("server", config),
-                clock=clock,
-                patience=_DATABASE_PATIENCE,
-            )
-        except BaseException:
-            self._https.stop()
-            self._http.stop()
-            raise
-        self._https.wsgi_app = self.system.https
-        self._http.wsgi_app = self.system.http
 
     def start(self) -> None:
         """Answer requests and run jobs from now on."""
-        for server in (self._https, self._http):
+        for server in self._servers:
             thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
             thread.start()
             self._threads.append(thread)
         self.system.start_jobs()
 
-    def wait(self) -> None:
-        """Serve until SIGTERM, SIGINT or `request_stop`. A second signal ends the process at once."""
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Inside the block, SIGTERM and SIGINT end `wait`. A second one ends the process at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             self._stopping.set()
@@ -110,12 +108,16 @@ class Server:
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            # A wait with a time-out lets Python run its signal handlers.
-            while not self._stopping.wait(1.0):
-                pass
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def wait(self) -> None:
+        """Serve until a signal or `request_stop`."""
+        # A wait with a time-out lets Python run its signal handlers.
+        while not self._stopping.wait(1.0):
+            pass
 
     def request_stop(self) -> None:
         """End `wait`, from any thread."""
@@ -124,12 +126,37 @@ class Server:
     def stop(self) -> None:
         """Finish the requests that run, stop the jobs, sign the audit heads, close everything."""
         log.info("stopping")
-        for server in (self._https, self._http):
+        self._stop_listening()
+        self.system.close()
+        log.info("stopped")
+
+    def _listen(
+        self, config: ServerConfig, address: tuple[str, int] | str, *, adapter: TlsAdapter | None = None
+    ) -> WaitingServer:
+        server = WaitingServer(
+            address,
+            _not_ready,
+            numthreads=config.threads,
+            server_name="onecert",
+            shutdown_timeout=_SHUTDOWN_S,
+            request_queue_size=128,
+        )
+        server.ssl_adapter = adapter
+        server.max_request_body_size = config.request_max_bytes
+        server.max_request_header_size = _HEADERS_MAX_BYTES
+        try:
+            server.prepare()
+        except OSError as exc:
+            reason = exc.__cause__.strerror if isinstance(exc.__cause__, OSError) else str(exc)
+            raise CannotListenError(address, reason or str(exc)) from exc
+        self._servers.append(server)
+        return server
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
             server.stop()
         for thread in self._threads:
             thread.join(_SHUTDOWN_S)
-        self.system.close()
-        log.info("stopped")
 
     def _serve(self, server: WaitingServer) -> None:
         try:
@@ -150,24 +177,14 @@ def _adapter(config: ServerConfig, data: Path, clock: Clock, say: Callable[[str]
     )
 
 
-def _bind(config: ServerConfig, port: int, *, adapter: TlsAdapter | None = None) -> WaitingServer:
-    server = WaitingServer(
-        (config.host, port),
-        _not_ready,
-        numthreads=config.threads,
-        server_name="onecert",
-        shutdown_timeout=_SHUTDOWN_S,
-        request_queue_size=128,
-    )
-    server.ssl_adapter = adapter
-    server.max_request_body_size = config.request_max_bytes
-    server.max_request_header_size = 64 * 1024
-    try:
-        server.prepare()
-    except OSError as exc:
-        reason = exc.__cause__.strerror if isinstance(exc.__cause__, OSError) else str(exc)
-        raise PortTakenError(config.host, port, reason or str(exc)) from exc
-    return server
+def _behind_tls(app: WSGIApplication) -> WSGIApplication:
+    """Tell the application that the proxy in front speaks https with the browser."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.url_scheme"] = "https"
+        return app(environ, start_response)
+
+    return application
 
 
 def _not_ready(environ: object, start_response: object) -> list[bytes]:

@@ -79,6 +79,7 @@ class System:
         self.https = Dispatcher("https", health=health, landing=landing, monitors=server.monitors)
         self.http = Dispatcher("http", health=health, monitors=server.monitors)
         self._running: list[_Running] = []
+        self._started = False
         opened = open_members(members, data, settings, peers=peers, clock=self._clock, patience=patience)
         try:
             for each in opened:
@@ -98,6 +99,7 @@ class System:
 
     def start_jobs(self) -> None:
         """Note the start in every audit trail, then run the jobs until `close`."""
+        self._started = True
         for running in self._running:
             self._note(running.context, "service.started")
             running.jobs.start()
@@ -111,7 +113,8 @@ class System:
         for running in self._running:
             _quietly("jobs", running, running.jobs.stop)
         for running in self._running:
-            _quietly("audit entry", running, partial(self._note, running.context, "service.stopped"))
+            if self._started:
+                _quietly("audit entry", running, partial(self._note, running.context, "service.stopped"))
             _quietly("audit head", running, partial(_sign_head, running.context, running.service))
         for running in reversed(self._running):
             _quietly("service", running, running.service.close)

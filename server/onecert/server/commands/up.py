@@ -44,12 +44,13 @@ def up(data: Path, config: Path | None, members: str | None, **overrides: Any) -
         settings.with_section("server", server_config),
         say=lambda text: click.echo(text, err=True),
     )
-    try:
-        server.start()
-        click.echo(f"ready {server.https_url} {server.http_url}")
-        server.wait()
-    finally:
-        server.stop()
+    with server.signals():
+        try:
+            server.start()
+            click.echo(f"ready {server.https_url} {server.http_url}")
+            server.wait()
+        finally:
+            server.stop()
 
 
 def _override(config: ServerConfig, overrides: Mapping[str, Any]) -> ServerConfig:
