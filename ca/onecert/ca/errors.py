@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _
 
-
 # The names of fields as people are shown them; the English catalogue is the name itself.
 FIELD_NAMES = (
     _("common_name"),

@@ -89,8 +89,8 @@ class Certifier:
         issuer = maker.issuer
         # Orders for one holder take turns, because each key of a holder has its own number.
         with self._turns.of(f"{issuer.name}/{request.entity}"):
-            is_new = self._reserve(maker, request, order)
-        record = self.ledger.find_order(order.id, order.content_sha256)
+            intended = self._reserve(maker, request, order)
+        record = intended or self.ledger.find_order(order.id, order.content_sha256)
         if record is None:
             raise OrderAlteredError(order.id)
         # 4. Only now use the key.
@@ -103,10 +103,12 @@ class Certifier:
                 approved_by=order.approved_by,
                 application_sha256=order.application_sha256,
             ),
-            is_new,
+            intended is not None,
         )
 
-    def _reserve(self, maker: DraftMaker, request: CheckedRequest, order: OrderRecord) -> bool:
+    def _reserve(
+        self, maker: DraftMaker, request: CheckedRequest, order: OrderRecord
+    ) -> CertificateRecord | None:
         for _attempt in range(DRAFT_ATTEMPTS):
             at = self._clock.now()
             # 1. Draw a serial and write the draft around it.

@@ -8,7 +8,7 @@ resolves.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -164,11 +164,11 @@ class Ledger:
                 number = (connection.execute(_LAST_NUMBER, names).scalar_one() or 0) + 1
         return number
 
-    def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> bool:
+    def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> CertificateRecord | None:
         """Put order, serial and the bytes to be signed on record. After this returns, the key may be used.
 
         Returns:
-            False when the order was on record already; nothing was changed then.
+            None when the order was on record already; nothing was changed then.
 
         Raises:
             NumberTakenError: draft again with a fresh serial and key number.
@@ -184,19 +184,22 @@ class Ledger:
         When another process has finished the same intent in the meantime, its certificate stands.
         """
 
-        def work(connection: Connection, entries: list[AuditEntry]) -> None:
+        def work(connection: Connection, entries: list[AuditEntry]) -> bool:
             names = {"a": record.authority, "s": record.serial, "d": certificate_der}
-            if connection.execute(_SET_ISSUED, names).rowcount == 1:
-                entries.append(
-                    AuditEntry(
-                        event="certificate.issued",
-                        actor=actor,
-                        subject=f"{record.authority}/{record.serial}",
-                        details={"profile": record.profile, "order": record.order_id, **details},
-                    )
+            if connection.execute(_SET_ISSUED, names).rowcount != 1:
+                return False
+            entries.append(
+                AuditEntry(
+                    event="certificate.issued",
+                    actor=actor,
+                    subject=f"{record.authority}/{record.serial}",
+                    details={"profile": record.profile, "order": record.order_id, **details},
                 )
+            )
+            return True
 
-        self._writer.run(work)
+        if self._writer.run(work):
+            return replace(record, state=ISSUED, certificate_der=certificate_der, tbs_der=None)
         return self.certificate(record.authority, record.serial)
 
     def unfinished(self, authority: str | None = None) -> list[CertificateRecord]:
@@ -208,7 +211,9 @@ class Ledger:
             return [certificate_record(row) for row in connection.execute(query).mappings()]
 
 
-def _write_intent(connection: Connection, draft: Draft, order: OrderRecord, at: datetime) -> bool:
+def _write_intent(
+    connection: Connection, draft: Draft, order: OrderRecord, at: datetime
+) -> CertificateRecord | None:
     request, authority, serial = draft.request, draft.issuer.name, serial_hex(draft.serial)
     key_sha256 = spki_sha256(request.key.public_key)
     # The order comes first: a second post of the same order changes nothing below.
@@ -225,31 +230,31 @@ def _write_intent(connection: Connection, draft: Draft, order: OrderRecord, at: 
             "received_at": at,
         },
     ):
-        return False
+        return None
     _claim_key(connection, draft, key_sha256)
-    taken = not insert_if_absent(
-        connection,
-        certificates,
-        {
-            "authority": authority,
-            "serial": serial,
-            "state": INTENDED,
-            "profile": request.profile.name,
-            "profile_version": request.profile.version,
-            "profile_sha256": request.profile.sha256,
-            "entity": request.entity,
-            "subject": subject_text(request.subject),
-            "key_sha256": key_sha256,
-            "not_before": draft.not_before,
-            "not_after": draft.not_after,
-            "order_id": order.id,
-            "tbs_der": draft.tbs_der,
-            "status": GOOD,
-        },
+    record = CertificateRecord(
+        authority=authority,
+        serial=serial,
+        state=INTENDED,
+        profile=request.profile.name,
+        profile_version=request.profile.version,
+        entity=request.entity,
+        subject=subject_text(request.subject),
+        key_sha256=key_sha256,
+        not_before=draft.not_before,
+        not_after=draft.not_after,
+        order_id=order.id,
+        tbs_der=draft.tbs_der,
+        certificate_der=None,
+        status=GOOD,
+        revoked_at=None,
+        reason=None,
+        invalidity_date=None,
     )
-    if taken:
+    row = vars(record) | {"profile_sha256": request.profile.sha256}
+    if not insert_if_absent(connection, certificates, row):
         raise NumberTakenError
-    return True
+    return record
 
 
 def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:

@@ -133,6 +133,8 @@ class CrlPublisher:
                 if at_least is not None and latest is not None and latest.status_version >= at_least:
                     self.write_file(authority_name)
                     return latest
+                # No number is spent while the key is away.
+                self._signer.key(authority.key_label)
                 # 1. One snapshot of the record: entries, version, last number; complete, or not at all.
                 draft, version = self._draft(authority)
                 # 2. Lint, signed with a throw-away key.
