@@ -25,7 +25,8 @@ from onecert.ra.openapi import document
 from onecert.ra.pages.common import find_idcard, new_key, the_ra
 from onecert.ra.reasons import HOLD, RELEASE
 from onecert.ra.records import Application, list_applications, list_events, load_application
-from onecert.ra.states import State
+from onecert.ra.states import ENTRY, State
+from onecert.server.operators import check_role
 from onecert.server.web import current_operator, public
 
 __all__ = ["blueprint"]
@@ -101,6 +102,7 @@ def _list() -> Response:
 def _create() -> tuple[Response, int]:
     """Enter an application. It is kept as a draft only when `draft` is true; otherwise faults refuse it."""
     ra, operator, body = the_ra(), current_operator(), _body()
+    check_role(operator, ENTRY)
     try:
         kind = Kind(_text(body, "type"))
     except ValueError:

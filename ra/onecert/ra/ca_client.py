@@ -14,7 +14,7 @@ import httpx
 
 from onecert.ra.errors import CaAnswerError, CaRefusedError, CaUnreachableError
 
-__all__ = ["CaClient", "IssuedAnswer", "RevokedAnswer"]
+__all__ = ["TOO_OLD", "CaClient", "IssuedAnswer", "RevokedAnswer"]
 
 MAX_ANSWER_OCTETS = 4 * 1024 * 1024
 # Status codes that say "not now" although they begin with 4 (RFC 9110, RFC 6585).
@@ -22,6 +22,10 @@ _NOT_NOW = frozenset({408, 421, 425, 429})
 # 401: the CA does not know this RA's key. That is a set-up fault and no judgement on the order, so the
 # order stays and goes through once the key is registered.
 _NOT_JUDGED = frozenset({401})
+# Refusals that say nothing about the content: made too long ago (the CA was away for a day), or posted in two
+# signed forms by two processes. Both are cured by posting again what is on record, if need be signed anew.
+TOO_OLD = "ORDER_TIME"
+_ALTERED = frozenset({"ORDER_ALTERED", "REVOCATION_ALTERED"})
 JOSE_JSON = "application/jose+json"
 
 
@@ -137,6 +141,8 @@ def _read(response: httpx.Response) -> dict[str, Any]:
         # example a proxy.
         if body is None or not isinstance(body.get("code"), str):
             raise CaUnreachableError(f"HTTP {status}")
+        if body["code"] in _ALTERED:
+            raise CaUnreachableError(body["code"])
         raise CaRefusedError(body["code"], str(body.get("detail") or body.get("title") or ""), status)
     if body is None:
         raise CaAnswerError("no JSON object")

@@ -34,6 +34,7 @@ __all__ = [
     "find_by_application",
     "list_revocations",
     "load_certificate",
+    "load_revocation",
     "normal_serial",
     "search_certificates",
 ]
@@ -74,16 +75,16 @@ class Revocation:
     authority: str
     serial_hex: str
     reason: str
-    note: str | None
     invalidity_date: datetime | None
     requested_by: str
-    state: str
     created_at: datetime
-    attempts: int
-    next_attempt_at: datetime
-    last_error: str | None
-    answered_at: datetime | None
-    crl_number: int | None
+    note: str | None = None
+    state: str = "pending"
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    answered_at: datetime | None = None
+    crl_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,16 @@ def list_revocations(connection: Connection, authority: str, serial_hex: str) ->
     return [Revocation(**row._mapping) for row in rows]
 
 
+def load_revocation(connection: Connection, revocation_id: str) -> Revocation:
+    """Raises `NotFoundError` when there is no such request."""
+    row = connection.execute(
+        select(*_REVOCATION_COLUMNS).where(revocations.c.id == revocation_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(revocation_id)
+    return Revocation(**row._mapping)
+
+
 class Certificates:
     """Asks the CA to change a certificate's status; `revoking.py` carries the request."""
 
@@ -250,17 +261,18 @@ class Certificates:
             serial_hex = load_certificate(connection, authority, serial_hex).serial_hex
         # Sign outside the write transaction: a slow token must not hold up the counters.
         revocation_id = str(uuid.uuid4())
-        payload = revocation_payload(
-            revocation_id=revocation_id,
-            registration_authority=self._name,
-            authority=authority,
-            serial_hex=serial_hex,
-            reason=reason,
-            invalidity_date=invalidity_date,
-            requested_by=operator.id,
+        document = self.sign(
+            Revocation(
+                id=revocation_id,
+                authority=authority,
+                serial_hex=serial_hex,
+                reason=reason,
+                invalidity_date=invalidity_date,
+                requested_by=operator.id,
+                created_at=now,
+            ),
             at=now,
         )
-        document = sign_order(payload, typ=REVOCATION_TYP, key=self._keys.order_key())
         with self._database.transaction() as connection:
             operator = self._load_operator(connection, operator.id)
             check_usable(operator, at=now)
@@ -294,6 +306,20 @@ class Certificates:
                 details={"revocation": revocation_id, "reason": reason},
             )
         return revocation_id
+
+    def sign(self, revocation: Revocation, *, at: datetime) -> bytes:
+        """The signed request, as posted to the CA."""
+        payload = revocation_payload(
+            revocation_id=revocation.id,
+            registration_authority=self._name,
+            authority=revocation.authority,
+            serial_hex=revocation.serial_hex,
+            reason=revocation.reason,
+            invalidity_date=revocation.invalidity_date,
+            requested_by=revocation.requested_by,
+            at=at,
+        )
+        return sign_order(payload, typ=REVOCATION_TYP, key=self._keys.order_key())
 
 
 def _find_request(connection: Connection, request_key: str) -> str | None:

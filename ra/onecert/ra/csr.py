@@ -114,6 +114,14 @@ def _parse(raw: bytes) -> x509.CertificateSigningRequest:
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:
+    # First the hash: what signed it with SHA-1 cannot even be verified everywhere.
+    if _hash_name(request) in _WEAK_HASHES:
+        raise _fault(
+            "CSR_WEAK_HASH",
+            _("The request is signed with %(hash)s, which can be forged."),
+            _("Have it made again with SHA-256 or stronger."),
+            hash=_hash_name(request).upper(),
+        )
     hint = _("The request was changed on its way, or made wrongly. Have the applicant make it again.")
     text = _("The signature of the request is wrong: it does not prove that the applicant has the key.")
     try:
@@ -122,13 +130,6 @@ def _check_signature(request: x509.CertificateSigningRequest) -> None:
         raise _fault("CSR_SIGNATURE", text, hint) from exc
     if not sound:
         raise _fault("CSR_SIGNATURE", text, hint)
-    if _hash_name(request) in _WEAK_HASHES:
-        raise _fault(
-            "CSR_WEAK_HASH",
-            _("The request is signed with %(hash)s, which can be forged."),
-            _("Have it made again with SHA-256 or stronger."),
-            hash=_hash_name(request).upper(),
-        )
 
 
 def _hash_name(request: x509.CertificateSigningRequest) -> str:

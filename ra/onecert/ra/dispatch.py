@@ -21,19 +21,20 @@ from sqlalchemy import Connection, insert, select, update
 
 from onecert.ra.applications import Applications
 from onecert.ra.authorities import Directory
-from onecert.ra.ca_client import CaClient, IssuedAnswer
+from onecert.ra.ca_client import TOO_OLD, CaClient, IssuedAnswer
 from onecert.ra.csr import key_sha256
 from onecert.ra.errors import (
+    AuthorityUnknownError,
     CaAnswerError,
     CaRefusedError,
     CaUnreachableError,
-    InvalidApplicationError,
+    ContentChangedError,
     ProfileMissingError,
 )
 from onecert.ra.keys import Keys
 from onecert.ra.models import application_events, applications, certificates, orders
 from onecert.ra.orders import ORDER_TYP, issuance_payload, sign_order
-from onecert.ra.records import Application, load_application, load_frozen
+from onecert.ra.records import Application, Frozen, load_application, load_frozen
 from onecert.ra.states import Act, State, check_move
 from onecert.ra.vault import Vault
 from onecert.server.audit import AuditTrail
@@ -126,20 +127,8 @@ class Dispatch:
         application = frozen.application
         if application.state is not State.APPROVED or application.order_id is None:
             return
-        # 1. What is signed is what was approved: check the record against the approved hash once more.
-        content = self._applications.recheck(frozen)
-        if frozen.sha256(content) != application.content_sha256:
-            raise InvalidApplicationError(())
-        try:
-            profile = self._directory.profile(application.authority, application.profile)
-        except (CaUnreachableError, ProfileMissingError):
-            profile = None
-        payload = issuance_payload(
-            application, content, profile, registration_authority=self._name, at=self._clock.now()
-        )
-        document = sign_order(payload, typ=ORDER_TYP, key=self._keys.order_key())
-        sealed = self._vault.seal(f"order:{application.order_id}", document)
-        # 2. Keep it. Of two processes that sign at once the second finds the state changed, and drops its
+        sealed = self._signed_order(frozen)
+        # Keep it. Of two processes that sign at once the second finds the state changed, and drops its
         # own.
         with self._database.transaction() as connection:
             current = load_application(connection, application_id, lock=True)
@@ -159,6 +148,38 @@ class Dispatch:
             )
             self._move(connection, current, act=Act.ORDER, event="ordered", at=now)
 
+    def _signed_order(self, frozen: Frozen) -> bytes:
+        """The signed order for an approved application, sealed for the database."""
+        application = frozen.application
+        # What is signed is what was approved: the record is compared with the approved hash once more.
+        content = self._applications.recheck(frozen)
+        if frozen.sha256(content) != application.content_sha256:
+            raise ContentChangedError
+        try:
+            profile = self._directory.profile(application.authority, application.profile)
+        except (CaUnreachableError, AuthorityUnknownError, ProfileMissingError):
+            profile = None
+        payload = issuance_payload(
+            application, content, profile, registration_authority=self._name, at=self._clock.now()
+        )
+        document = sign_order(payload, typ=ORDER_TYP, key=self._keys.order_key())
+        return self._vault.seal(f"order:{application.order_id}", document)
+
+    def _sign_anew(self, order_id: str, application_id: str, stale: bytes) -> None:
+        """Replace an order that grew too old while the CA was away: the same number, signed today.
+
+        Safe, because the CA says "too old" only of an order that it never carried out.
+        """
+        with self._database.reading() as connection:
+            frozen = load_frozen(connection, self._vault, application_id)
+        sealed = self._signed_order(frozen)
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(orders)
+                .where(orders.c.id == order_id, orders.c.document_sealed == stale)
+                .values(document_sealed=sealed)
+            )
+
     def _send(self, order_id: str) -> None:
         with self._database.reading() as connection:
             row = connection.execute(select(orders).where(orders.c.id == order_id)).one()
@@ -172,6 +193,10 @@ class Dispatch:
                 application = load_application(connection, row.application_id)
             certificate = self._fitting_certificate(application, answer)
         except CaRefusedError as exc:
+            if exc.ca_code == TOO_OLD:
+                self._sign_anew(order_id, row.application_id, row.document_sealed)
+                self._record_no_answer(order_id, row.attempts, CaUnreachableError(TOO_OLD))
+                return
             self._record_refused(order_id, row.application_id, exc)
         except CaUnreachableError as exc:
             self._record_no_answer(order_id, row.attempts, exc)

@@ -9,7 +9,7 @@ from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _, gettext
+from onecert.server.languages import _
 
 if TYPE_CHECKING:
     from onecert.ra.states import Act, State
@@ -248,12 +248,16 @@ class TokenNotReadyError(RaError):
         )
 
 
-class RequestFileError(RaError):
-    """The certificate request (CSR) cannot be used; see `csr.py` for the codes."""
+class SealedDataError(RaError):
+    """Could not: sealed personal data does not open. Changed from outside, or sealed under another token."""
 
-    def __init__(self, fault: FieldFault) -> None:
-        super().__init__(fault.code, status=422, text=fault.text, hint=fault.hint, **fault.facts)
-        self.fault = fault
+    def __init__(self) -> None:
+        super().__init__(
+            "SEALED_DATA_DAMAGED",
+            status=503,
+            text=_("Sealed personal data cannot be opened: it was changed, or belongs to another key token."),
+            hint=_("Change nothing. Tell the operator of the service and the auditor."),
+        )
 
 
 class RevocationReasonError(RaError):
@@ -305,11 +309,11 @@ class RevocationRefusedError(RaError):
 class ImportFileError(RaError):
     """The file of an import cannot be read; no row was entered."""
 
-    def __init__(self, why: str, **facts: object) -> None:
+    def __init__(self, text: str, **facts: object) -> None:
         super().__init__(
             "IMPORT_FILE",
             status=422,
-            text=_("The file cannot be imported: %(why)s. Nothing was entered."),
-            hint=_("Compare its heading with demo/applicants.csv."),
-            why=gettext(why, **facts),
+            text=text,
+            hint=_("Nothing was entered. Compare the file with demo/applicants.csv."),
+            **facts,
         )

@@ -62,34 +62,35 @@ def read_rows(data: bytes) -> list[Row]:
         ImportFileError: it cannot be read as such a file at all; nothing was entered.
     """
     if len(data) > MAX_FILE_OCTETS:
-        raise ImportFileError(_("it is larger than 32 MiB"))
+        raise ImportFileError(_("The file is larger than 32 MiB."))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise ImportFileError(_("it is not UTF-8 text; save it as “CSV UTF-8”")) from exc
+        raise ImportFileError(_("The file is not UTF-8 text; save it as “CSV UTF-8”.")) from exc
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="\0surplus")
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
         missing = _OWN_COLUMNS - set(columns)
         unknown = set(columns) - _OWN_COLUMNS - set(ALL_FIELDS)
         if missing:
-            raise ImportFileError(_("columns are missing: %(names)s"), names=", ".join(sorted(missing)))
+            raise ImportFileError(_("The file lacks columns: %(names)s."), names=", ".join(sorted(missing)))
         if unknown or len(columns) != len(set(columns)):
             raise ImportFileError(
-                _("columns are unknown or double: %(names)s"), names=", ".join(sorted(unknown)) or "-"
+                _("The file has unknown or double columns: %(names)s."),
+                names=", ".join(sorted(unknown)) or "-",
             )
         reader.fieldnames = columns
         return list(_rows(reader))
     except csv.Error as exc:
-        raise ImportFileError(_("the line near %(line)s cannot be read"), line=reader.line_num) from exc
+        raise ImportFileError(_("The file cannot be read near line %(line)s."), line=reader.line_num) from exc
 
 
 def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
     for number, cells in enumerate(reader, start=2):
         if number > MAX_ROWS + 1:
-            raise ImportFileError(_("it has more than 100,000 rows"))
+            raise ImportFileError(_("The file has more than 100,000 rows."))
         if "\0surplus" in cells:
-            raise ImportFileError(_("the row %(row)s has more cells than the heading"), row=number)
+            raise ImportFileError(_("Row %(row)s has more cells than the heading."), row=number)
         texts = {name: (value or "").strip() for name, value in cells.items()}
         if not any(texts.values()):
             continue

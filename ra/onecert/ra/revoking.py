@@ -5,13 +5,14 @@ with the same number until the answer is known.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from onecert.ra.ca_client import CaClient, RevokedAnswer
-from onecert.ra.certificates import Certificate, load_certificate
+from onecert.ra.ca_client import TOO_OLD, CaClient, RevokedAnswer
+from onecert.ra.certificates import Certificate, load_certificate, load_revocation
 from onecert.ra.errors import CaAnswerError, CaRefusedError, CaUnreachableError, NotFoundError
 from onecert.ra.models import certificates, revocations
 from onecert.ra.reasons import HOLD, RELEASE
@@ -41,12 +42,14 @@ class Revoking:
         audit: AuditTrail,
         clock: Clock,
         client: CaClient,
+        sign: Callable[..., bytes],
         registration_authority: str,
     ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
         self._client = client
+        self._sign = sign
         self._name = registration_authority
 
     def carry_out(self, revocation_id: str) -> str:
@@ -66,6 +69,9 @@ class Revoking:
             if answer.serial_hex.lstrip("0") != row.serial_hex:
                 raise CaAnswerError("POST /ca/v1/revocations")
         except CaRefusedError as exc:
+            if exc.ca_code == TOO_OLD:
+                self._sign_anew(revocation_id, row.document)
+                return self._record_no_answer(row, CaUnreachableError(TOO_OLD))
             return self._record_refused(row, exc)
         except CaUnreachableError as exc:
             return self._record_no_answer(row, exc)
@@ -117,6 +123,18 @@ class Revoking:
                 details={"before": known.status, "after": status},
             )
             return load_certificate(connection, authority, known.serial_hex)
+
+    def _sign_anew(self, revocation_id: str, stale: bytes) -> None:
+        """Replace a request that grew too old while the CA was away: the same number, signed today."""
+        with self._database.reading() as connection:
+            revocation = load_revocation(connection, revocation_id)
+        document = self._sign(revocation, at=self._clock.now())
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(revocations)
+                .where(revocations.c.id == revocation_id, revocations.c.document == stale)
+                .values(document=document)
+            )
 
     def _record_done(self, row: Any, answer: RevokedAnswer) -> str:
         status = {HOLD: "hold", RELEASE: "good"}.get(row.reason, "revoked")

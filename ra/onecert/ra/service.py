@@ -59,6 +59,14 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         load_operator=context.operators.load,
         test_ids=config.test_ids,
     )
+    certificates = Certificates(
+        database=database,
+        audit=audit,
+        clock=clock,
+        keys=keys,
+        load_operator=context.operators.load,
+        registration_authority=name,
+    )
     return Ra(
         config=config,
         clock=clock,
@@ -78,16 +86,14 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             applications=applications,
             registration_authority=name,
         ),
-        certificates=Certificates(
+        certificates=certificates,
+        revoking=Revoking(
             database=database,
             audit=audit,
             clock=clock,
-            keys=keys,
-            load_operator=context.operators.load,
+            client=client,
+            sign=certificates.sign,
             registration_authority=name,
-        ),
-        revoking=Revoking(
-            database=database, audit=audit, clock=clock, client=client, registration_authority=name
         ),
         world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
         operators=context.operators,

@@ -15,10 +15,11 @@ from onecert.hsm import (
     Token,
     TokenConfig,
     TokenError,
+    UnsealError,
     ensure_softhsm_token,
     open_token,
 )
-from onecert.ra.errors import TokenNotReadyError
+from onecert.ra.errors import SealedDataError, TokenNotReadyError
 
 __all__ = ["TokenKeys"]
 
@@ -103,5 +104,7 @@ def _translated() -> Iterator[None]:
     """Errors of the token layer become "could not", with its own English words as the detail."""
     try:
         yield
+    except UnsealError as exc:
+        raise SealedDataError from exc
     except TokenError as exc:
         raise TokenNotReadyError(exc.code) from exc
