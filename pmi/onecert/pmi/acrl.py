@@ -24,6 +24,7 @@ from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.languages import _
 from onecert.verifier.attribute_certificate import AttributeTrust, RevocationList, TrustedAuthority
 from onecert.verifier.attribute_certificate.acrl import load_revocation_list
 from onecert.verifier.errors import VerifyError
@@ -198,7 +199,7 @@ class AcrlPublisher:
             for authority in self._directory.all(connection):
                 newest = self.newest(connection, authority.name)
                 if newest is None or at > newest.this_update + self._lifetime / 2:
-                    raise AcrlFaultError(authority.name, "the list is past half of its life")
+                    raise AcrlFaultError(authority.name, _("the list is past half of its life"))
 
     def _is_due(self, connection: Connection, name: str, at: datetime) -> bool:
         version = connection.scalar(select(authorities.c.status_version).where(authorities.c.name == name))
@@ -252,7 +253,7 @@ class AcrlPublisher:
         read = _read(der, authority, throw_away.public_key())
         wanted = {int(str(row.serial), 16) for row in revoked_rows(connection, authority.name, at)}
         if set(read.revoked) != wanted:
-            raise AcrlFaultError(authority.name, "it does not hold exactly the revoked certificates")
+            raise AcrlFaultError(authority.name, _("it does not hold exactly the revoked certificates"))
         return draft.tbs_certlist_bytes
 
 
@@ -264,7 +265,7 @@ def _entry(authority: str, row: Row[tuple[object, ...]]) -> x509.RevokedCertific
     )
     # RFC 5280, section 5.3.1: the reason "unspecified" is left out.
     if row.reason not in REASONS:
-        raise AcrlFaultError(authority, "a reason on record is unknown")
+        raise AcrlFaultError(authority, _("a reason on record is unknown"))
     if row.reason != "unspecified":
         builder = builder.add_extension(x509.CRLReason(REASONS[row.reason]), critical=False)
     return builder.build()

@@ -31,6 +31,7 @@ from onecert.pmi.models import authorities
 from onecert.pmi.signing import Signer, algorithm_of
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
+from onecert.server.languages import _, current_language
 from onecert.verifier.attribute_certificate import AttributeTrust, TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import VerifyError
@@ -84,7 +85,7 @@ class Authorities:
             AuthorityExistsError: it already has a certificate.
         """
         if not _NAME.fullmatch(name):
-            raise RequestWrongError("name", "small letters, digits and hyphens, 63 characters at most")
+            raise RequestWrongError("name", _("small letters, digits and hyphens, 63 characters at most"))
         row = self._row(connection, name)
         if row is not None:
             if row.certificate_der is not None:
@@ -142,7 +143,7 @@ class Authorities:
             return self.load(connection, name)
         reason = find_unfitness(parsed, chain, self._clock.now())
         if reason is None and not signer.is_key_of(row.key_label, load_public_key(parsed.spki_der)):
-            reason = "it is for another key"
+            reason = _("it is for another key")
         if reason is not None:
             raise AuthorityUnfitError(name, reason)
         pem = "".join(each.public_bytes(Encoding.PEM).decode("ascii") for each in chain)
@@ -225,22 +226,22 @@ def find_unfitness(
     """
     trusted = TrustedAuthority.from_certificate(certificate)
     for finding in AttributeTrust(authorities=(trusted,)).check(trusted, at):
-        return finding.text("en")
+        return finding.text(current_language())
     usage = certificate.key_usage
     if usage is not None and _CRL_SIGN not in usage:
-        return "its key usage does not allow it to sign revocation lists (cRLSign)"
+        return _("its key usage does not allow it to sign revocation lists (cRLSign)")
     if certificate.subject_key_id is None:
-        return "it has no subject key identifier"
+        return _("it has no subject key identifier")
     if not chain:
-        return "the chain with its issuer is missing"
+        return _("the chain with its issuer is missing")
     below = certificate
     for each in chain:
         above = as_parsed(each)
         if above.subject != below.issuer or not above.is_ca:
-            return "the chain does not lead upwards from it"
+            return _("the chain does not lead upwards from it")
         try:
             verify_signature(load_public_key(above.spki_der), below.algorithm_der, below.signature, below.tbs)
         except VerifyError:
-            return "a signature in the chain is wrong"
+            return _("a signature in the chain is wrong")
         below = above
     return None

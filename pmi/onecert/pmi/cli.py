@@ -84,7 +84,7 @@ def install_authority(
     try:
         chain = x509.load_pem_x509_certificates(chain_file.read_bytes())
     except ValueError as exc:
-        raise AuthorityUnfitError(name, "the chain is not in PEM") from exc
+        raise AuthorityUnfitError(name, _("the chain is not in PEM")) from exc
     with opened_parts(data, config) as parts:
         with parts.context.database.transaction() as connection:
             installed = parts.authorities.install(

@@ -243,7 +243,7 @@ def _only_authority(parts: Parts) -> str:
     with parts.context.database.reading() as connection:
         names = [each.name for each in parts.authorities.all(connection)]
     if len(names) != 1:
-        raise RequestWrongError("authority", ", ".join(names) or "-")
+        raise RequestWrongError("authority", _("name one of several, or set one up first"))
     return names[0]
 
 
@@ -261,7 +261,7 @@ def _show_grant(parts: Parts, found: Grant) -> None:
 def _attribute(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise RequestWrongError("attribute", "NAME=VALUE")
+        raise RequestWrongError("attribute", _("not in the form NAME=VALUE"))
     if value in {"true", "false"}:
         return name, value == "true"
     return name, int(value) if value.removeprefix("-").isdigit() else value

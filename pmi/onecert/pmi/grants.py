@@ -280,20 +280,20 @@ def _grant_id(given: str) -> str:
     try:
         return str(uuid.UUID(given))
     except ValueError as exc:
-        raise RequestWrongError("id", "not a UUID") from exc
+        raise RequestWrongError("id", _("not a UUID")) from exc
 
 
 def _check_roles(roles: Sequence[str]) -> list[str]:
     if not 0 < len(roles) <= MAX_ROLES:
-        raise RequestWrongError("roles", f"1 to {MAX_ROLES} roles")
+        raise RequestWrongError("roles", _("choose at least one role, and 32 at most"))
     if len(set(roles)) != len(roles):
-        raise RequestWrongError("roles", "a role occurs twice")
+        raise RequestWrongError("roles", _("a role occurs twice"))
     return sorted(roles)
 
 
 def _check_targets(targets: Sequence[str]) -> list[str]:
     if len(targets) > MAX_TARGETS or not all(_TARGET.fullmatch(target) for target in targets):
-        raise RequestWrongError("targets", f"at most {MAX_TARGETS} URIs")
+        raise RequestWrongError("targets", _("these are not URIs, or more than 32"))
     return sorted(set(targets))
 
 

@@ -264,7 +264,7 @@ def _end_of_day(text: str) -> datetime | None:
     try:
         day = datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as exc:
-        raise RequestWrongError("until", gettext(_("not a date"))) from exc
+        raise RequestWrongError("until", _("not a date")) from exc
     return datetime.combine(day, time(23, 59, 59), CHINA_TIME)
 
 

@@ -21,7 +21,7 @@ from onecert.pmi.parts import Parts
 from onecert.pmi.policy import read_plain, read_resource, read_text
 from onecert.pmi.repository import STATUSES, Record, Search, find_certificates, load_certificate
 from onecert.pmi.throttle import Throttle
-from onecert.server.languages import current_language
+from onecert.server.languages import _, current_language
 from onecert.server.web import current_operator, public, requires_role
 from onecert.verifier.attribute_certificate import TargetIdentity
 
@@ -173,7 +173,7 @@ def read_search(*, per_page: int = 20) -> Search:
     query = request.args
     status = query.get("status", "")
     if status and status not in STATUSES:
-        raise RequestWrongError("status", ", ".join(STATUSES))
+        raise RequestWrongError("status", _("unknown"))
     return Search(
         holder=query.get("holder", "").strip()[:512],
         authority=query.get("authority", "")[:64],
@@ -196,7 +196,7 @@ def _with_certificate(parts: Parts, grant: Grant) -> dict[str, Any]:
 def _asked(body: Mapping[str, Any], most: int) -> Asked:
     pushed = body.get("attribute_certificates")
     if pushed is not None and (not isinstance(pushed, list) or len(pushed) > most):
-        raise RequestWrongError("attribute_certificates", f"a list of at most {most}")
+        raise RequestWrongError("attribute_certificates", _("not a list, or too long"))
     target = _text(body, "target", "")
     try:
         return Asked(
@@ -213,35 +213,35 @@ def _asked(body: Mapping[str, Any], most: int) -> Asked:
 
 def _der(value: object) -> bytes:
     if not isinstance(value, str):
-        raise RequestWrongError("attribute_certificates", "base64 of DER")
+        raise RequestWrongError("attribute_certificates", _("not base64"))
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise RequestWrongError("attribute_certificates", "base64 of DER") from exc
+        raise RequestWrongError("attribute_certificates", _("not base64")) from exc
 
 
 def _body(needed: set[str], optional: set[str] | None = None) -> Mapping[str, Any]:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
-        raise RequestWrongError("body", "a JSON object")
+        raise RequestWrongError("body", _("not a JSON object"))
     unknown = body.keys() - needed - (optional or set())
     missing = needed - body.keys()
     if unknown or missing:
-        raise RequestWrongError(min(unknown or missing)[:64], "unknown" if unknown else "missing")
+        raise RequestWrongError(min(unknown or missing)[:64], _("unknown") if unknown else _("missing"))
     return body
 
 
 def _text(body: Mapping[str, Any], field: str, default: str | None = None) -> str:
     value = body.get(field, default)
     if not isinstance(value, str):
-        raise RequestWrongError(field, "a text")
+        raise RequestWrongError(field, _("not a text"))
     return value
 
 
 def _texts(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = body.get(field, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise RequestWrongError(field, "a list of texts")
+        raise RequestWrongError(field, _("not a list of texts"))
     return tuple(value)
 
 
@@ -252,13 +252,13 @@ def _moment(body: Mapping[str, Any], field: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError) as exc:
-        raise RequestWrongError(field, "a time such as 2026-11-21T09:00:00Z") from exc
+        raise RequestWrongError(field, _("not a time such as 2026-11-21T09:00:00Z")) from exc
     if found.tzinfo is None:
-        raise RequestWrongError(field, "a time with its zone")
+        raise RequestWrongError(field, _("a time without its zone"))
     return found
 
 
 def _count(text: str, field: str, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
-        raise RequestWrongError(field, f"a number between 1 and {most}")
+        raise RequestWrongError(field, _("not a number of the right size"))
     return int(text)
