@@ -40,7 +40,7 @@ tests:
 
 soak:
 	@deploy/setup.sh test
-	@$(environment) ONECERT_SOAK=full .venv/bin/pytest -m soak -n 0 --timeout 5400 $(PYTEST)
+	@$(environment) ONECERT_SOAK_SIGNATURES=100000 SOAK_KILLS=200 .venv/bin/pytest -m soak -n 0 -s --timeout 5400 $(PYTEST)
 
 bench:
 	@deploy/setup.sh test

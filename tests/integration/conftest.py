@@ -1,0 +1,185 @@
+"""Running services as processes, and a registration authority's software that is not ours to trust.
+
+Test modules import nothing from here: ask for a fixture by its name.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from onecert.server.documents import sign_document
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith("ONECERT_") or key == "ONECERT_PKCS11_MODULE"
+}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def command(data: Path, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `onecert … --data DATA` as a process of its own."""
+    done = subprocess.run(
+        [str(BIN / "onecert"), *map(str, arguments), "--data", str(data)],
+        capture_output=True, text=True, env=ENVIRONMENT, check=False,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+class Running:
+    """`onecert up` on a data folder; can be killed and started again on the same ports."""
+
+    def __init__(self, data: Path, *members: str) -> None:
+        self.data = data
+        self.members = members
+        self.https, self.http = free_port(), free_port()
+        self.log = data / "services.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> "Running":
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(BIN / "onecert"), "up", "--data", str(self.data), "--members", ",".join(self.members),
+                 "--https-port", str(self.https), "--http-port", str(self.http)],
+                stdout=subprocess.PIPE, stderr=log, env=ENVIRONMENT, text=True,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready"), self.log.read_text()[-3000:]
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would, for this process."""
+        assert self.process is not None
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    def client(self, service: str) -> httpx.Client:
+        context = ssl.create_default_context(cafile=str(self.data / "tls" / "certificate.pem"))
+        return httpx.Client(base_url=f"https://127.0.0.1:{self.https}/{service}", verify=context, timeout=30)
+
+
+class Orders:
+    """A registration authority's order desk with a key in memory; every order is for another citizen."""
+
+    def __init__(self, authority: str, name: str = "ra-test") -> None:
+        self.authority, self.name = authority, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @property
+    def public_pem(self) -> str:
+        return self.key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()  # fmt: skip
+
+    def _idcard(self) -> str:
+        with self._lock:
+            self._count += 1
+            count = self._count
+        # Nobody alive: born from 1900 on, the sequence of one office.
+        born = date(1900, 1, 1) + timedelta(days=count // 900)
+        body = f"440300{born:%Y%m%d}{count % 900 + 100:03d}"
+        weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+        return body + "10X98765432"[sum(int(d) * w for d, w in zip(body, weights, strict=True)) % 11]
+
+    def payload(self, **changes: Any) -> dict[str, Any]:
+        """What an order says; ``changes`` replace parts of it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "applicant")])
+        request = x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
+        number = self._idcard()
+        return {
+            "order": str(uuid.uuid4()),
+            "registration_authority": self.name,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "authority": self.authority,
+            "profile": "citizen",
+            "profile_version": 1,
+            "subject": {"common_name": f"示例{number[-6:]}", "country": "CN", "locality": "深圳市"},
+            "identity": {"idcard": number},
+            "csr_pem": request.public_bytes(serialization.Encoding.PEM).decode(),
+            "application_sha256": "ab" * 32,
+            "approved_by": ["clerk1", "clerk2"],
+        } | changes
+
+    def sign(self, payload: dict[str, Any], typ: str = "onecert-order+json") -> bytes:
+        return sign_document(payload, typ=typ, keys=[self.key])
+
+    def revocation(self, serial: str, reason: str = "keyCompromise") -> bytes:
+        payload = {
+            "revocation": str(uuid.uuid4()),
+            "registration_authority": self.name,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "authority": self.authority,
+            "serial": serial,
+            "reason": reason,
+            "invalidity_date": None,
+            "requested_by": ["security1"],
+        }
+        return self.sign(payload, "onecert-revocation+json")
+
+    @staticmethod
+    def post(client: httpx.Client, path: str, document: bytes) -> httpx.Response:
+        return client.post(path, content=document, headers={"Content-Type": "application/jose+json"})
+
+
+@pytest.fixture
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return command
+
+
+@pytest.fixture
+def one_ca(tmp_path: Path) -> Iterator[tuple[Running, Orders]]:
+    """The CA service with one authority (P-256) and a registered order key; not yet started."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    orders = Orders("harbour")
+    command(data, "ca", "ceremony", ROOT / "demo/ceremonies/harbour.toml", "--apply")
+    key = tmp_path / "ra.pem"
+    key.write_text(orders.public_pem)
+    scopes = ["--scope", "harbour:citizen", "--scope", "harbour:organisation"]
+    command(data, "ca", "registration-authority", "add", orders.name, "--key", key, *scopes)
+    running = Running(data, "ca")
+    yield running, orders
+    with contextlib.suppress(AssertionError):
+        running.kill()
