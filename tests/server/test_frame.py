@@ -1,6 +1,7 @@
 """The HTTP frame: who gets in, what errors look like, what every answer carries, the parts of pages."""
 
 import ast
+import dataclasses
 import json
 import logging
 import re
@@ -11,6 +12,7 @@ import pytest
 from flask import Flask, render_template_string
 from werkzeug.test import Client
 
+from onecert.server.config import DatabaseConfig, ServerConfig
 from onecert.server.errors import DatabaseUnavailableError, ServiceError
 from onecert.server.languages import _
 from onecert.server.web import (
@@ -290,6 +292,7 @@ def test_landing_page_lists_the_services_in_both_languages() -> None:
     chinese = client.get("/").text
     assert chinese.index("证书受理") < chinese.index("Registration")
     assert client.get("/onecert.css").mimetype == "text/css"
+    assert client.get("/seal.svg").mimetype == "image/svg+xml"
     assert client.get("/etc/passwd").status_code == 404
     assert client.post("/").status_code == 405
 
@@ -401,6 +404,14 @@ def test_readme_opens_with_a_program_that_runs(desk: Any) -> None:
 
     assert client.get("/roles").status_code == 200
     assert json.loads(client.get("/readyz").text)["status"] == "ready"
+
+
+@pytest.mark.parametrize("section", [ServerConfig, DatabaseConfig, SignInConfig])
+def test_readme_names_every_setting(section: type[Any]) -> None:
+    """A setting that nobody can find does not exist."""
+    text = (ROOT / "server" / "README.md").read_text(encoding="utf-8")
+
+    assert [f.name for f in dataclasses.fields(section) if f"`{f.name}`" not in text] == []
 
 
 def test_navigation_and_titles_are_marked_texts(desk: Any) -> None:

@@ -347,6 +347,7 @@ def test_header_of_our_own_proxy_counts(proxied: Any, peer: str) -> None:
         {"REMOTE_ADDR": "192.0.2.7"},
         {"REMOTE_ADDR": "192.0.2.7", "HTTP_X_FORWARDED_FOR": "127.0.0.1"},
         {"REMOTE_ADDR": "rubbish"},
+        {"REMOTE_ADDR": "127.0.0.1", "HTTPS": "on"},  # straight to our own TLS port, past the proxy
     ],
 )
 def test_header_from_elsewhere_means_nothing(proxied: Any, environ: dict[str, str]) -> None:
@@ -371,11 +372,12 @@ def test_rubbish_in_the_header_is_no_certificate(proxied: Any, value: str) -> No
 
 
 def test_behind_a_proxy_links_do_not_work(proxied: Any) -> None:
-    """Everybody comes from loopback there."""
+    """Everybody comes from loopback there. Straight to our own TLS port they do."""
     desk, _certificate = proxied
     link = desk.link()
 
     assert code(desk.client().get(link)) == "LINK_ELSEWHERE"
+    assert desk.client().get(link, environ_overrides={"HTTPS": "on"}).status_code == 200
 
 
 def test_behind_a_proxy_each_address_is_counted_for_itself(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -74,7 +75,7 @@ def write_identity(file: Path, ca: Any) -> Any:
 
 @pytest.fixture
 def place(tmp_path: Path, operators_ca: Any) -> Iterator[Place]:
-    """The server, with wang's certificate bound and a current CRL."""
+    """The server, with wang's certificate bound, a current CRL, and a socket for a proxy."""
     data = tmp_path / "data"
     anchors = data / "operator-anchors"
     anchors.mkdir(parents=True)
@@ -84,8 +85,10 @@ def place(tmp_path: Path, operators_ca: Any) -> Iterator[Place]:
     certificate = write_identity(identity, operators_ca)
     settings = Settings(
         {
-            "server": ServerConfig(https_port=0, http_port=0, threads=4),
-            "sign_in": SignInConfig(),
+            "server": ServerConfig(
+                https_port=0, http_port=0, threads=4, proxy_socket=tmp_path / "proxy.socket"
+            ),
+            "sign_in": SignInConfig(certificate_header="X-Client-Certificate"),
             "desk": DeskConfig(),
             "database.desk": DatabaseConfig(),
         }
@@ -137,9 +140,31 @@ def test_rogue_certificate_does_not_even_shake_hands(place: Place, rogue_ca: Any
         client.get("desk/sign-in")
 
 
+def escaped_certificate(identity: Path) -> str:
+    """As nginx writes $ssl_client_escaped_cert."""
+    return quote("-----BEGIN CERTIFICATE" + identity.read_text().partition("-----BEGIN CERTIFICATE")[2])
+
+
 def test_forged_header_over_tls(place: Place) -> None:
-    """A client names itself in headers; without a certificate on the connection that is nothing."""
-    pem = place.identity.read_text().partition("-----BEGIN CERTIFICATE")[2].replace("\n", "%0A")
-    forged = {"X-Client-Certificate": pem, "Client-Cert": pem, "SSL-Client-Cert": pem, "SSL_CLIENT_CERT": pem}
+    """A user of this machine goes past the proxy, straight to the TLS port, and claims wang's certificate."""
+    pem = escaped_certificate(place.identity)
+    forged = dict.fromkeys(("X-Client-Certificate", "Client-Cert", "SSL-Client-Cert", "SSL_CLIENT_CERT"), pem)
     with place.client() as client:
         assert "/sign-in/certificate" not in client.get("desk/sign-in", headers=forged).text
+
+
+def test_proxy_hands_the_certificate_over_on_its_socket(place: Place, tmp_path: Path) -> None:
+    """nginx ends TLS, sets the header and speaks plain HTTP on the socket; the browser sees https."""
+    headers = {"X-Client-Certificate": escaped_certificate(place.identity), "Origin": "https://pki.example"}
+    transport = httpx.HTTPTransport(uds=str(tmp_path / "proxy.socket"))
+    with httpx.Client(transport=transport, base_url="http://pki.example", headers=headers) as proxy:
+        page = proxy.get("desk/sign-in")
+        token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        # The client library keeps Secure cookies for https only; the browser in front of a proxy has https.
+        cookie = page.headers["Set-Cookie"].partition(";")[0]
+        entered = proxy.post(
+            "desk/sign-in/certificate", data={"csrf_token": token}, headers={"Cookie": cookie}
+        )
+        assert entered.status_code == 303
+        session = entered.headers["Set-Cookie"].partition(";")[0]
+        assert proxy.get("desk/who", headers={"Cookie": session}).text == "wang"

@@ -31,7 +31,7 @@ _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "H
 
 def read_peer_certificate(environ: Mapping[str, Any], config: SignInConfig) -> x509.Certificate | None:
     """The client certificate of this connection, unverified; None when there is none or it does not parse."""
-    if config.certificate_header:
+    if config.certificate_header and not _is_our_tls(environ):
         if not _is_own_proxy(environ):
             return None
         name = "HTTP_" + config.certificate_header.upper().replace("-", "_")
@@ -47,7 +47,9 @@ def is_local_browser(environ: Mapping[str, Any], config: SignInConfig) -> bool:
 
     A unix socket does not count: behind it is a proxy that speaks for anybody.
     """
-    if config.certificate_header or any(environ.get(name) for name in _PROXY_HEADERS):
+    if any(environ.get(name) for name in _PROXY_HEADERS):
+        return False
+    if config.certificate_header and not _is_our_tls(environ):
         return False
     return _is_loopback(str(environ.get("REMOTE_ADDR", "")))
 
@@ -63,6 +65,12 @@ def source_of(environ: Mapping[str, Any], config: SignInConfig) -> str:
         return str(ipaddress.ip_address(address))
     except ValueError:
         return "unknown"
+
+
+def _is_our_tls(environ: Mapping[str, Any]) -> bool:
+    # Set by cheroot when it ended TLS itself: then no proxy is in between, and a header is only the client's
+    # word, also when the client is a user of this machine.
+    return environ.get("HTTPS") == "on"
 
 
 def _is_own_proxy(environ: Mapping[str, Any]) -> bool:

@@ -35,14 +35,19 @@ def landing_app(services: Sequence[str]) -> WSGIApplication:
     )
     environment.install_gettext_callables(translate, translate_plural, newstyle=True)  # type: ignore[attr-defined]
     template = environment.get_template("landing.html")
-    css = (files("onecert.server.web") / "static" / "onecert.css").read_bytes()
+    static = files("onecert.server.web") / "static"
+    assets = {
+        "/onecert.css": ("text/css", (static / "onecert.css").read_bytes()),
+        "/seal.svg": ("image/svg+xml", (static / "seal.svg").read_bytes()),
+    }
     known = [name for name in SERVICE_TITLES if name in services]
     rows = [_row(name) for name in (*known, *sorted(set(services) - set(known)))]
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        if request.path == "/onecert.css":
-            response = Response(css, mimetype="text/css")
+        if request.path in assets:
+            mimetype, content = assets[request.path]
+            response = Response(content, mimetype=mimetype)
         elif request.path != "/":
             response = NotFound().get_response()
         elif request.method not in {"GET", "HEAD"}:
