@@ -15,6 +15,7 @@ from werkzeug.test import Client
 from onecert.server.config import DatabaseConfig, ServerConfig
 from onecert.server.errors import DatabaseUnavailableError, ServiceError
 from onecert.server.languages import _
+from onecert.server.operators import SignInConfig
 from onecert.server.web import (
     NavItem,
     create_frame,
