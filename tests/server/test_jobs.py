@@ -231,7 +231,7 @@ def work(job):
     return run
 
 jobs = [Job(f"job-{n}", timedelta(seconds=1), work(f"job-{n}")) for n in range(5)]
-runner = JobRunner(database, SystemClock(), jobs, lease=timedelta(seconds=1.5))
+runner = JobRunner(database, SystemClock(), jobs, lease=timedelta(seconds=2.5))
 print("ready", flush=True)
 while True:
     runner.run_due()
@@ -258,7 +258,7 @@ def test_four_processes_and_one_killed(database: Database, database_url: str) ->
         victim = processes[int(owner)]
         victim.send_signal(signal.SIGKILL)
         killed = datetime.now(UTC)
-        time.sleep(4)
+        time.sleep(5)
     finally:
         for process in processes:
             process.kill()
