@@ -131,3 +131,16 @@ opened.close()
         for _run in range(2)
     }
     assert len(runs) == 1
+
+
+@pytest.mark.token
+def test_the_readme_opens_with_commands_that_work(tmp_path) -> None:
+    """The first block of README.md, as far as it goes without a CA: each command exists and takes its options."""
+    readme = (Path(__file__).parents[2] / "ra" / "README.md").read_text()
+    block = readme.partition("```console\n")[2].partition("```")[0]
+    commands = [line.removeprefix("$ onecert ").split() for line in block.splitlines()]
+    assert [command[1] for command in commands] == ["key", "import", "applications"]
+    data = tmp_path / "data"
+    onecert(*commands[0][:-1], tmp_path / "ra.pem", data=data)
+    onecert(*commands[2], data=data)
+    onecert("ra", "import", "--help", data=data)
