@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 
 from onecert.ca import der
+from onecert.ca.errors import LintError
 from onecert.ca.member import roll_responders
-from onecert.ca.ocsp import load_request
+from onecert.ca.ocsp import check_answer, load_request
 from onecert.ca.orders import open_revocation
 from onecert.ca.status import StatusApp
 
@@ -259,6 +260,27 @@ def test_expired_responder_never_answers(lite: Any) -> None:
     body = request_for(lite, lite.issue().record)
     lite.clock.advance(timedelta(days=91))
     assert answer(lite, body).response_status is ocsp.OCSPResponseStatus.TRY_LATER
+
+
+def test_answers_are_linted_before_they_leave(lite: Any) -> None:
+    body = request_for(lite, lite.issue().record, nonce=b"n" * 16)
+    encoded = post(status_app(lite), body)[2]
+    data = ocsp.load_der_ocsp_response(encoded).tbs_response_bytes
+    right: dict[str, Any] = {
+        "singles": 1,
+        "at": lite.clock.now(),
+        "not_after": lite.clock.now() + timedelta(days=9),
+    }
+    check_answer(encoded, data, **right)
+    for wrong in (
+        {"singles": 2},
+        {"at": lite.clock.now() + timedelta(hours=2)},
+        {"not_after": lite.clock.now() + timedelta(minutes=5)},
+    ):
+        with pytest.raises(LintError):
+            check_answer(encoded, data, **(right | wrong))
+    with pytest.raises(LintError):
+        check_answer(b"nonsense", data, **right)
 
 
 # ------------------------------------------------------------------ files over HTTP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,25 @@ def test_token_gone_revocation_stands_and_the_timer_makes_the_list(world: Any) -
     assert world.serials_on_list() == set()
 
     world.token.gone = False
+    renew_lists(world.parts, world.clock.now())
+    assert world.serials_on_list() == {serial}
+
+
+def test_full_disk_revocation_stands_and_the_file_follows(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room for the list's file: the old file stays whole, the timer writes the new one."""
+    serial = world.issue().record.serial
+    before = world.parts.files.path("harbour", "crl").read_bytes()
+
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.parts.files), "_replace", staticmethod(full))
+        assert revoke(world, serial).crl_number is None
+    assert world.parts.ledger.certificate("harbour", serial).status == "revoked"
+    assert world.parts.files.path("harbour", "crl").read_bytes() == before
     renew_lists(world.parts, world.clock.now())
     assert world.serials_on_list() == {serial}
 

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+from cryptography.x509 import ocsp
+
 from onecert.ca import der
 from onecert.ca.crl import REASONS
 from onecert.ca.draft import Issuer
+from onecert.ca.errors import LintError
 from onecert.ca.signing import SignatureAlgorithm, signed
 
 NONCE = "1.3.6.1.5.5.7.48.1.2"
@@ -224,6 +227,36 @@ def successful(
         der.tlv(der.ENUMERATED, b"\x00"),
         der.explicit(0, der.sequence(der.oid(_BASIC), der.octet_string(basic))),
     )
+
+
+def check_answer(
+    answer_der: bytes, data_der: bytes, *, singles: int, at: datetime, not_after: datetime
+) -> None:
+    """Lint a signed answer with a parser that did not write it, before it leaves.
+
+    Args:
+        data_der: the `ResponseData` that was signed.
+        not_after: the end of the responder's certificate.
+
+    Raises:
+        LintError: with the findings.
+    """
+    findings = []
+    try:
+        response = ocsp.load_der_ocsp_response(answer_der)
+        if response.tbs_response_bytes != data_der or response.produced_at_utc != at:
+            findings.append("4.2.1: not the answer that was written")
+        found = list(response.responses)
+        if len(found) != singles:
+            findings.append("4.2.1: not one answer for each question")
+        for single in found:
+            until = single.next_update_utc
+            if until is None or not single.this_update_utc <= at < until <= not_after:
+                findings.append("4.2.2.1: times out of order, or later than the responder's end")
+    except ValueError as exc:
+        findings.append(f"cannot be parsed: {exc}")
+    if findings:
+        raise LintError(findings)
 
 
 def refusal(status: ResponseStatus) -> bytes:

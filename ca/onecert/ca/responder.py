@@ -31,6 +31,7 @@ from onecert.ca.ocsp import (
     OcspRequest,
     ResponseStatus,
     Status,
+    check_answer,
     load_request,
     refusal,
     response_data,
@@ -216,6 +217,7 @@ class Responders:
         if not is_signature_valid(responder.public_key, signature, data):
             return OcspAnswer(der=refusal(ResponseStatus.INTERNAL_ERROR))
         encoded = successful(data, algorithm_of(responder.public_key), signature, responder.certificate_der)
+        check_answer(encoded, data, singles=len(singles), at=at, not_after=responder.not_after)
         if not keep:
             return OcspAnswer(der=encoded)
         answer = OcspAnswer(der=encoded, next_update=next_update, this_update=at)
