@@ -77,7 +77,7 @@ def test_a_schema_is_held(lab) -> None:
     entity Role; entity Holder in [Role]; entity Form = { amount: Long };
     action approve appliesTo { principal: [Holder], resource: [Form], context: {} };
     """
-    good = '@id("a") permit(principal, action == Action::"approve", resource is Form) when { resource.amount < 9 };'
+    good = '@id("a") permit(principal, action == Action::"approve", resource) when { resource.amount < 9 };'
     assert engine(good, schema).rules == ["a"]
     with pytest.raises(PolicyWrongError, match="amunt"):
         engine(good.replace("amount", "amunt"), schema)

@@ -167,7 +167,7 @@ def test_the_list_of_grants(pmi, lab, language: str, title: str) -> None:
 
 
 def test_a_grant_by_the_pages(pmi, lab) -> None:
-    """An officer fills in the form, another person approves, the certificate is shown, downloaded and revoked."""
+    """An officer fills in the form, another person approves; the certificate is shown and revoked."""
     officer, approver = pmi.client(pmi.officer), pmi.client(pmi.approver)
     form = {"authority": "tax-office", "roles": [lab.APPROVER_ROLE], "holder_pem": pem(pmi.holder)}
     sent = officer.submit("/grants/new", form)

@@ -29,7 +29,6 @@ PER_PAGE = 20
 READERS = (OFFICER, APPROVER, AUDITOR)
 NAVIGATION = (
     NavItem(_("Grants"), "grants.index", READERS),
-    NavItem(_("New grant"), "grants.new", (OFFICER,)),
     NavItem(_("Attribute certificates"), "certificates.index", READERS),
 )
 
@@ -180,7 +179,7 @@ def certificates_blueprint(parts: Parts) -> Blueprint:
             statuses=STATUSES,
             reasons=REASONS,
             titles=_titles(parts),
-            events=_certificate_events(record, now),
+            events=_certificate_events(record, now, _actor_name(parts, record.revoked_by)),
             may_revoke=record.state == "issued" and current_operator().has_role(OFFICER, APPROVER),
         )
 
@@ -303,11 +302,21 @@ def _grant_events(grant: Grant, requester: str, approver: str) -> list[dict[str,
             }
         )
     if grant.serial is None:
-        events.append({"title": gettext(_("issued")), "at": None, "kind": "neutral"})
+        events.append({"title": gettext(_("issue of the certificate")), "at": None, "kind": "neutral"})
     return events
 
 
-def _certificate_events(record: Record, now: datetime) -> list[dict[str, Any]]:
+def _actor_name(parts: Parts, actor: str | None) -> str:
+    """The name of an operator for people; other actors by their own word."""
+    kind, _separator, operator_id = (actor or "").partition(":")
+    if kind != "operator":
+        return actor or ""
+    with parts.context.database.reading() as connection:
+        operator = parts.context.operators.find(connection, operator_id)
+    return operator.name if operator else operator_id
+
+
+def _certificate_events(record: Record, now: datetime, revoked_by: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = [
         {"title": gettext(_("put on record")), "at": record.intended_at, "kind": "neutral"}
     ]
@@ -322,7 +331,7 @@ def _certificate_events(record: Record, now: datetime) -> list[dict[str, Any]]:
                 "title": gettext(STATUSES[record.state]),
                 "text": reason,
                 "at": record.revoked_at,
-                "by": record.revoked_by,
+                "by": revoked_by,
                 "kind": "danger",
             }
         )
