@@ -362,3 +362,27 @@ def test_full_disk_leaves_nothing_half_done(lite: Any) -> None:
     lite.parts.recovery.run(lite.clock.now())
     assert lite.parts.ledger.unfinished() == []
     assert count(lite, models.orders) > before
+
+
+def test_an_order_may_ask_for_an_earlier_end(world: Any) -> None:
+    """A certificate for a short term: the end is the one that was asked for, to the second."""
+    end = world.clock.now() + timedelta(days=30)
+    issued = world.parts.issuance.issue(world.order(not_after=end.isoformat()))
+    certificate = x509.load_der_x509_certificate(issued.record.certificate_der)
+    assert certificate.not_valid_after_utc == end
+    assert certificate.not_valid_before_utc == world.clock.now()
+
+
+@pytest.mark.parametrize(
+    "shift",
+    [
+        timedelta(0),
+        timedelta(days=-1),
+        timedelta(days=1095),
+        timedelta(days=9999),
+        timedelta(days=1, milliseconds=5),
+    ],
+)
+def test_an_end_outside_the_profiles_term_is_refused(world: Any, shift: timedelta) -> None:
+    end = world.clock.now() + shift
+    refused(world, world.order(not_after=end.isoformat()), "CERTIFICATE_TERM", 422)

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from onecert.ca import der
 from onecert.ca.csr import CheckedKey
-from onecert.ca.errors import IssuerExpiresError
+from onecert.ca.errors import CertificateTermError, IssuerExpiresError
 from onecert.ca.names import subject_der
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
 from onecert.ca.signing import PublicKey, SignatureAlgorithm, algorithm_of
@@ -69,6 +69,7 @@ class CheckedRequest:
     identity: Mapping[str, str] = field(default_factory=dict)
     dns_names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    not_after: datetime | None = None  # None: the profile's whole term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +99,14 @@ class DraftMaker:
 
         Raises:
             IssuerExpiresError: it would outlive its issuer.
+            CertificateTermError: the request asks for an end that the profile does not allow.
         """
         not_before = max(at.replace(microsecond=0), self.issuer.not_before)
         not_after = not_before + self.profile.validity
+        if (asked := request.not_after) is not None:
+            if not not_before < asked <= not_after or asked.microsecond:
+                raise CertificateTermError(asked.isoformat(), not_after.isoformat())
+            not_after = asked
         if not_after > self.issuer.not_after:
             raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
         tbs_der = der.sequence(

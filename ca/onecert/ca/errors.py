@@ -107,6 +107,20 @@ class OrderTimeError(CaError):
         )
 
 
+class CertificateTermError(CaError):
+    """The end that the order asks for is not within the profile's term."""
+
+    def __init__(self, not_after: str, latest: str) -> None:
+        super().__init__(
+            "CERTIFICATE_TERM",
+            status=422,
+            text=_("The certificate cannot end at %(not_after)s; the latest end here is %(latest)s."),
+            hint=_("Leave the end out, or ask for a whole second between now and the latest end."),
+            not_after=not_after,
+            latest=latest,
+        )
+
+
 class OrderAlteredError(CaError):
     """The number of this order was used before, for something else."""
 

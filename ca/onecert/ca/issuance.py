@@ -225,6 +225,7 @@ class Issuance:
             csr_pem=order.csr_pem,
             subject=order.subject,
             identity=order.identity,
+            not_after=order.not_after,
             at=self._clock.now(),
             test_identities=self._test_identities,
         )
@@ -260,6 +261,7 @@ def checked_request(
     test_identities: bool = False,
     dns_names: tuple[str, ...] = (),
     addresses: tuple[str, ...] = (),
+    not_after: datetime | None = None,
 ) -> CheckedRequest:
     """Check request, key, subject and identification numbers against a profile."""
     key = check_request(load_request(csr_pem), profile.key_kinds)
@@ -279,4 +281,5 @@ def checked_request(
         identity=numbers,
         dns_names=dns_names,
         addresses=addresses,
+        not_after=not_after,
     )

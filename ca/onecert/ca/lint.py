@@ -82,8 +82,9 @@ def _validity(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
         tag = times.element()[0]
         if (tag == der.UTC_TIME) != (moment.year < 2050):
             yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
-    if end - start != draft.request.profile.validity:
-        yield "4.1.2.5: validity is not exactly the profile's"
+    longest, asked = start + draft.request.profile.validity, draft.request.not_after
+    if end != (longest if asked is None else asked) or end > longest:
+        yield "4.1.2.5: validity is not exactly the profile's, nor a shorter one that was asked for"
     if start < draft.issuer.not_before or end > draft.issuer.not_after:
         yield "validity reaches beyond the issuer's"
 

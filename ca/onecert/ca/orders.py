@@ -52,6 +52,7 @@ class Order:
     subject: Mapping[str, str]
     identity: Mapping[str, str]
     csr_pem: str
+    not_after: datetime | None  # an end before the profile's, when the order asks for one
     record: OrderRecord
 
 
@@ -101,6 +102,7 @@ class OrderDesk:
             subject=fields.texts("subject"),
             identity=fields.texts("identity"),
             csr_pem=fields.text("csr_pem"),
+            not_after=fields.optional_moment("not_after"),
             record=OrderRecord(
                 id=fields.text("order", _ID),
                 content_sha256=content_sha256(payload),
