@@ -10,7 +10,9 @@ ALGORITHMS = {
 }
 
 
-def openssl(*arguments: str | Path, data: bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+def openssl(
+    *arguments: str | Path, data: bytes | None = None, check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
     """Run the openssl command; its output is the result."""
     done = subprocess.run(["openssl", *map(str, arguments)], input=data, capture_output=True, check=False)
     if check and done.returncode:

@@ -31,7 +31,9 @@ class City:
         self.https = f"https://127.0.0.1:{https_port}"
         self.http = f"http://127.0.0.1:{http_port}"
         self.ports = ("--https-port", str(https_port), "--http-port", str(http_port))
-        self.papers = self.data / "papers"  # what is handed over between offices: public keys, requests, lists
+        self.papers = (
+            self.data / "papers"
+        )  # what is handed over between offices: public keys, requests, lists
         self._https_port, self._http_port = https_port, http_port
 
     def command(self, *arguments: str | Path, stdin: str = "") -> str:
@@ -71,11 +73,20 @@ class City:
         """Offline roots and issuing authorities, each from its reviewed file."""
         for name in AUTHORITIES:
             record = self.papers / f"ceremony-{name}.json"
-            self.command("ca", "ceremony", HERE / "ceremonies" / f"{name}.toml", "--apply", "--record", record)
+            self.command(
+                "ca", "ceremony", HERE / "ceremonies" / f"{name}.toml", "--apply", "--record", record
+            )
         for each in lines_of_json(self.command("ca", "authorities")):
             # An issuing authority's certificate is on record at its root; a root's at itself.
             pem = self.command(
-                "ca", "certificate", "show", "--authority", each["issuer"], "--serial", each["serial"], "--pem"
+                "ca",
+                "certificate",
+                "show",
+                "--authority",
+                each["issuer"],
+                "--serial",
+                each["serial"],
+                "--pem",
             )
             (self.papers / f"{each['name']}.pem").write_text(pem, "ascii")
 
@@ -138,7 +149,9 @@ class City:
         chain.write_text(first + end, "ascii")
         above_file = self.papers / "roles-chain.pem"
         above_file.write_text("".join(each + end for each in above), "ascii")
-        self.command("pmi", "authority", "install", ROLE_AUTHORITY, "--certificate", chain, "--chain", above_file)
+        self.command(
+            "pmi", "authority", "install", ROLE_AUTHORITY, "--certificate", chain, "--chain", above_file
+        )
         self.command("pmi", "catalogue", "publish", HERE / "roles.toml", "--apply")
         self.command("pmi", "policy", "publish", HERE / "policy.toml", "--apply")
 

@@ -15,7 +15,9 @@ from onecert.server import cli
 BIN = Path(sys.executable).parent
 # What an operator's shell has, without settings that happen to be exported where the demo is started.
 ENVIRONMENT = {
-    key: value for key, value in os.environ.items() if not key.startswith("ONECERT_") or key == "ONECERT_PKCS11_MODULE"
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith("ONECERT_") or key == "ONECERT_PKCS11_MODULE"
 }
 
 
@@ -64,7 +66,9 @@ def lines_of_json(text: str) -> list[dict[str, Any]]:
 class Process:
     """A long-running program that prints `ready …` when it serves."""
 
-    def __init__(self, command: list[str | Path], log: Path, *, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str | Path], log: Path, *, environment: dict[str, str] | None = None
+    ) -> None:
         self._log = log.open("ab")
         self._process = subprocess.Popen(
             [str(each) for each in command],

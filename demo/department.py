@@ -73,7 +73,9 @@ class Department:
         options = self.options
         trust = AttributeTrust(
             authorities=(
-                TrustedAuthority.from_certificate(options.attribute_authority.read_bytes(), roles=["urn:onecert:role:*"]),
+                TrustedAuthority.from_certificate(
+                    options.attribute_authority.read_bytes(), roles=["urn:onecert:role:*"]
+                ),
             )
         )
         lists = RevocationLists(trust)
@@ -92,7 +94,9 @@ class Department:
 
 def fetch(url: str, body: bytes | None = None, context: ssl.SSLContext | None = None) -> bytes:
     """GET, or POST of JSON, with a limit on size and time."""
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"} if body else {})
+    request = urllib.request.Request(
+        url, data=body, headers={"Content-Type": "application/json"} if body else {}
+    )
     with urllib.request.urlopen(request, timeout=10, context=context) as response:
         return bytes(response.read(4 * 1024 * 1024))
 
@@ -114,7 +118,12 @@ def handler(department: Department) -> type[BaseHTTPRequestHandler]:
                 return self.answer(200, self.route(json.loads(self.rfile.read(length)), at))
             except VerifyError as exc:
                 status = 503 if isinstance(exc, CouldNotCheckError) else 403
-                text = {"zh": exc.text("zh"), "en": exc.text("en"), "hint_zh": exc.hint("zh"), "hint_en": exc.hint("en")}
+                text = {
+                    "zh": exc.text("zh"),
+                    "en": exc.text("en"),
+                    "hint_zh": exc.hint("zh"),
+                    "hint_en": exc.hint("en"),
+                }
                 return self.answer(status, {"accepted": False, "code": exc.code, **text})
             except (KeyError, ValueError, TypeError) as exc:
                 return self.answer(400, {"code": "BAD_REQUEST", "en": type(exc).__name__})
@@ -127,7 +136,12 @@ def handler(department: Department) -> type[BaseHTTPRequestHandler]:
                 signature = base64.b64decode(body["signature"], validate=True)
                 certificate = body["certificate"].encode()
                 result = department.login.verify(
-                    body["challenge"], certificate, signature, session=body["session"], at=at, algorithm=body.get("algorithm")
+                    body["challenge"],
+                    certificate,
+                    signature,
+                    session=body["session"],
+                    at=at,
+                    algorithm=body.get("algorithm"),
                 )
                 return result.as_dict()
             if self.path == "/verify":
@@ -158,7 +172,9 @@ def handler(department: Department) -> type[BaseHTTPRequestHandler]:
 
 def main() -> None:
     """Serve on a free loopback port and print it."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--folder", type=Path, required=True)
     options.add_argument("--application", required=True)
     options.add_argument("--trust-list", required=True, help="address of the signed trust list")

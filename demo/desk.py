@@ -22,7 +22,11 @@ class Desk:
         token = FORM_TOKEN.search(page.text)
         if token is None:
             raise RuntimeError("the sign-in page holds no form")
-        self._client.post(link, data={"csrf_token": token[1] or token[2]}, headers={"Origin": str(httpx.URL(link).copy_with(path="")).rstrip("/")}).raise_for_status()
+        self._client.post(
+            link,
+            data={"csrf_token": token[1] or token[2]},
+            headers={"Origin": str(httpx.URL(link).copy_with(path="")).rstrip("/")},
+        ).raise_for_status()
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         """GET under the service."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 TEXTS: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "texts.json").read_text("utf-8"))
-GREEN, RED, BOLD, DIM, PLAIN = ("\033[32m", "\033[31m", "\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
+GREEN, RED, BOLD, DIM, PLAIN = (
+    ("\033[32m", "\033[31m", "\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
+)
 
 
 class Report:
@@ -57,18 +59,41 @@ class Report:
         checks = [check for step in self.steps for check in step["checks"]]
         failed = [check for check in checks if not check["passed"]]
         seconds = round(time.monotonic() - self._began, 1)
-        whole = {"passed": self.passed, "checks": len(checks), "failed": len(failed), "seconds": seconds, "steps": self.steps}
-        (folder / "report.json").write_text(json.dumps(whole, ensure_ascii=False, indent=2, default=str), "utf-8")
+        whole = {
+            "passed": self.passed,
+            "checks": len(checks),
+            "failed": len(failed),
+            "seconds": seconds,
+            "steps": self.steps,
+        }
+        (folder / "report.json").write_text(
+            json.dumps(whole, ensure_ascii=False, indent=2, default=str), "utf-8"
+        )
         lines = []
         for number, step in enumerate(self.steps, 1):
-            lines += ["", f"{number}. {step['title']['zh']} / {step['title']['en']} ({step.get('seconds', 0)} s)"]
+            lines += [
+                "",
+                f"{number}. {step['title']['zh']} / {step['title']['en']} ({step.get('seconds', 0)} s)",
+            ]
             for check in step["checks"]:
-                lines.append(f"   [{'ok' if check['passed'] else 'FAILED'}] {check['text']['zh']} / {check['text']['en']}")
-                lines += [f"        {key}: {value}" for key, value in check["facts"].items() if value not in (None, "")]
+                lines.append(
+                    f"   [{'ok' if check['passed'] else 'FAILED'}] {check['text']['zh']} / {check['text']['en']}"
+                )
+                lines += [
+                    f"        {key}: {value}"
+                    for key, value in check["facts"].items()
+                    if value not in (None, "")
+                ]
         verdict = TEXTS["verdict_passed" if self.passed else "verdict_failed"]
-        lines += ["", f"{verdict['zh']} / {verdict['en']}: {len(checks) - len(failed)}/{len(checks)}, {seconds} s", ""]
+        lines += [
+            "",
+            f"{verdict['zh']} / {verdict['en']}: {len(checks) - len(failed)}/{len(checks)}, {seconds} s",
+            "",
+        ]
         (folder / "report.txt").write_text("\n".join(lines), "utf-8")
         colour = GREEN if self.passed else RED
-        print(f"\n{colour}{BOLD}{verdict['zh']} {verdict['en']}{PLAIN}: {len(checks) - len(failed)}/{len(checks)}, {seconds} s")
+        print(
+            f"\n{colour}{BOLD}{verdict['zh']} {verdict['en']}{PLAIN}: {len(checks) - len(failed)}/{len(checks)}, {seconds} s"
+        )
         print(f"{folder}/report.txt  {folder}/report.json")
         return self.passed

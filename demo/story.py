@@ -72,7 +72,11 @@ class Story:
         check = self.report.check
         self.city.set_up(lambda en, zh: print(f"     … {zh} {en}", flush=True))
         made = {each["name"]: each for each in lines_of_json(self.city.command("ca", "authorities"))}
-        check("authorities_made", set(made) >= {*LICENSED, *(f"{n}-root" for n in LICENSED)}, authorities=len(made))
+        check(
+            "authorities_made",
+            set(made) >= {*LICENSED, *(f"{n}-root" for n in LICENSED)},
+            authorities=len(made),
+        )
         algorithms = {
             name: openssl("x509", "-in", self.city.papers / f"{name}.pem", "-noout", "-text").stdout.decode()
             for name in LICENSED
@@ -84,7 +88,12 @@ class Story:
         )  # fmt: skip
         self.services = self.city.start()
         ready = self.http().get(f"{self.city.https}/readyz")
-        check("services_ready", ready.status_code == 200, status=ready.status_code, said=ready.text[:2000] if ready.status_code != 200 else "")
+        check(
+            "services_ready",
+            ready.status_code == 200,
+            status=ready.status_code,
+            said=ready.text[:2000] if ready.status_code != 200 else "",
+        )
         trust_list = self.http().get(f"{self.city.http}/supervision/trust-list.json").json()
         signers = {signature["protected"] for signature in trust_list["signatures"]}
         check("list_published", len(signers) == 2, signatures=len(signers))
@@ -110,14 +119,27 @@ class Story:
         submitted = [key for key, each in by_key.items() if each["outcome"] == "submitted"]
         refused = {key: found for key, found in codes.items() if by_key[key]["outcome"] == "refused"}
         check("import_good", len(submitted) >= 6, submitted=len(submitted), rows=len(self.rows))
-        check("import_check_digit", any("CHECK_DIGIT" in c for cs in refused.values() for c in cs), refused=refused)
+        check(
+            "import_check_digit",
+            any("CHECK_DIGIT" in c for cs in refused.values() for c in cs),
+            refused=refused,
+        )
         check("import_duplicate", any("DUPLICATE" in c for cs in refused.values() for c in cs))
         again = self.city_import()
         check("import_twice", not any(each["outcome"] == "submitted" for each in again))
 
     def city_import(self) -> list[dict[str, Any]]:
         """Import the CSV; exit code 1 says that rows were refused."""
-        arguments = ("ra", "import", HERE / "applicants.csv", "--requests", self.home, "--operator", "clerk1", "--json")
+        arguments = (
+            "ra",
+            "import",
+            HERE / "applicants.csv",
+            "--requests",
+            self.home,
+            "--operator",
+            "clerk1",
+            "--json",
+        )
         try:
             return lines_of_json(self.city.command(*arguments))
         except CommandError as exc:
@@ -133,12 +155,23 @@ class Story:
         entry, review = self.desk("ra", "clerk1"), self.desk("ra", "clerk2")
         waiting = review.get("/v1/applications", state="submitted", limit=100).json()["items"]
         first = waiting[0]
-        mine = entry.post(f"/v1/applications/{first['id']}/approve", {"content_sha256": first["content_sha256"]})
-        check("same_person_refused", mine.json().get("code") == "SAME_PERSON", status=mine.status_code, code=mine.json().get("code"))
+        mine = entry.post(
+            f"/v1/applications/{first['id']}/approve", {"content_sha256": first["content_sha256"]}
+        )
+        check(
+            "same_person_refused",
+            mine.json().get("code") == "SAME_PERSON",
+            status=mine.status_code,
+            code=mine.json().get("code"),
+        )
         for each in waiting:
-            done = review.post(f"/v1/applications/{each['id']}/approve", {"content_sha256": each["content_sha256"]})
+            done = review.post(
+                f"/v1/applications/{each['id']}/approve", {"content_sha256": each["content_sha256"]}
+            )
             done.raise_for_status()
-        numbers = {each["number"]: each for each in lines_of_json(self.city.command("ra", "applications", "--json"))}
+        numbers = {
+            each["number"]: each for each in lines_of_json(self.city.command("ra", "applications", "--json"))
+        }
         states = [each["state"] for each in numbers.values()]
         check("issued", states == ["issued"] * len(waiting), certificates=len(states))
         holders = [row for row in self.rows]
@@ -160,14 +193,20 @@ class Story:
         self.start_department()
         packages = self.ask("GET", "/")[1]["packages"]
         ours = [name for name in packages if name.lower().startswith("onecert")]
-        foreign = {"flask", "sqlalchemy", "python-pkcs11", "httpx", "click"} & {name.lower() for name in packages}
+        foreign = {"flask", "sqlalchemy", "python-pkcs11", "httpx", "click"} & {
+            name.lower() for name in packages
+        }
         check("department_alone", ours == ["onecert-verifier"] and not foreign, packages=", ".join(packages))
         identities = {}
         for authority in LICENSED:
             status, said = self.login(self.of(authority, COMPANY))
             identities[authority] = said.get("id")
             check("login_ok", status == 200, ca=authority, identity=said.get("id"), code=said.get("code"))
-        check("one_identity", set(identities.values()) == {f"uscc:{COMPANY}"}, identity=", ".join(set(map(str, identities.values()))))
+        check(
+            "one_identity",
+            set(identities.values()) == {f"uscc:{COMPANY}"},
+            identity=", ".join(set(map(str, identities.values()))),
+        )
         status, said = self.login(self.of(None, OTHER))
         check("other_company", status == 200 and said["id"] == f"uscc:{OTHER}", identity=said.get("id"))
         citizen = next(row for row in self.rows if row["type"] == "citizen" and row["key"] in self.issued)
@@ -203,18 +242,32 @@ class Story:
         check("clerk_cannot_revoke", clerk.status_code == 403, code=clerk.json().get("code"))
         began = time.monotonic()
         done = self.desk("ra", "security1").post(path, {"reason": "keyCompromise", "note": "USB key lost"})
-        check("revoked_by_staff", done.status_code == 200, status=done.json().get("status"), code=done.json().get("code"))
+        check(
+            "revoked_by_staff",
+            done.status_code == 200,
+            status=done.json().get("status"),
+            code=done.json().get("code"),
+        )
         status, said = 200, {}
         while status == 200 and time.monotonic() - began < 20:
             status, said = self.login(key)
         seconds = round(time.monotonic() - began, 2)
-        check("refused", status == 403 and said["code"] == "CERT_REVOKED", code=said.get("code"), zh=said.get("zh"), en=said.get("en"))
+        check(
+            "refused",
+            status == 403 and said["code"] == "CERT_REVOKED",
+            code=said.get("code"),
+            zh=said.get("zh"),
+            en=said.get("en"),
+        )
         check("time_to_refusal", status == 403, seconds=seconds)
         others = [self.login(self.of(each, COMPANY))[0] for each in ("pearl", "summit")]
         check("still_accepted", others == [200, 200])
         check("openssl_ocsp_revoked", ": revoked" in self.openssl_ocsp("harbour", key))
         verified = self.openssl_verify("harbour", key)
-        check("openssl_verify_revoked", verified.returncode != 0 and b"revoked" in verified.stderr + verified.stdout)
+        check(
+            "openssl_verify_revoked",
+            verified.returncode != 0 and b"revoked" in verified.stderr + verified.stdout,
+        )
 
     # 7 ------------------------------------------------------------------------------------------
 
@@ -270,11 +323,15 @@ class Story:
         answer = self.act(holder, [])
         check("denied_without_role", answer.get("decision") == "deny", **why(answer))
         officer, approver = self.desk("pmi", "attribute1"), self.desk("pmi", "attribute2")
-        asked = officer.post("/v1/grants", {"authority": ROLE_AUTHORITY, "holder_pem": holder, "roles": [ROLE]})
+        asked = officer.post(
+            "/v1/grants", {"authority": ROLE_AUTHORITY, "holder_pem": holder, "roles": [ROLE]}
+        )
         asked.raise_for_status()
         grant = asked.json()
         waits = grant["serial"] is None
-        given = approver.post(f"/v1/grants/{grant['id']}/approve", {"content_sha256": grant["content_sha256"]})
+        given = approver.post(
+            f"/v1/grants/{grant['id']}/approve", {"content_sha256": grant["content_sha256"]}
+        )
         given.raise_for_status()
         issued = given.json()["certificate"]
         check("role_granted", waits and issued["status"] == "valid", role=ROLE, serial=issued["serial"])
@@ -288,7 +345,9 @@ class Story:
             "other_holder_denied", stolen.get("decision") == "deny" and stolen["findings"] == [["HOLDER"]],
             findings=stolen.get("findings"), **why(stolen),
         )  # fmt: skip
-        gone = officer.post(f"/v1/attribute-certificates/{issued['serial']}/revoke", {"reason": "privilegeWithdrawn"})
+        gone = officer.post(
+            f"/v1/attribute-certificates/{issued['serial']}/revoke", {"reason": "privilegeWithdrawn"}
+        )
         gone.raise_for_status()
         answer = self.act(holder, [attribute])
         check(
@@ -299,7 +358,12 @@ class Story:
     def act(self, holder: str, attributes: list[str]) -> dict[str, Any]:
         """Ask the department whether this holder may file a tax return."""
         resource = {"type": "TaxReturn", "id": "2026-10", "attributes": {"closed": False}}
-        body = {"certificate": holder, "attribute_certificates": attributes, "action": "file", "resource": resource}
+        body = {
+            "certificate": holder,
+            "attribute_certificates": attributes,
+            "action": "file",
+            "resource": resource,
+        }
         return self.ask("POST", "/act", body)[1]
 
     # 9 ------------------------------------------------------------------------------------------
@@ -323,7 +387,9 @@ class Story:
             changed[position] ^= 1
             broken = export.with_suffix(".changed.jsonl")
             broken.write_bytes(changed)
-            found = refusal(lambda broken=broken: onecert("audit", "verify", broken, "--data", self.city.data))
+            found = refusal(
+                lambda broken=broken: onecert("audit", "verify", broken, "--data", self.city.data)
+            )
             check("audit_change_found", bool(found), service=service, byte=position, said=first_line(found))
         numbers = {row["idcard"] for row in self.rows if row.get("idcard")} | {
             row["agent_idcard"] for row in self.rows if row.get("agent_idcard")
@@ -339,7 +405,10 @@ class Story:
         """A client that trusts the city's TLS certificate."""
         import ssl  # noqa: PLC0415
 
-        return httpx.Client(verify=ssl.create_default_context(cafile=str(self.city.papers / "operations-root.pem")), timeout=20)
+        return httpx.Client(
+            verify=ssl.create_default_context(cafile=str(self.city.papers / "operations-root.pem")),
+            timeout=20,
+        )
 
     def desk(self, service: str, operator: str) -> Desk:
         """Sign an operator in with a one-time link."""
@@ -429,7 +498,16 @@ class Story:
         trust_list = self.folder / "trust-list.json"
         trust_list.write_bytes(self.http().get(f"{self.city.http}/supervision/trust-list.json").content)
         keys = self.city.papers / "list-keys.json"
-        return ["certificate", "--trust-list", trust_list, "--list-keys", keys, *crls, "--json", self.home / f"{key}.pem"]
+        return [
+            "certificate",
+            "--trust-list",
+            trust_list,
+            "--list-keys",
+            keys,
+            *crls,
+            "--json",
+            self.home / f"{key}.pem",
+        ]
 
 
 def refusal(act: Any) -> str:

@@ -68,7 +68,9 @@ def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
     for path in (ROOT / "requirements").glob("*.txt"):
         text = path.read_text()
         assert "--hash=sha256:" in text
-        assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)", text, re.MULTILINE)
+        assert not re.search(
+            r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host)", text, re.MULTILINE
+        )
         assert not re.search(r"\w+://", text), path.name
 
 

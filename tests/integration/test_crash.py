@@ -148,7 +148,12 @@ def test_killed_at_random_moments_nothing_is_lost_doubled_or_turned_back(
             "SELECT serial, state, status, order_id, certificate_der FROM ca_certificates"
             " WHERE authority = 'harbour' AND profile = 'citizen'"
         ).fetchall()
-        numbers = [n for (n,) in database.execute("SELECT number FROM ca_crls WHERE authority = 'harbour' ORDER BY number")]
+        numbers = [
+            n
+            for (n,) in database.execute(
+                "SELECT number FROM ca_crls WHERE authority = 'harbour' ORDER BY number"
+            )
+        ]
     recorded = {order: serial for serial, state, _, order, _ in rows if state == "issued"}
     assert Counter(state for _, state, *_ in rows).keys() == {"issued"}  # no intent is left open
     assert recorded == load.acknowledged  # every order has its certificate, and nothing else was issued
@@ -164,4 +169,6 @@ def test_killed_at_random_moments_nothing_is_lost_doubled_or_turned_back(
     run_command(running.data, "audit", "export", "ca", "--to", export)
     said = run_command(running.data, "audit", "verify", export)
     assert "whole and unchanged" in said.stdout
-    print(f"{KILLS} kills, {len(recorded)} certificates, {len(on_record)} revoked, CRL number {number_of(crl)}")
+    print(
+        f"{KILLS} kills, {len(recorded)} certificates, {len(on_record)} revoked, CRL number {number_of(crl)}"
+    )

@@ -24,9 +24,23 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
     assert report["passed"] is True
     assert report["failed"] == 0
     steps = {step["step"]: step["checks"] for step in report["steps"]}
-    assert list(steps) == ["city", "apply", "approve", "login", "foreign", "revoke", "refusals", "attribute", "audit"]
+    assert list(steps) == [
+        "city",
+        "apply",
+        "approve",
+        "login",
+        "foreign",
+        "revoke",
+        "refusals",
+        "attribute",
+        "audit",
+    ]
     # What was refused, was refused for the right reason.
-    codes = {check["facts"]["what"]: check["facts"]["code"] for check in steps["refusals"] if "what" in check["facts"]}
+    codes = {
+        check["facts"]["what"]: check["facts"]["code"]
+        for check in steps["refusals"]
+        if "what" in check["facts"]
+    }
     assert codes == {
         "tampered": "CERT_SIGNATURE_INVALID",
         "unknown_ca": "ISSUER_UNKNOWN",
