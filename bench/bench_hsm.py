@@ -1,0 +1,39 @@
+"""`hsm.sign.*`: what our private-key class costs over the bare token, and what the token costs over memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import place
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from harness import Contender, Row, benchmark
+
+DATA = bytes(570)  # as long as what is signed of a certificate
+KINDS: dict[str, tuple[str, Callable[[], Any], tuple[Any, ...]]] = {
+    "rsa2048": (
+        "rsa-2048",
+        lambda: rsa.generate_private_key(65537, 2048),
+        (padding.PKCS1v15(), hashes.SHA256()),
+    ),
+    "p256": ("p-256", lambda: ec.generate_private_key(ec.SECP256R1()), (ec.ECDSA(hashes.SHA256()),)),
+    "p384": ("p-384", lambda: ec.generate_private_key(ec.SECP384R1()), (ec.ECDSA(hashes.SHA384()),)),
+    "ed25519": ("ed25519", ed25519.Ed25519PrivateKey.generate, ()),
+}
+
+
+@benchmark(*(f"hsm.sign.{kind}" for kind in KINDS))
+def sign(name: str) -> Iterator[Row]:
+    """570 bytes, hashed and signed."""
+    kind, in_memory, how = KINDS[name.rpartition(".")[2]]
+
+    def signing(key: Any) -> Callable[[], Any]:
+        return lambda: key.sign(DATA, *how)
+
+    yield Row(
+        unit="signatures/s",
+        ours=Contender(work=signing(place.key(kind))),
+        floor=place.token_rate(kind),
+        peer=Contender(work=signing(in_memory()), name="cryptography, key in memory"),
+    )
