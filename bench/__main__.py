@@ -2,8 +2,8 @@
 
 Usage: python bench [--only PREFIX] [--out FILE] [--rounds N] [--seconds S] [--list]
 
-Every file bench_*.py in this folder registers rows with ``harness.benchmark``. Rows go to the file and, one JSON
-object a line, to standard output; what is being done goes to standard error.
+Every file bench_*.py in this folder registers rows with ``harness.benchmark``. Rows go to the file
+and, one JSON object a line, to standard output; what is being done goes to standard error.
 """
 
 import argparse

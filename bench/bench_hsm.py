@@ -1,4 +1,4 @@
-"""`hsm.sign.*`: what our private-key class costs over the bare token, and what the token costs over memory."""
+"""`hsm.sign.*`: what our key class costs over the bare token, and the token over memory."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Contender:
 
 @dataclass(kw_only=True)
 class Row:
-    """One figure. The floor is what cannot be beaten (a raw signature); the peer is software that others use."""
+    """One figure. The floor cannot be beaten (a raw signature); the peer is what others use."""
 
     unit: str
     ours: Contender

@@ -1,7 +1,7 @@
 """Where measurements put their files, and the tokens they sign with.
 
-A process has one SoftHSM store, so all rows share the one in `folder()`. It lies in ``build/`` of the checkout,
-not in a folder of the system that may be in memory: a durable commit must cost what it costs.
+A process has one SoftHSM store, so all rows share the one in `folder()`. It lies in ``build/`` of the
+checkout, not in a folder of the system that may be in memory: a durable commit must cost what it costs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
-from pkcs11 import Attribute, Mechanism, ObjectClass
-
 from harness import Contender
+from pkcs11 import Attribute, Mechanism, ObjectClass
 
 from onecert.hsm import KeyAlgorithm, PrivateKey, Token, ensure_softhsm_token, find_module, open_token
 from onecert.hsm.module import load_module
@@ -68,7 +67,7 @@ def token_rate(kind: str) -> Contender:
 
 
 def raw_signer(kind: str) -> Callable[[], bytes]:
-    """python-pkcs11's own sign with the key of `key(kind)`, one session, nothing around it, nothing hashed."""
+    """python-pkcs11's own sign with the key of `key(kind)`: one session, nothing around it."""
     data = {"rsa-2048": DIGEST_INFO + DIGEST, "p-384": DIGEST + DIGEST[:16]}.get(kind, DIGEST)
     key(kind)
     # Our layer has loaded and initialised the module (python-pkcs11 alone would do it without locking) and

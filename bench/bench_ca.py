@@ -1,0 +1,173 @@
+"""`ca.issue.*`: from a signed order to a certificate that is linted, recorded twice, audited and durable."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import place
+import traffic
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from harness import Contender, Row, Supply, benchmark
+from orders import OrderDesk, make_csr
+
+from onecert.ca.ceremony import Ceremony
+from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.parts import Parts, assemble
+from onecert.ca.tokens import root_token
+from onecert.server.contexts import open_member
+
+CEREMONIES = place.ROOT / "demo" / "ceremonies"
+AUTHORITIES = {"p256": ("harbour", "p-256", 2000), "rsa2048": ("pearl", "rsa-2048", 1000)}
+CLIENTS = 4
+
+
+@cache
+def ca() -> Parts:
+    """One CA in this process with both authorities, on SQLite and SoftHSM, set up by ceremonies as in life."""
+    opened = open_member("ca", place.folder(), environ={})
+    context = opened.context
+    parts = assemble(opened.config, context)
+    roots = root_token(opened.config, context.data, context.shared)
+    for authority, _, _ in AUTHORITIES.values():
+        file = load_ceremony_file(CEREMONIES / f"{authority}.toml")
+        list(Ceremony(file, parts, roots, actor="command:bench").hold())
+    roots.close()
+    atexit.register(opened.close)
+    return parts
+
+
+@benchmark("ca.issue.process.p256", "ca.issue.process.rsa2048")
+def issue_in_process(name: str) -> Iterator[Row]:
+    """One caller, one order after the other, each for another organisation."""
+    authority, kind, per_second = AUTHORITIES[name.rpartition(".")[2]]
+    parts, desk = ca(), OrderDesk(authority)
+    parts.registration_authorities.add(desk.name, desk.public_pem, [f"{authority}:*"], actor="command:bench")
+    orders = Supply(lambda: desk.order()[1], per_second=per_second)
+    requests = Supply(make_csr, per_second=2 * per_second)
+    build = _Builder(parts, authority)
+    yield Row(
+        unit="certificates/s",
+        ours=Contender(work=lambda: parts.issuance.issue(orders.take()), prepare=orders.refill),
+        floor=place.token_rate(kind),
+        peer=Contender(
+            work=lambda: build(requests.take()),
+            name="cryptography CertificateBuilder, same token key, nothing recorded",
+            prepare=requests.refill,
+        ),
+    )
+
+
+class _Builder:
+    """How a certificate is made without us: read the request, build, sign with the same key on the token."""
+
+    def __init__(self, parts: Parts, authority: str) -> None:
+        known = parts.authorities.get(authority)
+        self._issuer = x509.load_der_x509_certificate(known.certificate_der)
+        self._key: Any = parts.signer.key(known.key_label)
+        self._url = f"http://127.0.0.1:8080/ca/{authority}"
+
+    def __call__(self, csr_pem: str) -> x509.Certificate:
+        request = x509.load_pem_x509_csr(csr_pem.encode())
+        if not request.is_signature_valid:
+            raise ValueError("a request of ours is not signed")
+        now = datetime.now(UTC)
+        key = request.public_key()
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(f"{self._url}.crl")], None, None, None)
+        access = [
+            x509.AccessDescription(oid, x509.UniformResourceIdentifier(self._url + suffix))
+            for oid, suffix in (
+                (x509.AuthorityInformationAccessOID.OCSP, "/ocsp"),
+                (x509.AuthorityInformationAccessOID.CA_ISSUERS, ".cer"),
+            )
+        ]
+        policy = x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.58888.8.2.1"), None)
+        usage = dict.fromkeys(_USAGES, False) | {"digital_signature": True, "content_commitment": True}
+        issuer_key: Any = self._issuer.public_key()
+        return (
+            x509.CertificateBuilder(self._issuer.subject, request.subject, key, x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + timedelta(days=365))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**usage), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+            .add_extension(x509.CRLDistributionPoints([point]), critical=False)
+            .add_extension(x509.AuthorityInformationAccess(access), critical=False)
+            .add_extension(x509.CertificatePolicies([policy]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+@benchmark("ca.issue.http.p256")
+def issue_over_http(name: str) -> Iterator[Row]:
+    """Four clients with keep-alive over https on loopback, the service in a process of its own."""
+    desk = OrderDesk("harbour")
+    data = place.new_folder("ca-http")
+    traffic.onecert(data, "ca", "ceremony", CEREMONIES / "harbour.toml", "--apply")
+    (data / "ra.pem").write_text(desk.public_pem)
+    scope = ["--key", data / "ra.pem", "--scope", "harbour:*"]
+    traffic.onecert(data, "ca", "registration-authority", "add", desk.name, *scope)
+    notes: list[str] = []
+    with ExitStack() as stack:
+        client = stack.enter_context(traffic.onecert_ca(data))
+
+        def order() -> bytes:
+            order_id, document = desk.order()
+            key = f"Idempotency-Key: {order_id}"
+            return client.request("/ca/v1/orders", document, "application/jose+json", key)
+
+        ready = Supply(order, per_second=1000)
+        yield Row(
+            unit="certificates/s",
+            ours=Contender(
+                work=lambda: client.send(ready.take(), status=201), threads=CLIENTS, prepare=ready.refill
+            ),
+            floor=place.token_rate("p-256"),
+            peer=_cfssl(stack, notes),
+            notes=notes,
+        )
+
+
+def _cfssl(stack: ExitStack, notes: list[str]) -> Contender | None:
+    program = traffic.find_cfssl()
+    if program is None:
+        notes.append("no peer: cfssl is not installed (Debian: apt-get install golang-cfssl)")
+        return None
+    client = stack.enter_context(traffic.cfssl(program))
+
+    def request() -> bytes:
+        body = json.dumps({"certificate_request": make_csr(), "hosts": []}).encode()
+        return client.request("/api/v1/cfssl/sign", body, "application/json")
+
+    ready = Supply(request, per_second=1000)
+
+    def work() -> None:
+        if b'"success":true' not in client.send(ready.take(), status=200):
+            raise RuntimeError("cfssl did not sign")
+
+    return Contender(
+        work=work,
+        name="cfssl serve (Debian 1.2.0 of 2016), SQLite, key in memory",
+        threads=CLIENTS,
+        prepare=ready.refill,
+    )
