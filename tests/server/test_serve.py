@@ -263,16 +263,6 @@ def test_port_in_use_is_said_plainly(server: Server, tmp_path: Path) -> None:
     assert "in use" in str(caught.value)
 
 
-def test_proxy_on_this_machine(tmp_path: Path) -> None:
-    """nginx ends TLS and speaks plain HTTP over a socket in the file system; links are https all the same."""
-    path = tmp_path / "s"
-    with serving(tmp_path / "data", proxy_socket=path):
-        transport = httpx.HTTPTransport(uds=str(path))
-        with httpx.Client(transport=transport, base_url="http://pki.example.cn/") as proxy:
-            assert proxy.get("one/x").text == "hello one /one /x https nobody"
-        assert path.stat().st_mode & 0o777 == 0o660
-
-
 # --- TLS ---
 
 

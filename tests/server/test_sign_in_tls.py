@@ -1,5 +1,6 @@
 """Sign-in over real TLS: the embedded server asks for a certificate, the frame gets it on every request."""
 
+import contextlib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,11 +49,12 @@ MEMBER = Member(
 
 @dataclass
 class Place:
-    """A running server, its data folder, and wang's key and certificate."""
+    """A running server, its data folder and settings, and wang's key and certificate."""
 
     server: Server
     data: Path
     identity: Path
+    settings: Settings
 
     def client(self, identity: Path | None = None) -> httpx.Client:
         context = ssl.create_default_context(cafile=self.data / "tls" / "certificate.pem")
@@ -60,6 +62,15 @@ class Place:
         if identity is not None:
             context.load_cert_chain(identity)
         return httpx.Client(base_url=self.server.https_url, verify=context, timeout=10)
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def write_identity(file: Path, ca: Any) -> Any:
@@ -75,7 +86,7 @@ def write_identity(file: Path, ca: Any) -> Any:
 
 @pytest.fixture
 def place(tmp_path: Path, operators_ca: Any) -> Iterator[Place]:
-    """The server, with wang's certificate bound, a current CRL, and a socket for a proxy."""
+    """The server, with wang's certificate bound, a current CRL, and settings that name a proxy's header."""
     data = tmp_path / "data"
     anchors = data / "operator-anchors"
     anchors.mkdir(parents=True)
@@ -85,9 +96,7 @@ def place(tmp_path: Path, operators_ca: Any) -> Iterator[Place]:
     certificate = write_identity(identity, operators_ca)
     settings = Settings(
         {
-            "server": ServerConfig(
-                https_port=0, http_port=0, threads=4, proxy_socket=tmp_path / "proxy.socket"
-            ),
+            "server": ServerConfig(https_port=0, http_port=0, threads=4),
             "sign_in": SignInConfig(certificate_header="X-Client-Certificate"),
             "desk": DeskConfig(),
             "database.desk": DatabaseConfig(),
@@ -99,12 +108,8 @@ def place(tmp_path: Path, operators_ca: Any) -> Iterator[Place]:
             connection, "wang", "王芳", ["clerk"], "440300190001010015", NOW + 24 * HOUR, certificate
         )
     opened.close()
-    server = Server([MEMBER], data, settings)
-    server.start()
-    try:
-        yield Place(server, data, identity)
-    finally:
-        server.stop()
+    with running(Server([MEMBER], data, settings)) as server:
+        yield Place(server, data, identity, settings)
 
 
 def press_sign_in(client: httpx.Client) -> httpx.Response:
@@ -155,9 +160,15 @@ def test_forged_header_over_tls(place: Place) -> None:
 
 def test_proxy_hands_the_certificate_over_on_its_socket(place: Place, tmp_path: Path) -> None:
     """nginx ends TLS, sets the header and speaks plain HTTP on the socket; the browser sees https."""
+    path = tmp_path / "https.sock"
+    config = ServerConfig(https_socket=path, http_port=0, public_url="https://pki.example", threads=4)
+    behind = Server([MEMBER], place.data, place.settings.with_section("server", config))
     headers = {"X-Client-Certificate": escaped_certificate(place.identity), "Origin": "https://pki.example"}
-    transport = httpx.HTTPTransport(uds=str(tmp_path / "proxy.socket"))
-    with httpx.Client(transport=transport, base_url="http://pki.example", headers=headers) as proxy:
+    transport = httpx.HTTPTransport(uds=str(path))
+    with (
+        running(behind),
+        httpx.Client(transport=transport, base_url="http://pki.example", headers=headers) as proxy,
+    ):
         page = proxy.get("desk/sign-in")
         token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
         # The client library keeps Secure cookies for https only; the browser in front of a proxy has https.

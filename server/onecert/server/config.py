@@ -43,7 +43,9 @@ class ServerConfig:
     http_port: int = 8080
     public_url: str = ""  # https://pki.example.cn, when a proxy stands in front; no path
     status_url: str = ""  # http://pki.example.cn
-    proxy_socket: Path | None = None  # also answer plain HTTP here, for a proxy on this machine that ends TLS
+    # Behind a proxy on this machine: these sockets instead of the two ports, and TLS is the proxy's.
+    https_socket: Path | None = None  # pages and REST, plain HTTP
+    http_socket: Path | None = None  # what is public and signed
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     operator_anchors: tuple[Path, ...] = ()  # files, besides those in DATA/operator-anchors
@@ -58,6 +60,11 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(gettext("tls_certificate and tls_key are given together or not at all"))
+        for socket, url in (("https_socket", "public_url"), ("http_socket", "status_url")):
+            if getattr(self, socket) is not None and not getattr(self, url):
+                raise ValueError(
+                    gettext("%(url)s is needed with %(socket)s", url=url, socket=socket),
+                )
         for name in ("https_port", "http_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ValueError(gettext("%(key)s is not a port number", key=name))

@@ -29,7 +29,8 @@ class Dispatcher:
         port: "https" or "http", for the metrics.
         health: answers /healthz, /readyz, /metrics of the process.
         landing: answers the remaining paths at the root, if there is something to see.
-        monitors: addresses besides loopback that may read readiness and metrics.
+        monitors: addresses besides loopback that may read readiness and metrics; "unix": whoever reaches
+            the process by its socket, so that the proxy there must not pass these paths on.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Dispatcher:
         return "server", self._landing
 
     def _is_monitor(self, environ: WSGIEnvironment) -> bool:
-        address = environ.get("REMOTE_ADDR", "")
+        address = environ.get("REMOTE_ADDR") or "unix"
         if address in self._monitors:
             return True
         try:

@@ -1,12 +1,16 @@
 """One process that serves everything: https for people and programs, http for what is public and signed.
 
-cheroot with threads: one owner of the token and of SQLite. Production puts nginx in front.
+cheroot with threads: one owner of the token and of SQLite. Production puts nginx in front, which ends TLS and
+reaches the process by two sockets in the file system; then no port is opened.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -72,20 +76,24 @@ class Server:
         self._servers: list[WaitingServer] = []
         self._threads: list[threading.Thread] = []
         try:
-            adapter = _adapter(config, data, clock, say)
-            https = self._listen(config, (config.host, config.https_port), adapter=adapter)
-            http = self._listen(config, (config.host, config.http_port))
-            # The ports are ours from here on, also when 0 was asked for; now the addresses are known.
-            config = replace(config, https_port=https.bind_addr[1], http_port=http.bind_addr[1])
-            self.https_url = origin("https", config.host, config.https_port) + "/"
-            self.http_url = origin("http", config.host, config.http_port) + "/"
+            # The addresses are ours from here on; a port that was asked for as 0 is known now.
+            if config.https_socket is None:
+                adapter = _adapter(config, data, clock, say)
+                https = self._listen(config, (config.host, config.https_port), adapter=adapter)
+                config = replace(config, https_port=https.bind_addr[1])
+            else:
+                https = self._listen_on_socket(config, config.https_socket)
+            if config.http_socket is None:
+                http = self._listen(config, (config.host, config.http_port))
+                config = replace(config, http_port=http.bind_addr[1])
+            else:
+                http = self._listen_on_socket(config, config.http_socket)
+            self.https_url, self.http_url = _addresses(config)
             now_known = settings.with_section("server", config)
             self.system = System(members, data, now_known, clock=clock, patience=_DATABASE_PATIENCE)
-            https.wsgi_app, http.wsgi_app = self.system.https, self.system.http
-            if config.proxy_socket is not None:
-                proxy = self._listen(config, str(config.proxy_socket))
-                config.proxy_socket.chmod(0o660)
-                proxy.wsgi_app = _behind_tls(self.system.https)
+            is_behind_tls = config.https_socket is not None
+            https.wsgi_app = _behind_tls(self.system.https) if is_behind_tls else self.system.https
+            http.wsgi_app = self.system.http
         except BaseException:
             self._stop_listening()
             raise
@@ -152,6 +160,16 @@ class Server:
         self._servers.append(server)
         return server
 
+    def _listen_on_socket(self, config: ServerConfig, path: Path) -> WaitingServer:
+        if _somebody_answers(path):
+            raise CannotListenError(str(path), os.strerror(errno.EADDRINUSE))
+        # For the owner and the group, which the proxy is in; by the umask, so that it never was wider.
+        before = os.umask(0o117)
+        try:
+            return self._listen(config, str(path))
+        finally:
+            os.umask(before)
+
     def _stop_listening(self) -> None:
         for server in self._servers:
             server.stop()
@@ -175,6 +193,23 @@ def _adapter(config: ServerConfig, data: Path, clock: Clock, say: Callable[[str]
     return TlsAdapter(
         certificate, key, anchors_folder=data / "operator-anchors", anchors=config.operator_anchors
     )
+
+
+def _addresses(config: ServerConfig) -> tuple[str, str]:
+    """Where this process itself answers https and http; with a socket, where its proxy does."""
+    https = config.public_url if config.https_socket else origin("https", config.host, config.https_port)
+    http = config.status_url if config.http_socket else origin("http", config.host, config.http_port)
+    return https.rstrip("/") + "/", http.rstrip("/") + "/"
+
+
+def _somebody_answers(path: Path) -> bool:
+    """Whether a living process has this socket; the file of a dead one is simply replaced."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        try:
+            asking.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _behind_tls(app: WSGIApplication) -> WSGIApplication:

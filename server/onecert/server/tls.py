@@ -19,7 +19,7 @@ from socket import socket
 from time import monotonic
 from typing import Any
 
-from cheroot.server import HTTPConnection
+from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server as WsgiServer
 from cryptography import x509
@@ -165,9 +165,26 @@ class TlsAdapter(BuiltinSSLAdapter):
         return context
 
 
+class NoUnderscores(HeaderReader):
+    """Ignores headers with an underscore: in WSGI, X_A would arrive under the name of X-A, a proxy's word.
+
+    cheroot's own class for that looks for text in bytes and breaks every request.
+    """
+
+    def _allow_header(self, key_name: bytes) -> bool:
+        return b"_" not in key_name
+
+
+class StrictRequest(HTTPRequest):
+    """A request without such headers."""
+
+    header_reader = NoUnderscores()
+
+
 class TlsConnection(HTTPConnection):
     """Shakes hands in the worker thread. cheroot would do it in the thread that accepts everybody."""
 
+    RequestHandlerClass = StrictRequest
     _is_greeted = False
 
     def communicate(self) -> bool:
