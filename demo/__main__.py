@@ -1,4 +1,4 @@
-"""`python demo story` tells the whole mission once; `python demo up` starts a city for use. See the Makefile."""
+"""`python demo story` tells the whole mission once; `python demo up` starts a city for use."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""An applicant's software: keys, requests and signatures by the openssl command, a client that is not ours."""
+"""An applicant's software: keys, requests and signatures by the openssl command, which is not ours."""
 
 import subprocess
 from pathlib import Path

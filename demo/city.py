@@ -1,7 +1,7 @@
-"""Sets a small city up: three licensed CAs, one for the system's own certificates, and everybody who works there.
+"""Sets a small city up: three licensed CAs, one for the system itself, and everybody who works there.
 
-Everything is done by the commands that an operator of the service would type; nothing is imported. A folder that
-was set up before is taken as it is.
+Everything is done by the commands that an operator of the service would type. A folder that was set up before
+is taken as it is.
 """
 
 import csv
@@ -106,14 +106,44 @@ class City:
         folder = self.data / "tls"
         folder.mkdir(exist_ok=True, mode=0o700)
         request = self.papers / "tls.csr"
-        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256",
-                "-keyout", folder / "key.pem", "-out", request, "-subj", "/CN=localhost")  # fmt: skip
+        openssl(
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-sha256",
+            "-keyout",
+            folder / "key.pem",
+            "-out",
+            request,
+            "-subj",
+            "/CN=localhost",
+        )
         (folder / "key.pem").chmod(0o600)
         chain = self.command(
-            "ca", "issue", "--authority", "operations", "--profile", "tls-server", "--csr", request,
-            "--common-name", "localhost", "--dns", "localhost", "--dns", "127.0.0.1",
-            "--approved-by", "何见证", "--approved-by", "冯主持", "--apply",
-        )  # fmt: skip
+            "ca",
+            "issue",
+            "--authority",
+            "operations",
+            "--profile",
+            "tls-server",
+            "--csr",
+            request,
+            "--common-name",
+            "localhost",
+            "--dns",
+            "localhost",
+            "--dns",
+            "127.0.0.1",
+            "--approved-by",
+            "何见证",
+            "--approved-by",
+            "冯主持",
+            "--apply",
+        )
         (folder / "certificate.pem").write_text(chain, "ascii")
         anchors = self.data / "operator-anchors"
         anchors.mkdir(exist_ok=True)
@@ -128,9 +158,19 @@ class City:
                 roles = [part for role in row["roles"].split() for part in ("--role", role)]
                 try:
                     self.command(
-                        "operators", "add", row["service"], row["id"], "--name", row["name"], *roles,
-                        "--person", "-", "--valid-until", until, stdin=row["person"] + "\n",
-                    )  # fmt: skip
+                        "operators",
+                        "add",
+                        row["service"],
+                        row["id"],
+                        "--name",
+                        row["name"],
+                        *roles,
+                        "--person",
+                        "-",
+                        "--valid-until",
+                        until,
+                        stdin=row["person"] + "\n",
+                    )
                 except CommandError as exc:
                     if "OPERATOR_EXISTS" not in exc.said and "already" not in exc.said:
                         raise
@@ -140,10 +180,24 @@ class City:
         request, chain = self.papers / "roles.csr", self.papers / "roles.pem"
         self.command("pmi", "authority", "request", ROLE_AUTHORITY, "--csr", request)
         issued = self.command(
-            "ca", "issue", "--authority", "operations", "--profile", "attribute-authority", "--csr", request,
-            "--common-name", "城市角色属性机构", "--organization", "一证通运营中心",
-            "--approved-by", "何见证", "--approved-by", "冯主持", "--apply",
-        )  # fmt: skip
+            "ca",
+            "issue",
+            "--authority",
+            "operations",
+            "--profile",
+            "attribute-authority",
+            "--csr",
+            request,
+            "--common-name",
+            "城市角色属性机构",
+            "--organization",
+            "一证通运营中心",
+            "--approved-by",
+            "何见证",
+            "--approved-by",
+            "冯主持",
+            "--apply",
+        )
         first, *above = issued.split("-----END CERTIFICATE-----\n")[:-1]
         end = "-----END CERTIFICATE-----\n"
         chain.write_text(first + end, "ascii")

@@ -1,8 +1,8 @@
-"""A city department's program. It runs in an environment that holds onecert-verifier and nothing else of ours.
+"""A city department's program, in an environment that holds onecert-verifier and nothing else of ours.
 
-It knows three things from outside: the addresses of the trust list and of the attribute authority, the keys that
-sign the list (from paper, here a file), and the attribute authority's certificate. Everything else it finds out
-by itself.
+It knows three things from outside: the addresses of the trust list and of the attribute authority, the keys
+that sign the list (from paper, here a file), and the attribute authority's certificate. Everything else it
+finds out by itself.
 
     POST /challenge {session}                                       -> {id, data}
     POST /login     {session, challenge, certificate, signature}    -> who logged in, or a refusal

@@ -1,6 +1,7 @@
 """An operator's browser: signs in by a one-time link, then uses the services as a page's script would."""
 
 import re
+import ssl
 from typing import Any
 
 import httpx
@@ -12,8 +13,6 @@ class Desk:
     """One signed-in operator at one service."""
 
     def __init__(self, service_url: str, link: str, tls_anchor: str) -> None:
-        import ssl
-
         context = ssl.create_default_context(cafile=tls_anchor)
         self._client = httpx.Client(verify=context, timeout=30, follow_redirects=True)
         self.url = service_url

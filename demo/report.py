@@ -76,9 +76,8 @@ class Report:
                 f"{number}. {step['title']['zh']} / {step['title']['en']} ({step.get('seconds', 0)} s)",
             ]
             for check in step["checks"]:
-                lines.append(
-                    f"   [{'ok' if check['passed'] else 'FAILED'}] {check['text']['zh']} / {check['text']['en']}"
-                )
+                mark = "ok" if check["passed"] else "FAILED"
+                lines.append(f"   [{mark}] {check['text']['zh']} / {check['text']['en']}")
                 lines += [
                     f"        {key}: {value}"
                     for key, value in check["facts"].items()
@@ -92,8 +91,7 @@ class Report:
         ]
         (folder / "report.txt").write_text("\n".join(lines), "utf-8")
         colour = GREEN if self.passed else RED
-        print(
-            f"\n{colour}{BOLD}{verdict['zh']} {verdict['en']}{PLAIN}: {len(checks) - len(failed)}/{len(checks)}, {seconds} s"
-        )
+        score = f"{len(checks) - len(failed)}/{len(checks)}, {seconds} s"
+        print(f"\n{colour}{BOLD}{verdict['zh']} {verdict['en']}{PLAIN}: {score}")
         print(f"{folder}/report.txt  {folder}/report.json")
         return self.passed

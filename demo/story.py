@@ -1,6 +1,5 @@
 """The demo's story: every step is done by the people and programs who would do it, and checked."""
 
-import base64
 import csv
 import json
 import secrets
@@ -10,35 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-from applicant import make_request, openssl, sign
-from city import LICENSED, ROLE_AUTHORITY, City
-from commands import ENVIRONMENT, CommandError, Process, lines_of_json, onecert, run
-from desk import Desk
+from applicant import make_request, openssl
+from city import LICENSED, ROLE_AUTHORITY
+from commands import CommandError, lines_of_json, onecert, run
 from report import Report
+from stage import HERE, Stage, first_line, matches, pem, refusal, why
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 COMPANY, OTHER = "91440300MA5DEM004J", "91440300MA5DEM0A63"
 KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
-DIGEST = {"pearl": "rsa-sha256", "harbour": "ecdsa-sha256", "summit": "ecdsa-sha256"}
 ROLE = "urn:onecert:role:tax.filer"
 
 
-class Story:
+class Story(Stage):
     """The city, its people and its department, from nothing to the audit."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.report = Report()
-        https, http = free_ports()
-        self.city = City(folder / "city", https_port=https, http_port=http)
-        self.services: Process | None = None
-        self.department: Process | None = None
-        self.desks: list[Desk] = []
-        self.rows: list[dict[str, str]] = []
-        self.issued: dict[str, dict[str, Any]] = {}
-        self.home = folder / "applicants"
 
     def tell(self) -> bool:
         """Run all steps; True when every check held."""
@@ -58,11 +45,7 @@ class Story:
                 with self.report.step(name):
                     act()
         finally:
-            for desk in self.desks:
-                desk.close()
-            for process in (self.department, self.services):
-                if process is not None:
-                    process.stop()
+            self.clear()
         return self.report.write(self.folder)
 
     # 1 ------------------------------------------------------------------------------------------
@@ -83,9 +66,13 @@ class Story:
         }
         check(
             "authorities_differ",
-            "rsaEncryption" in algorithms["pearl"] and "P-256" in algorithms["harbour"] and "P-384" in algorithms["summit"],
-            pearl="RSA-2048", harbour="P-256", summit="P-384",
-        )  # fmt: skip
+            "rsaEncryption" in algorithms["pearl"]
+            and "P-256" in algorithms["harbour"]
+            and "P-384" in algorithms["summit"],
+            pearl="RSA-2048",
+            harbour="P-256",
+            summit="P-384",
+        )
         self.services = self.city.start()
         ready = self.http().get(f"{self.city.https}/readyz")
         check(
@@ -174,13 +161,15 @@ class Story:
         }
         states = [each["state"] for each in numbers.values()]
         check("issued", states == ["issued"] * len(waiting), certificates=len(states))
-        holders = [row for row in self.rows]
+        holders = list(self.rows)
         for certificate in review.get("/v1/certificates", limit=100).json()["items"]:
             key = next(
-                row["key"] for row in holders
-                if row["authority"] == certificate["authority"] and row["type"] == certificate["type"]
+                row["key"]
+                for row in holders
+                if row["authority"] == certificate["authority"]
+                and row["type"] == certificate["type"]
                 and matches(self.home / f"{row['key']}.key", certificate["certificate_pem"])
-            )  # fmt: skip
+            )
             self.issued[key] = certificate
             (self.home / f"{key}.pem").write_text(certificate["certificate_pem"], "ascii")
             (self.home / f"{key}-chain.pem").write_text("".join(certificate["chain_pem"]), "ascii")
@@ -292,8 +281,17 @@ class Story:
         self.report.check("still_accepted", self.login(self.of("pearl", COMPANY))[0] == 200)
         old = self.folder / "old-trust-list.json"
         old.write_bytes(old_list)
-        said = refusal(lambda: run("onecert-verify", "trust-list", old, "--list-keys", self.city.papers / "list-keys.json",
-                                   "--state", self.folder / "department" / "state" / "trust-list.json"))  # fmt: skip
+        said = refusal(
+            lambda: run(
+                "onecert-verify",
+                "trust-list",
+                old,
+                "--list-keys",
+                self.city.papers / "list-keys.json",
+                "--state",
+                self.folder / "department" / "state" / "trust-list.json",
+            )
+        )
         self.report.check("list_rollback_refused", "TRUST_LIST_ROLLBACK" in said, said=first_line(said))
 
     def refused_with(self, what: str, certificate: str, codes: set[str]) -> None:
@@ -302,17 +300,15 @@ class Story:
         facts = {"what": what, "code": said.get("code"), "zh": said.get("zh"), "en": said.get("en")}
         self.report.check("refused", status == 403 and said.get("code") in codes, **facts)
 
-    def foreign_certificate(self) -> str:
-        """A certificate of a CA that nobody listed, made by openssl."""
-        key, cert = self.home / "unknown.key", self.home / "unknown.pem"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                "-keyout", key, "-out", cert, "-subj", "/CN=unknown CA", "-addext", "keyUsage=digitalSignature",
-                "-addext", "basicConstraints=CA:FALSE")  # fmt: skip
-        return cert.read_text("ascii")
-
     def expired_certificate(self) -> str:
-        """A certificate that a listed CA issued for a few seconds, waited out."""
-        return ""
+        """A certificate that a listed CA issued for seconds, waited out."""
+        issued, same, end = self.order_for_a_visitor()
+        self.report.check("order_replay", same, serial=issued["serial"])
+        certificate = str(issued["certificate_pem"])
+        accepted = self.ask("POST", "/verify", {"certificate": certificate})[0] == 200
+        self.report.check("accepted_before_expiry", accepted)
+        time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds() + 1))
+        return certificate
 
     # 8 ------------------------------------------------------------------------------------------
 
@@ -342,18 +338,22 @@ class Story:
         other = (self.home / f"{self.of(None, OTHER)}.pem").read_text("ascii")
         stolen = self.act(other, [attribute])
         check(
-            "other_holder_denied", stolen.get("decision") == "deny" and stolen["findings"] == [["HOLDER"]],
-            findings=stolen.get("findings"), **why(stolen),
-        )  # fmt: skip
+            "other_holder_denied",
+            stolen.get("decision") == "deny" and stolen["findings"] == [["HOLDER"]],
+            findings=stolen.get("findings"),
+            **why(stolen),
+        )
         gone = officer.post(
             f"/v1/attribute-certificates/{issued['serial']}/revoke", {"reason": "privilegeWithdrawn"}
         )
         gone.raise_for_status()
         answer = self.act(holder, [attribute])
         check(
-            "role_revoked", answer.get("decision") == "deny" and answer["findings"] == [["REVOKED"]],
-            findings=answer.get("findings"), **why(answer),
-        )  # fmt: skip
+            "role_revoked",
+            answer.get("decision") == "deny" and answer["findings"] == [["REVOKED"]],
+            findings=answer.get("findings"),
+            **why(answer),
+        )
 
     def act(self, holder: str, attributes: list[str]) -> dict[str, Any]:
         """Ask the department whether this holder may file a tax return."""
@@ -371,12 +371,7 @@ class Story:
     def audit(self) -> None:
         """Export, verify offline, change one byte."""
         check = self.report.check
-        for desk in self.desks:
-            desk.close()
-        self.desks.clear()
-        if self.services is not None:
-            self.services.stop()  # a stop signs the heads
-            self.services = None
+        self.clear()  # a stop signs the heads
         for service in ("ca", "ra", "pmi", "supervision"):
             export = self.folder / f"audit-{service}.jsonl"
             self.city.command("audit", "export", service, "--to", export)
@@ -400,156 +395,6 @@ class Story:
         check("no_personal_data", not leaks, searched=len(texts), leaks=leaks)
 
     # helpers ------------------------------------------------------------------------------------
-
-    def http(self) -> httpx.Client:
-        """A client that trusts the city's TLS certificate."""
-        import ssl  # noqa: PLC0415
-
-        return httpx.Client(
-            verify=ssl.create_default_context(cafile=str(self.city.papers / "operations-root.pem")),
-            timeout=20,
-        )
-
-    def desk(self, service: str, operator: str) -> Desk:
-        """Sign an operator in with a one-time link."""
-        link = self.city.command("operators", "link", service, operator).strip().splitlines()[-1]
-        desk = Desk(f"{self.city.https}/{service}", link, str(self.city.papers / "operations-root.pem"))
-        self.desks.append(desk)
-        return desk
-
-    def of(self, authority: str | None, uscc: str) -> str:
-        """The key of the issued organisation certificate of this entity."""
-        return next(
-            row["key"] for row in self.rows
-            if row["key"] in self.issued and row["type"] == "organisation" and row["uscc"] == uscc
-            and authority in (None, row["authority"])
-        )  # fmt: skip
-
-    def start_department(self) -> None:
-        """Start the department's program in its own environment."""
-        folder = self.folder / "department"
-        folder.mkdir()
-        papers = self.city.papers
-        self.department = Process(
-            [
-                ROOT / ".tools" / "department" / "bin" / "python", HERE / "department.py", "--folder", folder,
-                "--application", "tax-office", "--trust-list", f"{self.city.http}/supervision/trust-list.json",
-                "--list-keys", papers / "list-keys.json", "--attribute-authority", papers / "roles.pem",
-                "--attribute-list", f"{self.city.http}/pmi/{ROLE_AUTHORITY}.acrl",
-                "--decisions", f"{self.city.https}/pmi/v1/decisions", "--tls-anchor", papers / "operations-root.pem",
-            ],
-            self.folder / "department.log",
-            environment={key: value for key, value in ENVIRONMENT.items() if key != "PYTHONPATH"},
-        )  # fmt: skip
-
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Ask the department's program."""
-        assert self.department is not None
-        answer = httpx.request(method, self.department.urls[0] + path, json=body, timeout=30)
-        return answer.status_code, answer.json()
-
-    def login(self, key: str, *, replay: bool = False) -> tuple[int, dict[str, Any]]:
-        """Log in as the holder of this key, signing with openssl."""
-        session = secrets.token_hex(8)
-        challenge = self.ask("POST", "/challenge", {"session": session})[1]
-        signature = sign(self.home / f"{key}.key", base64.b64decode(challenge["data"]))
-        authority = next(row["authority"] for row in self.rows if row["key"] == key)
-        body = {
-            "session": session, "challenge": challenge["id"], "certificate": (self.home / f"{key}.pem").read_text("ascii"),
-            "signature": base64.b64encode(signature).decode(), "algorithm": DIGEST[authority],
-        }  # fmt: skip
-        answer = self.ask("POST", "/login", body)
-        return self.ask("POST", "/login", body) if replay else answer
-
-    def openssl_verify(self, authority: str, key: str) -> Any:
-        """openssl verify with our lists of both levels."""
-        crls = []
-        for name in (authority, f"{authority}-root"):
-            der = self.http().get(f"{self.city.http}/ca/{name}.crl").content
-            crls.append(openssl("crl", "-inform", "DER", data=der).stdout)
-        lists = self.folder / f"{authority}-crls.pem"
-        lists.write_bytes(b"".join(crls))
-        papers = self.city.papers
-        return openssl(
-            "verify", "-crl_check_all", "-CAfile", papers / f"{authority}-root.pem", "-untrusted", papers / f"{authority}.pem",
-            "-CRLfile", lists, self.home / f"{key}.pem", check=False,
-        )  # fmt: skip
-
-    def openssl_ocsp(self, authority: str, key: str) -> str:
-        """openssl ocsp, answer verified up to the root."""
-        papers = self.city.papers
-        done = openssl(
-            "ocsp", "-issuer", papers / f"{authority}.pem", "-cert", self.home / f"{key}.pem", "-CAfile",
-            papers / f"{authority}-root.pem", "-verify_other", papers / f"{authority}.pem", "-url",
-            f"{self.city.http}/ca/{authority}/ocsp", check=False,
-        )  # fmt: skip
-        text = (done.stdout + done.stderr).decode(errors="replace")
-        return text if "Response verify OK" in text else "not verified: " + text
-
-    def verify_command(self, key: str) -> list[str | Path]:
-        """Arguments of onecert-verify for one certificate with the city's list and CRLs."""
-        folder = self.folder / "crls"
-        folder.mkdir(exist_ok=True)
-        crls: list[str | Path] = []
-        for name in LICENSED:
-            path = folder / f"{name}.crl"
-            path.write_bytes(self.http().get(f"{self.city.http}/ca/{name}.crl").content)
-            crls += ["--crl", path]
-        trust_list = self.folder / "trust-list.json"
-        trust_list.write_bytes(self.http().get(f"{self.city.http}/supervision/trust-list.json").content)
-        keys = self.city.papers / "list-keys.json"
-        return [
-            "certificate",
-            "--trust-list",
-            trust_list,
-            "--list-keys",
-            keys,
-            *crls,
-            "--json",
-            self.home / f"{key}.pem",
-        ]
-
-
-def refusal(act: Any) -> str:
-    """What a command says when it refuses; empty when it did not."""
-    try:
-        act()
-    except CommandError as exc:
-        return exc.said
-    return ""
-
-
-def why(answer: dict[str, Any]) -> dict[str, Any]:
-    """The decision and its reasons, short."""
-    reasons = [reason.get("text") or reason.get("rule") or reason for reason in answer.get("reasons", [])]
-    return {"decision": answer.get("decision") or answer.get("code"), "reasons": reasons}
-
-
-def first_line(text: str) -> str:
-    """The first line that says something."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:200]
-
-
-def pem(der: bytes) -> str:
-    """DER as a PEM certificate."""
-    body = base64.encodebytes(der).decode()
-    return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
-
-
-def matches(key: Path, certificate_pem: str) -> bool:
-    """Whether a private key file belongs to a certificate."""
-    mine = openssl("pkey", "-in", key, "-pubout").stdout
-    return mine == openssl("x509", "-noout", "-pubkey", data=certificate_pem.encode()).stdout
-
-
-def free_ports() -> tuple[int, int]:
-    """Two ports that nobody uses now."""
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 def main(folder: Path) -> int:

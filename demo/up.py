@@ -22,9 +22,8 @@ def main(data: Path, https_port: int, http_port: int) -> int:
     """Set the city up at first start, serve until stopped, and say where to go."""
     city = City(data, https_port=https_port, http_port=http_port)
     if not city.is_set_up():
-        print(
-            f"第一次启动，正在建立演示城市：{city.data}\nfirst start, setting a demonstration city up in {city.data}"
-        )
+        print(f"第一次启动，正在建立演示城市：{city.data}")
+        print(f"first start, setting a demonstration city up in {city.data}")
     city.set_up(lambda en, zh: print(f"  … {zh} {en}", flush=True))
     services = city.start()
     names = {
@@ -35,9 +34,8 @@ def main(data: Path, https_port: int, http_port: int) -> int:
         f"\n{city.https}/  页面 pages      {city.http}/  CRL, OCSP, CA 证书 certificates, 信任列表 trust list"
     )
     print(f"浏览器请导入 import into the browser: {city.papers / 'operations-root.pem'}")
-    print(
-        "\n一次性登录链接（24 小时内有效，只能用一次，只能在本机用）\none-time sign-in links (24 hours, once, on this machine only)\n"
-    )
+    print("\n一次性登录链接（24 小时内有效，只能用一次，只能在本机用）")
+    print("one-time sign-in links (24 hours, once, on this machine only)\n")
     for service, operator, zh, en in PEOPLE:
         link = city.command("operators", "link", service, operator).strip().splitlines()[-1]
         print(f"  {names[service, operator]}  {zh} {en}\n    {link}")
