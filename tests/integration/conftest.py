@@ -44,8 +44,11 @@ def command(data: Path, *arguments: str | Path, check: bool = True) -> subproces
     """Run `onecert … --data DATA` as a process of its own."""
     done = subprocess.run(
         [str(BIN / "onecert"), *map(str, arguments), "--data", str(data)],
-        capture_output=True, text=True, env=ENVIRONMENT, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
     if check:
         assert done.returncode == 0, done.stderr
     return done
@@ -64,10 +67,23 @@ class Running:
     def start(self) -> "Running":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "onecert"), "up", "--data", str(self.data), "--members", ",".join(self.members),
-                 "--https-port", str(self.https), "--http-port", str(self.http)],
-                stdout=subprocess.PIPE, stderr=log, env=ENVIRONMENT, text=True,
-            )  # fmt: skip
+                [
+                    str(BIN / "onecert"),
+                    "up",
+                    "--data",
+                    str(self.data),
+                    "--members",
+                    ",".join(self.members),
+                    "--https-port",
+                    str(self.https),
+                    "--http-port",
+                    str(self.http),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=ENVIRONMENT,
+                text=True,
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready"), self.log.read_text()[-3000:]
@@ -108,9 +124,11 @@ class Orders:
 
     @property
     def public_pem(self) -> str:
-        return self.key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ).decode()  # fmt: skip
+        return (
+            self.key.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
 
     def _idcard(self) -> str:
         with self._lock:

@@ -17,8 +17,11 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
     assert DEPARTMENT.exists(), "deploy/setup.sh makes the department's environment; run `make test`"
     done = subprocess.run(
         [sys.executable, "demo", "story", "--folder", str(tmp_path / "story")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     report = json.loads((tmp_path / "story" / "report.json").read_text("utf-8"))
     assert report["passed"] is True

@@ -26,8 +26,15 @@ def test_pip_install_verifier_in_an_empty_environment(tmp_path: Path) -> None:
         line.partition("==")[0].partition(" ")[0].lower().replace("_", "-") for line in listed.splitlines()
     }
     assert packages <= {
-        "onecert-verifier", "cryptography", "cffi", "pycparser", "typing-extensions", "pip", "setuptools", "wheel",
-    }  # fmt: skip
+        "onecert-verifier",
+        "cryptography",
+        "cffi",
+        "pycparser",
+        "typing-extensions",
+        "pip",
+        "setuptools",
+        "wheel",
+    }
     code = "import onecert.verifier as v; from onecert.verifier import Verifier, Login; print(v.__file__)"
     where = subprocess.run(
         [python, "-I", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
