@@ -24,6 +24,7 @@ from onecert.pmi.errors import (
 from onecert.pmi.models import certificates, metadata
 from onecert.pmi.repository import Search, find_certificates, load_certificate
 from onecert.pmi.signing import Signer
+from onecert.server.languages import set_language
 from onecert.verifier.attribute_certificate import parse
 
 pytestmark = pytest.mark.token
@@ -173,7 +174,7 @@ def test_a_certificate_that_is_not_one_for_an_authority(bare_pmi, lab, change: d
         change = {**change, "not_after": lab.T - timedelta(hours=1)}
     good = bare_pmi.request_authority()
     unfit = bare_pmi.ca.issue("tax-office", good.public_key(), **change)
-    with pytest.raises(AuthorityUnfitError, match=part):
+    with set_language("en"), pytest.raises(AuthorityUnfitError, match=part):
         bare_pmi.install(unfit)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from onecert.pmi.acrl import revoked_rows
 from onecert.pmi.authorities import Authorities
-from onecert.pmi.catalogue import Catalogues
+from onecert.pmi.catalogue import Catalogue, Catalogues
 from onecert.pmi.decision_log import DecisionLog
 from onecert.pmi.holders import HolderIdentity, HolderVerifier
 from onecert.pmi.models import authorities as authorities_table
@@ -112,6 +112,7 @@ class Decider:
         self._log = log
         self._max_certificates = max_certificates
         self._status = LiveStatus()
+        self._trust: tuple[object, AttributeTrust] | None = None
 
     def decide(self, asked: Asked) -> Decided:
         """Answer one question.
@@ -161,15 +162,19 @@ class Decider:
         return decided
 
     def _verifier(self, connection: Connection, at: datetime) -> AttributeCertificateVerifier:
-        catalogue = self._catalogues.find(connection)
-        trusted = []
-        for authority in self._authorities.all(connection):
-            roles = (
-                [] if catalogue is None else [role.uri for role in catalogue.assignable_by(authority.name)]
+        catalogue = self._catalogues.find(connection) or Catalogue()
+        authorities = self._authorities.all(connection)
+        made_for = (catalogue.version, tuple(authority.certificate.der for authority in authorities))
+        kept = self._trust
+        if kept is None or kept[0] != made_for:
+            # Keys are loaded once for a version of the catalogue, not once for a question.
+            trusted = (
+                authority.trusted([role.uri for role in catalogue.assignable_by(authority.name)])
+                for authority in authorities
             )
-            trusted.append(authority.trusted(roles))
-        status = self._status.at(connection, trusted, at)
-        return AttributeCertificateVerifier(trust=AttributeTrust(authorities=tuple(trusted)), status=status)
+            self._trust = kept = (made_for, AttributeTrust(authorities=tuple(trusted)))
+        status = self._status.at(connection, kept[1].authorities, at)
+        return AttributeCertificateVerifier(trust=kept[1], status=status)
 
     def _line(self, decided: Decided, asked: Asked, explained: Sequence[Explanation]) -> dict[str, Any]:
         return {
