@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
     options.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     chosen = options.parse_args(arguments)
-    for path in sorted(FOLDER.glob("bench_*.py")):
+    member = chosen.only.partition(".")[0]
+    for path in sorted(FOLDER.glob(f"bench_{member}*.py")):
         importlib.import_module(path.stem)
     names = harness.names(chosen.only)
     if not names:

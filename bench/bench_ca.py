@@ -30,7 +30,7 @@ CLIENTS = 4
 
 @cache
 def ca() -> Parts:
-    """One CA in this process with both authorities, on SQLite and SoftHSM, set up by ceremonies as in life."""
+    """One CA in this process with both authorities, on SQLite and SoftHSM, set up by ceremonies."""
     opened = open_member("ca", place.folder(), environ={})
     context = opened.context
     parts = assemble(opened.config, context)

@@ -1,4 +1,4 @@
-"""What a registration authority sends: signed orders, each for another invented organisation with its own key."""
+"""What a registration authority sends: signed orders, each for another invented organisation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _APPLICANT = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "applicant"
 
 
 def uscc(number: int) -> str:
-    """A unified social credit code of an invented organisation, with both check digits (GB 32100, GB 11714)."""
+    """A social credit code of an invented organisation, with both check digits (GB 32100, GB 11714)."""
     code = f"{number:08d}"
     check = (
         -sum(int(digit) * weight for digit, weight in zip(code, (3, 7, 9, 10, 5, 8, 4, 2), strict=True)) % 11

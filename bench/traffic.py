@@ -6,6 +6,7 @@ thread keeps its connection; an answer with another status than expected ends th
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -28,9 +29,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 HOST = "127.0.0.1"
 BIN = Path(sys.executable).parent
-CFSSL_CONFIG = (
-    '{"signing": {"default": {"expiry": "8760h", "usages": ["digital signature", "content commitment"]}}}'
-)
+CFSSL_USAGES = ["digital signature", "content commitment"]
+CFSSL_CONFIG = {"signing": {"default": {"expiry": "8760h", "usages": CFSSL_USAGES}}}
+# Writers wait for each other for up to ten seconds instead of failing.
+CFSSL_DATABASE = {"driver": "sqlite3", "data_source": "file:certs.db?_busy_timeout=10000"}
 # The tables of cfssl's own migrations (certdb/sqlite), of the version that Debian packages.
 CFSSL_TABLES = """
 CREATE TABLE certificates (
@@ -58,7 +60,7 @@ class Client:
     def __init__(self, port: int, certificate: Path) -> None:
         self._port = port
         self._tls = ssl.create_default_context(cafile=str(certificate))
-        self._tls.check_hostname = False  # cfssl's certificate has an address in its place of a name
+        self._tls.check_hostname = False  # cfssl's certificate, its CA's own, names no host
         self._own = threading.local()
 
     def request(self, path: str, body: bytes, content_type: str, *headers: str) -> bytes:
@@ -140,28 +142,17 @@ def cfssl(program: str) -> Iterator[Client]:
     """`cfssl serve` with TLS, a P-256 CA key in memory, and certificates recorded in SQLite."""
     folder = place.new_folder("cfssl")
     _make_ca(folder)
-    (folder / "config.json").write_text(CFSSL_CONFIG)
-    # Writers wait for each other for up to ten seconds instead of failing.
-    (folder / "db.json").write_text(
-        '{"driver": "sqlite3", "data_source": "file:certs.db?_busy_timeout=10000"}'
-    )
+    (folder / "config.json").write_text(json.dumps(CFSSL_CONFIG))
+    (folder / "db.json").write_text(json.dumps(CFSSL_DATABASE))
     with sqlite3.connect(folder / "certs.db") as connection:
         connection.executescript(CFSSL_TABLES)
     connection.close()
     port = free_port()
     command = [program, "serve", "-address", HOST, "-port", str(port), "-ca", "ca.pem", "-ca-key", "ca.key"]
-    command += [
-        "-tls-cert",
-        "ca.pem",
-        "-tls-key",
-        "ca.key",
-        "-config",
-        "config.json",
-        "-db-config",
-        "db.json",
-    ]
+    command += ["-tls-cert", "ca.pem", "-tls-key", "ca.key"]
+    command += ["-config", "config.json", "-db-config", "db.json", "-loglevel", "3"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "-loglevel", "3"], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     with stopping(process):
         _wait_for(port, process)
         yield Client(port, folder / "ca.pem")
