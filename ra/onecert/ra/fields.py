@@ -1,4 +1,4 @@
-"""The three application types of this stage and the fields of each (DOMAIN.md 14.1, what is needed now).
+"""The three application types of this stage and the fields of each.
 
 A field is a row: form, REST, CSV and review page all read the same table, so a new field is one line here and
 one line in the catalogue. Personal fields are sealed at rest and never written to logs or the audit trail.

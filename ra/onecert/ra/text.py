@@ -1,6 +1,6 @@
 """Text as people type it: trimmed, normalised with a note, and held to an alphabet.
 
-Full-width digits and letters become ASCII (DOMAIN.md 9.1); full-width brackets stay, because registered
+Full-width digits and letters become ASCII; full-width brackets stay, because registered
 Chinese company names contain them. What a certificate must never carry is refused by name: control
 characters, text-direction marks, emoji, private-use and unassigned code points, and letters of scripts that
 look like Latin.

@@ -132,7 +132,7 @@ class AuthorityKeyIdentifierSyntax:
 
 
 class Oid:
-    """Object identifiers of RFC 5755 and X.509 that the package knows (DOMAIN section 1)."""
+    """Object identifiers of RFC 5755 and X.509 that the package knows."""
 
     AUTHENTICATION_INFO = ObjectIdentifier("1.3.6.1.5.5.7.10.1")
     ACCESS_IDENTITY = ObjectIdentifier("1.3.6.1.5.5.7.10.2")
