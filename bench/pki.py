@@ -124,6 +124,15 @@ class Pki:
         )
         return builder.sign(self.key, hashes.SHA256())
 
+    def authority(self, public_key: Any) -> x509.Certificate:
+        """The certificate of an attribute authority."""
+        builder = (
+            self._builder(self.issuing.subject, named("税务局"), public_key, 365 * DAY)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage("digital_signature", "crl_sign"), critical=True)
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
     def _identity(self, number: str) -> x509.UnrecognizedExtension:
         """How each of the demo's CAs writes an organisation's number."""
         if self.service == "harbour":
