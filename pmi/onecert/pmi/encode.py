@@ -1,4 +1,4 @@
-"""Writes the signed part of an attribute certificate (RFC 5755, section 4; the profile is in README.md).
+"""Writes the signed part of an attribute certificate (RFC 5755, section 4).
 
 What is the same for every certificate of an authority is encoded once (``Template``); what differs are the
 holder, the serial number, the period, the roles and the targets.

@@ -1,6 +1,6 @@
 """What we sign must pass the eyes of a stranger first: the draft is read back by the verifier's own parser.
 
-The profile that README.md describes, rule by rule. The draft is signed with a throw-away key; what the token signs
+RFC 5755, section 4, and our narrower choices, rule by rule. The draft is signed with a throw-away key; what the token signs
 afterwards has the same bytes.
 """
 
