@@ -1,7 +1,7 @@
 """What we sign must pass the eyes of a stranger first: the draft is read back by the verifier's own parser.
 
-RFC 5755, section 4, and our narrower choices, rule by rule. The draft is signed with a throw-away key; what the token signs
-afterwards has the same bytes.
+RFC 5755, section 4, and our narrower choices, rule by rule. The draft is signed with a throw-away key;
+what the token signs afterwards has the same bytes.
 """
 
 from __future__ import annotations
