@@ -34,9 +34,9 @@ from onecert.server.operators.models import operators
 class Ra:
     """Everything of one registration authority below the web layer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         self.clock = FixedClock(T)
-        self.database = Database(f"sqlite:///{folder / 'ra.db'}")
+        self.database = database
         self.audit = AuditTrail("ra", self.clock)
         self.operators = Operators(folder, audit=self.audit, clock=self.clock, roles=ROLES)
         self.keys = SoftKeys()
@@ -146,9 +146,15 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def ra(tmp_path: Path, empty_database: Path) -> Iterator[Ra]:
-    shutil.copy(empty_database, tmp_path / "ra.db")
-    made = Ra(tmp_path)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def ra(request: pytest.FixtureRequest, tmp_path: Path, empty_database: Path) -> Iterator[Ra]:
+    """A registration authority on each database engine."""
+    if request.param == "sqlite":
+        shutil.copy(empty_database, tmp_path / "ra.db")
+        database = Database(f"sqlite:///{tmp_path / 'ra.db'}")
+    else:
+        database = Database(request.getfixturevalue("postgresql_url"))
+        migrate(database, "onecert.server.migrations", "onecert.ra.migrations")
+    made = Ra(tmp_path, database)
     yield made
     made.database.close()

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ra_fakes import DAY, IDCARD, OTHER_USCC, idcard, make_csr, make_key
 
 from onecert.ra import errors
-from onecert.ra.models import applications, certificates, claims
+from onecert.ra.models import applications, certificates, claims, metadata
 from onecert.ra.states import State
+from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries
 from onecert.server.operators import RoleRequiredError, SamePersonError
 
@@ -229,14 +232,15 @@ def test_return_and_reject_need_a_reason(ra) -> None:
 
 
 def test_personal_numbers_are_nowhere_in_clear(ra) -> None:
-    """After a full round the database file and the audit trail must not contain an id-card number."""
+    """After a full round no column of any table may contain an id-card number or a telephone number."""
     application = ra.issue(ra.entry("citizen"))
     assert application.idcard_masked == "440300" + "*" * 11 + "5"
-    with ra.database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE ra_claims SET kind = kind")
-    content = b"".join(path.read_bytes() for path in ra.database.path.parent.glob("ra.db*"))
-    assert IDCARD.encode() not in content
-    assert b"13800000000" not in content
+    for table in (*metadata.sorted_tables, audit_entries):
+        for row in ra.rows(table):
+            for value in row.values():
+                octets = value if isinstance(value, bytes) else str(value).encode()
+                assert IDCARD.encode() not in octets, table.name
+                assert b"13800000000" not in octets, table.name
 
 
 def test_unknown_authority_and_type(ra) -> None:
@@ -260,3 +264,47 @@ def test_a_private_key_pasted_by_mistake_is_not_kept(ra) -> None:
 
     [row] = [row for row in ra.rows(applications) if row["id"] == draft.id]
     assert row["csr_pem"] == ""
+
+
+def at_once(*acts) -> list:
+    """Run acts in threads that start together; return results and errors."""
+    barrier = threading.Barrier(len(acts))
+
+    def run(act):
+        barrier.wait(timeout=20)
+        try:
+            return act()
+        except ServiceError as exc:
+            return exc.code
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [each.result(timeout=60) for each in [pool.submit(run, act) for act in acts]]
+
+
+def test_two_clerks_in_the_same_instant_make_no_duplicate(ra) -> None:
+    """Two drafts for one firm are submitted at once. Exactly one may pass, also on PostgreSQL."""
+    drafts = [ra.create() for _ in range(4)]
+    results = at_once(
+        *(lambda draft=draft: ra.applications.submit(ra.entry_clerk, draft.id) for draft in drafts)
+    )
+    assert results.count("DUPLICATE") == 3
+    assert sorted(row["state"] for row in ra.rows(applications)) == ["draft", "draft", "draft", "submitted"]
+
+
+def test_two_reviewers_in_the_same_instant(ra) -> None:
+    """Both press approve. One approval, one order, one certificate."""
+    second = ra.operator("chen", "clerk.review", person=idcard(105))
+    submitted = ra.submit()
+    results = at_once(
+        *(
+            lambda who=who: ra.applications.approve(
+                who, submitted.id, content_sha256=submitted.content_sha256
+            )
+            for who in (ra.reviewer, second)
+        )
+    )
+    assert results.count("WRONG_STATE") == 1
+    at_once(*(lambda: ra.dispatch.carry_out(submitted.id) for _ in range(4)))
+    assert ra.load(submitted.id).state is State.ISSUED
+    assert len(ra.rows(certificates)) == len(ra.ca.orders) == 1
+    assert ra.events(submitted.id).count("ordered") == 1

@@ -7,7 +7,8 @@ import pytest
 from ra_fakes import make_csr, make_key
 
 from onecert.ra.errors import TokenNotReadyError
-from onecert.ra.models import certificates, orders, revocations
+from onecert.ra.models import applications, certificates, orders, revocations
+from onecert.ra.records import split_personal
 from onecert.ra.states import State
 from onecert.server.models import audit_entries
 from onecert.verifier.jws import key_id, verify_document
@@ -144,6 +145,22 @@ def test_a_token_that_is_gone_stops_nothing_half_way(ra) -> None:
     ra.keys.gone = False
     resend(ra)
     assert ra.load(approved.id).state is State.ISSUED
+
+
+def test_what_was_changed_after_the_approval_is_never_signed(ra) -> None:
+    """Somebody with the database changes the firm between approval and order. It goes back to people."""
+    approved = ra.approve(ra.submit())
+    with ra.database.transaction() as connection:
+        fields = {**ra.entry().fields, "organization_name": "冒名有限公司"}
+        opened, _personal = split_personal(fields)
+        connection.execute(applications.update().values(fields=json.dumps(opened)))
+
+    returned = ra.dispatch.carry_out(approved.id)
+
+    assert returned.state is State.RETURNED
+    assert "CONTENT_CHANGED" in returned.reason
+    assert ra.ca.orders == {}
+    assert ra.rows(orders) == []
 
 
 def test_the_order_is_signed_over_what_was_approved(ra) -> None:

@@ -2,7 +2,7 @@
 
 Each step is durable before the next one begins, so a crash anywhere is continued by the job:
 
-    approved   the order number is on record                      -> sign and keep the order
+    approved   the order number is on record                      -> sign and keep the order, or return it
     ordered    the signed order is on record, answer unknown      -> post the same bytes again
     issued | refused_by_ca   the answer is on record
 
@@ -29,6 +29,7 @@ from onecert.ra.errors import (
     CaRefusedError,
     CaUnreachableError,
     ContentChangedError,
+    InvalidApplicationError,
     ProfileMissingError,
 )
 from onecert.ra.keys import Keys
@@ -41,6 +42,7 @@ from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.languages import gettext
 
 __all__ = ["Dispatch"]
 
@@ -82,7 +84,10 @@ class Dispatch:
     def carry_out(self, application_id: str) -> Application:
         """Take an approved application as far as it goes now; "could not" leaves it for the job."""
         try:
-            self._sign(application_id)
+            try:
+                self._sign(application_id)
+            except (ContentChangedError, InvalidApplicationError) as exc:
+                self._return_unsigned(application_id, exc)
             with self._database.reading() as connection:
                 application = load_application(connection, application_id)
             if application.state is State.ORDERED and application.order_id:
@@ -148,6 +153,27 @@ class Dispatch:
             )
             self._move(connection, current, act=Act.ORDER, event="ordered", at=now)
 
+    def _return_unsigned(self, application_id: str, why: ServiceError) -> None:
+        """approved -> returned: it cannot be signed as it was approved, so people look at it again."""
+        log.error(
+            "approved application cannot be signed", extra={"application": application_id, "code": why.code}
+        )
+        with self._database.transaction() as connection:
+            current = load_application(connection, application_id, lock=True)
+            if current.state is not State.APPROVED:
+                return
+            reason = f"{gettext(why.text, **why.facts)} ({why.code})"[:500]
+            self._move(
+                connection,
+                current,
+                act=Act.RETURN_UNSIGNED,
+                event="returned",
+                at=self._clock.now(),
+                changes={"reason": reason, "order_id": None, "reviewed_by": None},
+                note=reason,
+                details={"code": why.code},
+            )
+
     def _signed_order(self, frozen: Frozen) -> bytes:
         """The signed order for an approved application, sealed for the database."""
         application = frozen.application
@@ -194,9 +220,13 @@ class Dispatch:
             certificate = self._fitting_certificate(application, answer)
         except CaRefusedError as exc:
             if exc.ca_code == TOO_OLD:
-                self._sign_anew(order_id, row.application_id, row.document_sealed)
-                self._record_no_answer(order_id, row.attempts, CaUnreachableError(TOO_OLD))
-                return
+                try:
+                    self._sign_anew(order_id, row.application_id, row.document_sealed)
+                except (ContentChangedError, InvalidApplicationError):
+                    log.error("order cannot be signed anew", extra={"order": order_id})
+                else:
+                    self._record_no_answer(order_id, row.attempts, CaUnreachableError(TOO_OLD))
+                    return
             self._record_refused(order_id, row.application_id, exc)
         except CaUnreachableError as exc:
             self._record_no_answer(order_id, row.attempts, exc)

@@ -80,14 +80,15 @@ def take_claim(
     Raises:
         DuplicateError: another application has it; also when that one was only a moment quicker.
     """
+    same = (claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value)
+    holder = connection.scalar(select(claims.c.application_id).where(*same))
     found = find_duplicate(connection, key=key, authority=authority, kind=kind, besides=application_id, at=at)
     if found is not None:
         raise duplicate_error(found)
-    connection.execute(
-        delete(claims).where(
-            claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value
-        )
-    )
+    # Only the claim that was just seen to be stale goes; on PostgreSQL another one may have been committed
+    # since.
+    if holder is not None:
+        connection.execute(delete(claims).where(*same, claims.c.application_id == holder))
     row = insert(claims).values(
         entity_key=key, authority=authority, kind=kind.value, application_id=application_id
     )

@@ -49,6 +49,7 @@ class Act(StrEnum):
     REJECT = "reject"
     REOPEN = "reopen"
     ORDER = "order"
+    RETURN_UNSIGNED = "return_unsigned"
     RECORD_ISSUED = "record_issued"
     RECORD_REFUSED = "record_refused"
 
@@ -71,6 +72,8 @@ TRANSITIONS: Mapping[tuple[State, Act], State] = MappingProxyType(
         (State.RETURNED, Act.SUBMIT): State.SUBMITTED,
         (State.RETURNED, Act.WITHDRAW): State.WITHDRAWN,
         (State.APPROVED, Act.ORDER): State.ORDERED,
+        # What cannot be signed as it was approved (record changed from outside, stricter rules) goes back.
+        (State.APPROVED, Act.RETURN_UNSIGNED): State.RETURNED,
         (State.ORDERED, Act.RECORD_ISSUED): State.ISSUED,
         (State.ORDERED, Act.RECORD_REFUSED): State.REFUSED_BY_CA,
         (State.REFUSED_BY_CA, Act.REOPEN): State.RETURNED,
@@ -94,7 +97,7 @@ ROLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# ORDER and the RECORD acts belong to the service itself: no role reaches them.
+# ORDER, RETURN_UNSIGNED and the RECORD acts belong to the service itself: no role reaches them.
 ROLE_OF_ACT: Mapping[Act, str] = MappingProxyType(
     {
         Act.SAVE: ENTRY,
