@@ -24,16 +24,18 @@ import harness  # noqa: E402  lies beside this file, which may be started from a
 def main(arguments: list[str] | None = None) -> int:
     """Run the chosen rows and write them; exit 1 when one could not be measured, 2 when none has the name."""
     options = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--only", default="", help="measure only rows whose name starts with this")
+    options.add_argument("--only", default="", help="only rows whose name starts so; several: A,B")
     options.add_argument("--out", type=Path, default=FOLDER / "results.json")
     options.add_argument("--rounds", type=int, default=5, help="interleaved rounds; the median counts")
     options.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
     options.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     chosen = options.parse_args(arguments)
-    member = chosen.only.partition(".")[0]
-    for path in sorted(FOLDER.glob(f"bench_{member}*.py")):
-        importlib.import_module(path.stem)
-    names = harness.names(chosen.only)
+    prefixes = tuple(chosen.only.split(","))
+    for path in sorted(FOLDER.glob("bench_*.py")):
+        member = path.stem.removeprefix("bench_")
+        if any(member.startswith(prefix.partition(".")[0]) for prefix in prefixes):
+            importlib.import_module(path.stem)
+    names = harness.names(prefixes)
     if not names:
         say(f"no row's name starts with {chosen.only!r}; --list prints the names")
         return 2

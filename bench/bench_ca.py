@@ -61,6 +61,7 @@ def issue_in_process(name: str) -> Iterator[Row]:
             name="cryptography CertificateBuilder, same token key, nothing recorded",
             prepare=requests.refill,
         ),
+        notes=[place.flushes()],
     )
 
 
@@ -127,7 +128,7 @@ def issue_over_http(name: str) -> Iterator[Row]:
     (data / "ra.pem").write_text(desk.public_pem)
     scope = ["--key", data / "ra.pem", "--scope", "harbour:*"]
     traffic.onecert(data, "ca", "registration-authority", "add", desk.name, *scope)
-    notes: list[str] = []
+    notes = [place.flushes()]
     with ExitStack() as stack:
         client = stack.enter_context(traffic.onecert_ca(data))
 

@@ -141,6 +141,7 @@ def issue(name: str) -> Iterator[Row]:
         peer=Contender(
             work=_asn1crypto_issuer(made), name="asn1crypto, a token key, nothing verified or recorded"
         ),
+        notes=[place.flushes()],
     )
 
 
@@ -211,6 +212,7 @@ def decide(name: str) -> Iterator[Row]:
         ours=Contender(work=ask),
         floor=Contender(work=two_checks, name="two signature checks"),
         peer=Contender(work=_cedar(), name="cedarpy alone, roles believed"),
+        notes=[place.flushes()],
     )
 
 

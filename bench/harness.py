@@ -161,9 +161,9 @@ def benchmark(*names: str) -> Callable[[Maker], Maker]:
     return register
 
 
-def names(only: str = "") -> list[str]:
+def names(prefixes: tuple[str, ...] = ("",)) -> list[str]:
     """The registered names that begin so, in their order."""
-    return [name for name in _benchmarks if name.startswith(only)]
+    return [name for name in _benchmarks if name.startswith(prefixes)]
 
 
 def set_up(name: str) -> AbstractContextManager[Row]:

@@ -7,8 +7,10 @@ checkout, not in a folder of the system that may be in memory: a durable commit 
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
@@ -23,6 +25,7 @@ from onecert.hsm.module import load_module
 DIGEST = bytes(range(32))
 DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")  # RFC 8017, section 9.2, SHA-256
 
+FLUSHING_S = 0.3
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,6 +42,21 @@ def folder() -> Path:
 def new_folder(name: str) -> Path:
     """An empty folder for one row."""
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder()))
+
+
+def flushes() -> str:
+    """How often this disk can flush, for people: every durable commit costs at least one flush."""
+    path, count = folder() / "flush", 0
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
+    began = time.perf_counter()
+    while time.perf_counter() - began < FLUSHING_S:
+        os.write(file, bytes(4096))
+        os.fdatasync(file)
+        count += 1
+    passed = time.perf_counter() - began
+    os.close(file)
+    path.unlink()
+    return f"the disk flushes {count / passed:,.0f} times a second at this moment"
 
 
 def store() -> Path:
