@@ -163,7 +163,8 @@ fi
 {
     printf 'export ONECERT_PKCS11_MODULE="%s"\n' "$(softhsm_module)"
     postgres=$(ls -d /usr/lib/postgresql/*/bin "$tools"/debian/usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1 || true)
-    [ -z "$postgres" ] || printf 'export ONECERT_POSTGRES_BIN="%s"\n' "$postgres"
+    # shellcheck disable=SC2016
+    [ -z "$postgres" ] || printf 'export PATH="$PATH:%s"\n' "$postgres"
     libraries=$(ls -d "$tools"/debian/usr/lib/*-linux-gnu 2>/dev/null | head -n 1 || true)
     # shellcheck disable=SC2016
     [ -z "$libraries" ] || printf 'export LD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\n' "$libraries"

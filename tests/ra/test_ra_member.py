@@ -135,7 +135,7 @@ opened.close()
 
 @pytest.mark.token
 def test_the_readme_opens_with_commands_that_work(tmp_path) -> None:
-    """The first block of README.md, as far as it goes without a CA: every command takes its options."""
+    """The first block of README.md, as far as it goes without a CA: each command exists, with its options."""
     readme = (Path(__file__).parents[2] / "ra" / "README.md").read_text()
     block = readme.partition("```console\n")[2].partition("```")[0]
     commands = [line.removeprefix("$ onecert ").split() for line in block.splitlines()]
