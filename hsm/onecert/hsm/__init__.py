@@ -1,7 +1,7 @@
 """Keys that never leave a PKCS#11 token, shown as ordinary private keys of ``cryptography``.
 
-Open a token with ``open_token``; ``ensure_softhsm_token`` makes one in software at first start. What is not
-listed here may change.
+Open a token with ``open_token``; ``ensure_softhsm_token`` makes one in software at first start; a service has
+its token as a ``ServiceToken``. What is not listed here may change.
 """
 
 from onecert.hsm.algorithms import KeyAlgorithm
@@ -31,6 +31,7 @@ from onecert.hsm.errors import (
 from onecert.hsm.keys import PrivateKey, PublicKey
 from onecert.hsm.opening import open_token
 from onecert.hsm.sealing import SealingKey, WrappedKey
+from onecert.hsm.service_token import ServiceToken
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
 from onecert.hsm.token import Token, TokenInfo
 
@@ -50,6 +51,7 @@ __all__ = [
     "PrivateKey",
     "PublicKey",
     "SealingKey",
+    "ServiceToken",
     "StoreConflictError",
     "Token",
     "TokenBusyError",
