@@ -46,7 +46,7 @@ def upgrade(database: Database, packages: Sequence[str]) -> None:
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = '120s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            # With IF NOT EXISTS alone, a role that may make no schemas would be refused although its is there.
+            # IF NOT EXISTS alone would refuse a role that may make no schemas, although its schema is there.
             if _is_schema_missing(database, connection):
                 connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{database.schema}"')
         for package, script in scripts.items():
