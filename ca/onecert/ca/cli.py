@@ -29,7 +29,7 @@ from onecert.ca.parts import Parts, assemble
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
 from onecert.ca.system_certificates import PROFILES, SystemCertificates
-from onecert.ca.tokens import LazyToken, root_token
+from onecert.ca.tokens import CaToken, root_token
 from onecert.server.commands.options import common_options
 from onecert.server.contexts import open_member
 from onecert.server.languages import _, gettext
@@ -46,7 +46,7 @@ class _Opened:
     config: CaConfig
     context: Context
     parts: Parts
-    roots: LazyToken
+    roots: CaToken
 
 
 @contextmanager

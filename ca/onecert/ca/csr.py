@@ -6,7 +6,9 @@ Subject and extensions of the request are ignored: what stands in a certificate 
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -39,6 +41,11 @@ class CheckedKey:
 
     public_key: PublicKey
     spki_der: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """Names the key: the SHA-256 of its SubjectPublicKeyInfo, in hex."""
+        return hashlib.sha256(self.spki_der).hexdigest()
 
 
 def load_request(csr_pem: str) -> CertificateRequest:

@@ -94,8 +94,17 @@ class GroupCommit:
 
     @staticmethod
     def _attempt(connection: Connection, item: _Item[Any]) -> None:
+        # The driver's own cursor: SQLAlchemy's savepoints cost more than the work in them.
+        cursor = connection.connection.cursor()
+        cursor.execute("SAVEPOINT one")
         try:
-            with connection.begin_nested():
-                item.results.append(item.work(connection, item.entries))
+            item.results.append(item.work(connection, item.entries))
         except Exception as exc:
+            try:
+                cursor.execute("ROLLBACK TO SAVEPOINT one")
+            except Exception:
+                # A full disk, or a lost connection, has ended the transaction for everybody.
+                raise exc from None
             item.error = exc
+        cursor.execute("RELEASE SAVEPOINT one")
+        cursor.close()

@@ -20,7 +20,6 @@ from onecert.ca.errors import (
     TryAgainError,
 )
 from onecert.ca.identity import checked_identity, entity_of
-from onecert.ca.keys import spki_sha256
 from onecert.ca.ledger import ABANDONED, INTENDED, CertificateRecord, Ledger, NumberTakenError, OrderRecord
 from onecert.ca.lint import check_certificate
 from onecert.ca.names import checked_subject
@@ -125,9 +124,7 @@ class Certifier:
 
     def draft(self, maker: DraftMaker, request: CheckedRequest, at: datetime) -> Draft:
         """Write the draft of a certificate with a fresh serial and the holder's next key number."""
-        number = self.ledger.key_number(
-            maker.issuer.name, request.entity, spki_sha256(request.key.public_key)
-        )
+        number = self.ledger.key_number(maker.issuer.name, request.entity, request.key.sha256)
         return maker.draft(request, serial=self._serials(), key_number=number, at=at)
 
     def finish(

@@ -23,10 +23,9 @@ from onecert.ca.errors import (
     UnknownOrderError,
 )
 from onecert.ca.group_commit import GroupCommit
-from onecert.ca.keys import spki_sha256
 from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
 from onecert.ca.names import subject_text
-from onecert.ca.tables import insert_if_absent
+from onecert.ca.tables import PreparedStatement, insert_once
 from onecert.server.audit import AuditEntry
 from onecert.server.database import Database
 
@@ -87,17 +86,24 @@ _FIND_ORDER = (
     )
     .where(orders.c.id == bindparam("id"))
 )
-_KEY_NUMBER = select(key_numbers.c.number).where(
-    key_numbers.c.authority == bindparam("a"),
-    key_numbers.c.entity == bindparam("e"),
-    key_numbers.c.key_sha256 == bindparam("k"),
+# What every order asks and writes is prepared; the rest need not be quick.
+_ORDER_CONTENT = PreparedStatement(select(orders.c.content_sha256).where(orders.c.id == bindparam("id")))
+_OF_ENTITY = (key_numbers.c.authority == bindparam("a")) & (key_numbers.c.entity == bindparam("e"))
+_KEY_NUMBER = select(key_numbers.c.number).where(_OF_ENTITY, key_numbers.c.key_sha256 == bindparam("k"))
+_THIS_NUMBER = PreparedStatement(_KEY_NUMBER)
+_NUMBERS = PreparedStatement(
+    select(
+        _KEY_NUMBER.scalar_subquery(),
+        select(func.max(key_numbers.c.number)).where(_OF_ENTITY).scalar_subquery(),
+    )
 )
-_LAST_NUMBER = select(func.max(key_numbers.c.number)).where(
-    key_numbers.c.authority == bindparam("a"), key_numbers.c.entity == bindparam("e")
+_KEY_ENTITY = PreparedStatement(select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k")))
+_KEY_BLOCKED = PreparedStatement(
+    select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k"))
 )
-_KEY_ENTITY = select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k"))
-_KEY_BLOCKED = select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k"))
-_SET_ISSUED = (
+_INSERT_ORDER, _INSERT_CERTIFICATE = insert_once(orders), insert_once(certificates)
+_INSERT_KEY, _INSERT_NUMBER = insert_once(keys), insert_once(key_numbers)
+_SET_ISSUED = PreparedStatement(
     update(certificates)
     .where(
         certificates.c.authority == bindparam("a"),
@@ -126,6 +132,8 @@ class Ledger:
         Raises:
             OrderAlteredError: the order is known with another content.
         """
+        if _ORDER_CONTENT.look_up(self._database, {"id": order_id}) is None:
+            return None
         with self._database.reading() as connection:
             row = connection.execute(_FIND_ORDER, {"id": order_id}).mappings().one_or_none()
         if row is None:
@@ -157,12 +165,9 @@ class Ledger:
 
     def key_number(self, authority: str, entity: str, key_sha256: str) -> int:
         """Tell which key of its holder this is, or will be. Taken only by `record_intent`."""
-        names = {"a": authority, "e": entity, "k": key_sha256}
-        with self._database.reading() as connection:
-            number: int | None = connection.execute(_KEY_NUMBER, names).scalar_one_or_none()
-            if number is None:
-                number = (connection.execute(_LAST_NUMBER, names).scalar_one() or 0) + 1
-        return number
+        row = _NUMBERS.look_up(self._database, {"a": authority, "e": entity, "k": key_sha256})
+        own, last = row or (None, None)
+        return int(own or (last or 0) + 1)
 
     def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> CertificateRecord | None:
         """Put order, serial and the bytes to be signed on record. After this returns, the key may be used.
@@ -186,7 +191,7 @@ class Ledger:
 
         def work(connection: Connection, entries: list[AuditEntry]) -> bool:
             names = {"a": record.authority, "s": record.serial, "d": certificate_der}
-            if connection.execute(_SET_ISSUED, names).rowcount != 1:
+            if _SET_ISSUED.run(connection, names) != 1:
                 return False
             entries.append(
                 AuditEntry(
@@ -215,21 +220,18 @@ def _write_intent(
     connection: Connection, draft: Draft, order: OrderRecord, at: datetime
 ) -> CertificateRecord | None:
     request, authority, serial = draft.request, draft.issuer.name, serial_hex(draft.serial)
-    key_sha256 = spki_sha256(request.key.public_key)
+    key_sha256 = request.key.sha256
     # The order comes first: a second post of the same order changes nothing below.
-    if not insert_if_absent(
-        connection,
-        orders,
-        {
-            "id": order.id,
-            "content_sha256": order.content_sha256,
-            "ordered_by": order.ordered_by,
-            "authority": authority,
-            "serial": serial,
-            "document": order.document,
-            "received_at": at,
-        },
-    ):
+    row = {
+        "id": order.id,
+        "content_sha256": order.content_sha256,
+        "ordered_by": order.ordered_by,
+        "authority": authority,
+        "serial": serial,
+        "document": order.document,
+        "received_at": at,
+    }
+    if not _INSERT_ORDER.run(connection, row):
         return None
     _claim_key(connection, draft, key_sha256)
     record = CertificateRecord(
@@ -251,19 +253,18 @@ def _write_intent(
         reason=None,
         invalidity_date=None,
     )
-    row = vars(record) | {"profile_sha256": request.profile.sha256}
-    if not insert_if_absent(connection, certificates, row):
+    if not _INSERT_CERTIFICATE.run(connection, vars(record) | {"profile_sha256": request.profile.sha256}):
         raise NumberTakenError
     return record
 
 
 def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:
     names = {"a": draft.issuer.name, "e": draft.request.entity, "k": key_sha256}
-    if connection.execute(_KEY_BLOCKED, names).first() is not None:
+    if _KEY_BLOCKED.first(connection, names) is not None:
         raise BlockedKeyError
-    if not insert_if_absent(connection, keys, {"key_sha256": key_sha256, "entity": draft.request.entity}):
-        holder = connection.execute(_KEY_ENTITY, names).scalar_one_or_none()
-        if holder != draft.request.entity:
+    if not _INSERT_KEY.run(connection, {"key_sha256": key_sha256, "entity": draft.request.entity}):
+        holder = _KEY_ENTITY.first(connection, names)
+        if holder is None or holder[0] != draft.request.entity:
             raise RepeatedKeyError
     number = {
         "authority": draft.issuer.name,
@@ -271,7 +272,7 @@ def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:
         "number": draft.key_number,
         "key_sha256": key_sha256,
     }
-    if not insert_if_absent(connection, key_numbers, number):
-        known = connection.execute(_KEY_NUMBER, names).scalar_one_or_none()
-        if known != draft.key_number:
+    if not _INSERT_NUMBER.run(connection, number):
+        known = _THIS_NUMBER.first(connection, names)
+        if known is None or known[0] != draft.key_number:
             raise NumberTakenError

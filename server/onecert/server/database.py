@@ -13,9 +13,10 @@ The engine itself (connections, pragmas) is in `engines.py`; the migrations are 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,13 +99,12 @@ class Database:
             if not parsed.database or parsed.database == ":memory:":
                 raise ValueError("the database needs a file: sqlite:///name.db")
             self.path = Path(parsed.database).absolute()
-            self._write_engine, self._read_engine = engines.sqlite_engines(self.path, self._lock_timeout_s)
+            opened = engines.sqlite_engines(self.path, self._lock_timeout_s)
         elif self.dialect == "postgresql":
-            self._write_engine, self._read_engine = engines.postgresql_engines(
-                parsed, schema, self._lock_timeout_s
-            )
+            opened = engines.postgresql_engines(parsed, schema, self._lock_timeout_s)
         else:
             raise ValueError(f"the database can be sqlite or postgresql, not {self.dialect}")
+        self._write_engine, self._read_engine, self._lookups = opened
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -134,6 +134,21 @@ class Database:
                     self._remember_file(self.path)
                 yield connection
 
+    def lookup(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | None:
+        """Read the first row of one statement, which sees one consistent state; quicker than `reading`.
+
+        Args:
+            sql: a SELECT in the spelling of this engine's driver.
+            parameters: as the driver takes them.
+        """
+        with self._translated():
+            if self.path is None:
+                return self._lookups.first(sql, parameters)
+            self._check_file(self.path)
+            row = self._lookups.first(sql, parameters)
+            self._remember_file(self.path)
+            return row
+
     def check(self) -> None:
         """Readiness: raise DatabaseUnavailableError when the database cannot be read now."""
         with self.reading() as connection:
@@ -141,6 +156,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
+        self._lookups.close()
         self._write_engine.dispose()
         self._read_engine.dispose()
 
@@ -178,7 +194,7 @@ class Database:
         check costs one stat().
         """
         try:
-            found = path.stat()
+            found = os.stat(path)
         except FileNotFoundError:
             if self._identity is None and path.parent.is_dir():
                 return  # first use: the connection makes the file

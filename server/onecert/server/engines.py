@@ -14,11 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from onecert.server.errors import DatabaseDamagedError, DatabaseUnavailableError, ServiceError
+from onecert.server.lookups import Lookups, PostgresqlLookups, SqliteLookups
 
 __all__ = ["DRIVER_ERRORS", "postgresql_engines", "sqlite_engines", "translate"]
 
@@ -57,8 +58,8 @@ _POSTGRESQL_KINDS = {
 }
 
 
-def sqlite_engines(path: Path, lock_timeout_s: float) -> tuple[Engine, Engine]:
-    """Return (writer, reader) engines on one file; the writer makes the file when it was never there."""
+def sqlite_engines(path: Path, lock_timeout_s: float) -> tuple[Engine, Engine, Lookups]:
+    """Return (writer, reader, look-ups) on one file; the writer makes the file when it was never there."""
     made_before = path.exists()
 
     def connect(*, writable: bool) -> sqlite3.Connection:
@@ -97,13 +98,14 @@ def sqlite_engines(path: Path, lock_timeout_s: float) -> tuple[Engine, Engine]:
         )
         begin = "BEGIN IMMEDIATE" if writable else "BEGIN"
 
-        @event.listens_for(made, "begin")
-        def begin_transaction(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+        def do_begin(connection: PoolProxiedConnection) -> None:
+            connection.cursor().execute(begin)
 
+        # SQLAlchemy's own way, an event on "begin", costs as much as the rest of a short transaction.
+        made.dialect.do_begin = do_begin  # type: ignore[assignment]  # this engine's own dialect object
         return made
 
-    return engine(writable=True), engine(writable=False)
+    return engine(writable=True), engine(writable=False), SqliteLookups(lambda: connect(writable=False))
 
 
 def _enter_wal_mode(connection: sqlite3.Connection, lock_timeout_s: float) -> None:
@@ -122,8 +124,8 @@ def _enter_wal_mode(connection: sqlite3.Connection, lock_timeout_s: float) -> No
             return
 
 
-def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> tuple[Engine, Engine]:
-    """Return (writer, reader) engines that share one pool."""
+def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> tuple[Engine, Engine, Lookups]:
+    """Return (writer, reader, look-ups) that share one pool."""
     if schema is not None and not _SCHEMA_NAME.fullmatch(schema):
         raise ValueError("a schema is named with lower-case letters, digits and _, and begins with a letter")
     options: dict[str, Any] = {"connect_timeout": 5}
@@ -143,7 +145,7 @@ def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> t
         pool_pre_ping=True,  # a server that was restarted costs no failed request
     )
     reader = writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
-    return writer, reader
+    return writer, reader, PostgresqlLookups(writer.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 def translate(error: Exception) -> ServiceError | None:
