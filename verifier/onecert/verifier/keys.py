@@ -1,0 +1,114 @@
+"""Public keys: loading them from untrusted bytes, judging their strength, naming them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
+
+from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
+from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
+from onecert.verifier.errors import RefusedError
+
+__all__ = ["PublicKey", "check_key", "check_spki", "key_id", "load_public_key", "spki_der"]
+
+PublicKey = (
+    rsa.RSAPublicKey
+    | dsa.DSAPublicKey
+    | ec.EllipticCurvePublicKey
+    | ed25519.Ed25519PublicKey
+    | ed448.Ed448PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
+
+
+def load_public_key(public_key_der: bytes) -> PublicKey:
+    """Load a DER SubjectPublicKeyInfo.
+
+    Raises:
+        RefusedError: ``KEY_INVALID`` (for example a point off the curve) or ``UNSUPPORTED_ALGORITHM``.
+    """
+    try:
+        key = serialization.load_der_public_key(public_key_der)
+    except UnsupportedAlgorithm as exc:
+        raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der)) from exc
+    except (ValueError, TypeError) as exc:
+        raise RefusedError("KEY_INVALID", detail="the encoding or the point is wrong") from exc
+    if not isinstance(key, PublicKey):
+        raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der))
+    return key
+
+
+def _key_algorithm(public_key_der: bytes) -> str:
+    try:
+        return Reader(public_key_der).enter(SEQUENCE).enter(SEQUENCE).oid()
+    except DerError:
+        return "?"
+
+
+def check_key(public_key: PublicKey, policy: AlgorithmPolicy = DEFAULT_ALGORITHMS) -> None:
+    """Refuse keys that are too short, absurdly long, or on a curve that is not listed."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        _check_rsa_bits(public_key.key_size, policy)
+        exponent = public_key.public_numbers().e
+        if exponent.bit_length() > 64 or exponent < 3:
+            raise RefusedError("WEAK_KEY", key="RSA with an unusual exponent")
+    elif isinstance(public_key, ec.EllipticCurvePublicKey):
+        if public_key.curve.name not in policy.curves:
+            raise RefusedError("WEAK_KEY", key=public_key.curve.name)
+    elif isinstance(public_key, dsa.DSAPublicKey) and public_key.key_size < policy.dsa_min_bits:
+        raise RefusedError("WEAK_KEY", key=f"DSA-{public_key.key_size}")
+
+
+def _check_rsa_bits(bits: int, policy: AlgorithmPolicy) -> None:
+    if not policy.rsa_min_bits <= bits <= policy.rsa_max_bits:
+        raise RefusedError("WEAK_KEY", key=f"RSA-{bits}")
+
+
+_RSA_OID = bytes.fromhex("06092a864886f70d010101")
+_EC_OID = bytes.fromhex("06072a8648ce3d0201")
+_CURVES = {
+    bytes.fromhex("06082a8648ce3d030107"): "secp256r1",
+    bytes.fromhex("06052b81040022"): "secp384r1",
+    bytes.fromhex("06052b81040023"): "secp521r1",
+    bytes.fromhex("06052b8104000a"): "secp256k1",
+    bytes.fromhex("06052b81040021"): "secp224r1",
+}
+
+
+def check_spki(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
+    """``check_key`` on the encoded key: a leaf's key is not used here, and loading it costs a check."""
+    start = slice_tlv(public_key_der, 0)[0]
+    algorithm_start, algorithm_end = slice_tlv(public_key_der, start)
+    algorithm = public_key_der[algorithm_start:algorithm_end]
+    if algorithm.startswith(_RSA_OID):
+        try:
+            key_start = slice_tlv(public_key_der, slice_tlv(public_key_der, algorithm_end)[0] + 1)[0]
+            start, end = slice_tlv(public_key_der, key_start)
+            start += public_key_der[start] == 0
+            first = public_key_der[start]
+        except IndexError as exc:
+            raise RefusedError("KEY_INVALID", detail="RSA key") from exc
+        _check_rsa_bits(8 * (end - start - 1) + first.bit_length(), policy)
+    elif algorithm.startswith(_EC_OID):
+        curve = _CURVES.get(algorithm[len(_EC_OID) :], "an unnamed curve")
+        if curve not in policy.curves:
+            raise RefusedError("WEAK_KEY", key=curve)
+
+
+def spki_der(public_key: PublicKey) -> bytes:
+    """The DER SubjectPublicKeyInfo of a key."""
+    return public_key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def key_id(public_key: PublicKey) -> str:
+    """Name of a key in our signed documents: base64url of SHA-256 over the SPKI, without padding."""
+    digest = hashlib.sha256(spki_der(public_key)).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
