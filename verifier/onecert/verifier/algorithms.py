@@ -102,6 +102,11 @@ class AlgorithmPolicy:
     dsa_min_bits: int = 2048
     curves: frozenset[str] = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
+    @property
+    def accepts_dsa(self) -> bool:
+        """Whether any row of DSA is listed."""
+        return any(name.startswith("dsa-") for name in self.algorithms)
+
     def check(self, algorithm: SignatureAlgorithm, at: datetime | None) -> None:
         """Refuse an algorithm that is not listed, or whose time is over at ``at``."""
         if algorithm.name not in self.algorithms:

@@ -61,7 +61,9 @@ def check_key(public_key: PublicKey, policy: AlgorithmPolicy = DEFAULT_ALGORITHM
     elif isinstance(public_key, ec.EllipticCurvePublicKey):
         if public_key.curve.name not in policy.curves:
             raise RefusedError("WEAK_KEY", key=public_key.curve.name)
-    elif isinstance(public_key, dsa.DSAPublicKey) and public_key.key_size < policy.dsa_min_bits:
+    elif isinstance(public_key, dsa.DSAPublicKey) and not (
+        policy.accepts_dsa and public_key.key_size >= policy.dsa_min_bits
+    ):
         raise RefusedError("WEAK_KEY", key=f"DSA-{public_key.key_size}")
 
 
