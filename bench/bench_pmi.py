@@ -25,8 +25,9 @@ from onecert.pmi.authorities import make_request
 from onecert.pmi.catalogue import read_catalogue
 from onecert.pmi.decide import Asked
 from onecert.pmi.grants import OFFICER, GrantRequest
-from onecert.pmi.parts import POLICY_KEY, Parts, assemble
+from onecert.pmi.parts import Parts, assemble
 from onecert.pmi.policy import PolicySource, Resource
+from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.contexts import open_member
 from onecert.server.operators import Operator
 
@@ -96,7 +97,7 @@ def world() -> World:
     certificate = made.authority(x509.load_pem_x509_csr(request).public_key())
     catalogue = opened.context.data / "catalogue.toml"
     catalogue.write_text(CATALOGUE, "utf-8")
-    policy_key = parts.token.find_or_make(POLICY_KEY)
+    policy_key = parts.token.own_key(POLICY_KEY)
     with opened.context.database.transaction() as connection:
         parts.authorities.install(
             connection, AUTHORITY, certificate, [made.issuing, made.root], signer=parts.signer, actor=ACTOR
