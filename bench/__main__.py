@@ -9,6 +9,7 @@ and, one JSON object a line, to standard output; what is being done goes to stan
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 import traceback
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.list:
         print("\n".join(names))
         return 0
+    # Ended from outside, we still stop the programs that we started and remove our folder.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     results: list[dict[str, Any]] = []
     for count, name in enumerate(names, 1):
         say(f"[{count}/{len(names)}] {name}", end="")
