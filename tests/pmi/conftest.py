@@ -30,8 +30,9 @@ from onecert.pmi.decide import Asked
 from onecert.pmi.grants import GrantRequest
 from onecert.pmi.holders import HolderIdentity
 from onecert.pmi.member import member
-from onecert.pmi.parts import POLICY_KEY, Parts, assemble
+from onecert.pmi.parts import Parts, assemble
 from onecert.pmi.policy import PolicySource, Resource
+from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
 from onecert.server.database import Database, migrate
@@ -273,7 +274,7 @@ class Pmi:
         return read_catalogue(path)
 
     def publish_policy(self, text: str = POLICY) -> Any:
-        key = self.parts.token.find_or_make(POLICY_KEY)
+        key = self.parts.token.own_key(POLICY_KEY)
         with self.database.transaction() as connection:
             return self.parts.policies.publish(
                 connection, PolicySource.from_toml(text.encode()), key=key, actor="command:test"

@@ -113,7 +113,7 @@ def test_a_token_that_is_gone_leaves_the_grant_open(pmi, lab, monkeypatch: pytes
 
 def test_a_signature_that_does_not_fit_is_not_given_out(pmi, lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token signs with another key than the certificate's."""
-    other = pmi.parts.token.find_or_make("another")
+    other = pmi.parts.token.own_key("another")
     monkeypatch.setitem(pmi.parts.signer._keys, "authority-tax-office", other)
     with pytest.raises(SignatureFaultError):
         pmi.grant(lab.READER_ROLE)

@@ -25,8 +25,8 @@ from onecert.hsm.token import Token
 class ServiceToken:
     """One token of a service. Safe to use from many threads.
 
-    A key that was found is usable again as soon as the token is back. After ``close()`` the next use opens the
-    token anew.
+    A key that was found is usable again as soon as the token is back. After ``close()`` the next use opens
+    the token anew.
 
     Args:
         label: the token's label.

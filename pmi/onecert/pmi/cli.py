@@ -18,9 +18,9 @@ from onecert.pmi.authorities import make_request
 from onecert.pmi.catalogue import read_catalogue
 from onecert.pmi.cli_parts import APPLY, INPUT, OUTPUT, opened_parts, say, say_dry
 from onecert.pmi.errors import AuthorityUnfitError
-from onecert.pmi.parts import POLICY_KEY
 from onecert.pmi.policies import check_policy
 from onecert.pmi.policy import PolicySource
+from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
 from onecert.server.operators.store import command_actor
@@ -201,7 +201,7 @@ def publish_policy(file: Path, apply: bool, data: Path, config: Path | None) -> 
         say_dry()
         return
     with opened_parts(data, config) as parts:
-        key = parts.token.find_or_make(POLICY_KEY)
+        key = parts.token.own_key(POLICY_KEY)
         with parts.context.database.transaction() as connection:
             published = parts.policies.publish(connection, source, key=key, actor=command_actor())
     click.echo(json.dumps({**row, "version": published.version}))

@@ -10,8 +10,9 @@ from onecert.hsm import PrivateKey
 from onecert.pmi.app import create_app
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER
-from onecert.pmi.parts import AUDIT_KEY, LazyToken, assemble
+from onecert.pmi.parts import assemble
 from onecert.pmi.status import StatusApp
+from onecert.pmi.tokens import AUDIT_KEY, PmiToken
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.languages import _
@@ -48,9 +49,9 @@ def _discard(_count: int) -> None:
     """A job answers nothing."""
 
 
-def _audit_key(token: LazyToken) -> PrivateKey | None:
+def _audit_key(token: PmiToken) -> PrivateKey | None:
     try:
-        return token.find_or_make(AUDIT_KEY)
+        return token.own_key(AUDIT_KEY)
     except ServiceError:
         log.exception("audit heads cannot be signed now")
         return None

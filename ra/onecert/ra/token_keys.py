@@ -3,22 +3,11 @@
 The token is opened at first use, so that pages still answer, with "could not", while it is away.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onecert.hsm import (
-    KeyAlgorithm,
-    PrivateKey,
-    SealingKey,
-    Token,
-    TokenConfig,
-    TokenError,
-    UnsealError,
-    ensure_softhsm_token,
-    open_token,
-)
+from onecert.hsm import KeyAlgorithm, PrivateKey, SealingKey, ServiceToken, TokenError, UnsealError
 from onecert.ra.errors import SealedDataError, TokenNotReadyError
 
 __all__ = ["TokenKeys"]
@@ -37,21 +26,11 @@ class TokenKeys:
     """
 
     def __init__(self, *, label: str, module: Path | None, store: Path, pin_file: Path) -> None:
-        self._label = label
-        self._module = module
-        self._store = store
-        self._pin_file = pin_file
-        self._lock = threading.Lock()
-        self._token: Token | None = None
-        self._order_key: PrivateKey | None = None
-        self._sealing_key: SealingKey | None = None
+        self._token = ServiceToken(label, pin_file, module=module, store=store)
 
     def order_key(self) -> PrivateKey:
-        with self._opened() as token:
-            if self._order_key is None:
-                found = token.find_key(ORDER_KEY)
-                self._order_key = found or token.generate_key(ORDER_KEY, KeyAlgorithm("p-256"))
-            return self._order_key
+        with _translated():
+            return self._token.find_or_make(ORDER_KEY, KeyAlgorithm.P_256)[0]
 
     def seal(self, plaintext: bytes, aad: bytes) -> bytes:
         with _translated():
@@ -63,15 +42,12 @@ class TokenKeys:
 
     def check(self) -> None:
         """Readiness: raise `TokenNotReadyError` when the token does not answer."""
-        with self._opened() as token:
-            token.check()
+        with _translated():
+            self._token.check()
 
     def close(self) -> None:
         """Log out of the token; the next use opens it again."""
-        with self._lock:
-            if self._token is not None:
-                self._token.close()
-            self._token = self._order_key = self._sealing_key = None
+        self._token.close()
 
     def find_order_key(self) -> PrivateKey | None:
         """The order key, or None while the token cannot be used."""
@@ -80,23 +56,8 @@ class TokenKeys:
         except TokenNotReadyError:
             return None
 
-    def _token_config(self) -> TokenConfig:
-        if self._module is None:
-            return ensure_softhsm_token(self._store, label=self._label, pin_file=self._pin_file)
-        return TokenConfig(label=self._label, pin_file=self._pin_file, module=self._module)
-
     def _sealing(self) -> SealingKey:
-        with self._opened() as token:
-            if self._sealing_key is None:
-                self._sealing_key = token.sealing_key(SEALING_KEY)
-            return self._sealing_key
-
-    @contextmanager
-    def _opened(self) -> Iterator[Token]:
-        with self._lock, _translated():
-            if self._token is None:
-                self._token = open_token(self._token_config())
-            yield self._token
+        return self._token.sealing_key(SEALING_KEY)
 
 
 @contextmanager

@@ -17,15 +17,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection, insert, select
 
-from onecert.hsm import (
-    KeyAlgorithm,
-    PrivateKey,
-    Token,
-    TokenConfig,
-    TokenError,
-    ensure_softhsm_token,
-    open_token,
-)
+from onecert.hsm import KeyAlgorithm, PrivateKey, ServiceToken, TokenError
 from onecert.server.folders import make_private_folder
 from onecert.server.languages import current_language
 from onecert.supervision.config import SupervisionConfig
@@ -89,7 +81,7 @@ class TokenOfficerKeys:
         self._config = config
         self._folder = folder
         self._store = store
-        self._audit_token: Token | None = None
+        self._audit_token = self._token(config.audit_token_label, folder / "token.pin")
 
     def token_label(self, officer: str) -> str:
         """See ``OfficerKeys``."""
@@ -106,22 +98,13 @@ class TokenOfficerKeys:
         """
         folder = make_private_folder(self._folder / "officers")
         label = self.token_label(officer)
-        try:
-            with open_token(self._token_config(label, folder / f"{officer}.pin")) as token:
-                found = token.find_key(KEY_LABEL) if create else token.load_key(KEY_LABEL)
-                yield found or token.generate_key(KEY_LABEL, KeyAlgorithm("p-256"))
-        except TokenError as exc:
-            raise TokenNotReadyError(exc.text(current_language())) from exc
+        with _translated(), self._token(label, folder / f"{officer}.pin") as token:
+            yield token.find_or_make(KEY_LABEL, KeyAlgorithm.P_256)[0] if create else token.key(KEY_LABEL)
 
     def audit_key(self) -> PrivateKey | None:
         """The key that signs the heads of the audit trail; None while its token is away."""
-        label = self._config.audit_token_label
         try:
-            if self._audit_token is None:
-                self._audit_token = open_token(self._token_config(label, self._folder / "token.pin"))
-            return self._audit_token.find_key("audit") or self._audit_token.generate_key(
-                "audit", KeyAlgorithm("p-256")
-            )
+            return self._audit_token.find_or_make("audit", KeyAlgorithm.P_256)[0]
         except TokenError:
             return None
 
@@ -131,25 +114,24 @@ class TokenOfficerKeys:
         Raises:
             TokenNotReadyError: it does not answer.
         """
-        if self._audit_token is None:
-            self.audit_key()
-        try:
-            if self._audit_token is None:
-                raise TokenNotReadyError(self._config.audit_token_label)
+        with _translated():
             self._audit_token.check()
-        except TokenError as exc:
-            raise TokenNotReadyError(exc.text(current_language())) from exc
 
     def close(self) -> None:
         """Close the audit token."""
-        if self._audit_token is not None:
-            self._audit_token.close()
-            self._audit_token = None
+        self._audit_token.close()
 
-    def _token_config(self, label: str, pin_file: Path) -> TokenConfig:
-        if self._config.token_module is None:
-            return ensure_softhsm_token(self._store, label=label, pin_file=pin_file)
-        return TokenConfig(label=label, pin_file=pin_file, module=self._config.token_module)
+    def _token(self, label: str, pin_file: Path) -> ServiceToken:
+        return ServiceToken(label, pin_file, module=self._config.token_module, store=self._store)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The token layer's error becomes ours, its own words in the reader's language as the reason."""
+    try:
+        yield
+    except TokenError as exc:
+        raise TokenNotReadyError(exc.text(current_language())) from exc
 
 
 def add_officer(
