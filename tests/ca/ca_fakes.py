@@ -18,7 +18,7 @@ _rsa_keys: dict[tuple[str, str], rsa.RSAPrivateKey] = {}
 
 
 class SoftToken:
-    """A token in memory, behind the interface of `LazyToken`. `gone = True` takes it away."""
+    """A token in memory, behind the interface of `CaToken`. `gone = True` takes it away."""
 
     def __init__(self, label: str) -> None:
         self.label = label

@@ -393,7 +393,7 @@ def issue(
         record = desk.issue(authority, request, csr_pem=csr_pem, approved_by=approved_by)
         click.echo(_pem(record), nl=False)
         for above in opened.parts.authorities.chain(opened.parts.authorities.get(authority)):
-            click.echo(above.certificate_pem(), nl=False)
+            click.echo(above.certificate_pem, nl=False)
 
 
 def _pem(record: CertificateRecord) -> str:
