@@ -6,7 +6,7 @@ environment := . ./.tools/environment &&
 members := verifier hsm server ca ra pmi supervision
 DATA ?= data
 
-.PHONY: help demo up test check tests soak bench requirements clean
+.PHONY: help demo up test check tests soak bench conformance requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
@@ -14,6 +14,7 @@ help:
 	@echo "make test    set up, and pass every check and test"
 	@echo "make soak    the long load and crash tests in full"
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
+	@echo "make conformance VECTORS=folder   the verifier against published suites"
 	@echo "make requirements   pin the newest packages again"
 	@echo "make clean   remove what the set-up made (not your data)"
 
@@ -45,6 +46,10 @@ soak:
 bench:
 	@deploy/setup.sh test
 	@$(environment) $(python) bench --only "$(ONLY)" --out bench/results.json
+
+conformance:
+	@deploy/setup.sh test
+	@$(environment) $(python) tests/conformance $(VECTORS)
 
 requirements:
 	@deploy/setup.sh test
