@@ -27,17 +27,17 @@ for user in admin ca ra pmi supervision; do
     place "$file.new" "$file"
 done
 
-tls() { # file without ending, name
+tls() { # file without ending, name, all names
     [ -s "$1.pem" ] && [ -s "$1.key" ] && return
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 825 -subj "/CN=$2" \
-        -addext "subjectAltName=DNS:$2" -addext "basicConstraints=critical,CA:FALSE" \
+        -addext "subjectAltName=$3" -addext "basicConstraints=critical,CA:FALSE" \
         -addext "keyUsage=critical,digitalSignature" -addext "extendedKeyUsage=serverAuth" \
         -keyout "$1.key.new" -out "$1.pem.new" 2>/dev/null
     place "$1.key.new" "$1.key"
     place "$1.pem.new" "$1.pem"
 }
-tls "$folder/nginx/public" "$name"
-tls "$folder/nginx/internal" onecert-internal
+tls "$folder/nginx/public" "$name" "DNS:$name"
+tls "$folder/nginx/internal" onecert-internal "DNS:onecert-internal,DNS:localhost"
 
 if [ ! -s "$folder/operators/operators.pem" ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 30 \
