@@ -164,3 +164,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 # --- end of server: databases ---------------------------------------------------------------------
+
+# --- house: in CI a test that should run does run -------------------------------------------------
+
+# A skip for one of these reasons says that there is nothing to test; every other skip fails in CI.
+_NOTHING_TO_TEST = ("SQLite has no schemas", "this openssl makes no SHA-1 requests")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI in which something was missing."""
+    if os.environ.get("CI") != "true" or hasattr(session.config, "workerinput"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    wrong = [each for each in skipped if not any(reason in str(each.longrepr) for reason in _NOTHING_TO_TEST)]
+    if wrong:
+        reporter.write_line(f"CI: {len(wrong)} tests were skipped that should run", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# --- end of house ---------------------------------------------------------------------------------
