@@ -22,7 +22,7 @@ def dns(text: str) -> x509.DNSName:
 
 
 def mail(text: str) -> x509.RFC822Name:
-    return x509.RFC822Name(text)
+    return x509.RFC822Name._init_without_validation(text)
 
 
 def uri(text: str) -> x509.UniformResourceIdentifier:
@@ -44,7 +44,20 @@ def firm(*parts: str) -> x509.DirectoryName:
     )
 
 
-REGISTERED = x509.RegisteredID(x509.ObjectIdentifier("1.2"))
+def registered(oid: str) -> x509.RegisteredID:
+    return x509.RegisteredID(x509.ObjectIdentifier(oid))
+
+
+def other(oid: str, value_der: bytes) -> x509.OtherName:
+    return x509.OtherName(x509.ObjectIdentifier(oid), value_der)
+
+
+def srv(text: str) -> x509.OtherName:
+    return other("1.3.6.1.5.5.7.8.7", bytes((0x16, len(text))) + text.encode())
+
+
+def mailbox(text: str) -> x509.OtherName:
+    return other("1.3.6.1.5.5.7.8.9", bytes((0x0C, len(text.encode()))) + text.encode())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +66,10 @@ REGISTERED = x509.RegisteredID(x509.ObjectIdentifier("1.2"))
         ("permitted", dns("example.cn"), dns("example.cn"), True),
         ("permitted", dns("example.cn"), dns("WWW.Example.CN"), True),
         ("permitted", dns("example.cn"), dns("badexample.cn"), False),
+        # RFC 5280 has no leading period for DNS names: it permits nothing, and excludes everything.
         ("permitted", dns(".example.cn"), dns("example.cn"), False),
+        ("permitted", dns(".example.cn"), dns("a.example.cn"), False),
+        ("excluded", dns(".example.cn"), dns("example.org"), False),
         ("permitted", dns(""), dns("anything.cn"), True),
         ("permitted", dns("example.cn"), dns("a..example.cn"), False),
         ("excluded", dns("example.cn"), dns("a.example.cn"), False),
@@ -64,6 +80,8 @@ REGISTERED = x509.RegisteredID(x509.ObjectIdentifier("1.2"))
         ("permitted", mail("example.cn"), mail("a@EXAMPLE.cn"), True),
         ("permitted", mail("example.cn"), mail("a@sub.example.cn"), False),
         ("permitted", mail(".example.cn"), mail("a@sub.example.cn"), True),
+        ("permitted", mail("example.cn"), mail("a@b@example.cn"), False),
+        ("permitted", mail("example.cn"), mail('"a@b"@example.cn'), True),
         ("permitted", mail("a@example.cn"), mail("a@example.cn"), True),
         ("permitted", mail("a@example.cn"), mail("A@example.cn"), False),
         ("permitted", mail("example.cn"), mail("no-address"), False),
@@ -79,7 +97,29 @@ REGISTERED = x509.RegisteredID(x509.ObjectIdentifier("1.2"))
         ("excluded", net("2001:db8::/32"), ip("2001:db8::7"), False),
         ("permitted", firm("CN", "甲公司"), firm("cn", "甲公司", "张三"), True),
         ("permitted", firm("CN", "甲公司"), firm("CN", "乙公司", "张三"), False),
-        ("permitted", REGISTERED, REGISTERED, None),
+        ("permitted", registered("1.2.156"), registered("1.2.156"), True),
+        ("permitted", registered("1.2.156"), registered("1.2.156.10260.4"), True),
+        ("permitted", registered("1.2.156"), registered("1.2.1560"), False),
+        ("permitted", registered("1.2.156"), registered("1.2"), False),
+        ("excluded", registered("1.2.156"), registered("1.2.156.1"), False),
+        ("excluded", registered("1.2.156"), registered("1.3"), True),
+        ("permitted", srv("_ldap.example.cn"), srv("_ldap.a.example.cn"), True),
+        ("permitted", srv("_ldap.example.cn"), srv("_mail.example.cn"), False),
+        ("permitted", srv("_ldap"), srv("_LDAP.anything.cn"), True),
+        ("permitted", srv("example.cn"), srv("_mail.Example.CN"), True),
+        ("permitted", srv("example.cn"), srv("_mail.badexample.cn"), False),
+        ("permitted", srv("example.cn"), srv("no service"), False),
+        ("excluded", srv("_ldap.example.cn"), srv("_ldap.example.cn"), False),
+        # Internationalised addresses are bound by the constraints on e-mail, whatever their own form says.
+        ("permitted", mail("example.cn"), mailbox("张三@example.cn"), True),
+        ("permitted", mail("example.cn"), mailbox("张三@example.org"), False),
+        ("excluded", mail(".example.cn"), mailbox("张三@a.example.cn"), False),
+        ("permitted", mailbox("a@example.cn"), mailbox("a@example.cn"), None),
+        # A type that nobody here can compare refuses in scope, and is no concern of another type.
+        ("permitted", other("1.2.3.4", b"\x0c\x01a"), other("1.2.3.4", b"\x0c\x01a"), None),
+        ("excluded", other("1.2.3.4", b"\x0c\x01a"), other("1.2.3.4", b"\x0c\x01b"), None),
+        ("excluded", other("1.2.3.4", b"\x0c\x01a"), other("1.2.3.5", b"\x0c\x01a"), True),
+        ("permitted", other("1.2.3.4", b"\x0c\x01a"), dns("example.cn"), True),
     ],
 )  # fmt: skip
 def test_names(pki: Any, kind: str, constraint: Any, name: Any, good: bool | None) -> None:

@@ -13,6 +13,8 @@ from functools import cached_property
 from cryptography import x509
 
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import RefusedError
+from onecert.verifier.extensions import PROCESSED
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
 from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
 
@@ -60,8 +62,14 @@ class TrustAnchor:
 
         Args:
             use_extensions: also its path length, name constraints and key usage (RFC 5937).
+
+        Raises:
+            RefusedError: its extensions count, and say that it is no CA (``NOT_A_CA``) or hold something
+            critical that nobody here knows (``UNKNOWN_CRITICAL_EXTENSION``).
         """
         parsed = as_parsed(certificate)
+        if use_extensions:
+            _check_extensions(parsed)
         basic = parsed.basic_constraints if use_extensions else None
         return cls(
             name_der=parsed.subject_der,
@@ -99,3 +107,23 @@ class TrustAnchor:
     def subject(self) -> str:
         """The name for people."""
         return display_name(self.name_der)
+
+
+def _check_extensions(certificate: ParsedCertificate) -> None:
+    # A certificate of version 1 has no extensions, and so none that speak against it.
+    if certificate.extensions and not certificate.is_ca:
+        raise RefusedError(
+            "NOT_A_CA",
+            certificate=certificate.certificate,
+            source="RFC 5280, section 4.2.1.9",
+            subject=certificate.subject_text,
+        )
+    for oid, extension in certificate.extensions.items():
+        if extension.critical and oid not in PROCESSED:
+            raise RefusedError(
+                "UNKNOWN_CRITICAL_EXTENSION",
+                certificate=certificate.certificate,
+                source="RFC 5280, section 4.2",
+                subject=certificate.subject_text,
+                oid=oid,
+            )

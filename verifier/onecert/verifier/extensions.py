@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader, decode_oid
 from onecert.verifier.names import canonical_name
 
 __all__ = [
@@ -165,6 +165,13 @@ def _general_name(reader: Reader) -> GeneralName:
         raise DerError("general name is not ASCII")
     if number == 4:
         canonical_name(value)
+    elif number == 0:
+        other = Reader(value)
+        other.oid()
+        other.enter(0xA0)
+        other.done()
+    elif number == 8:
+        decode_oid(value)
     return GeneralName(number, value)
 
 

@@ -31,6 +31,7 @@ class PathParameters:
     Args:
         constraints_der: DER NameConstraints with the initial permitted and excluded subtrees, (h) and (i).
         processed_extensions: critical extensions, by OID, that the caller acts upon after validation.
+        strict: also refuse what breaks a rule for issuers only; see ``path.strict``.
     """
 
     purpose: Purpose = LOGIN
@@ -40,6 +41,7 @@ class PathParameters:
     limits: Limits = DEFAULT_LIMITS
     constraints_der: bytes | None = None
     processed_extensions: frozenset[str] = frozenset()
+    strict: bool = False
 
 
 class Budget:

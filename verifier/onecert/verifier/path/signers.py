@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, CouldNotCheckError, SignatureInvalidError, VerifyError
+from onecert.verifier.path.strict import check_crl_profile
 from onecert.verifier.path.validate import PathState, RevocationAnswer, check_alone, finish
 from onecert.verifier.revocation.crl import Crl
 from onecert.verifier.revocation.ocsp import OcspResponse
@@ -34,6 +35,8 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
         CouldNotCheckError: ``CRL_SIGNER``.
         VerifyError: the signer's own path does not validate.
     """
+    if search.validator.parameters.strict:
+        check_crl_profile(crl)
     known: list[tuple[PublicKey, bytes | None]] = []
     if crl.issuer == state.issuer and (state.key_usage is None or _CRL_SIGN in state.key_usage):
         known.append((state.key, state.key_id))

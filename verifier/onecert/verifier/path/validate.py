@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError
 from onecert.verifier.extensions import ANY_POLICY, PROCESSED
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
 from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
 from onecert.verifier.path.policy import PolicyState, initial_state
+from onecert.verifier.path.strict import check_profile
 from onecert.verifier.result import Notice, Source, ValidatedPath
 from onecert.verifier.signatures import (
     PublicKey,
@@ -117,6 +118,8 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
     if anchor.key_usage is not None and _KEY_CERT_SIGN not in anchor.key_usage:
         raise RefusedError("CA_KEY_USAGE", source="RFC 5937, section 4", subject=anchor.subject)
     check_key(anchor.public_key, parameters.algorithms)
+    if parameters.strict and anchor.certificate is not None:
+        check_profile(as_parsed(anchor.certificate))
     constraints = []
     for authority, der in (
         ("the caller", parameters.constraints_der),
@@ -151,6 +154,8 @@ def step(
     check_is_ca(certificate, around.at)
     self_issued = certificate.is_self_issued
     check_unknown_extensions(certificate, parameters)
+    if parameters.strict:
+        check_profile(certificate)
     parameters.purpose.check_ca(certificate)
     # 6.1.4 (l): self-issued certificates do not count.
     path_length = state.path_length
@@ -285,6 +290,8 @@ def check_alone(target: ParsedCertificate, parameters: PathParameters, at: datet
     """What the target shows by itself, whatever its path: dates, extensions, purpose, algorithm, key."""
     check_dates(target, at)
     check_unknown_extensions(target, parameters)
+    if parameters.strict:
+        check_profile(target)
     parameters.purpose.check(target)
     try:
         parameters.algorithms.check(parse_algorithm(target.algorithm_der), at)

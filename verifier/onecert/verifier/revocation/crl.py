@@ -110,6 +110,7 @@ class Crl:
         self.scope: IssuingDistributionPoint | None = None
         self.scope_der = b""
         self.authority_key_id: bytes | None = None
+        self.critical: set[str] = set()  # OIDs of the critical extensions of the list
         self.unknown_critical: str | None = None  # OID; the list must not be used then
         self._lock = threading.Lock()
         self._verified: dict[bytes, bool] = {}
@@ -154,6 +155,8 @@ class Crl:
             if oid in seen:
                 raise MalformedError("DUPLICATE_EXTENSION", oid=oid)
             seen.add(oid)
+            if critical:
+                self.critical.add(oid)
             value_reader = Reader(value)
             if oid == "2.5.29.20":
                 self.number = value_reader.integer()
