@@ -68,6 +68,39 @@ def test_refusals_are_problems_in_both_languages(lite: Any, client: Any) -> None
     assert chinese.json["detail"] == "字段“名称”有 65 个字符；最多允许 64 个。"
 
 
+def test_the_door_answers_as_the_frame_does(lite: Any, client: Any) -> None:
+    """An order past the frame has the headers of one that the frame answers."""
+    body = lite.order()
+    by_door = client.post("/v1/orders", data=body, headers=JOSE)
+    by_frame = client.post("/v1/orders?", data=body, headers=JOSE | {"Transfer-Encoding": "identity"})
+    assert by_door.status_code == 201
+    assert by_frame.status_code == 200
+    assert by_door.json == by_frame.json
+    assert dict(by_door.headers) == dict(by_frame.headers)
+
+
+def test_the_frame_words_what_the_door_refuses(
+    lite: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is tried twice, whether it was refused or broke."""
+    tried = []
+
+    def issue(_self: Any, document: bytes, **_kwargs: Any) -> Any:
+        tried.append(document)
+        raise TokenGoneError("ca") if document == b"1" else ZeroDivisionError
+
+    monkeypatch.setattr(type(lite.parts.issuance), "issue", issue)
+    gone = client.post("/v1/orders", data=b"1", headers=JOSE)
+    assert (gone.status_code, gone.content_type) == (503, "application/problem+json")
+    broken = client.post("/v1/orders", data=b"2", headers=JOSE)
+    assert (broken.status_code, broken.content_type) == (500, "application/problem+json")
+    assert tried == [b"1", b"2"]
+
+
+def test_order_that_is_too_long_is_refused(client: Any) -> None:
+    assert client.post("/v1/orders", data=b"x" * 65537, headers=JOSE).status_code == 413
+
+
 def test_other_idempotency_key_is_refused(lite: Any, client: Any) -> None:
     answer = client.post("/v1/orders", data=lite.order(), headers=JOSE | {"Idempotency-Key": "another-one"})
     assert (answer.status_code, answer.json["code"]) == (409, "ORDER_ALTERED")

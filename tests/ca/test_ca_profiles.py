@@ -262,9 +262,12 @@ BREAKS: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_lint_finds(name: str, csr: Any) -> None:
-    """A draft whose bytes are changed in one place; the lint must say so."""
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_lint_finds(name: str, seen_before: bool, csr: Any) -> None:
+    """A draft whose bytes are changed in one place; the lint must say so, also after it saw a right one."""
     draft = make_draft(profiles("harbour")["organisation"], csr)
+    if seen_before:
+        check_certificate(sign(draft), draft)
     old, new = BREAKS[name]
     assert old in draft.tbs_der, name
     broken = replace(draft, tbs_der=draft.tbs_der.replace(old, new))
@@ -278,6 +281,40 @@ def test_lint_finds_another_key(csr: Any) -> None:
     request = replace(draft.request, key=CheckedKey(other, spki_der(other)))
     with pytest.raises(LintError):
         check_certificate(sign(draft), replace(draft, request=request))
+
+
+def test_lint_remembers_no_verdict_across_rules(csr: Any) -> None:
+    """The same bytes are right under one profile and issuer, and wrong under another."""
+    draft = make_draft(profiles("harbour")["organisation"], csr)
+    check_certificate(sign(draft), draft)
+    profile = draft.request.profile
+    for changed in (
+        replace(draft, issuer=replace(draft.issuer, crl_url="http://127.0.0.1:8080/ca/other.crl")),
+        replace(draft, issuer=replace(draft.issuer, ocsp_url="")),
+        replace(draft, issuer=replace(draft.issuer, key_id=bytes(20))),
+        replace(draft, request=replace(draft.request, profile=replace(profile, policies=("1.2.3",)))),
+        replace(draft, request=replace(draft.request, identity={"uscc": USCC})),
+    ):
+        with pytest.raises(LintError):
+            check_certificate(sign(draft), changed)
+
+
+def test_lint_checks_alternative_names_each_time(csr: Any) -> None:
+    draft = make_draft(profiles("operations")["tls-server"], csr)
+    check_certificate(sign(draft), draft)
+    other = replace(draft, request=replace(draft.request, dns_names=("otherhost",)))
+    with pytest.raises(LintError):
+        check_certificate(sign(draft), other)
+
+
+def test_lint_refuses_fields_that_we_never_write(csr: Any) -> None:
+    """An issuerUniqueID between key and extensions."""
+    draft = make_draft(profiles("harbour")["organisation"], csr)
+    spki = draft.request.key.spki_der
+    content = der.Reader(draft.tbs_der).element()[1].replace(spki, spki + der.implicit(1, b"\x00\x01"))
+    broken = replace(draft, tbs_der=der.sequence(content))
+    with pytest.raises(LintError):
+        check_certificate(sign(broken), draft)
 
 
 # ------------------------------------------------------------------ keys

@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, request
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
 from onecert.ca.openapi import document
+from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
 from onecert.ca.parts import Parts
 from onecert.server.members import Context
@@ -25,6 +26,8 @@ def create_app(parts: Parts, context: Context) -> Flask:
     @app.post("/v1/orders")
     @signed_api
     def post_order() -> tuple[Response, int]:
+        # Orders that can be filled at once never come here; see the door.
+        raise_refusal(request.environ)
         issued = parts.issuance.issue(
             request.get_data(), idempotency_key=request.headers.get("Idempotency-Key")
         )
@@ -72,6 +75,7 @@ def create_app(parts: Parts, context: Context) -> Flask:
     def get_openapi() -> Response:
         return jsonify(document())
 
+    app.wsgi_app = OrderDoor(app, parts.issuance)  # type: ignore[method-assign] # Flask's way to wrap an app
     return app
 
 
@@ -98,8 +102,8 @@ def authorities_json(parts: Parts) -> list[dict[str, object]]:
         {
             "name": authority.name,
             "title": dict(authority.title),
-            "certificate_pem": authority.certificate_pem(),
-            "chain_pem": [above.certificate_pem() for above in parts.authorities.chain(authority)],
+            "certificate_pem": authority.certificate_pem,
+            "chain_pem": [above.certificate_pem for above in parts.authorities.chain(authority)],
             "crl_url": authority.issuer.crl_url,
             "ocsp_url": authority.issuer.ocsp_url,
             "profiles": [

@@ -6,14 +6,15 @@ not known is looked up again before it is refused.
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
 from onecert.ca import models
@@ -47,6 +48,7 @@ class Authority:
     def is_root(self) -> bool:
         return self.kind == ROOT
 
+    @cached_property
     def certificate_pem(self) -> str:
         return pem(self.certificate_der)
 
@@ -63,8 +65,10 @@ class Authority:
 
 
 def pem(certificate_der: bytes) -> str:
-    """Write a certificate in PEM form."""
-    return x509.load_der_x509_certificate(certificate_der).public_bytes(Encoding.PEM).decode()
+    """Write a certificate in PEM form (RFC 7468)."""
+    text = base64.b64encode(certificate_der).decode("ascii")
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
 
 
 class Authorities:

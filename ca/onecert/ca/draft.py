@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from cryptography import x509
 
@@ -53,7 +54,7 @@ class Issuer:
     certificate_url: str = ""
     ocsp_url: str = ""
 
-    @property
+    @cached_property
     def algorithm(self) -> SignatureAlgorithm:
         return algorithm_of(self.public_key)
 

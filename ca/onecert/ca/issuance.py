@@ -244,7 +244,7 @@ class Issuance:
         )
 
     def _answer(self, authority: Authority, record: CertificateRecord, *, is_new: bool) -> Issued:
-        chain = [above.certificate_pem() for above in self._authorities.chain(authority)]
+        chain = [above.certificate_pem for above in self._authorities.chain(authority)]
         return Issued(record=record, chain_pem=chain, is_new=is_new)
 
 

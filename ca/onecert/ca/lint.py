@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -45,38 +46,52 @@ def check_certificate(certificate_der: bytes, draft: Draft) -> x509.Certificate:
     return certificate
 
 
+class _Fields(NamedTuple):
+    """The fields of a to-be-signed certificate, each as it stands there, with tag and length."""
+
+    version: bytes
+    serial: bytes
+    signature: bytes
+    issuer: bytes
+    validity: bytes
+    subject: bytes
+    public_key: bytes
+    extensions: bytes
+
+
 def find_faults(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
     """Name every rule that this certificate breaks."""
-    yield from _envelope(certificate, draft)
-    yield from _validity(certificate, draft)
-    yield from _subject(certificate, draft)
-    yield from _public_key(certificate, draft)
-    yield from _extensions(certificate, draft)
+    parts = [whole for _tag, _content, whole in der.Reader(certificate.tbs_certificate_bytes).enter().each()]
+    if len(parts) != len(_Fields._fields):
+        yield "4.1: not exactly version to subjectPublicKeyInfo, and extensions"
+        return
+    fields = _Fields(*parts)
+    yield from _envelope(certificate, fields, draft)
+    yield from _validity(certificate, fields, draft)
+    yield from _subject(fields, draft)
+    # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
+    if fields.public_key != draft.request.key.spki_der:
+        yield "4.1.2.7: not the key of the request"
+    yield from _extensions(certificate, fields, draft)
 
 
-def _envelope(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+def _envelope(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
     if certificate.version is not x509.Version.v3:
         yield "4.1.2.1: not version 3"
-    serial = certificate.serial_number
+    serial, algorithm = certificate.serial_number, draft.issuer.algorithm
     octets = serial.to_bytes(20, "big").lstrip(b"\x00") if 0 < serial < 1 << 160 else b""
     if serial != draft.serial or len(octets) != 17 or octets[0] != SERIAL_LEAD:
         yield "4.1.2.2: serial is not the reserved one, or not of its form"
-    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
-    reader.element()
-    reader.element()
-    if reader.element()[2] != draft.issuer.algorithm.identifier_der:
+    if fields.signature != algorithm.identifier_der:
         yield "4.1.2.3: signature algorithm is not the issuer's"
-    if certificate.signature_algorithm_oid.dotted_string != draft.issuer.algorithm.oid:
+    if certificate.signature_algorithm_oid.dotted_string != algorithm.oid:
         yield "4.1.1.2: outer signature algorithm is not the issuer's"
-    if reader.element()[2] != draft.issuer.subject_der:
+    if fields.issuer != draft.issuer.subject_der:
         yield "4.1.2.4: issuer is not the subject of the issuing certificate"
 
 
-def _validity(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
-    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
-    for _field in ("version", "serial", "signature", "issuer"):
-        reader.element()
-    times = reader.enter()
+def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
+    times = der.Reader(fields.validity).enter()
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     for moment in (start, end):
         tag = times.element()[0]
@@ -89,13 +104,10 @@ def _validity(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
         yield "validity reaches beyond the issuer's"
 
 
-def _subject(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+def _subject(fields: _Fields, draft: Draft) -> Iterator[str]:
     rules = draft.request.profile.subject
-    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
-    for _field in ("version", "serial", "signature", "issuer", "validity"):
-        reader.element()
     found: dict[str, str] = {}
-    for field, tag, value in read_subject(reader.element()[2]):
+    for field, tag, value in read_subject(fields.subject):
         rule = rules.get(field)
         if rule is None or field in found:
             yield f"subject: “{field}” is repeated or not of the profile"
@@ -111,18 +123,55 @@ def _subject(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
         yield "subject: not the one that was ordered"
 
 
-def _public_key(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
-    reader = der.Reader(certificate.tbs_certificate_bytes).enter()
-    for _field in ("version", "serial", "signature", "issuer", "validity", "subject"):
-        reader.element()
-    # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
-    if reader.element()[2] != draft.request.key.spki_der:
-        yield "4.1.2.7: not the key of the request"
+_KEY_IDENTIFIER = der.oid("2.5.29.14")
+# Which extensions, in which spelling, were found right under which rules. See `_extensions`.
+_seen_right: set[tuple[object, ...]] = set()
+SEEN_RIGHT_MAX = 1024
 
 
-def _extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
-    profile = draft.request.profile
-    expected = expected_extensions(profile, draft)
+def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
+    """Check the extensions: the holder's values each time, all else once for each spelling.
+
+    But for key identifier and identity, certificates of one issuer and profile have the same extensions, byte
+    for byte. The verdict of the whole check is kept under these bytes and everything it looked at.
+    """
+    profile, issuer = draft.request.profile, draft.issuer
+    forms = {der.oid(form.oid): form for form in profile.identity_forms}
+    holders: dict[bytes, bytes] = {}
+    shape: list[bytes] = []
+    outer = der.Reader(fields.extensions)
+    for _tag, content, whole in outer.enter(0xA3).enter().each():
+        oid_der = content[: 2 + content[1]] if len(content) > 1 else b""
+        if oid_der in forms or oid_der == _KEY_IDENTIFIER:
+            reader = der.Reader(content[len(oid_der) :])
+            critical = reader.element()[2] if reader.peek() == der.BOOLEAN else b""
+            holders[oid_der] = reader.take(der.OCTET_STRING)
+            reader.end()
+            shape.append(oid_der + critical)
+        else:
+            shape.append(whole)
+    rules = (profile.sha256, issuer.key_id, issuer.crl_url, issuer.certificate_url, issuer.ocsp_url)
+    verdict = (*rules, *sorted(draft.request.identity), None, *shape)
+    if verdict not in _seen_right:
+        faults = list(_common_extensions(certificate, draft))
+        yield from faults
+        # Alternative names are the holder's, too: such certificates are rare, and checked whole.
+        if not faults and not profile.alternative_names:
+            if len(_seen_right) >= SEEN_RIGHT_MAX:
+                _seen_right.clear()
+            _seen_right.add(verdict)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(draft.request.key.public_key)
+    if holders.get(_KEY_IDENTIFIER) != der.octet_string(identifier.digest):
+        yield "extension 2.5.29.14 has a wrong value"
+    for oid_der, value_der in holders.items():
+        if oid_der in forms:
+            fault = forms[oid_der].find_fault(value_der, draft.request.identity, draft.key_number)
+            if fault:
+                yield f"identity: {fault}"
+
+
+def _common_extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+    expected = expected_extensions(draft.request.profile, draft)
     present = {extension.oid.dotted_string: extension for extension in certificate.extensions}
     for oid in expected.keys() - present.keys():
         yield f"extension {oid} is missing"
@@ -134,12 +183,6 @@ def _extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
     for oid, check in _CHECKS.items():
         if oid in present and not check(present[oid].value, draft):
             yield f"extension {oid} has a wrong value"
-    for form in profile.identity_forms:
-        found = present.get(form.oid)
-        if found is not None and isinstance(found.value, x509.UnrecognizedExtension):
-            fault = form.find_fault(found.value.value, draft.request.identity, draft.key_number)
-            if fault:
-                yield f"identity: {fault}"
 
 
 def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
@@ -162,13 +205,6 @@ def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
     values = {"class", *draft.request.identity}
     expected.update({form.oid: False for form in profile.identity_forms if form.value in values})
     return expected
-
-
-def _is_key_identifier(value: object, draft: Draft) -> bool:
-    public_key = draft.request.key.public_key
-    return isinstance(value, x509.SubjectKeyIdentifier) and (
-        value.digest == x509.SubjectKeyIdentifier.from_public_key(public_key).digest
-    )
 
 
 def _is_authority_key_identifier(value: object, draft: Draft) -> bool:
@@ -230,7 +266,6 @@ def _is_alternative_names(value: object, draft: Draft) -> bool:
 
 
 _CHECKS: dict[str, Callable[[object, Draft], bool]] = {
-    "2.5.29.14": _is_key_identifier,
     "2.5.29.35": _is_authority_key_identifier,
     "2.5.29.15": _is_key_usage,
     "2.5.29.19": _is_basic_constraints,

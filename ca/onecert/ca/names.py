@@ -41,6 +41,8 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "serial_number": Attribute(oid="2.5.4.5", upper_bound=64, printable=True),
 }
 
+_FIELDS = {der.oid(attribute.oid): field for field, attribute in ATTRIBUTES.items()}
+
 # Han characters with their extensions, Latin letters, digits, and the punctuation of names of firms and
 # people. No control, format or combining characters, so that two names that look alike are alike.
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
@@ -51,6 +53,7 @@ ALPHABETS: Mapping[str, re.Pattern[str]] = {
     "code": re.compile(r"[0-9A-Z\-]"),
     "host": re.compile(r"[a-z0-9.\-]"),
 }
+_WHOLE = {name: re.compile(f"(?:{alphabet.pattern})*") for name, alphabet in ALPHABETS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +97,10 @@ def check_value(field: str, value: str, rule: SubjectRule) -> None:
     allowed = min(rule.max_length, ATTRIBUTES[field].upper_bound)
     if len(value) > allowed:
         raise FieldLengthError(field, len(value), allowed)
-    alphabet = ALPHABETS[rule.alphabet]
-    for character in value:
-        if not alphabet.fullmatch(character):
-            raise FieldAlphabetError(field, f"U+{ord(character):04X}")
+    if not _WHOLE[rule.alphabet].fullmatch(value):
+        alphabet = ALPHABETS[rule.alphabet]
+        stranger = next(character for character in value if not alphabet.fullmatch(character))
+        raise FieldAlphabetError(field, f"U+{ord(stranger):04X}")
     if value != value.strip() or "  " in value:
         raise FieldAlphabetError(field, "U+0020")
 
@@ -141,7 +144,6 @@ def read_subject(name_der: bytes) -> Iterator[tuple[str, int, str]]:
     Raises:
         der.DerError: not a name of single-valued sets of strings.
     """
-    fields = {der.oid(attribute.oid): field for field, attribute in ATTRIBUTES.items()}
     outer = der.Reader(name_der)
     name = outer.enter()
     outer.end()
@@ -154,4 +156,4 @@ def read_subject(name_der: bytes) -> Iterator[tuple[str, int, str]]:
         pair.end()
         if tag not in {der.UTF8_STRING, der.PRINTABLE_STRING}:
             raise der.DerError(f"string type {tag:#04x} in a name")
-        yield fields.get(oid_der, oid_der.hex()), tag, content.decode("utf-8")
+        yield _FIELDS.get(oid_der, oid_der.hex()), tag, content.decode("utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +25,9 @@ from onecert.ca.errors import (
 )
 from onecert.ca.ledger import OrderRecord
 from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority
-from onecert.verifier.errors import VerifyError
-from onecert.verifier.jws import decode_base64url, load_json, verify_document
+from onecert.ca.signing import PublicKey
+from onecert.verifier.errors import MalformedError, VerifyError
+from onecert.verifier.jws import verify_document
 
 __all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk"]
 
@@ -71,15 +72,16 @@ class OrderDesk:
             OrderSignatureError: no registered key signed it, or it was altered.
             OrderSignerError: it names somebody else than its signer.
         """
-        signer = self._registration_authorities.find_by_key(_signing_key_id(document))
-        if signer is None:
-            raise OrderSignatureError
+        register = _Signer(self._registration_authorities)
         try:
-            payload = verify_document(
-                document, typ=typ, keys={signer.key_id: signer.public_key}, max_bytes=DOCUMENT_MAX_BYTES
-            )
+            payload = verify_document(document, typ=typ, keys=register, max_bytes=DOCUMENT_MAX_BYTES)
+        except MalformedError as exc:
+            raise OrderMalformedError("signatures") from exc
         except VerifyError as exc:
             raise OrderSignatureError from exc
+        signer = register.found
+        if signer is None:
+            raise OrderSignatureError
         if payload.get("registration_authority") != signer.name:
             raise OrderSignerError(str(payload.get("registration_authority"))[:64])
         return payload, signer
@@ -135,15 +137,30 @@ def content_sha256(payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _signing_key_id(document: bytes) -> str:
-    # Only to find the key; nothing is believed before the signature is checked with it.
-    try:
-        outer = load_json(document, max_bytes=DOCUMENT_MAX_BYTES)
-        header = load_json(decode_base64url(outer["signatures"][0]["protected"]), max_bytes=4096)
-        key_id = header["kid"]
-    except (VerifyError, KeyError, TypeError, IndexError, AttributeError) as exc:
-        raise OrderMalformedError("signatures") from exc
-    return key_id if isinstance(key_id, str) else ""
+class _Signer(Mapping[str, PublicKey]):
+    """The keys of one check: the registered key that the first signature names, and no other.
+
+    It is looked up when the check asks for it, so that a document is read once; `found` is who has it.
+    """
+
+    def __init__(self, registration_authorities: RegistrationAuthorities) -> None:
+        self._registration_authorities = registration_authorities
+        self._asked: str | None = None
+        self.found: RegistrationAuthority | None = None
+
+    def __getitem__(self, wanted: str) -> PublicKey:
+        if self._asked is None:
+            self._asked = wanted
+            self.found = self._registration_authorities.find_by_key(wanted)
+        if self.found is None or wanted != self._asked:
+            raise KeyError(wanted)
+        return self.found.public_key
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(() if self.found is None else (self.found.key_id,))
+
+    def __len__(self) -> int:
+        return 0 if self.found is None else 1
 
 
 class _Fields:

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from onecert.ca.errors import CeremonyFileError, RegistrationAuthorityError, UnsupportedKeyError
 from onecert.ca.models import registration_authorities
 from onecert.ca.signing import PublicKey, algorithm_of
+from onecert.ca.tables import PreparedStatement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -18,7 +19,8 @@ from onecert.verifier.jws import key_id
 
 __all__ = ["RegistrationAuthorities", "RegistrationAuthority"]
 
-_BY_KEY = select(registration_authorities).where(registration_authorities.c.key_id == bindparam("k"))
+_COLUMNS = [registration_authorities.c[name] for name in ("name", "key_id", "key_pem", "scopes")]
+_BY_KEY = PreparedStatement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +47,16 @@ class RegistrationAuthorities:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._parsed: dict[str, PublicKey] = {}
+        self._entries: dict[str, tuple[tuple[str, ...], RegistrationAuthority]] = {}
 
     def find_by_key(self, wanted: str) -> RegistrationAuthority | None:
-        with self._database.reading() as connection:
-            row = connection.execute(_BY_KEY, {"k": wanted}).mappings().one_or_none()
-        if row is None:
-            return None
-        return self._entry(row["name"], row["key_id"], row["key_pem"], row["scopes"])
+        row = _BY_KEY.look_up(self._database, {"k": wanted})
+        return None if row is None else self._entry(*row)
 
     def entries(self) -> list[RegistrationAuthority]:
         with self._database.reading() as connection:
-            rows = connection.execute(
-                select(registration_authorities).order_by(registration_authorities.c.name)
-            ).mappings()
-            return [self._entry(row["name"], row["key_id"], row["key_pem"], row["scopes"]) for row in rows]
+            rows = connection.execute(select(*_COLUMNS).order_by(registration_authorities.c.name))
+            return [self._entry(*row) for row in rows]
 
     def add(self, name: str, key_pem: str, scopes: list[str], *, actor: str) -> RegistrationAuthority:
         """Register a key, or set the scope anew when name and key are registered already.
@@ -111,12 +108,15 @@ class RegistrationAuthorities:
         return True
 
     def _entry(self, name: str, kid: str, key_pem: str, scopes: str) -> RegistrationAuthority:
-        public_key = self._parsed.get(kid)
-        if public_key is None:
-            public_key = self._parsed.setdefault(kid, _load(key_pem))
-        return RegistrationAuthority(
-            name=name, key_id=kid, public_key=public_key, scopes=frozenset(json.loads(scopes))
-        )
+        row = (name, kid, key_pem, scopes)
+        known, entry = self._entries.get(kid, (None, None))
+        # What was parsed is used again while its row says the same.
+        if entry is None or known != row:
+            entry = RegistrationAuthority(
+                name=name, key_id=kid, public_key=_load(key_pem), scopes=frozenset(json.loads(scopes))
+            )
+            self._entries[kid] = (row, entry)
+        return entry
 
 
 def _load(key_pem: str) -> PublicKey:
