@@ -207,6 +207,7 @@ class Site:
             "/run/onecert/": f"{self.home}/run/",
             "/etc/onecert/": f"{self.etc}/",
             "/var/lib/nginx": f"{self.home}/nginx",
+            "/var/log/nginx": f"{self.home}/log",
         }.items():
             text = text.replace(old, new)
         return text
@@ -241,6 +242,7 @@ class Site:
     def start_nginx(self, program: str) -> None:
         folder = self.home / "nginx"
         folder.mkdir()
+        (self.home / "log").mkdir()
         for name in ("nginx.conf", "onecert.conf"):
             text = self.replace((ROOT / "deploy/nginx" / name).read_text())
             assert "example.cn" not in re.sub(r"#.*|server_name status\.example\.cn;", "", text)

@@ -158,7 +158,7 @@ def test_one_certificate_through_everything(site: Site) -> None:
         serial = approved.json()["certificate"]["serial"]
         certificate = entry.get(f"/ra/v1/certificates/harbour/{serial}").json()
         (site.home / "company.pem").write_text(certificate["certificate_pem"])
-        log = (site.home / "nginx.log").read_text()
+        log = (site.home / "log" / "onecert.log").read_text()
         assert re.search(r'"host":"localhost","method":"POST","path":"/ca/v1/orders","status":201', log)
 
         assert verify(site) == (True, "good")
@@ -373,7 +373,9 @@ def test_no_search_words_in_logs(site: Site) -> None:
     """A query string may hold a person's number: it is not in nginx's log."""
     with site.client("clerk1") as clerk:
         clerk.get("/ra/v1/applications", params={"q": "search-word-7"})
-    assert "search-word-7" not in (site.home / "nginx.log").read_text()
+    logs = [site.home / "nginx.log", *(site.home / "log").iterdir()]
+    assert "/ra/v1/applications" in (site.home / "log" / "onecert.log").read_text()
+    assert not [log for log in logs if "search-word-7" in log.read_text()]
 
 
 def test_sign_in_is_limited(site: Site) -> None:
