@@ -39,17 +39,19 @@ def make(world: Any, store: ChallengeStore | None = None, **more: Any) -> Login:
 
 def refusal(login: Login, *args: Any, **more: Any) -> str:
     with pytest.raises(VerifyError) as caught:
-        login.verify(*args, **{"session": "s1", "at": T + MINUTE, **more})
+        login.verify(*args, **{"session": "session one", "at": T + MINUTE, **more})
     assert caught.value.text("zh") != caught.value.text("en")
     return caught.value.code
 
 
 def test_login(world: Any, store: ChallengeStore) -> None:
     login, leaf = make(world, store), world.leaf()
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     assert challenge.text.startswith(PREFIX + "\n")
-    assert "s1" not in challenge.text
-    result = login.verify(challenge.id, leaf.der, leaf.sign(challenge.data), session="s1", at=T + MINUTE)
+    assert "session one" not in challenge.text
+    result = login.verify(
+        challenge.id, leaf.der, leaf.sign(challenge.data), session="session one", at=T + MINUTE
+    )
     assert result.identity.id == "uscc:91440300MA5DEM004J"
     assert refusal(login, challenge.id, leaf.der, leaf.sign(challenge.data)) == "LOGIN_CHALLENGE_USED"
 
@@ -57,18 +59,18 @@ def test_login(world: Any, store: ChallengeStore) -> None:
 def test_the_challenge_is_found_by_its_text_too(world: Any, store: ChallengeStore) -> None:
     login, leaf = make(world, store), world.leaf("pearl")
     for form in ("object", "data"):
-        challenge = login.challenge(session="s1", at=T)
+        challenge = login.challenge(session="session one", at=T)
         given = challenge if form == "object" else challenge.data
-        login.verify(given, leaf.der, leaf.sign(challenge.data), session="s1", at=T)
+        login.verify(given, leaf.der, leaf.sign(challenge.data), session="session one", at=T)
     # A text with the id of a real challenge but other content is not that challenge.
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     forged = challenge.data.replace(b"random: ", b"random: X")
     assert refusal(login, forged, leaf.der, leaf.sign(forged)) == "LOGIN_CHALLENGE_UNKNOWN"
 
 
 def test_a_wrong_answer_uses_the_challenge_up(world: Any, store: ChallengeStore) -> None:
     login, leaf, other = make(world, store), world.leaf(), world.leaf()
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     assert refusal(login, challenge, leaf.der, other.sign(challenge.data)) == "LOGIN_SIGNATURE"
     assert refusal(login, challenge, leaf.der, leaf.sign(challenge.data)) == "LOGIN_CHALLENGE_USED"
 
@@ -78,7 +80,7 @@ def test_refusals(world: Any, store: ChallengeStore) -> None:
     other = make(world, store, application="social")
 
     def answer(target: Login = login, **more: Any) -> str:
-        challenge = login.challenge(session="s1", at=T)
+        challenge = login.challenge(session="session one", at=T)
         given = more.pop("challenge", challenge.id)
         signature = more.pop("signature", leaf.sign(challenge.data))
         return refusal(target, given, more.pop("certificate", leaf.der), signature, **more)
@@ -103,14 +105,14 @@ def test_refusals(world: Any, store: ChallengeStore) -> None:
 def test_a_signature_over_something_else_is_no_login(world: Any) -> None:
     """A form that was signed with the same key cannot be replayed as a login: the text is ours."""
     login, leaf = make(world), world.leaf()
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     form = json.dumps({"form": "transfer", "id": challenge.id}).encode()
     assert refusal(login, challenge, leaf.der, leaf.sign(form)) == "LOGIN_SIGNATURE"
 
 
 def test_every_challenge_differs(world: Any) -> None:
     login = make(world)
-    seen = {login.challenge(session="s1", at=T).data for _ in range(50)}
+    seen = {login.challenge(session="session one", at=T).data for _ in range(50)}
     assert len(seen) == 50
 
 
@@ -135,13 +137,13 @@ def test_chinese_name_of_an_application(world: Any) -> None:
 
 def test_one_of_many_threads_wins(world: Any, store: ChallengeStore) -> None:
     login, leaf = make(world, store), world.leaf()
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     signature = leaf.sign(challenge.data)
     outcomes: list[str] = []
 
     def answer() -> None:
         try:
-            login.verify(challenge, leaf.der, signature, session="s1", at=T)
+            login.verify(challenge, leaf.der, signature, session="session one", at=T)
             outcomes.append("accepted")
         except LoginError as error:
             outcomes.append(error.code)
@@ -227,8 +229,8 @@ def test_pss_is_chosen_by_the_caller(world: Any, monkeypatch: pytest.MonkeyPatch
     key = rsa.generate_private_key(65537, 2048)
     monkeypatch.setattr(ec, "generate_private_key", lambda _: key)
     leaf, login = world.leaf(), make(world)
-    challenge = login.challenge(session="s1", at=T)
+    challenge = login.challenge(session="session one", at=T)
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     signature = key.sign(challenge.data, pss, hashes.SHA256())
-    login.verify(challenge, leaf.der, signature, session="s1", at=T, algorithm="rsa-pss-sha256")
+    login.verify(challenge, leaf.der, signature, session="session one", at=T, algorithm="rsa-pss-sha256")
     assert isinstance(challenge, Challenge)
