@@ -93,6 +93,7 @@ class Database:
         # Threads of this process queue here; SQLite's own waiting is a poll with sleeps and is not fair.
         self._writer = threading.Lock()
         self._writer_thread: int | None = None
+        self._kept: Connection | None = None
         if self.dialect == "sqlite":
             if schema is not None:
                 raise ValueError("a schema is for PostgreSQL; SQLite has a file of its own for each service")
@@ -119,9 +120,16 @@ class Database:
             return
         with self._writing(), self._translated():
             self._check_file(self.path)
-            with self._write_engine.begin() as connection:
-                self._remember_file(self.path)
-                yield connection
+            # The one writer keeps its connection: fetching and returning it costs more than a short act.
+            connection, self._kept = self._kept or self._write_engine.connect(), None
+            try:
+                with connection.begin():
+                    self._remember_file(self.path)
+                    yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._kept = connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -156,6 +164,9 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
         self._lookups.close()
         self._write_engine.dispose()
         self._read_engine.dispose()
