@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from ra_fakes import make_csr
 
-from onecert.ra.errors import CaUnreachableError, ImportFileError
+from onecert.ra.ca_errors import CaUnreachableError
+from onecert.ra.errors import ImportFileError
 from onecert.ra.imports import import_rows, read_rows
 from onecert.ra.models import applications
 from onecert.ra.states import State

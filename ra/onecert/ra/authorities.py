@@ -16,13 +16,8 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from onecert.ra.ca_client import CaClient
-from onecert.ra.errors import (
-    AuthorityUnknownError,
-    CaAnswerError,
-    CaRefusedError,
-    CaUnreachableError,
-    ProfileMissingError,
-)
+from onecert.ra.ca_errors import CaAnswerError, CaRefusedError, CaUnreachableError
+from onecert.ra.errors import AuthorityUnknownError, ProfileMissingError
 from onecert.ra.models import authority_snapshots
 from onecert.server.clock import Clock
 from onecert.server.database import Database

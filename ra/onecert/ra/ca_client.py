@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from onecert.ra.errors import CaAnswerError, CaRefusedError, CaUnreachableError
+from onecert.ra.ca_errors import CaAnswerError, CaRefusedError, CaUnreachableError
 
 __all__ = ["TOO_OLD", "CaClient", "IssuedAnswer", "RevokedAnswer"]
 

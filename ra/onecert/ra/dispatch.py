@@ -22,12 +22,10 @@ from sqlalchemy import Connection, insert, select, update
 from onecert.ra.applications import Applications
 from onecert.ra.authorities import Directory
 from onecert.ra.ca_client import TOO_OLD, CaClient, IssuedAnswer
+from onecert.ra.ca_errors import CaAnswerError, CaRefusedError, CaUnreachableError
 from onecert.ra.csr import key_sha256
 from onecert.ra.errors import (
     AuthorityUnknownError,
-    CaAnswerError,
-    CaRefusedError,
-    CaUnreachableError,
     ContentChangedError,
     InvalidApplicationError,
     ProfileMissingError,

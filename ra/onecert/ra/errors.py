@@ -1,18 +1,16 @@
 """The errors of the registration authority: what is wrong, and what to do next.
 
-Status 4xx is a refusal; 503 means "could not", never "no". Facts never hold id-card numbers.
+Status 4xx is a refusal; 503 means "could not", never "no". Facts never hold id-card numbers. What the CA
+answers, or fails to answer, is in ca_errors.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
-
-if TYPE_CHECKING:
-    from onecert.ra.states import Act, State
 
 
 class RaError(ServiceError):
@@ -33,14 +31,14 @@ class FieldFault:
 class WrongStateError(RaError):
     """The act does not fit the state; usually somebody else was quicker, or the page is old."""
 
-    def __init__(self, *, act: "Act", state: "State", state_name: str) -> None:
+    def __init__(self, *, act: str, state: str, state_name: str) -> None:
         super().__init__(
             "WRONG_STATE",
             status=409,
             text=_("This is not possible any more: the application is now “%(state_name)s”."),
             hint=_("Open the application again to see its present state."),
-            act=str(act),
-            state=str(state),
+            act=act,
+            state=state,
             state_name=state_name,
         )
 
@@ -169,28 +167,6 @@ class ReasonMissingError(RaError):
         )
 
 
-class CaUnreachableError(RaError):
-    """Could not: no answer, or none that can be understood. What was sent may have been done or not."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(
-            "CA_UNREACHABLE",
-            status=503,
-            text=_("The certification authority could not be reached (%(detail)s)."),
-            hint=_(
-                "Nothing is lost: the order is sent again with the same number until the answer is known."
-            ),
-            detail=detail,
-        )
-
-
-class CaAnswerError(CaUnreachableError):
-    """Could not: the CA answered something that is not of the agreed form, or not about what was asked."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"wrong answer: {what}")
-
-
 class AuthorityUnknownError(RaError):
     """No authority of this name is offered."""
 
@@ -217,22 +193,6 @@ class ProfileMissingError(RaError):
             authority=authority,
             kind=kind,
         )
-
-
-class CaRefusedError(RaError):
-    """Refused: the CA understood and said no."""
-
-    def __init__(self, code: str, detail: str, status: int = 409) -> None:
-        super().__init__(
-            "CA_REFUSED",
-            status=status,
-            text=_("The certification authority refused: %(detail)s (%(ca_code)s)."),
-            hint=_("Correct what the authority names, then submit again; a second person reviews it again."),
-            ca_code=code,
-            detail=detail,
-        )
-        self.ca_code = code
-        self.detail = detail
 
 
 class TokenNotReadyError(RaError):

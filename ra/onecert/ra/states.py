@@ -145,7 +145,7 @@ def check_move(state: State, act: Act) -> Move:
     """
     after = TRANSITIONS.get((state, act))
     if after is None:
-        raise WrongStateError(act=act, state=state, state_name=STATE_NAMES[state])
+        raise WrongStateError(act=act.value, state=state.value, state_name=STATE_NAMES[state])
     return Move(act, state, after)
 
 
