@@ -156,6 +156,7 @@ if [ "$what" = test ]; then
     if have_root; then
         command -v docker-compose >/dev/null || debian docker-compose
         command -v nginx >/dev/null || debian nginx-light
+        command -v curl >/dev/null || debian curl
     fi
 fi
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from onecert.server.commands import operators as command
@@ -274,12 +275,15 @@ def test_command_prints_a_link_that_signs_in(run: Callable[..., Any], desk: Any)
 def test_command_binds_a_certificate(
     run: Callable[..., Any], desk: Any, operators_ca: Any, tmp_path: Path
 ) -> None:
-    """PEM from a file; a file that is no certificate is refused."""
+    """PEM from a file, of a chain the first; a file that is no certificate is refused."""
     desk.operator()
     file = tmp_path / "wang.pem"
-    file.write_bytes(operators_ca.issue().public_bytes(Encoding.PEM))
+    own, above = (operators_ca.issue().public_bytes(Encoding.PEM) for _ in range(2))
+    file.write_bytes(own + above)
 
-    assert run("bind", "desk", "wang", "--certificate", str(file)).exit_code == 0
+    bound = run("bind", "desk", "wang", "--certificate", str(file))
+    assert bound.exit_code == 0
+    assert f"{x509.load_pem_x509_certificate(own).serial_number:x}" in bound.stdout
     file.write_text("no certificate")
     assert run("bind", "desk", "wang", "--certificate", str(file)).exit_code != 0
 

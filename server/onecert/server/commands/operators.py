@@ -171,7 +171,10 @@ def _last_day(end: datetime) -> str:
 
 
 def _certificate(file: Path) -> x509.Certificate:
-    return load_certificate(file.read_bytes())
+    """Read the certificate in a file; of a chain, as `onecert ca issue` prints it, the first."""
+    data = file.read_bytes()
+    first, end, _chain = data.partition(b"-----END CERTIFICATE-----")
+    return load_certificate(first.lstrip() + end + b"\n" if end else data)
 
 
 def _read_number() -> str:
