@@ -17,8 +17,8 @@ from ra_browser import Browser
 from ra_fakes import DAY, IDCARD, USCC, FakeCa, SoftKeys, T, idcard, make_csr
 
 from onecert.ra.app import create_app
-from onecert.ra.applications import Entry
 from onecert.ra.config import RaConfig
+from onecert.ra.entries import Entry
 from onecert.ra.fields import Kind
 from onecert.ra.records import Application, list_events, load_application
 from onecert.ra.service import make_ra

@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from onecert.ra.applications import Entry
 from onecert.ra.certificates import (
     Certificate,
     find_by_application,
@@ -19,6 +18,7 @@ from onecert.ra.certificates import (
     search_certificates,
 )
 from onecert.ra.csr import MAX_OCTETS
+from onecert.ra.entries import Entry
 from onecert.ra.errors import BodyError, InvalidApplicationError, SearchByPostError
 from onecert.ra.fields import Kind
 from onecert.ra.openapi import document
@@ -120,12 +120,12 @@ def _create() -> tuple[Response, int]:
     if not isinstance(is_draft, bool) or not isinstance(submit, bool) or (is_draft and submit):
         raise BodyError("draft")
     if not is_draft:
-        outcome = ra.applications.check(entry)
+        outcome = ra.entries.check(entry)
         if outcome.faults:
             raise InvalidApplicationError(outcome.faults)
     key = request.headers.get("Idempotency-Key", "")[:64] or new_key()
     if not is_draft and not ra.applications.is_known(operator, key):
-        collision = ra.applications.find_collision(entry, besides=None)
+        collision = ra.entries.find_collision(entry, besides=None)
         if collision is not None:
             raise collision
     made = ra.applications.create(operator, entry, request_key=key)

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onecert.ra.applications import Applications, Entry
+from onecert.ra.applications import Applications
 from onecert.ra.csr import MAX_OCTETS
+from onecert.ra.entries import Entry
 from onecert.ra.errors import FieldFault, ImportFileError, InvalidApplicationError
 from onecert.ra.fields import ALL_FIELDS, Kind
 from onecert.ra.records import Application
@@ -130,10 +131,10 @@ def _import_row(applications: Applications, operator: Operator, row: Row, reques
     try:
         # Nothing is kept of a row that would be refused: look first, then enter and submit.
         if not applications.is_known(operator, key):
-            outcome = applications.check(entry)
+            outcome = applications.entries.check(entry)
             if outcome.faults:
                 raise InvalidApplicationError(outcome.faults)
-            collision = applications.find_collision(entry, besides=None)
+            collision = applications.entries.find_collision(entry, besides=None)
             if collision is not None:
                 raise collision
         made = applications.create(operator, entry, request_key=key)

@@ -11,6 +11,7 @@ from onecert.ra.ca_client import CaClient
 from onecert.ra.certificates import Certificates
 from onecert.ra.config import RaConfig
 from onecert.ra.dispatch import Dispatch
+from onecert.ra.entries import Entries
 from onecert.ra.keys import Keys
 from onecert.ra.revoking import Revoking
 from onecert.ra.vault import Vault
@@ -33,6 +34,7 @@ class Ra:
     keys: Keys
     vault: Vault
     directory: Directory
+    entries: Entries
     applications: Applications
     dispatch: Dispatch
     certificates: Certificates
@@ -50,6 +52,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
     client = CaClient(http, timeout_s=config.ca_timeout.total_seconds())
     vault = Vault(keys, database)
     directory = Directory(client, database, clock, keep=config.authorities_keep)
+    entries = Entries(database=database, clock=clock, vault=vault, test_ids=config.test_ids)
     applications = Applications(
         database=database,
         audit=audit,
@@ -57,7 +60,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         vault=vault,
         directory=directory,
         load_operator=context.operators.load,
-        test_ids=config.test_ids,
+        entries=entries,
     )
     certificates = Certificates(
         database=database,
@@ -74,6 +77,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         keys=keys,
         vault=vault,
         directory=directory,
+        entries=entries,
         applications=applications,
         dispatch=Dispatch(
             database=database,
@@ -83,7 +87,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             keys=keys,
             directory=directory,
             client=client,
-            applications=applications,
+            entries=entries,
             registration_authority=name,
         ),
         certificates=certificates,

@@ -5,10 +5,10 @@ from typing import Any
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.applications import Entry
 from onecert.ra.certificates import find_by_application
 from onecert.ra.content import Outcome
 from onecert.ra.duplicates import list_elsewhere
+from onecert.ra.entries import Entry
 from onecert.ra.errors import AuthorityUnknownError, InvalidApplicationError, NotFoundError
 from onecert.ra.fields import CERTIFICATE_FIELDS, FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.ids import masked_idcard
@@ -139,7 +139,7 @@ def _edit(application_id: Any) -> AnyResponse | str:
     if Act.SAVE not in acts_possible(application.state, frozenset({ENTRY})):
         return redirect(url_for("applications.show", application_id=application.id), 303)
     if request.method == "GET":
-        outcome = ra.applications.check(_entry_of(frozen)) if application.state is State.RETURNED else None
+        outcome = ra.entries.check(_entry_of(frozen)) if application.state is State.RETURNED else None
         return _form(
             application.kind,
             application.authority,
@@ -175,8 +175,8 @@ def _submit(application: Application) -> AnyResponse:
 def _find_refusal(entry: Entry, *, key: str, application: Application | None) -> Response | None:
     """The form again, with what was typed, when submitting would be refused."""
     ra = the_ra()
-    outcome = ra.applications.check(entry)
-    collision = ra.applications.find_collision(entry, besides=application.id if application else None)
+    outcome = ra.entries.check(entry)
+    collision = ra.entries.find_collision(entry, besides=application.id if application else None)
     if outcome.content is not None and collision is None:
         return None
     page = _form(
@@ -236,7 +236,7 @@ def _show(application_id: Any) -> str:
         elsewhere = list_elsewhere(connection, application)
         frozen, problem = _unsealed(application.id)
     acts = acts_possible(application.state, operator.roles)
-    outcome = ra.applications.check(_entry_of(frozen)) if frozen else None
+    outcome = ra.entries.check(_entry_of(frozen)) if frozen else None
     return render_template(
         "ra/application.html",
         application=application,
@@ -307,7 +307,7 @@ def _review(application_id: Any) -> AnyResponse | str:
         same_person = None
     except SamePersonError as exc:
         same_person = exc
-    outcome = ra.applications.check(_entry_of(frozen))
+    outcome = ra.entries.check(_entry_of(frozen))
     return render_template(
         "ra/review.html",
         application=application,
