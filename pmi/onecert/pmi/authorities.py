@@ -15,7 +15,7 @@ from functools import cached_property
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from onecert.hsm import KeyAlgorithm, PrivateKey, Token, TokenError
 from onecert.pmi.encode import Template
@@ -29,18 +29,22 @@ from onecert.pmi.errors import (
 )
 from onecert.pmi.models import authorities
 from onecert.pmi.signing import Signer, algorithm_of
+from onecert.pmi.statements import Statement, Values
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.languages import _, current_language
 from onecert.verifier.attribute_certificate import AttributeTrust, TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.signatures import load_public_key, verify_signature
+from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
 
 __all__ = ["Authorities", "Authority", "make_request"]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _CRL_SIGN = 6
+_FIND = Statement(select(authorities).where(authorities.c.name == bindparam("wanted")))
+_ALL = Statement(select(authorities).order_by(authorities.c.name))
+_STATUS = Statement(select(authorities.c.name, authorities.c.status_version))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,11 @@ class Authority:
     certificate: ParsedCertificate
     chain_pem: str
     acrl_url: str
+
+    @cached_property
+    def public_key(self) -> PublicKey:
+        """What its signatures are checked with."""
+        return load_public_key(self.certificate.spki_der)
 
     @cached_property
     def template(self) -> Template:
@@ -70,7 +79,7 @@ class Authorities:
         self._audit = audit
         self._clock = clock
         self._status_url = status_url.rstrip("/")
-        self._kept: dict[str, tuple[bytes, Authority]] = {}
+        self._kept: dict[str, Authority] = {}
 
     def acrl_url(self, name: str) -> str:
         """Return where the revocation list of an authority is published."""
@@ -88,9 +97,9 @@ class Authorities:
             raise RequestWrongError("name", _("small letters, digits and hyphens, 63 characters at most"))
         row = self._row(connection, name)
         if row is not None:
-            if row.certificate_der is not None:
+            if row["certificate_der"] is not None:
                 raise AuthorityExistsError(name)
-            return str(row.key_label)
+            return str(row["key_label"])
         connection.execute(
             insert(authorities).values(
                 name=name,
@@ -137,12 +146,12 @@ class Authorities:
         if row is None:
             raise AuthorityUnknownError(name)
         parsed = as_parsed(certificate)
-        if row.certificate_der is not None:
-            if row.certificate_der != parsed.der:
+        if row["certificate_der"] is not None:
+            if row["certificate_der"] != parsed.der:
                 raise AuthorityExistsError(name)
             return self.load(connection, name)
         reason = find_unfitness(parsed, chain, self._clock.now())
-        if reason is None and not signer.is_key_of(row.key_label, load_public_key(parsed.spki_der)):
+        if reason is None and not signer.is_key_of(row["key_label"], load_public_key(parsed.spki_der)):
             reason = _("it is for another key")
         if reason is not None:
             raise AuthorityUnfitError(name, reason)
@@ -166,35 +175,39 @@ class Authorities:
         row = self._row(connection, name)
         if row is None:
             raise AuthorityUnknownError(name)
-        if row.certificate_der is None:
+        if row["certificate_der"] is None:
             raise AuthorityNotReadyError(name)
         return self._authority(row)
 
     def all(self, connection: Connection) -> list[Authority]:
         """Return every authority that has a certificate, by name."""
-        rows = connection.execute(select(authorities).order_by(authorities.c.name))
-        return [self._authority(row) for row in rows if row.certificate_der is not None]
+        rows = _ALL.all(connection, {})
+        return [self._authority(row) for row in rows if row["certificate_der"] is not None]
+
+    def status_versions(self, connection: Connection) -> dict[str, int]:
+        """Return the status version of each authority by name: it grows when a certificate is revoked."""
+        return {row["name"]: row["status_version"] for row in _STATUS.all(connection, {})}
 
     def requested(self, connection: Connection) -> list[str]:
         """Return the names of those that wait for their certificate."""
         waiting = select(authorities.c.name).where(authorities.c.certificate_der.is_(None))
         return list(connection.scalars(waiting.order_by(authorities.c.name)))
 
-    def _row(self, connection: Connection, name: str) -> Row[tuple[object, ...]] | None:
-        return connection.execute(select(authorities).where(authorities.c.name == name)).one_or_none()
+    def _row(self, connection: Connection, name: str) -> Values | None:
+        return _FIND.first(connection, {"wanted": name})
 
-    def _authority(self, row: Row[tuple[object, ...]]) -> Authority:
-        kept = self._kept.get(row.name)
-        if kept is None or kept[0] != row.certificate_der:
-            authority = Authority(
-                name=row.name,
-                key_label=row.key_label,
-                certificate=as_parsed(bytes(row.certificate_der)),
-                chain_pem=row.chain_pem,
-                acrl_url=self.acrl_url(row.name),
+    def _authority(self, row: Values) -> Authority:
+        name, der = row["name"], row["certificate_der"]
+        kept = self._kept.get(name)
+        if kept is None or kept.certificate.der != der:
+            kept = self._kept[name] = Authority(
+                name=name,
+                key_label=row["key_label"],
+                certificate=as_parsed(der),
+                chain_pem=row["chain_pem"],
+                acrl_url=self.acrl_url(name),
             )
-            kept = self._kept[row.name] = (row.certificate_der, authority)
-        return kept[1]
+        return kept
 
 
 def make_request(token: Token, label: str, algorithm: KeyAlgorithm, *, name: str, organization: str) -> bytes:

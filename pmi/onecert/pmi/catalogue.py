@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from onecert.pmi.errors import CatalogueWrongError, NoCatalogueError, RoleNotAssignableError, RoleUnknownError
 from onecert.pmi.models import catalogues
+from onecert.pmi.statements import Statement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.verifier.attribute_certificate.roles import is_role_name
@@ -34,6 +35,10 @@ __all__ = ["Catalogue", "CatalogueRole", "Catalogues", "read_catalogue"]
 MAX_BYTES = 1024 * 1024
 MAX_DAYS = 3660
 _KEYS = {"uri", "zh", "en", "authorities", "second_person", "max_days", "description_zh", "description_en"}
+
+
+_NEWEST = Statement(select(catalogues.c.version).order_by(catalogues.c.version.desc()).limit(1))
+_CONTENT = Statement(select(catalogues.c.content).where(catalogues.c.version == bindparam("wanted")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,15 +204,14 @@ class Catalogues:
 
     def find(self, connection: Connection) -> Catalogue | None:
         """Return the catalogue in force, or None."""
-        newest = connection.scalar(
-            select(catalogues.c.version).order_by(catalogues.c.version.desc()).limit(1)
-        )
-        if newest is None:
+        row = _NEWEST.first(connection, {})
+        if row is None:
             return None
         kept = self._kept
-        if kept is None or kept.version != newest:
-            content = connection.scalar(select(catalogues.c.content).where(catalogues.c.version == newest))
-            self._kept = kept = _check(json.loads(content or "{}"), version=newest)
+        if kept is None or kept.version != row["version"]:
+            # Its text is read once; a version is never changed.
+            found = _CONTENT.first(connection, {"wanted": row["version"]}) or {}
+            self._kept = kept = _check(json.loads(found.get("content", "{}")), version=row["version"])
         return kept
 
     def load(self, connection: Connection) -> Catalogue:

@@ -13,32 +13,17 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
-
-from onecert.pmi.acrl import revoked_rows
-from onecert.pmi.authorities import Authorities
-from onecert.pmi.catalogue import Catalogue, Catalogues
 from onecert.pmi.decision_log import DecisionLog
 from onecert.pmi.holders import HolderIdentity, HolderVerifier
-from onecert.pmi.models import authorities as authorities_table
-from onecert.pmi.policies import ActivePolicy, Policies
+from onecert.pmi.in_force import InForce
+from onecert.pmi.policies import ActivePolicy
 from onecert.pmi.policy import Answer, Question, Resource, Result
-from onecert.pmi.repository import pull_for_holder
 from onecert.server.clock import Clock
-from onecert.server.database import Database
 from onecert.server.languages import LANGUAGES, Message, _, gettext, set_language
-from onecert.verifier.attribute_certificate import (
-    AttributeCertificateVerifier,
-    AttributeTrust,
-    Explanation,
-    RevocationList,
-    TargetIdentity,
-    TrustedAuthority,
-)
-from onecert.verifier.attribute_certificate.acrl import Revocation
+from onecert.verifier.attribute_certificate import Explanation, TargetIdentity
 
 __all__ = ["Asked", "Decided", "Decider", "Reason"]
 
@@ -94,25 +79,17 @@ class Decider:
     def __init__(
         self,
         *,
-        database: Database,
         clock: Clock,
         holders: HolderVerifier,
-        authorities: Authorities,
-        catalogues: Catalogues,
-        policies: Policies,
+        in_force: InForce,
         log: DecisionLog,
         max_certificates: int = 16,
     ) -> None:
-        self._database = database
         self._clock = clock
         self._holders = holders
-        self._authorities = authorities
-        self._catalogues = catalogues
-        self._policies = policies
+        self._in_force = in_force
         self._log = log
         self._max_certificates = max_certificates
-        self._status = LiveStatus()
-        self._trust: tuple[object, AttributeTrust] | None = None
 
     def decide(self, asked: Asked) -> Decided:
         """Answer one question.
@@ -125,20 +102,20 @@ class Decider:
         # 1. Who is it?
         identity = self._holders.verify(asked.certificate, at)
         # 2. What is proved about them?
-        with self._database.reading() as connection:
-            policy = self._policies.load(connection)
-            presented = asked.attribute_certificates
-            if presented is None:
-                sha256 = hashlib.sha256(identity.certificate.der).hexdigest()
-                presented = pull_for_holder(connection, sha256, at, self._max_certificates)
-            verifier = self._verifier(connection, at)
+        presented = asked.attribute_certificates
+        if presented is None:
+            sha256 = hashlib.sha256(identity.certificate.der).hexdigest()
+            rules, presented = self._in_force.for_holder(sha256, at, self._max_certificates)
+        else:
+            rules = self._in_force.rules(at)
+        verifier = rules.verifier(at)
         explained = [
             verifier.explain(der, holder=identity.certificate, at=at, target=asked.target)
             for der in presented[: self._max_certificates]
         ]
         roles = {role.name for each in explained if each.verified for role in each.verified.roles}
         # 3. May they?
-        answer = policy.engine.decide(
+        answer = rules.policy.engine.decide(
             Question(
                 subject=identity.entity,
                 roles=frozenset(roles),
@@ -154,27 +131,12 @@ class Decider:
             answer=answer,
             roles=tuple(sorted(roles)),
             reasons=tuple(_reasons(answer, explained)),
-            policy=policy,
+            policy=rules.policy,
             identity=identity,
         )
         # 4. On the log first.
         self._log.write(self._line(decided, asked, explained), at)
         return decided
-
-    def _verifier(self, connection: Connection, at: datetime) -> AttributeCertificateVerifier:
-        catalogue = self._catalogues.find(connection) or Catalogue()
-        authorities = self._authorities.all(connection)
-        made_for = (catalogue.version, tuple(authority.certificate.der for authority in authorities))
-        kept = self._trust
-        if kept is None or kept[0] != made_for:
-            # Keys are loaded once for a version of the catalogue, not once for a question.
-            trusted = (
-                authority.trusted([role.uri for role in catalogue.assignable_by(authority.name)])
-                for authority in authorities
-            )
-            self._trust = kept = (made_for, AttributeTrust(authorities=tuple(trusted)))
-        status = self._status.at(connection, kept[1].authorities, at)
-        return AttributeCertificateVerifier(trust=kept[1], status=status)
 
     def _line(self, decided: Decided, asked: Asked, explained: Sequence[Explanation]) -> dict[str, Any]:
         return {
@@ -203,46 +165,6 @@ class Decider:
             "obligations": list(decided.answer.obligations),
             "errors": list(decided.answer.errors),
         }
-
-
-@dataclass(frozen=True)
-class _Lists:
-    lists: Mapping[str, RevocationList]
-
-    def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
-        return self.lists.get(authority.label)
-
-
-class LiveStatus:
-    """The status of our own certificates as recorded this moment, without waiting for a published list.
-
-    Read again only when an authority's status version has moved.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, Mapping[int, Revocation]]] = {}
-
-    def at(self, connection: Connection, trusted: Sequence[TrustedAuthority], at: datetime) -> _Lists:
-        """Return the status of these authorities' certificates at this time."""
-        versions = dict(
-            connection.execute(select(authorities_table.c.name, authorities_table.c.status_version)).all()
-        )
-        lists = {}
-        for authority in trusted:
-            version = versions.get(authority.label, -1)
-            kept = self._kept.get(authority.label)
-            if kept is None or kept[0] != version:
-                rows = revoked_rows(connection, authority.label, at)
-                kept = (version, {int(r.serial, 16): Revocation(r.revoked_at, r.reason) for r in rows})
-                self._kept[authority.label] = kept
-            lists[authority.label] = RevocationList(
-                authority=authority,
-                number=version,
-                this_update=at,
-                next_update=at + timedelta(minutes=1),
-                revoked=kept[1],
-            )
-        return _Lists(lists)
 
 
 def _attributes(identity: HolderIdentity) -> dict[str, Any]:

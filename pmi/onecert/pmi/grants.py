@@ -11,14 +11,13 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
-from onecert.pmi.authorities import Authorities
+from onecert.pmi.authorities import Authorities, Authority
 from onecert.pmi.catalogue import Catalogues
 from onecert.pmi.errors import (
     ContentChangedError,
@@ -29,8 +28,9 @@ from onecert.pmi.errors import (
     ValidityWrongError,
 )
 from onecert.pmi.holders import HolderIdentity, HolderVerifier
-from onecert.pmi.issuing import Issuing
+from onecert.pmi.issuing import Intent, Issued, Issuing
 from onecert.pmi.models import grants
+from onecert.pmi.statements import Statement, Values, insert_once
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -52,6 +52,16 @@ STATES: dict[str, Message] = {
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!-~]{1,500}")
 MAX_ROLES = 32
 MAX_TARGETS = 32
+
+_FIND = Statement(select(grants).where(grants.c.id == bindparam("wanted")))
+# On PostgreSQL, whoever else would change this grant waits here.
+_LOCK = Statement(select(grants).where(grants.c.id == bindparam("wanted")).with_for_update())
+_INSERT = insert_once(grants)
+_SET_APPROVED = Statement(
+    update(grants)
+    .where(grants.c.id == bindparam("wanted"))
+    .values(state="approved", approved_by=bindparam("operator"), approved_at=bindparam("at"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +149,7 @@ class Grants:
             ServiceError: the request has a fault, or its catalogue or authority is missing.
             VerifyError: the holder's certificate is refused, or could not be checked.
         """
-        grant = self._request(asked, operator, keep=True)
-        if grant.state == "approved":
-            self._issuing.issue(grant.id, actor=operator.actor)
-        return self.load(grant.id)
+        return self._request(asked, operator, keep=True)
 
     def _request(self, asked: GrantRequest, operator: Operator, *, keep: bool) -> Grant:
         check_role(operator, OFFICER)
@@ -151,11 +158,19 @@ class Grants:
         grant_id = _grant_id(asked.id)
         # Outside of the transaction: the verifier may have to fetch a revocation list.
         holder = self._holders.verify(asked.holder, now)
+        begun: Intent | Issued | None = None
         with self._database.transaction() as connection:
-            grant = self._record(connection, grant_id, asked, holder=holder, operator=operator, now=now)
+            row, authority = self._record(
+                connection, grant_id, asked, holder=holder, operator=operator, now=now
+            )
             if not keep:
-                raise _NotKeptError(grant)  # takes the transaction back
-        return grant
+                raise _NotKeptError(_grant(row, holder.certificate))  # takes the transaction back
+            # Request and intent are one transaction: one flush of the disk.
+            if authority is not None and row["state"] == "approved":
+                begun = self._issuing.begin_new(connection, row, authority, holder.certificate)
+            elif row["state"] == "approved":
+                begun = self._issuing.begin(connection, grant_id)
+        return self._finish(_grant(row, holder.certificate), begun, operator)
 
     def approve(self, grant_id: str, operator: Operator, *, content_sha256: str) -> Grant:
         """Approve what was shown, and issue the certificate. Approving twice changes nothing.
@@ -171,24 +186,28 @@ class Grants:
         now = self._clock.now()
         check_usable(operator, at=now)
         with self._database.transaction() as connection:
-            row = _row(connection, grant_id)
-            if row.state == "issued" and row.approved_by == operator.id:
+            row: Values | None = _LOCK.first(connection, {"wanted": grant_id})
+            if row is None:
+                raise GrantUnknownError(grant_id)
+            if row["state"] == "issued" and row["approved_by"] == operator.id:
                 return _grant(row)
-            if row.state not in {"waiting", "approved"}:
-                raise GrantStateError(grant_id, STATES[row.state])
+            if row["state"] not in {"waiting", "approved"}:
+                raise GrantStateError(grant_id, STATES[row["state"]])
             # Shown, on record, and on record in each field: all three are the same.
-            if not row.content_sha256 == content_sha256 == _content_sha256(dict(row._mapping)):
+            if not row["content_sha256"] == content_sha256 == _content_sha256(row):
                 raise ContentChangedError(grant_id)
-            check_different_people(self._operators.load(connection, row.requested_by), operator)
-            if row.state == "waiting":
-                self._record_approval(connection, row, operator, now)
-        self._issuing.issue(grant_id, actor=operator.actor)
-        return self.load(grant_id)
+            check_different_people(self._operators.load(connection, row["requested_by"]), operator)
+            if row["state"] == "waiting":
+                row = self._record_approval(connection, row, operator, now)
+            begun = self._issuing.begin(connection, grant_id)
+        return self._finish(_grant(row), begun, operator)
 
     def load(self, grant_id: str) -> Grant:
         """Return a grant. Raises GrantUnknownError."""
-        with self._database.reading() as connection:
-            return _grant(_row(connection, grant_id))
+        row = _FIND.look_up(self._database, {"wanted": grant_id})
+        if row is None:
+            raise GrantUnknownError(grant_id)
+        return _grant(row)
 
     def page(self, *, state: str = "", page: int = 1, per_page: int = 20) -> tuple[Sequence[Grant], int]:
         """Return one page of grants, newest first, and how many there are."""
@@ -199,7 +218,15 @@ class Grants:
         chosen = chosen.order_by(grants.c.requested_at.desc(), grants.c.id)
         with self._database.reading() as connection:
             rows = connection.execute(chosen.limit(per_page).offset((page - 1) * per_page))
-            return [_grant(row) for row in rows], connection.scalar(count) or 0
+            return [_grant(row) for row in rows.mappings()], connection.scalar(count) or 0
+
+    def _finish(self, grant: Grant, begun: Intent | Issued | None, operator: Operator) -> Grant:
+        """Sign what was begun in the transaction before; return the grant as it then stands on record."""
+        if begun is None:
+            return grant
+        if isinstance(begun, Intent):
+            begun = self._issuing.finish(begun, actor=operator.actor)
+        return replace(grant, state="issued", serial=begun.serial)
 
     def _record(
         self,
@@ -210,13 +237,11 @@ class Grants:
         holder: HolderIdentity,
         operator: Operator,
         now: datetime,
-    ) -> Grant:
-        known = connection.execute(select(grants).where(grants.c.id == grant_id)).one_or_none()
+    ) -> tuple[Values, Authority | None]:
+        """Put the grant on record; return its row, and the authority if the grant is new."""
+        known = _LOCK.first(connection, {"wanted": grant_id}) if asked.id else None
         if known is not None:
-            # What was asked the first time counts; the period may have been filled in by us then.
-            if _asked(_grant(known)) != _asked_again(asked, holder, known):
-                raise GrantConflictError(grant_id)
-            return _grant(known)
+            return _check_same(known, asked, holder), None
         authority = self._authorities.load(connection, asked.authority)
         roles = _check_roles(asked.roles)
         chosen = self._catalogues.load(connection).check_assignable(authority.name, roles)
@@ -242,7 +267,12 @@ class Grants:
             "serial": None,
         }
         values["content_sha256"] = _content_sha256(values)
-        connection.execute(insert(grants).values(values))
+        if _INSERT.run(connection, values) != 1:
+            # Another process has put it on record since we looked.
+            known = _LOCK.first(connection, {"wanted": grant_id})
+            if known is None:
+                raise GrantUnknownError(grant_id)
+            return _check_same(known, asked, holder), None
         self._audit.record(
             connection,
             event="grant.requested",
@@ -255,23 +285,20 @@ class Grants:
                 "needs_approval": needs_approval,
             },
         )
-        return _grant(_row(connection, grant_id))
+        return values, authority
 
     def _record_approval(
-        self, connection: Connection, row: Row[tuple[object, ...]], operator: Operator, now: datetime
-    ) -> None:
-        connection.execute(
-            update(grants)
-            .where(grants.c.id == row.id)
-            .values(state="approved", approved_by=operator.id, approved_at=now)
-        )
+        self, connection: Connection, row: Values, operator: Operator, now: datetime
+    ) -> Values:
+        _SET_APPROVED.run(connection, {"wanted": row["id"], "operator": operator.id, "at": now})
         self._audit.record(
             connection,
             event="grant.approved",
             actor=operator.actor,
-            subject=f"grant:{row.id}",
-            details={"content_sha256": row.content_sha256},
+            subject=f"grant:{row['id']}",
+            details={"content_sha256": row["content_sha256"]},
         )
+        return {**row, "state": "approved", "approved_by": operator.id, "approved_at": now}
 
 
 def _grant_id(given: str) -> str:
@@ -301,9 +328,10 @@ def _period(
     asked: GrantRequest, now: datetime, longest: timedelta, limits: Sequence[ParsedCertificate]
 ) -> tuple[datetime, datetime]:
     """Choose the period: as asked, else from now for as long as all limits allow."""
-    start = (asked.not_before or now).replace(microsecond=0)
+    # In UTC, as the record holds it: the hash of the content is taken before and after.
+    start = (asked.not_before or now).astimezone(UTC).replace(microsecond=0)
     latest = min(start + longest, *(certificate.not_after for certificate in limits))
-    end = (asked.not_after or latest).replace(microsecond=0)
+    end = (asked.not_after or latest).astimezone(UTC).replace(microsecond=0)
     # Never dated back: the order of the audit trail is the order of the certificates.
     is_good = now - timedelta(minutes=1) <= start < end <= latest
     if not is_good or any(start < certificate.not_before for certificate in limits):
@@ -311,47 +339,46 @@ def _period(
     return start, end
 
 
-def _content_sha256(values: Mapping[str, Any]) -> str:
+def _content_sha256(values: Values) -> str:
     content = {
         name: values[name] for name in ("id", "authority", "entity", "holder_name", "roles", "targets")
     }
-    content["holder"] = hashlib.sha256(bytes(values["holder_der"])).hexdigest()
+    content["holder"] = hashlib.sha256(values["holder_der"]).hexdigest()
     for name in ("not_before", "not_after"):
         content[name] = str(values[name])
     return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
-def _asked(grant: Grant) -> tuple[object, ...]:
-    return grant.authority, grant.holder.der, grant.roles, grant.targets, grant.not_before, grant.not_after
+def _check_same(known: Values, asked: GrantRequest, holder: HolderIdentity) -> Values:
+    """Return the grant on record if it is what is asked now. Raises GrantConflictError.
+
+    What was asked the first time counts; the period may have been filled in by us then.
+    """
+    again = {
+        "authority": asked.authority,
+        "holder_der": holder.certificate.der,
+        "roles": json.dumps(sorted(asked.roles)),
+        "targets": json.dumps(sorted(set(asked.targets))),
+        "not_before": (asked.not_before or known["not_before"]).replace(microsecond=0),
+        "not_after": (asked.not_after or known["not_after"]).replace(microsecond=0),
+    }
+    if any(known[name] != value for name, value in again.items()):
+        raise GrantConflictError(known["id"])
+    return known
 
 
-def _asked_again(
-    asked: GrantRequest, holder: HolderIdentity, known: Row[tuple[object, ...]]
-) -> tuple[object, ...]:
-    return (
-        asked.authority,
-        holder.certificate.der,
-        tuple(sorted(asked.roles)),
-        tuple(sorted(set(asked.targets))),
-        (asked.not_before or known.not_before).replace(microsecond=0),
-        (asked.not_after or known.not_after).replace(microsecond=0),
-    )
+def _grant(row: Values | RowMapping, holder: ParsedCertificate | None = None) -> Grant:
+    """Build a grant from its row.
 
-
-def _row(connection: Connection, grant_id: str) -> Row[tuple[object, ...]]:
-    row = connection.execute(select(grants).where(grants.c.id == grant_id)).one_or_none()
-    if row is None:
-        raise GrantUnknownError(grant_id)
-    return row
-
-
-def _grant(row: Row[tuple[object, ...]]) -> Grant:
-    values = dict(row._mapping)
+    Args:
+        holder: what the row holds as ``holder_der``, when it has been read already.
+    """
+    values = {name: value for name, value in row.items() if name != "holder_der"}
     return Grant(
         **{
-            **{name: value for name, value in values.items() if name != "holder_der"},
-            "holder": as_parsed(bytes(values["holder_der"])),
-            "roles": tuple(json.loads(values["roles"])),
-            "targets": tuple(json.loads(values["targets"])),
+            **values,
+            "holder": holder or as_parsed(bytes(row["holder_der"])),
+            "roles": tuple(json.loads(row["roles"])),
+            "targets": tuple(json.loads(row["targets"])),
         }
     )

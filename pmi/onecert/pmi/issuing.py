@@ -1,7 +1,8 @@
 """Issues one attribute certificate for a grant that may be issued, in the order that makes it safe.
 
 1. Draw the serial, encode what will be signed, sign it with a throw-away key, lint it.
-2. Put serial and bytes on record and commit: whatever may be signed from here on can be revoked.
+2. Put serial and bytes on record and commit: whatever may be signed from here on can be revoked. Where the
+   request or its approval leads straight to the certificate, they are in the same transaction.
 3. Use the token key; check signature and bytes.
 4. Keep the certificate and write the audit entry, in one transaction.
 
@@ -17,7 +18,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from onecert.pmi.acrl import AcrlPublisher, bump_status
 from onecert.pmi.authorities import Authorities, Authority
@@ -31,17 +32,39 @@ from onecert.pmi.errors import (
 from onecert.pmi.lint import check_draft
 from onecert.pmi.models import certificate_roles, certificates, grants
 from onecert.pmi.signing import Signer, ThrowAwayKeys, algorithm_of
+from onecert.pmi.statements import Statement, Values
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.verifier.attribute_certificate import parse
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
-from onecert.verifier.signatures import load_public_key
 
-__all__ = ["Issued", "Issuing"]
+__all__ = ["Intent", "Issued", "Issuing"]
 
 log = logging.getLogger(__name__)
+
+# On PostgreSQL, whoever else would issue for this grant waits here. SQLite's writers wait for each other.
+_LOCK_GRANT = Statement(select(grants).where(grants.c.id == bindparam("wanted")).with_for_update())
+_OF_GRANT = certificates.c.grant_id == bindparam("wanted")
+_FIND_ISSUED = Statement(
+    select(certificates.c.serial, certificates.c.authority, certificates.c.certificate_der).where(
+        _OF_GRANT, certificates.c.certificate_der.is_not(None)
+    )
+)
+_OUTSTANDING = Statement(select(certificates.c.serial).where(_OF_GRANT, certificates.c.state == "intended"))
+_INSERT_CERTIFICATE = Statement(insert(certificates))
+_INSERT_ROLE = Statement(insert(certificate_roles))
+_SET_ISSUED = Statement(
+    update(certificates)
+    .where(certificates.c.serial == bindparam("wanted"), certificates.c.state == "intended")
+    .values(state="issued", certificate_der=bindparam("der"), issued_at=bindparam("at"))
+)
+_SET_GRANT_ISSUED = Statement(
+    update(grants)
+    .where(grants.c.id == bindparam("wanted"))
+    .values(state="issued", serial=bindparam("number"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +77,12 @@ class Issued:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Intent:
+class Intent:
+    """What is on record before the key is used."""
+
+    grant_id: str
     serial: str
     authority: Authority
-    holder: ParsedCertificate
     info_der: bytes
 
 
@@ -93,115 +118,121 @@ class Issuing:
         """
         # 1 and 2. On record before the key is used.
         with self._database.transaction() as connection:
-            done = self.find_issued(connection, grant_id)
-            if done is not None:
-                return done
-            intent = self._record_intent(connection, grant_id)
-        # 3. Only now the real key; what it signed are the bytes on record.
-        log.info("attribute certificate to be signed", extra={"serial": intent.serial})
-        public_key = load_public_key(intent.authority.certificate.spki_der)
-        try:
-            certificate_der = self._signer.sign(
-                intent.authority.name, intent.authority.key_label, public_key, intent.info_der
-            )
-            if parse(certificate_der).info_der != intent.info_der:
-                raise SignatureFaultError(intent.authority.name)
-        except ServiceError:
-            # A signature may exist that never reached us: the serial is revoked, the grant stays open.
-            with self._database.transaction() as connection:
-                self._abandon(connection, intent.serial, intent.authority.name, self._clock.now(), actor)
-            raise
-        # 4. Keep it; the audit entry stands or falls with it.
-        with self._database.transaction() as connection:
-            self._record_issued(connection, grant_id, intent, certificate_der, actor)
-        log.info("attribute certificate issued", extra={"serial": intent.serial})
-        return Issued(serial=intent.serial, authority=intent.authority.name, certificate_der=certificate_der)
+            begun = self.begin(connection, grant_id)
+        return begun if isinstance(begun, Issued) else self.finish(begun, actor=actor)
 
-    def find_issued(self, connection: Connection, grant_id: str) -> Issued | None:
-        """Return the certificate of a grant, if it has one."""
-        row = connection.execute(
-            select(certificates)
-            .where(certificates.c.grant_id == grant_id)
-            .where(certificates.c.certificate_der.is_not(None))
-        ).one_or_none()
-        if row is None:
-            return None
-        return Issued(serial=row.serial, authority=row.authority, certificate_der=bytes(row.certificate_der))
+    def begin(self, connection: Connection, grant_id: str) -> Intent | Issued:
+        """Put on record what will be signed for a grant, or return what was issued before.
 
-    def _record_intent(self, connection: Connection, grant_id: str) -> _Intent:
-        grant = connection.execute(select(grants).where(grants.c.id == grant_id)).one_or_none()
+        Raises:
+            GrantUnknownError, GrantStateError, DraftRefusedError: it cannot be issued.
+        """
+        grant = _LOCK_GRANT.first(connection, {"wanted": grant_id})
         if grant is None:
             raise GrantUnknownError(grant_id)
-        if grant.state != "approved":
-            raise GrantStateError(grant_id, grant.state)
-        outstanding = select(certificates.c.serial).where(
-            certificates.c.grant_id == grant_id, certificates.c.state == "intended"
-        )
-        if connection.execute(outstanding).first() is not None:
+        done = self.find_issued(connection, grant_id)
+        if done is not None:
+            return done
+        if grant["state"] != "approved":
+            raise GrantStateError(grant_id, grant["state"])
+        if _OUTSTANDING.first(connection, {"wanted": grant_id}) is not None:
             # Another request is at it this moment, or a crash left it; one grant is one certificate.
             raise GrantStateError(grant_id, "being issued")
-        authority = self._authorities.load(connection, grant.authority)
-        holder = as_parsed(bytes(grant.holder_der))
-        roles = json.loads(grant.roles)
+        authority = self._authorities.load(connection, grant["authority"])
+        return self.begin_new(connection, grant, authority, as_parsed(grant["holder_der"]))
+
+    def begin_new(
+        self, connection: Connection, grant: Values, authority: Authority, holder: ParsedCertificate
+    ) -> Intent:
+        """Put on record what will be signed for a grant that was approved in this very transaction.
+
+        Args:
+            grant: its row.
+            holder: what the row holds as ``holder_der``.
+
+        Raises:
+            DraftRefusedError: it cannot be issued.
+        """
+        roles = json.loads(grant["roles"])
         serial = draw_serial()
         info_der = authority.template.fill(
             holder=holder,
             serial=serial,
-            not_before=grant.not_before,
-            not_after=grant.not_after,
+            not_before=grant["not_before"],
+            not_after=grant["not_after"],
             roles=roles,
-            targets=json.loads(grant.targets),
+            targets=json.loads(grant["targets"]),
         )
-        algorithm = algorithm_of(load_public_key(authority.certificate.spki_der))
-        check_draft(
-            self._throw_away.sign(algorithm, info_der), authority=authority, holder=holder, roles=roles
-        )
-        connection.execute(
-            insert(certificates).values(
-                serial=f"{serial:x}",
-                authority=authority.name,
-                grant_id=grant_id,
-                state="intended",
-                holder_sha256=hashlib.sha256(holder.der).hexdigest(),
-                holder_name=grant.holder_name,
-                entity=grant.entity,
-                info_der=info_der,
-                certificate_der=None,
-                not_before=grant.not_before,
-                not_after=grant.not_after,
-                intended_at=self._clock.now(),
-                issued_at=None,
-                revoked_at=None,
-                reason=None,
-                revoked_by=None,
+        draft = self._throw_away.sign(algorithm_of(authority.public_key), info_der)
+        check_draft(draft, authority=authority, holder=holder, roles=roles)
+        row = {
+            "serial": f"{serial:x}",
+            "authority": authority.name,
+            "grant_id": grant["id"],
+            "state": "intended",
+            "holder_sha256": hashlib.sha256(holder.der).hexdigest(),
+            "holder_name": grant["holder_name"],
+            "entity": grant["entity"],
+            "info_der": info_der,
+            "certificate_der": None,
+            "not_before": grant["not_before"],
+            "not_after": grant["not_after"],
+            "intended_at": self._clock.now(),
+            "issued_at": None,
+            "revoked_at": None,
+            "reason": None,
+            "revoked_by": None,
+        }
+        _INSERT_CERTIFICATE.run(connection, row)
+        _INSERT_ROLE.run_many(connection, [{"role": role, "serial": f"{serial:x}"} for role in roles])
+        return Intent(grant_id=grant["id"], serial=f"{serial:x}", authority=authority, info_der=info_der)
+
+    def finish(self, intent: Intent, *, actor: str) -> Issued:
+        """Sign what is on record, after its transaction has been committed, and keep the certificate.
+
+        Raises:
+            TokenGoneError, SignatureFaultError: nothing was given out.
+        """
+        # 3. Only now the real key; what it signed are the bytes on record.
+        log.info("attribute certificate to be signed", extra={"serial": intent.serial})
+        authority = intent.authority
+        try:
+            certificate_der = self._signer.sign(
+                authority.name, authority.key_label, authority.public_key, intent.info_der
             )
-        )
-        connection.execute(
-            insert(certificate_roles), [{"role": role, "serial": f"{serial:x}"} for role in roles]
-        )
-        return _Intent(serial=f"{serial:x}", authority=authority, holder=holder, info_der=info_der)
+            if parse(certificate_der).info_der != intent.info_der:
+                raise SignatureFaultError(authority.name)
+        except ServiceError:
+            # A signature may exist that never reached us: the serial is revoked, the grant stays open.
+            with self._database.transaction() as connection:
+                self._abandon(connection, intent.serial, authority.name, self._clock.now(), actor)
+            raise
+        # 4. Keep it; the audit entry stands or falls with it.
+        with self._database.transaction() as connection:
+            self._record_issued(connection, intent, certificate_der, actor)
+        log.info("attribute certificate issued", extra={"serial": intent.serial})
+        return Issued(serial=intent.serial, authority=authority.name, certificate_der=certificate_der)
+
+    def find_issued(self, connection: Connection, grant_id: str) -> Issued | None:
+        """Return the certificate of a grant, if it has one."""
+        row = _FIND_ISSUED.first(connection, {"wanted": grant_id})
+        return None if row is None else Issued(**row)
 
     def _record_issued(
-        self, connection: Connection, grant_id: str, intent: _Intent, certificate_der: bytes, actor: str
+        self, connection: Connection, intent: Intent, certificate_der: bytes, actor: str
     ) -> None:
-        kept = connection.execute(
-            update(certificates)
-            .where(certificates.c.serial == intent.serial, certificates.c.state == "intended")
-            .values(state="issued", certificate_der=certificate_der, issued_at=self._clock.now())
-        )
-        if kept.rowcount != 1:
+        kept = {"wanted": intent.serial, "der": certificate_der, "at": self._clock.now()}
+        if _SET_ISSUED.run(connection, kept) != 1:
             # It took so long that the intent was given up and its serial revoked.
             raise CertificateUnknownError(intent.serial)
-        connection.execute(
-            update(grants).where(grants.c.id == grant_id).values(state="issued", serial=intent.serial)
-        )
+        _SET_GRANT_ISSUED.run(connection, {"wanted": intent.grant_id, "number": intent.serial})
         self._audit.record(
             connection,
             event="attribute_certificate.issued",
             actor=actor,
             subject=f"attribute-certificate:{intent.serial}",
             details={
-                "grant": grant_id,
+                "grant": intent.grant_id,
                 "authority": intent.authority.name,
                 "sha256": hashlib.sha256(certificate_der).hexdigest(),
             },

@@ -12,6 +12,7 @@ from onecert.pmi.decide import Decider
 from onecert.pmi.decision_log import DecisionLog
 from onecert.pmi.grants import Grants
 from onecert.pmi.holders import HolderVerifier
+from onecert.pmi.in_force import InForce
 from onecert.pmi.issuing import Issuing
 from onecert.pmi.listed_holders import ListedHolders
 from onecert.pmi.policies import Policies
@@ -103,12 +104,11 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         policies=policies,
         decision_log=log,
         decider=Decider(
-            database=database,
             clock=clock,
             holders=holders,
-            authorities=authorities,
-            catalogues=catalogues,
-            policies=policies,
+            in_force=InForce(
+                database=database, authorities=authorities, catalogues=catalogues, policies=policies
+            ),
             log=log,
             max_certificates=config.decision_max_certificates,
         ),

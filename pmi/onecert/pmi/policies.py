@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from onecert.hsm import PrivateKey
 from onecert.pmi.cedar import compile_policy
 from onecert.pmi.errors import NoPolicyError, PolicyTestsFailedError, PolicyWrongError
 from onecert.pmi.models import policies
 from onecert.pmi.policy import PolicyEngine, PolicySource
+from onecert.pmi.statements import Statement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.documents import sign_document
@@ -27,6 +28,12 @@ __all__ = ["ActivePolicy", "Policies", "check_policy"]
 
 TYP = "onecert-policy+json"
 MAX_BYTES = 4 * 1024 * 1024
+_ACTIVE = Statement(select(policies.c.name, policies.c.version, policies.c.sha256).where(policies.c.active))
+_DOCUMENT = Statement(
+    select(policies.c.document).where(
+        policies.c.name == bindparam("wanted"), policies.c.version == bindparam("number")
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,26 +127,23 @@ class Policies:
         """Return the policy in force; compiled once per version.
 
         Raises:
-            NoPolicyError: there is none, or its signature is wrong.
+            NoPolicyError: there is none, there are two, or its signature is wrong.
         """
-        row = connection.execute(
-            select(policies.c.name, policies.c.version, policies.c.sha256).where(policies.c.active)
-        ).one_or_none()
-        if row is None:
+        rows = _ACTIVE.all(connection, {})
+        if len(rows) != 1:
             raise NoPolicyError
+        name, version, sha256 = rows[0].values()
         kept = self._kept
-        if kept is None or (kept.name, kept.version, kept.sha256) != tuple(row):
-            self._kept = kept = self._read(connection, row.name, row.version)
+        if kept is None or (kept.name, kept.version, kept.sha256) != (name, version, sha256):
+            self._kept = kept = self._read(connection, name, version)
         return kept
 
     def _read(self, connection: Connection, name: str, version: int) -> ActivePolicy:
-        document = connection.scalar(
-            select(policies.c.document).where(policies.c.name == name, policies.c.version == version)
-        )
+        row = _DOCUMENT.first(connection, {"wanted": name, "number": version}) or {}
         key = self._public_key()
         try:
             payload = verify_document(
-                bytes(document or b""), typ=TYP, keys={key_id(key): key}, max_bytes=MAX_BYTES
+                row.get("document", b""), typ=TYP, keys={key_id(key): key}, max_bytes=MAX_BYTES
             )
             source = PolicySource.from_content(payload["content"])
         except (VerifyError, PolicyWrongError, KeyError, TypeError) as exc:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from onecert.pmi.errors import CertificateUnknownError
 from onecert.pmi.models import certificate_roles, certificates, grants
+from onecert.pmi.statements import Statement, Values
 from onecert.server.languages import Message, _
 
-__all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificate", "pull_for_holder"]
+__all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificate"]
 
 # What people search by; "expired" is a matter of the clock and not stored.
 STATUSES: dict[str, Message] = {
@@ -24,6 +25,10 @@ STATUSES: dict[str, Message] = {
     "intended": _("being issued"),
     "abandoned": _("given up"),
 }
+
+
+_RECORDS = select(certificates, grants.c.roles).join(grants, grants.c.id == certificates.c.grant_id)
+_FIND = Statement(_RECORDS.where(certificates.c.serial == bindparam("wanted")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,45 +73,19 @@ class Search:
 
 def find_certificates(connection: Connection, search: Search, at: datetime) -> tuple[Sequence[Record], int]:
     """Return one page of what was found, newest first, and how many there are."""
-    chosen = _where(
-        select(certificates, grants.c.roles).join(grants, grants.c.id == certificates.c.grant_id), search, at
-    )
+    chosen = _where(_RECORDS, search, at)
     total = connection.scalar(_where(select(func.count()).select_from(certificates), search, at)) or 0
     chosen = chosen.order_by(certificates.c.intended_at.desc(), certificates.c.serial)
     rows = connection.execute(chosen.limit(search.per_page).offset((search.page - 1) * search.per_page))
-    return [_record(row) for row in rows], total
+    return [_record(row) for row in rows.mappings()], total
 
 
 def load_certificate(connection: Connection, serial: str) -> Record:
     """Return one attribute certificate. Raises CertificateUnknownError."""
-    wanted = serial.lower().lstrip("0")
-    row = connection.execute(
-        select(certificates, grants.c.roles)
-        .join(grants, grants.c.id == certificates.c.grant_id)
-        .where(certificates.c.serial == wanted)
-    ).one_or_none()
+    row = _FIND.first(connection, {"wanted": serial.lower().lstrip("0")})
     if row is None:
         raise CertificateUnknownError(serial)
     return _record(row)
-
-
-def pull_for_holder(connection: Connection, holder_sha256: str, at: datetime, limit: int) -> list[bytes]:
-    """Return the DER of the unexpired, unrevoked attribute certificates of one identity certificate."""
-    return [
-        bytes(der)
-        for der in connection.scalars(
-            select(certificates.c.certificate_der)
-            .where(
-                certificates.c.holder_sha256 == holder_sha256,
-                certificates.c.state == "issued",
-                certificates.c.not_before <= at,
-                certificates.c.not_after >= at,
-            )
-            .order_by(certificates.c.issued_at.desc())
-            .limit(limit)
-        )
-        if der is not None
-    ]
 
 
 def _where(chosen: Select[Any], search: Search, at: datetime) -> Select[Any]:
@@ -132,8 +111,7 @@ def _where(chosen: Select[Any], search: Search, at: datetime) -> Select[Any]:
     return chosen
 
 
-def _record(row: Row[Any]) -> Record:
-    values = dict(row._mapping)
+def _record(values: Values | RowMapping) -> Record:
     der = values["certificate_der"]
     kept = {name: values[name] for name in Record.__dataclass_fields__ if name in values}
     return Record(
