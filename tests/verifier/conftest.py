@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import secrets
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from onecert.verifier import RevocationEvidence, TrustAnchor, ValidatedPath, validate_path
+from onecert.verifier.sm2 import DEFAULT_ID, Sm2PublicKey, curve
 
 T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -320,3 +324,52 @@ def pki(key_pool: list[Any]) -> Pki:
 def shared_pki(key_pool: list[Any]) -> Pki:
     """A builder for what a whole module shares."""
     return Pki(key_pool)
+
+
+class Sm2Tools:
+    """What SM2 tests need beside the library: a signer, and the openssl command."""
+
+    @staticmethod
+    def affine(scalar: int, point: curve.Point = curve.GENERATOR) -> curve.Point:
+        total = curve.multiply(scalar, point)
+        assert total
+        x, y, z = total
+        return x * pow(z, -2, curve.P) % curve.P, y * pow(z, -3, curve.P) % curve.P
+
+    @staticmethod
+    def integer(value: int) -> bytes:
+        octets = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+        return bytes((2, len(octets))) + octets
+
+    @staticmethod
+    def encode(r: int, s: int) -> bytes:
+        body = Sm2Tools.integer(r) + Sm2Tools.integer(s)
+        return bytes((0x30, len(body))) + body
+
+    @staticmethod
+    def sign(private: int, data: bytes, identifier: bytes = DEFAULT_ID) -> bytes:
+        """GB/T 32918.2, section 6.1; for tests only, because it is not constant in time."""
+        digest = hashes.Hash(hashes.SM3())
+        digest.update(Sm2PublicKey(Sm2Tools.affine(private))._prefix(identifier) + data)
+        e = int.from_bytes(digest.finalize(), "big")
+        k = secrets.randbelow(curve.N - 1) + 1
+        r = (e + Sm2Tools.affine(k)[0]) % curve.N
+        s = pow(1 + private, -1, curve.N) * (k - r * private) % curve.N
+        return Sm2Tools.encode(r, s)
+
+    @staticmethod
+    def openssl(*arguments: object, cwd: Path, fine: bool = True) -> subprocess.CompletedProcess[bytes]:
+        try:
+            done = subprocess.run(
+                ["openssl", *map(str, arguments)], cwd=cwd, capture_output=True, check=False
+            )
+        except FileNotFoundError:
+            pytest.skip("needs the openssl command (Debian package openssl)")
+        if fine:
+            assert done.returncode == 0, done.stderr.decode()
+        return done
+
+
+@pytest.fixture(scope="session")
+def sm2_tools() -> type[Sm2Tools]:
+    return Sm2Tools

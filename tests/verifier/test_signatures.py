@@ -63,7 +63,7 @@ def sign(name: str, rsa_key: rsa.RSAPrivateKey) -> tuple[Any, bytes]:
     return pure, pure.sign(DATA)
 
 
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"sm2-sm3"}))  # test_sm2 has that one
 def test_every_row(name: str, rsa_key: rsa.RSAPrivateKey) -> None:
     """Good data is accepted; other data, another signature and another kind of key are not."""
     everything = replace(DEFAULT_ALGORITHMS, algorithms=dict.fromkeys(ALGORITHMS))

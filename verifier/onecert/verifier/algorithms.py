@@ -1,6 +1,7 @@
 """Signature algorithms: which exist is one table, which of them are accepted (and until when) another.
 
-A new algorithm is a row and a retired one a date. Follows RFC 3279, 4055, 5758, 8410 and 9881.
+A new algorithm is a row and a retired one a date. Follows RFC 3279, 4055, 5758, 8410 and 9881, and GM/T 0006
+for SM2.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, m
 
 from onecert.verifier.der import NULL, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import MalformedError, RefusedError
+from onecert.verifier.sm2 import DEFAULT_ID, Sm2PublicKey
 
 __all__ = [
     "ALGORITHMS",
@@ -33,9 +35,11 @@ class SignatureAlgorithm:
     name: str
     oid: str
     key: type
-    scheme: str  # "pkcs1", "pss", "ecdsa", "dsa", "pure"
+    scheme: str  # "pkcs1", "pss", "ecdsa", "dsa", "sm2", "pure"
     hash: hashes.HashAlgorithm | None = None
     null_parameters: bool = False
+    optional_null: bool = False
+    cost: int = 1  # what one check takes from a budget of signature checks
     ecdsa: ec.ECDSA | None = field(default=None, compare=False, repr=False)
     pss: padding.PSS | None = field(default=None, compare=False, repr=False)
 
@@ -65,6 +69,8 @@ _ROWS = (
     SignatureAlgorithm("dsa-sha256", "2.16.840.1.101.3.4.3.2", dsa.DSAPublicKey, "dsa", hashes.SHA256()),
     SignatureAlgorithm("ed25519", "1.3.101.112", ed25519.Ed25519PublicKey, "pure"),
     SignatureAlgorithm("ed448", "1.3.101.113", ed448.Ed448PublicKey, "pure"),
+    # GM/T 0015 shows NULL parameters, openssl leaves them out: both are in use.
+    SignatureAlgorithm("sm2-sm3", "1.2.156.10197.1.501", Sm2PublicKey, "sm2", optional_null=True, cost=4),
     SignatureAlgorithm("ml-dsa-44", "2.16.840.1.101.3.4.3.17", mldsa.MLDSA44PublicKey, "pure"),
     SignatureAlgorithm("ml-dsa-65", "2.16.840.1.101.3.4.3.18", mldsa.MLDSA65PublicKey, "pure"),
     SignatureAlgorithm("ml-dsa-87", "2.16.840.1.101.3.4.3.19", mldsa.MLDSA87PublicKey, "pure"),
@@ -94,13 +100,19 @@ _BY_OID: Mapping[str, SignatureAlgorithm] = {row.oid: row for row in _ROWS}
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmPolicy:
-    """What is accepted. A row with a time is accepted before that time only."""
+    """What is accepted. A row with a time is accepted before that time only.
+
+    Args:
+        sm2_id: the identifier that signers with SM2 keys have agreed on; hardly anybody uses another than
+        the default. An empty one is refused wherever it is met.
+    """
 
     algorithms: Mapping[str, datetime | None]
     rsa_min_bits: int = 2048
     rsa_max_bits: int = 8192  # larger moduli only serve to slow a verifier down
     dsa_min_bits: int = 2048
-    curves: frozenset[str] = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+    curves: frozenset[str] = frozenset({"secp256r1", "secp384r1", "secp521r1", "sm2p256v1"})
+    sm2_id: bytes = DEFAULT_ID
 
     @property
     def accepts_dsa(self) -> bool:
@@ -148,6 +160,8 @@ def parse_algorithm(algorithm_der: bytes) -> SignatureAlgorithm:
         if row is None:
             raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=oid)
         if row.null_parameters and reader.contents(NULL):
+            raise DerError("NULL has contents")
+        if row.optional_null and reader and reader.contents(NULL):
             raise DerError("NULL has contents")
         reader.done()
     except DerError as exc:

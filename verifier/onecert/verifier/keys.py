@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, m
 from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import RefusedError
+from onecert.verifier.sm2 import Sm2PublicKey, find_sm2_key
 
 __all__ = ["PublicKey", "check_key", "check_spki", "key_id", "load_public_key", "spki_der"]
 
@@ -24,6 +25,7 @@ PublicKey = (
     | mldsa.MLDSA44PublicKey
     | mldsa.MLDSA65PublicKey
     | mldsa.MLDSA87PublicKey
+    | Sm2PublicKey
 )
 
 
@@ -33,6 +35,9 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
     Raises:
         RefusedError: ``KEY_INVALID`` (for example a point off the curve) or ``UNSUPPORTED_ALGORITHM``.
     """
+    sm2_key = find_sm2_key(public_key_der)
+    if sm2_key is not None:
+        return sm2_key
     try:
         key = serialization.load_der_public_key(public_key_der)
     except UnsupportedAlgorithm as exc:
@@ -61,6 +66,9 @@ def check_key(public_key: PublicKey, policy: AlgorithmPolicy = DEFAULT_ALGORITHM
     elif isinstance(public_key, ec.EllipticCurvePublicKey):
         if public_key.curve.name not in policy.curves:
             raise RefusedError("WEAK_KEY", key=public_key.curve.name)
+    elif isinstance(public_key, Sm2PublicKey):
+        if "sm2p256v1" not in policy.curves:
+            raise RefusedError("WEAK_KEY", key="sm2p256v1")
     elif isinstance(public_key, dsa.DSAPublicKey) and not (
         policy.accepts_dsa and public_key.key_size >= policy.dsa_min_bits
     ):
@@ -80,6 +88,7 @@ _CURVES = {
     bytes.fromhex("06052b81040023"): "secp521r1",
     bytes.fromhex("06052b8104000a"): "secp256k1",
     bytes.fromhex("06052b81040021"): "secp224r1",
+    bytes.fromhex("06082a811ccf5501822d"): "sm2p256v1",
 }
 
 

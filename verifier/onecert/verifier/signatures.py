@@ -22,6 +22,7 @@ from onecert.verifier.algorithms import (
 )
 from onecert.verifier.errors import RefusedError, SignatureInvalidError
 from onecert.verifier.keys import PublicKey, check_key, check_spki, key_id, load_public_key, spki_der
+from onecert.verifier.sm2 import EmptyIdError
 
 __all__ = [
     "ALGORITHMS",
@@ -50,17 +51,20 @@ def verify_signature(
     *,
     policy: AlgorithmPolicy | None = DEFAULT_ALGORITHMS,
     at: datetime | None = None,
+    sm2_id: bytes | None = None,
 ) -> None:
     """Check a raw signature over ``data``. Returns nothing when it is good.
 
     Args:
         algorithm: row, name such as "ecdsa-sha256", dotted OID, or DER ``AlgorithmIdentifier``.
-        signature: as it stands in the BIT STRING; for ECDSA the DER ``SEQUENCE`` of r and s.
+        signature: as it stands in the BIT STRING; for ECDSA and SM2 the DER ``SEQUENCE`` of r and s.
         policy: what is accepted; ``None`` when the caller has already checked algorithm and key.
         at: the moment of the check, for algorithms that are accepted until a date.
+        sm2_id: identifier of the signer, for SM2; ``None`` for that of the policy.
 
     Raises:
-        SignatureInvalidError: the signature is wrong.
+        SignatureInvalidError: the signature is wrong; ``SM2_EMPTY_ID`` when it is right for an empty
+        identifier, which is nobody's.
         RefusedError: ``UNSUPPORTED_ALGORITHM``, ``ALGORITHM_NOT_ALLOWED``, ``ALGORITHM_MISMATCH``,
         ``WEAK_KEY``.
     """
@@ -68,10 +72,14 @@ def verify_signature(
     if policy is not None:
         policy.check(row, at)
         check_key(public_key, policy)
-    if not _is_kind(type(public_key), row.key):
+    kind: Any = type(public_key)
+    if not _is_kind(kind, row.key):
         raise RefusedError("ALGORITHM_MISMATCH", algorithm=row.name)
     try:
-        _verify(public_key, row, signature, data)
+        if row.scheme == "sm2":
+            _verify_sm2(public_key, policy or DEFAULT_ALGORITHMS, sm2_id, signature, data)
+        else:
+            _verify(public_key, row, signature, data)
     except InvalidSignature as exc:
         raise SignatureInvalidError("SIGNATURE_INVALID", algorithm=row.name) from exc
     except UnsupportedAlgorithm as exc:
@@ -79,6 +87,19 @@ def verify_signature(
     except (ValueError, TypeError) as exc:
         # A key of 512 bits cannot hold a SHA-512 signature at all: OpenSSL says so with a ValueError.
         raise SignatureInvalidError("SIGNATURE_INVALID", algorithm=row.name) from exc
+
+
+def _verify_sm2(
+    key: Any, policy: AlgorithmPolicy, sm2_id: bytes | None, signature: bytes, data: bytes
+) -> None:
+    identifier = policy.sm2_id if sm2_id is None else sm2_id
+    if not identifier:
+        raise SignatureInvalidError("SM2_EMPTY_ID", algorithm="sm2-sm3")
+    try:
+        key.verify(signature, data, identifier)
+    except EmptyIdError as exc:
+        # What openssl 3.0 makes without "-sigopt distid:1234567812345678".
+        raise SignatureInvalidError("SM2_EMPTY_ID", source="GM/T 0009", algorithm="sm2-sm3") from exc
 
 
 @lru_cache(maxsize=256)

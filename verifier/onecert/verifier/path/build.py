@@ -85,7 +85,7 @@ class PathValidator:
         for anchor in anchors:
             self.anchors.setdefault(anchor.name, []).append(anchor)
         self._candidates = _by_subject(candidates)
-        self._signatures: dict[tuple[bytes, bytes], bool] = {}
+        self._signatures: dict[tuple[bytes, bytes], str] = {}
         self._states: dict[bytes, list[PathState]] = {}
         self._states_version = self.evidence.version
 
@@ -142,8 +142,8 @@ class PathValidator:
         """Candidates with this subject."""
         return self._candidates.get(name, ())
 
-    def signature_memory(self) -> dict[tuple[bytes, bytes], bool]:
-        """(certificate, key) -> whether the key signed it; for CA certificates only."""
+    def signature_memory(self) -> dict[tuple[bytes, bytes], str]:
+        """(certificate, key) -> what is wrong with the signature, or nothing; for CA certificates only."""
         if len(self._signatures) >= _SIGNATURES_MAX:
             self._signatures = {}
         return self._signatures
@@ -162,7 +162,7 @@ class Search:
     # Certificates whose revocation is being found out, so that a CRL signer whose own status stands on the
     # list that it signed does not send us in a circle.
     asking: set[bytes] = field(default_factory=set)
-    _signed: dict[tuple[bytes, bytes], bool] = field(default_factory=dict)
+    _signed: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
     _stepped: dict[tuple[int, tuple[bytes, ...]], PathState | VerifyError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -330,21 +330,24 @@ class Search:
     ) -> None:
         """Check ``certificate`` with ``key``. CA certificates are remembered across searches."""
         row = parse_algorithm(certificate.algorithm_der)
-        self.validator.parameters.algorithms.check(row, self.at)
+        algorithms = self.validator.parameters.algorithms
+        algorithms.check(row, self.at)
         memory = self._signed if final else self.validator.signature_memory()
         memory_key = (certificate.der, key_spki_der)
-        good = memory.get(memory_key)
-        if good is None:
-            self.budget.signature()
+        fault = memory.get(memory_key)
+        if fault is None:
+            self.budget.signature(row.cost)
+            fault = ""
             try:
-                verify_signature(key, row, certificate.signature, certificate.tbs, policy=None)
-                good = True
-            except SignatureInvalidError:
-                good = False
-            memory[memory_key] = good
-        if not good:
+                verify_signature(
+                    key, row, certificate.signature, certificate.tbs, policy=None, sm2_id=algorithms.sm2_id
+                )
+            except SignatureInvalidError as exc:
+                fault = "CERT_SIGNATURE_INVALID" if exc.code == "SIGNATURE_INVALID" else exc.code
+            memory[memory_key] = fault
+        if fault:
             raise SignatureInvalidError(
-                "CERT_SIGNATURE_INVALID",
+                fault,
                 certificate=certificate.certificate,
                 source="RFC 5280, section 6.1.3 (a)(1)",
                 subject=certificate.subject_text,

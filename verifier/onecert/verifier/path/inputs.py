@@ -55,9 +55,9 @@ class Budget:
         self.steps = 0
         self.comparisons = 0
 
-    def signature(self) -> None:
+    def signature(self, cost: int = 1) -> None:
         """Called before each signature check."""
-        self.signatures += 1
+        self.signatures += cost
         if self.signatures > self._limits.signature_checks:
             raise BudgetError("PATH_BUDGET", spent=self._limits.signature_checks, kind="signature checks")
 

@@ -11,7 +11,7 @@ from onecert.verifier.path.strict import check_crl_profile
 from onecert.verifier.path.validate import PathState, RevocationAnswer, check_alone, finish
 from onecert.verifier.revocation.crl import Crl
 from onecert.verifier.revocation.ocsp import OcspResponse
-from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
+from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["check_crl_signer", "check_responder"]
 
 _CRL_SIGN = 6
+_EMPTY_ID = "SM2_EMPTY_ID"
 _OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 
 
@@ -71,10 +72,12 @@ def _fits(named: bytes | None, key_id: bytes | None) -> bool:
 
 
 def _has_signed(search: Search, crl: Crl, key: PublicKey) -> bool:
-    search.budget.signature()
+    search.budget.signature(parse_algorithm(crl.algorithm_der).cost)
     try:
         crl.check_signature(key, policy=search.validator.parameters.algorithms, at=search.at)
-    except SignatureInvalidError:
+    except SignatureInvalidError as exc:
+        if exc.code == _EMPTY_ID:
+            raise  # this key has signed, in a way that does not count
         return False
     return True
 
@@ -116,8 +119,10 @@ def check_responder(search: Search, response: OcspResponse, state: PathState) ->
     if response.is_from(state.issuer, state.spki_der):
         try:
             _check_response_signature(search, response, state.key)
-        except SignatureInvalidError:
-            pass  # an authorised responder may bear the name of the CA
+        except SignatureInvalidError as exc:
+            if exc.code == _EMPTY_ID:
+                raise
+            # Else an authorised responder may bear the name of the CA.
         else:
             return
     detail = "no certificate of the responder"
@@ -151,10 +156,11 @@ def _check_delegate(
 
 
 def _check_response_signature(search: Search, response: OcspResponse, key: PublicKey) -> None:
-    search.budget.signature()
+    row = parse_algorithm(response.algorithm_der)
+    search.budget.signature(row.cost)
     verify_signature(
         key,
-        response.algorithm_der,
+        row,
         response.signature,
         response.tbs,
         policy=search.validator.parameters.algorithms,

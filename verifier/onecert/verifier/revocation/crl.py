@@ -113,7 +113,7 @@ class Crl:
         self.critical: set[str] = set()  # OIDs of the critical extensions of the list
         self.unknown_critical: str | None = None  # OID; the list must not be used then
         self._lock = threading.Lock()
-        self._verified: dict[bytes, bool] = {}
+        self._verified: dict[tuple[bytes, bytes], str] = {}
         self._take_apart()
 
     def _take_apart(self) -> None:
@@ -305,20 +305,20 @@ class Crl:
             RefusedError: the algorithm or the key is not accepted.
         """
         policy.check(parse_algorithm(self.algorithm_der), at)
-        identity = spki_der(key)
+        identity = spki_der(key), policy.sm2_id
         with self._lock:
-            good = self._verified.get(identity)
-            if good is None:
+            fault = self._verified.get(identity)
+            if fault is None:
+                fault = ""
                 try:
                     tbs = self.der[self._tbs_start : self._tbs_end]
                     verify_signature(key, self.algorithm_der, self.signature, tbs, policy=policy, at=at)
-                    good = True
-                except SignatureInvalidError:
-                    good = False
+                except SignatureInvalidError as exc:
+                    fault = exc.code
                 if len(self._verified) < _KEYS_MAX:
-                    self._verified[identity] = good
-        if not good:
-            raise SignatureInvalidError("SIGNATURE_INVALID")
+                    self._verified[identity] = fault
+        if fault:
+            raise SignatureInvalidError(fault)
 
     def check_fresh(self, at: datetime, *, grace: timedelta = timedelta(0)) -> None:
         """Check that ``at`` lies between this_update and next_update plus ``grace``.
