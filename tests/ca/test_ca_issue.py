@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from onecert.ca import models
 from onecert.ca.errors import CaError, TokenGoneError
+from onecert.ca.names import SubjectRule, checked_subject
 from onecert.ca.orders import ORDER_TYPE, open_revocation
 from onecert.server.documents import sign_document
 from onecert.server.errors import DatabaseUnavailableError
@@ -279,6 +280,13 @@ def test_wrong_subject_is_refused(lite: Any, changed: Any, subject: Any, code: s
     subject = changed(lite.order_payload()["subject"], **subject)
     error = refused(lite, lite.order(subject=subject), code, 422)
     assert error.facts["field"] == field
+
+
+@pytest.mark.parametrize("name", ["张〇", "\U00020bb7\U000242ee"])
+def test_rare_characters_of_personal_names_are_names(name: str) -> None:
+    """〇 (U+3007) is no letter in Unicode, but stands in names; so do characters of extension B."""
+    rules = {"common_name": SubjectRule(required=True)}
+    assert checked_subject({"common_name": name}, rules) == {"common_name": name}
 
 
 @pytest.mark.parametrize(

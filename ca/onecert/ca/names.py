@@ -44,8 +44,9 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 _FIELDS = {der.oid(attribute.oid): field for field, attribute in ATTRIBUTES.items()}
 
 # Han characters with their extensions, Latin letters, digits, and the punctuation of names of firms and
-# people. No control, format or combining characters, so that two names that look alike are alike.
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
+# people. No control, format or combining characters, so that two names that look alike are alike. 〇 (U+3007)
+# stands among the symbols of Unicode, but is a character of personal names.
+_HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
 ALPHABETS: Mapping[str, re.Pattern[str]] = {
     "name": re.compile(rf"[{_HAN}A-Za-z0-9À-ÖØ-öø-ÿ （）()·•.,，、\-－—_&＆'’+/:：@]"),
     "printable": re.compile(r"[A-Za-z0-9 '()+,\-./:=?]"),
