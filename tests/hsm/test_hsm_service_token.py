@@ -182,6 +182,17 @@ def test_a_lost_token_is_not_replaced_by_an_empty_one(make: MakeServiceToken, tm
         make("lost").find_or_make("signing", "p-256")
 
 
+def test_no_empty_store_is_begun_in_place_of_a_lost_one(tmp_path: Path) -> None:
+    """The PIN file is there and the store's folder is not: it is away, and must be able to come back."""
+    (tmp_path / "ca.pin").write_text("1234\n")
+    (tmp_path / "ca.pin").chmod(0o600)
+    with pytest.raises(TokenNotFoundError) as caught:
+        ServiceToken("ca", tmp_path / "ca.pin", store=tmp_path / "softhsm").check()
+    assert caught.value.code == "TOKEN_LOST"
+    assert "backup" in caught.value.hint("en")
+    assert not (tmp_path / "softhsm").exists()
+
+
 def test_a_folder_that_cannot_be_made_is_could_not(make: MakeServiceToken, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(TokenUnavailableError) as caught:

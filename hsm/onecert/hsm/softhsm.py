@@ -14,7 +14,7 @@ from onecert.hsm.cryptoki import CKR_OK, CKU_SO, describe
 from onecert.hsm.errors import ModuleError, PinFileError, TokenNotFoundError, TokenUnavailableError
 from onecert.hsm.messages import Reason
 from onecert.hsm.module import Module, load_module
-from onecert.hsm.store import prepare_store, store_lock, tokens_on_disk
+from onecert.hsm.store import has_tokens_folder, prepare_store, store_lock, tokens_on_disk
 
 MODULE_VARIABLE = "ONECERT_PKCS11_MODULE"
 UNPACKED = Path(".tools/softhsm")  # where set-up unpacks Debian's package for a user who is not root
@@ -75,9 +75,12 @@ def ensure_softhsm_token(
     """
     store, pin_file = store.resolve(), pin_file.resolve()
     config = TokenConfig(label=label, pin_file=pin_file, module=module, softhsm=store, sessions=sessions)
+    officer_file = pin_file.with_name(pin_file.name + ".so")
+    if pin_file.exists() and not officer_file.exists() and not has_tokens_folder(store):
+        # Not even an empty folder in its place: whoever brings the store back would put it inside.
+        raise TokenNotFoundError("TOKEN_LOST", label=label, store=store, pin_file=pin_file)
     prepare_store(store)
     loaded = load_module(module or find_module(store), store, store_lock(store, label=label))
-    officer_file = pin_file.with_name(pin_file.name + ".so")
     with loaded.lock, store_lock(store, label=label):
         if loaded.count_tokens() != tokens_on_disk(store):
             loaded.reset()  # another process made a token after we listed them

@@ -68,6 +68,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def has_tokens_folder(store: Path) -> bool:
+    """Whether there is a store at all."""
+    return (store / "tokens").is_dir()
+
+
 def tokens_on_disk(store: Path) -> int:
     """How many tokens the store holds, whoever made them."""
     return sum(1 for _ in (store / "tokens").glob("*/token.object"))
