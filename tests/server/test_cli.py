@@ -278,6 +278,26 @@ def test_database_that_is_away(onecert: Callable[..., object], tmp_path: Path) -
     assert "Traceback" not in ended.stderr
 
 
+def test_lost_database_is_not_replaced_by_an_empty_one(
+    onecert: Callable[..., object], tmp_path: Path
+) -> None:
+    """The file was here and is gone: nothing is begun in its place until somebody gives it up for good."""
+    command = ("database", "migrate", "sample", "--data", str(tmp_path / "d"))
+    assert onecert(*command).returncode == 0
+    file = tmp_path / "d" / "sample" / "sample.db"
+    file.unlink()
+    ended = onecert(*command)
+    assert ended.returncode == 3
+    assert "[DATABASE_LOST]" in ended.stderr
+    assert str(file) in ended.stderr
+    assert "backup" in ended.stderr
+    assert not file.exists()
+    chinese = onecert(*command, ONECERT_LANGUAGE="zh")
+    assert "备份" in chinese.stderr
+    file.with_name("sample.db-made").unlink()
+    assert onecert(*command).returncode == 0
+
+
 def test_migrate(onecert: Callable[..., object]) -> None:
     for _ in range(2):
         ended = onecert("database", "migrate", "sample", "--data", "d")

@@ -20,7 +20,7 @@ from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock, SystemClock
 from onecert.server.config import DatabaseConfig, ServerConfig, Settings, load_settings
 from onecert.server.database import Database, migrate, wait_until_ready
-from onecert.server.errors import ConfigError
+from onecert.server.errors import ConfigError, DatabaseLostError
 from onecert.server.folders import make_private_folder
 from onecert.server.languages import gettext
 from onecert.server.local_client import Peers
@@ -167,9 +167,11 @@ def _open(
     folder = make_private_folder(data / member.name)
     database = open_database(member.name, folder, settings.section(f"database.{member.name}", DatabaseConfig))
     try:
+        _check_not_lost(database)
         if patience:
             wait_until_ready(database, patience=patience)
         migrate(database, SERVER_MIGRATIONS, member.migrations)
+        _note_made(database)
     except BaseException:
         database.close()
         raise
@@ -195,6 +197,26 @@ def _open(
         operator_anchors=server.operator_anchors,
         connect=peers.client,
     )
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(path.name + "-made")
+
+
+def _check_not_lost(database: Database) -> None:
+    """Refuse to begin an empty database where one was: it would be taken for the whole record.
+
+    Raises:
+        DatabaseLostError
+    """
+    path = database.path
+    if path is not None and not path.exists() and _marker(path).exists():
+        raise DatabaseLostError(str(path), str(_marker(path)))
+
+
+def _note_made(database: Database) -> None:
+    if database.path is not None and not _marker(database.path).exists():
+        _marker(database.path).touch(mode=0o600)
 
 
 def open_database(name: str, folder: Path, config: DatabaseConfig) -> Database:

@@ -16,6 +16,7 @@ __all__ = [
     "AuditError",
     "ConfigError",
     "DatabaseDamagedError",
+    "DatabaseLostError",
     "DatabaseNewerError",
     "DatabaseUnavailableError",
     "MemberUnknownError",
@@ -97,6 +98,22 @@ class DatabaseDamagedError(ServiceError):
             status=503,
             text="the database file is damaged",
             hint="stop the service, keep the file for examination and restore the newest backup",
+        )
+
+
+class DatabaseLostError(ServiceError):
+    """The database file was here at an earlier start and is not here now."""
+
+    def __init__(self, database: str, marker: str) -> None:
+        super().__init__(
+            "DATABASE_LOST",
+            status=503,
+            text="the database %(database)s was here before and is gone; "
+            "an empty one would forget everything",
+            hint="put it back together with the files whose names begin with its name, or restore the newest "
+            "backup; only to give up for good what it held, remove %(marker)s",
+            database=database,
+            marker=marker,
         )
 
 
