@@ -3,14 +3,16 @@
 Test modules import nothing from here: ask for a fixture by its name.
 """
 
-import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from onecert.server.contexts import open_member
 from onecert.server.documents import sign_document
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,6 +66,7 @@ class Running:
         self.https, self.http = free_port(), free_port()
         self.log = data / "services.log"
         self.process: subprocess.Popen[str] | None = None
+        self._clients: list[httpx.Client] = []
 
     def start(self) -> "Running":
         with self.log.open("ab") as log:
@@ -110,15 +114,47 @@ class Running:
 
     def client(self, service: str) -> httpx.Client:
         context = ssl.create_default_context(cafile=str(self.data / "tls" / "certificate.pem"))
-        return httpx.Client(base_url=f"https://127.0.0.1:{self.https}/{service}", verify=context, timeout=30)
+        made = httpx.Client(base_url=f"https://127.0.0.1:{self.https}/{service}", verify=context, timeout=30)
+        self._clients.append(made)
+        return made
+
+    def close(self) -> None:
+        """End the process and the clients, whatever state they are in."""
+        if self.process is not None:
+            self.kill()
+        for client in self._clients:
+            client.close()
+
+    def status(self, path: str, **request: Any) -> httpx.Response:
+        """Ask the status service (plain http): GET, or POST when there is content."""
+        method = "POST" if "content" in request else "GET"
+        return httpx.request(method, f"http://127.0.0.1:{self.http}{path}", timeout=30, **request)
+
+    def sign_in(self, service: str, operator: str) -> httpx.Client:
+        """A browser in which this operator has followed a one-time link."""
+        opened = open_member(service, self.data)
+        with opened.context.database.transaction() as connection:
+            place = f"/{service}/sign-in/{opened.context.operators.create_link(connection, operator)}"
+        opened.close()
+        client = self.client(service)
+        client.base_url = f"https://127.0.0.1:{self.https}/"
+        page = client.get(place)
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+        assert token, page.text
+        origin = {"Origin": f"https://127.0.0.1:{self.https}"}
+        assert client.post(place, data={"csrf_token": token[1]}, headers=origin).status_code == 303
+        client.base_url = f"https://127.0.0.1:{self.https}/{service}/"
+        return client
 
 
 class Orders:
     """A registration authority's order desk with a key in memory; every order is for another citizen."""
 
-    def __init__(self, authority: str, name: str = "ra-test") -> None:
+    def __init__(
+        self, authority: str, name: str = "ra-test", *, key: ec.EllipticCurvePrivateKey | None = None
+    ) -> None:
         self.authority, self.name = authority, name
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         self._lock = threading.Lock()
         self._count = 0
 
@@ -187,17 +223,65 @@ def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def one_ca(tmp_path: Path) -> Iterator[tuple[Running, Orders]]:
-    """The CA service with one authority (P-256) and a registered order key; not yet started."""
-    data = tmp_path / "data"
+def eventually() -> Callable[..., Any]:
+    """``eventually(look, within_s)`` looks again and again until there is something, and returns it."""
+
+    def wait(look: Callable[[], Any], within_s: float = 30.0) -> Any:
+        deadline = time.monotonic() + within_s
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"not within {within_s} s"
+            time.sleep(0.1)
+        return found
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def held_ca(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Orders]:
+    """The data folder of the CA harbour (P-256) after its ceremony, to be copied, and a registered order
+    key."""
+    folder = tmp_path_factory.mktemp("held-ca")
+    data, orders = folder / "data", Orders("harbour")
     data.mkdir(mode=0o700)
-    orders = Orders("harbour")
     command(data, "ca", "ceremony", ROOT / "demo/ceremonies/harbour.toml", "--apply")
-    key = tmp_path / "ra.pem"
+    key = folder / "ra.pem"
     key.write_text(orders.public_pem)
     scopes = ["--scope", "harbour:citizen", "--scope", "harbour:organisation"]
     command(data, "ca", "registration-authority", "add", orders.name, "--key", key, *scopes)
-    running = Running(data, "ca")
-    yield running, orders
-    with contextlib.suppress(AssertionError):
-        running.kill()
+    return data, orders
+
+
+@pytest.fixture
+def make_ca(held_ca: tuple[Path, Orders]) -> Iterator[Callable[..., tuple[Running, Orders]]]:
+    """``make_ca(folder, "ca", "ra")`` is that CA in a new folder, and who orders from it; not yet started."""
+    made: list[Running] = []
+
+    def make(folder: Path, *members: str) -> tuple[Running, Orders]:
+        held, orders = held_ca
+        shutil.copytree(held, folder / "data")
+        made.append(Running(folder / "data", *(members or ("ca",))))
+        return made[-1], Orders(orders.authority, orders.name, key=orders.key)
+
+    yield make
+    for running in made:
+        running.close()
+
+
+@pytest.fixture
+def make_running(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """``make_running(data, "ra")`` runs members on a data folder of one's own; killed after the test."""
+    made: list[Running] = []
+
+    def make(data: Path, *members: str) -> Running:
+        made.append(Running(data, *members))
+        return made[-1]
+
+    yield make
+    for running in made:
+        running.close()
+
+
+@pytest.fixture
+def one_ca(tmp_path: Path, make_ca: Callable[..., tuple[Running, Orders]]) -> tuple[Running, Orders]:
+    """The CA service with one authority (P-256) and a registered order key; not yet started."""
+    return make_ca(tmp_path)
