@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from onecert.ra.ca_client import TOO_OLD, CaClient, RevokedAnswer
 from onecert.ra.ca_errors import CaAnswerError, CaRefusedError, CaUnreachableError
-from onecert.ra.certificates import Certificate, load_certificate, load_revocation
+from onecert.ra.certificate_records import Certificate, load_certificate, load_revocation
 from onecert.ra.errors import NotFoundError
 from onecert.ra.models import certificates, revocations
 from onecert.ra.reasons import HOLD, RELEASE

@@ -8,7 +8,12 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.ca_errors import CaRefusedError, CaUnreachableError
-from onecert.ra.certificates import Certificate, list_revocations, load_certificate, search_certificates
+from onecert.ra.certificate_records import (
+    Certificate,
+    list_revocations,
+    load_certificate,
+    search_certificates,
+)
 from onecert.ra.pages import revocations
 from onecert.ra.pages.common import find_idcard, lifeline, the_ra
 from onecert.ra.reasons import REASON_NAMES, RELEASE

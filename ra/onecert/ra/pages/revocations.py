@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.certificates import Certificate, load_certificate, search_certificates
+from onecert.ra.certificate_records import Certificate, load_certificate, search_certificates
 from onecert.ra.errors import NotFoundError
 from onecert.ra.pages.common import new_key, the_ra
 from onecert.ra.reasons import HOLD, REASONS, RELEASE

@@ -1,0 +1,49 @@
+"""What all REST endpoints share: values of the request, times of the answer."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import request
+
+from onecert.ra.errors import BodyError, SearchByPostError
+from onecert.ra.pages.common import find_idcard
+
+__all__ = ["keep_idcards_out", "moment", "read_body", "read_limit", "read_text"]
+
+
+def read_body() -> Mapping[str, Any]:
+    """The JSON object of the request; an empty body is an empty object."""
+    if not request.data:
+        return {}
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise BodyError("body")
+    return body
+
+
+def read_text(body: Mapping[str, Any], name: str, *, default: str | None = None) -> str:
+    """A text of the body. Raises `BodyError` when it is missing and has no default, or is none."""
+    value = body.get(name, default)
+    if not isinstance(value, str) or "\0" in value:
+        raise BodyError(name)
+    return value
+
+
+def read_limit() -> int:
+    """How many items a page of a list has."""
+    text = request.args.get("limit", "50")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 200:
+        raise BodyError("limit")
+    return int(text)
+
+
+def keep_idcards_out(search: str) -> None:
+    """A person's number in an address would stand in every log on the way."""
+    if find_idcard(search):
+        raise SearchByPostError
+
+
+def moment(at: datetime | None) -> str | None:
+    """A time as RFC 3339 in UTC."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")

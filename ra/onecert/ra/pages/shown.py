@@ -1,0 +1,40 @@
+"""What is on record about an application, made ready to be shown: its values by group, and as an entry."""
+
+from typing import Any
+
+from onecert.ra.entries import Entry
+from onecert.ra.fields import CERTIFICATE_FIELDS, FIELDS
+from onecert.ra.ids import masked_idcard
+from onecert.ra.records import Frozen
+from onecert.ra.states import ENTRY, REVIEW
+from onecert.server.operators import Operator
+
+__all__ = ["entry_of", "grouped_values"]
+
+
+def grouped_values(
+    frozen: Frozen, operator: Operator, *, certified: bool | None = None
+) -> list[tuple[str, list[tuple[Any, str]]]]:
+    """Fields by group; people other than clerks see persons' numbers masked.
+
+    Args:
+        certified: only the fields that go into the certificate, or only the others.
+    """
+    on_certificate = CERTIFICATE_FIELDS[frozen.application.kind]
+    full = operator.has_role(ENTRY, REVIEW)
+    grouped: dict[str, list[tuple[Any, str]]] = {}
+    for field in FIELDS[frozen.application.kind]:
+        value = frozen.values.get(field.name, "")
+        if value and certified in {None, field.name in on_certificate}:
+            if field.check == "idcard" and not full:
+                value = masked_idcard(value)
+            grouped.setdefault(field.group, []).append((field, value))
+    return list(grouped.items())
+
+
+def entry_of(frozen: Frozen) -> Entry:
+    """What is on record as if it had been typed now, to check it again."""
+    application = frozen.application
+    return Entry(
+        kind=application.kind, authority=application.authority, fields=frozen.values, csr=frozen.csr_pem
+    )
