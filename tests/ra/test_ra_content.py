@@ -112,8 +112,9 @@ def test_full_width_leaves_a_note_and_brackets_stay() -> None:
 
 
 def test_rare_han_characters_are_names() -> None:
-    """Extension B, as in rare personal names."""
+    """Extension B, as in rare personal names; 〇 (U+3007), which Unicode keeps among the symbols."""
     assert check(agent_name="\U00020bb7\U000242ee").faults == ()
+    assert check(agent_name="张〇").faults == ()
 
 
 def test_a_company_is_no_citizen() -> None:

@@ -18,8 +18,8 @@ UB_LOCALITY = 128
 _BLANKS = " \t\u3000"
 # The CA's alphabet of names: Han with its extensions (rare characters of personal names are there), Latin
 # letters, digits, and the punctuation of names. No combining characters, so that two names that look alike
-# are alike.
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
+# are alike. 〇 (U+3007) stands among the symbols of Unicode, but is a character of personal names.
+_HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
 _LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
 _RUNS_OF_BLANKS = re.compile(r"  +")
 _ALPHABETS = {
