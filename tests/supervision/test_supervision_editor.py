@@ -199,12 +199,12 @@ def test_draft_that_was_overtaken(world: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_number_moves_on_when_departments_have_seen_a_higher_one(world: Any) -> None:
     """The database came back from a backup: the file still holds number 7."""
     world.officers()
-    world.editor._sequence_floor = lambda: 7
+    world.editor._next._sequence_floor = lambda: 7
     world.editor.import_draft(world.draft(), actor="test")
     assert world.editor.preview().sequence == 8
     world.editor.sign("wang", actor="operator:wang")
     world.editor.sign("li", actor="operator:li")
-    world.editor._sequence_floor = lambda: 8
+    world.editor._next._sequence_floor = lambda: 8
     with pytest.raises(DraftChangedError):
         world.editor.publish(actor="test")
 

@@ -21,8 +21,8 @@ from onecert.server.languages import CHINA_TIME, format_datetime, gettext
 from onecert.server.operators import command_actor
 from onecert.supervision.draft import draft_json
 from onecert.supervision.draft_file import read_draft_file
-from onecert.supervision.editor import Preview
 from onecert.supervision.errors import NothingPublishedError
+from onecert.supervision.next_list import Preview
 from onecert.supervision.officers import LIST_OFFICER, all_officers, list_keys_json
 from onecert.supervision.publishing import publish_files
 from onecert.supervision.records import DraftRecord, find_publication

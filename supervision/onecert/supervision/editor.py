@@ -7,9 +7,6 @@ be signed is on record before the key is used, and the signature is taken only i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,16 +17,16 @@ from onecert.server.documents import add_signature, sign_document
 from onecert.server.operators import Operator, Operators, check_role, check_usable
 from onecert.server.operators.errors import SamePersonError
 from onecert.supervision import records
-from onecert.supervision.compare import Change, check_forward, find_changes
+from onecert.supervision.compare import find_changes
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.draft import Draft, add_status
 from onecert.supervision.errors import (
     DraftChangedError,
-    DraftRefusedError,
     NoDraftError,
     NothingPublishedError,
     SignaturesMissingError,
 )
+from onecert.supervision.next_list import NextList, Preview, sequence_of
 from onecert.supervision.officers import (
     LIST_OFFICER,
     Officer,
@@ -38,32 +35,11 @@ from onecert.supervision.officers import (
     list_keys,
     load_officer,
 )
-from onecert.supervision.payload import build_payload, check_payload
 from onecert.supervision.records import DraftRecord, Publication
-from onecert.supervision.samples import check_samples
-from onecert.verifier.errors import VerifyError
-from onecert.verifier.trust_list import ListKeys, StatusEntry, TrustList, load_trust_list
+from onecert.verifier.trust_list import ListKeys, StatusEntry
 from onecert.verifier.trust_list.vocabulary import TYP
 
-__all__ = ["Editor", "Preview"]
-
-# What was frozen for signing gets a new date when the second officer comes later than this.
-FROZEN_FOR = timedelta(days=2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What publishing would do."""
-
-    sequence: int
-    record: DraftRecord
-    changes: tuple[Change, ...]
-    signatures_needed: int
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether enough officers have signed."""
-        return len(self.record.signatures) >= self.signatures_needed
+__all__ = ["Editor"]
 
 
 class Editor:
@@ -85,7 +61,7 @@ class Editor:
         Args:
             sequence_floor: the highest number that departments may have seen, from outside the database.
         """
-        self._sequence_floor = sequence_floor
+        self._next = NextList(clock, config, sequence_floor)
         self.database = database
         self.config = config
         self.clock = clock
@@ -130,7 +106,7 @@ class Editor:
             DraftRefusedError, SampleError, ListBackwardsError: the list it makes would be refused.
         """
         with self.database.transaction() as connection:
-            self._check(connection, draft)
+            self._next.check(connection, draft)
             return self._open(connection, draft, "draft.imported", actor)
 
     def begin_draft(self, *, actor: str) -> DraftRecord:
@@ -156,7 +132,7 @@ class Editor:
             if record is None:
                 record = self._open(connection, self._published(connection).draft, "draft.begun", actor)
             changed = change(record.draft)
-            self._check(connection, changed)
+            self._next.check(connection, changed)
             records.replace_content(connection, record, changed, actor=actor, at=self.clock.now())
             self._record(connection, "draft.edited", actor, f"draft:{record.id}", details)
             return self._draft(connection)
@@ -182,7 +158,7 @@ class Editor:
         with self.database.reading() as connection:
             record = self._draft(connection)
             published = records.find_publication(connection)
-            sequence = self._next_sequence(connection)
+            sequence = self._next.next_sequence(connection)
         return Preview(
             sequence=sequence,
             record=record,
@@ -204,9 +180,9 @@ class Editor:
             operator = self._usable(connection, officer)
             load_officer(connection, officer)
             record = self._draft(connection, lock=True)
-            self._check(connection, record.draft)
-            if not self._is_current(connection, record):
-                payload = self._new_payload(connection, record.draft)
+            self._next.check(connection, record.draft)
+            if not self._next.is_current(connection, record):
+                payload = self._next.new_payload(connection, record.draft)
                 records.freeze_payload(connection, record, payload)
                 record = self._draft(connection)
             if any(signature.officer == officer for signature in record.signatures):
@@ -226,11 +202,11 @@ class Editor:
                 record.document,
             ):
                 raise DraftChangedError
-            self._load(connection, document, threshold=len(record.signatures) + 1)
+            self._next.load(connection, document, threshold=len(record.signatures) + 1)
             at = self.clock.now()
             records.set_document(connection, record, document)
             records.add_signature_row(connection, record, officer=officer, person=operator.person, at=at)
-            details: dict[str, Json] = {"officer": officer, "sequence": _sequence(record.payload)}
+            details: dict[str, Json] = {"officer": officer, "sequence": sequence_of(record.payload)}
             self._record(connection, "draft.signed", actor, f"draft:{record.id}", details)
             return self._draft(connection)
 
@@ -250,10 +226,10 @@ class Editor:
             if len({signature.person for signature in record.signatures}) < needed:
                 first, second, *_rest = [signature.officer for signature in record.signatures]
                 raise SamePersonError(first, second)
-            self._check(connection, record.draft)
+            self._next.check(connection, record.draft)
             # The very bytes that departments will get, checked the way they check them.
-            trust_list = self._load(connection, record.document, threshold=needed)
-            if trust_list.sequence != self._next_sequence(connection):
+            trust_list = self._next.load(connection, record.document, threshold=needed)
+            if trust_list.sequence != self._next.next_sequence(connection):
                 raise DraftChangedError
             at = self.clock.now()
             values = {
@@ -285,53 +261,12 @@ class Editor:
         )
         return self._draft(connection)
 
-    def _check(self, connection: Connection, draft: Draft) -> TrustList:
-        """Everything that must hold before anybody signs, and again before anything is published."""
-        at = self.clock.now()
-        published = records.find_publication(connection)
-        trust_list = check_payload(
-            build_payload(draft, sequence=1, issued_at=at, next_update=at + self.config.list_validity)
-        )
-        check_samples(draft, trust_list, at=at)
-        check_forward(published.draft if published else None, draft, at=at)
-        return trust_list
-
-    def _new_payload(self, connection: Connection, draft: Draft) -> dict[str, Any]:
-        issued_at = self.clock.now().replace(microsecond=0)
-        return build_payload(
-            draft,
-            sequence=self._next_sequence(connection),
-            issued_at=issued_at,
-            next_update=issued_at + self.config.list_validity,
-        )
-
-    def _is_current(self, connection: Connection, record: DraftRecord) -> bool:
-        """Whether what was frozen for signing may still be published."""
-        if record.payload is None:
-            return False
-        frozen = check_payload(dict(record.payload))
-        return (
-            frozen.sequence == self._next_sequence(connection)
-            and self.clock.now() < frozen.issued_at + FROZEN_FOR
-        )
-
     def _sign(self, record: DraftRecord, officer: str) -> bytes:
         assert record.payload is not None  # noqa: S101  frozen in step 1
         with self._keys.key(officer) as key:
             if record.document is None:
                 return sign_document(record.payload, typ=TYP, keys=[key])
             return add_signature(record.document, typ=TYP, key=key)
-
-    def _load(self, connection: Connection, document: bytes, *, threshold: int) -> TrustList:
-        keys = list_keys(connection, threshold)
-        try:
-            return load_trust_list(document, keys=keys, at=self.clock.now())
-        except VerifyError as exc:
-            raise DraftRefusedError(exc) from exc
-
-    def _next_sequence(self, connection: Connection) -> int:
-        published = records.find_publication(connection)
-        return max(published.sequence if published else 0, self._sequence_floor()) + 1
 
     def _draft(self, connection: Connection, *, lock: bool = False) -> DraftRecord:
         record = records.find_open_draft(connection, lock=lock)
@@ -355,9 +290,3 @@ class Editor:
         self, connection: Connection, event: str, actor: str, subject: str, details: Mapping[str, Json]
     ) -> None:
         self._audit.record(connection, event=event, actor=actor, subject=subject, details=details)
-
-
-def _sequence(payload: Mapping[str, Any] | None) -> int:
-    assert payload is not None  # noqa: S101  frozen before it is signed
-    value = payload["LoTE"]["ListAndSchemeInformation"]["LoTESequenceNumber"]
-    return int(value)
