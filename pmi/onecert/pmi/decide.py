@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from onecert.pmi.decision_log import DecisionLog
@@ -203,9 +205,11 @@ def _reasons(answer: Answer, explained: Sequence[Explanation]) -> Iterator[Reaso
             yield Reason(kind="dropped", code=dropped.reason, text=text, serial=serial)
 
 
-def _say(text: Message, **facts: object) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def _say(text: Message, **facts: str) -> Mapping[str, str]:
+    """Say it in each language. The same rules and certificates determine most decisions."""
     said = {}
     for language in LANGUAGES:
         with set_language(language, "onecert.pmi"):
             said[language] = gettext(text, **facts)
-    return said
+    return MappingProxyType(said)

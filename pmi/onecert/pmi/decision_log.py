@@ -7,7 +7,6 @@ given.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -38,7 +37,7 @@ class DecisionLog:
     def mask(self, identity: str) -> str:
         """Return what stands for an identity: its kind and an HMAC, such as ``uscc:#5f2a…``."""
         kind, separator, _ = identity.partition(":")
-        digest = hmac.new(self._load_secret(), identity.encode(), hashlib.sha256).hexdigest()[:24]
+        digest = hmac.digest(self._load_secret(), identity.encode(), "sha256").hex()[:24]
         return f"{kind}:#{digest}" if separator else f"#{digest}"
 
     def write(self, line: Mapping[str, Any], at: datetime) -> None:

@@ -54,7 +54,7 @@ _POLICY = (
 # An authority is never removed, gets its certificate once, and its status version only grows: whatever
 # happens to one of them makes one of these numbers larger.
 _AUTHORITIES = select(
-    func.count(authorities_table.c.certificate_der).label("authorities"),
+    func.count(authorities_table.c.installed_at).label("authorities"),
     func.sum(authorities_table.c.status_version).label("status"),
 ).subquery("a")
 _VERSION_NAMES = ("catalogue", "policies", "policy", "authorities", "status")

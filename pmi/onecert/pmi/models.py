@@ -47,6 +47,7 @@ authorities = Table(
     Column("acrl_number", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("installed_at", UtcDateTime, nullable=True),
+    Index("pmi_authorities_versions", "status_version", "installed_at"),
 )
 
 catalogues = Table(
@@ -137,4 +138,5 @@ policies = Table(
     Column("active", Boolean, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
     Column("published_by", String(256), nullable=False),
+    Index("pmi_policies_active", "active", "name", "version", "sha256"),
 )

@@ -108,11 +108,13 @@ class _Spelled:
     def parameters(self, values: Values) -> Sequence[Any] | Values:
         if self._constants:
             values = {**self._constants, **values}
-        converted = (
-            (name, values[name] if convert is None else convert(values[name]))
-            for name, convert in self._names
-        )
-        return [value for _, value in converted] if self._positional else dict(converted)
+        if self._positional:
+            return [
+                values[name] if convert is None else convert(values[name]) for name, convert in self._names
+            ]
+        return {
+            name: values[name] if convert is None else convert(values[name]) for name, convert in self._names
+        }
 
     def row(self, given: Sequence[Any]) -> dict[str, Any]:
         row = dict(zip(self._columns, given, strict=True))
