@@ -194,9 +194,8 @@ def _alternative_names(request: CheckedRequest) -> bytes:
 
 def key_identifier(spki: bytes) -> bytes:
     """Name a key by the SHA-1 of its bits (RFC 5280, section 4.2.1.2, method 1)."""
-    reader = der.Reader(spki).enter()
-    reader.element()
-    return hashlib.sha1(reader.take(der.BIT_STRING)[1:], usedforsecurity=False).digest()
+    _algorithm, (_tag, _content, bits) = der.elements(der.content_of(spki))
+    return hashlib.sha1(der.content_of(bits, der.BIT_STRING)[1:], usedforsecurity=False).digest()
 
 
 def raw_subject(tbs_der: bytes) -> bytes:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from onecert.ca import der
 from onecert.ca.authorities import Authorities, Authority, pem
 from onecert.ca.csr import check_request, load_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
@@ -152,7 +153,7 @@ class Certifier:
         # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
         certificate = x509.load_der_x509_certificate(certificate_der)
         if (
-            certificate.tbs_certificate_bytes != record.tbs_der
+            der.elements(der.content_of(certificate_der))[0][2] != record.tbs_der
             or serial_hex(certificate.serial_number) != record.serial
         ):
             raise SignatureFaultError(record.authority)

@@ -8,7 +8,7 @@ resolves.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -204,7 +204,8 @@ class Ledger:
             return True
 
         if self._writer.run(work):
-            return replace(record, state=ISSUED, certificate_der=certificate_der, tbs_der=None)
+            issued = {"state": ISSUED, "certificate_der": certificate_der, "tbs_der": None}
+            return CertificateRecord(**(vars(record) | issued))
         return self.certificate(record.authority, record.serial)
 
     def unfinished(self, authority: str | None = None) -> list[CertificateRecord]:

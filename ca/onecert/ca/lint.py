@@ -38,7 +38,7 @@ def check_certificate(certificate_der: bytes, draft: Draft) -> x509.Certificate:
     """
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
-        findings = list(find_faults(certificate, draft))
+        findings = list(_find_faults(certificate, certificate_der, draft))
     except (ValueError, x509.DuplicateExtension) as exc:
         raise LintError([f"cannot be parsed: {exc}"]) from exc
     if findings:
@@ -59,9 +59,10 @@ class _Fields(NamedTuple):
     extensions: bytes
 
 
-def find_faults(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
+def _find_faults(certificate: x509.Certificate, certificate_der: bytes, draft: Draft) -> Iterator[str]:
     """Name every rule that this certificate breaks."""
-    parts = [whole for _tag, _content, whole in der.Reader(certificate.tbs_certificate_bytes).enter().each()]
+    (_tag, tbs, _whole), *_signature = der.elements(der.content_of(certificate_der))
+    parts = [whole for _tag, _content, whole in der.elements(tbs)]
     if len(parts) != len(_Fields._fields):
         yield "4.1: not exactly version to subjectPublicKeyInfo, and extensions"
         return
@@ -91,10 +92,9 @@ def _envelope(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> I
 
 
 def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
-    times = der.Reader(fields.validity).enter()
+    times = der.elements(der.content_of(fields.validity))
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    for moment in (start, end):
-        tag = times.element()[0]
+    for moment, (tag, _content, _whole) in zip((start, end), times, strict=True):
         if (tag == der.UTC_TIME) != (moment.year < 2050):
             yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
     longest, asked = start + draft.request.profile.validity, draft.request.not_after
@@ -139,15 +139,12 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
     forms = {der.oid(form.oid): form for form in profile.identity_forms}
     holders: dict[bytes, bytes] = {}
     shape: list[bytes] = []
-    outer = der.Reader(fields.extensions)
-    for _tag, content, whole in outer.enter(0xA3).enter().each():
+    for _tag, content, whole in der.elements(der.content_of(der.content_of(fields.extensions, 0xA3))):
         oid_der = content[: 2 + content[1]] if len(content) > 1 else b""
         if oid_der in forms or oid_der == _KEY_IDENTIFIER:
-            reader = der.Reader(content[len(oid_der) :])
-            critical = reader.element()[2] if reader.peek() == der.BOOLEAN else b""
-            holders[oid_der] = reader.take(der.OCTET_STRING)
-            reader.end()
-            shape.append(oid_der + critical)
+            *critical, (_tag, _content, value_der) = der.elements(content[len(oid_der) :])
+            holders[oid_der] = der.content_of(value_der, der.OCTET_STRING)
+            shape.append(oid_der + b"".join(whole for _tag, _content, whole in critical))
         else:
             shape.append(whole)
     rules = (profile.sha256, issuer.key_id, issuer.crl_url, issuer.certificate_url, issuer.ocsp_url)

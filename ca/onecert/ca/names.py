@@ -145,16 +145,13 @@ def read_subject(name_der: bytes) -> Iterator[tuple[str, int, str]]:
     Raises:
         der.DerError: not a name of single-valued sets of strings.
     """
-    outer = der.Reader(name_der)
-    name = outer.enter()
-    outer.end()
-    while name.more():
-        values = name.enter(der.SET)
-        pair = values.enter()
-        values.end()
-        _tag, _content, oid_der = pair.element()
-        tag, content, _whole = pair.element()
-        pair.end()
+    for set_tag, values, _whole in der.elements(der.content_of(name_der)):
+        if set_tag != der.SET:
+            raise der.DerError("a name is a sequence of sets")
+        pair = der.elements(der.content_of(values))
+        if len(pair) != 2:
+            raise der.DerError("an attribute is a type and a value")
+        (_tag, _content, oid_der), (tag, content, _whole) = pair
         if tag not in {der.UTF8_STRING, der.PRINTABLE_STRING}:
             raise der.DerError(f"string type {tag:#04x} in a name")
         yield _FIELDS.get(oid_der, oid_der.hex()), tag, content.decode("utf-8")

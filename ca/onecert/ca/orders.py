@@ -37,6 +37,7 @@ DOCUMENT_MAX_BYTES = 65536
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
+_spell = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 MAX_FUTURE = timedelta(minutes=5)
 
 
@@ -133,8 +134,7 @@ class OrderDesk:
 
 def content_sha256(payload: Mapping[str, Any]) -> str:
     """Hash what a document says, whatever its signature: signing the same content again changes nothing."""
-    text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_spell(payload).encode()).hexdigest()
 
 
 class _Signer(Mapping[str, PublicKey]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -56,56 +57,83 @@ _ED25519 = SignatureAlgorithm(
 )
 
 
-def algorithm_of(public_key: object) -> SignatureAlgorithm:
+def _family(key: object) -> str:
+    kind = type(key)
+    family = _known.get(kind)
+    if family is None:
+        # Asking abstract classes for their instances costs as much as hashing a certificate.
+        family = next((name for name, classes in _FAMILIES.items() if issubclass(kind, classes)), "")
+        _known[kind] = family
+    return family
+
+
+_known: dict[type, str] = {}
+_FAMILIES: dict[str, tuple[type, ...]] = {
+    "rsa": (rsa.RSAPublicKey, rsa.RSAPrivateKey),
+    "ec": (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey),
+    "ed25519": (Ed25519PublicKey, Ed25519PrivateKey),
+}
+_ECDSA_256, _ECDSA_384 = ec.ECDSA(hashes.SHA256()), ec.ECDSA(hashes.SHA384())
+_PKCS1, _SHA256 = padding.PKCS1v15(), hashes.SHA256()
+
+
+def algorithm_of(public_key: Any) -> SignatureAlgorithm:
     """Tell the one algorithm with which this key signs here.
 
     Raises:
         UnsupportedKeyError: no row for this kind of key.
     """
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return _RSA_SHA256
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        if public_key.curve.name == "secp256r1":
+    match _family(public_key):
+        case "rsa":
+            return _RSA_SHA256
+        case "ec" if public_key.curve.name == "secp256r1":
             return _ECDSA_SHA256
-        if public_key.curve.name == "secp384r1":
+        case "ec" if public_key.curve.name == "secp384r1":
             return _ECDSA_SHA384
-    if isinstance(public_key, Ed25519PublicKey):
-        return _ED25519
+        case "ed25519":
+            return _ED25519
     raise UnsupportedKeyError(key_kind(public_key))
 
 
-def key_kind(public_key: object) -> str:
+def key_kind(public_key: Any) -> str:
     """Name a public key as profiles do: `rsa-2048`, `p-256`, `ed25519`; other kinds by their class."""
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return f"rsa-{public_key.key_size}"
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return {"secp256r1": "p-256", "secp384r1": "p-384"}.get(public_key.curve.name, public_key.curve.name)
-    if isinstance(public_key, Ed25519PublicKey):
-        return "ed25519"
+    match _family(public_key):
+        case "rsa":
+            return f"rsa-{public_key.key_size}"
+        case "ec":
+            curve: str = public_key.curve.name
+            return {"secp256r1": "p-256", "secp384r1": "p-384"}.get(curve, curve)
+        case "ed25519":
+            return "ed25519"
     return type(public_key).__name__
 
 
-def sign(key: PrivateKey, data: bytes) -> bytes:
+def sign(key: Any, data: bytes) -> bytes:
     """Sign with the key's one algorithm."""
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, ec.ECDSA(hashes.SHA384() if key.curve.key_size == 384 else hashes.SHA256()))
-    return key.sign(data)
+    signature: bytes
+    match _family(key):
+        case "rsa":
+            signature = key.sign(data, _PKCS1, _SHA256)
+        case "ec":
+            signature = key.sign(data, _ECDSA_384 if key.curve.key_size == 384 else _ECDSA_256)
+        case _:
+            signature = key.sign(data)
+    return signature
 
 
-def is_signature_valid(public_key: object, signature: bytes, data: bytes) -> bool:
+def is_signature_valid(public_key: Any, signature: bytes, data: bytes) -> bool:
     """Check a signature made by `sign`; any failure is False."""
     try:
-        if isinstance(public_key, rsa.RSAPublicKey):
-            public_key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
-        elif isinstance(public_key, ec.EllipticCurvePublicKey):
-            hashed = hashes.SHA384() if public_key.curve.key_size == 384 else hashes.SHA256()
-            public_key.verify(signature, data, ec.ECDSA(hashed))
-        elif isinstance(public_key, Ed25519PublicKey):
-            public_key.verify(signature, data)
-        else:
-            return False
+        match _family(public_key):
+            case "rsa":
+                public_key.verify(signature, data, _PKCS1, _SHA256)
+            case "ec":
+                hashed = _ECDSA_384 if public_key.curve.key_size == 384 else _ECDSA_256
+                public_key.verify(signature, data, hashed)
+            case "ed25519":
+                public_key.verify(signature, data)
+            case _:
+                return False
     except InvalidSignature:
         return False
     return True

@@ -41,7 +41,8 @@ def canonical_json(value: object) -> str:
 
 def time_text(at: datetime) -> str:
     """Spell a moment: 2026-11-21T09:00:00.000000Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # The zone is cut off; a tenth of the cost of strftime.
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def entry_text(
