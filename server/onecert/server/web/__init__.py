@@ -18,8 +18,9 @@ from onecert.server.web.access import (
     requires_role,
     signed_api,
 )
+from onecert.server.web.app import create_frame
 from onecert.server.web.csrf import csrf_token
-from onecert.server.web.frame import Frame, create_frame, frame_of
+from onecert.server.web.frame import Frame, frame_of
 from onecert.server.web.landing import landing_app
 from onecert.server.web.navigation import NavItem
 

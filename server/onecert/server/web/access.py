@@ -14,10 +14,10 @@ from flask import current_app, g, request
 from onecert.server.languages import gettext
 from onecert.server.operators.errors import NoCertificateError, SignInRequiredError
 from onecert.server.operators.roles import Operator, check_role
+from onecert.server.web.frame import current_frame
 
 if TYPE_CHECKING:
     from onecert.server.operators.sessions import Session
-    from onecert.server.web.frame import Frame
 
 __all__ = [
     "current_operator",
@@ -102,7 +102,7 @@ def _find_operator() -> Operator | None:
     if not is_rest():
         return None
     try:
-        return _frame().sign_in.certificate_operator(request.environ)
+        return current_frame().sign_in.certificate_operator(request.environ)
     except NoCertificateError:
         return None
 
@@ -116,7 +116,7 @@ def notify(text: str, kind: NoticeKind = "success", **facts: object) -> None:
     """Tell a marked text on the next page that this operator sees, for example after a redirect."""
     session = current_session()
     if session is not None:
-        _frame().sign_in.sessions.add_notice(
+        current_frame().sign_in.sessions.add_notice(
             session.token_sha256, {"kind": kind, "text": gettext(text, **facts)}
         )
 
@@ -139,7 +139,3 @@ def is_public() -> bool:
 
 def _view() -> Callable[..., Any] | None:
     return current_app.view_functions.get(request.endpoint or "")
-
-
-def _frame() -> Frame:
-    return cast("Frame", current_app.extensions["onecert"])

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from flask import (
     Flask,
     Response,
-    current_app,
     jsonify,
     make_response,
     redirect,
@@ -25,6 +24,7 @@ from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError, TooManyAttemptsError
 from onecert.server.web.access import is_rest
+from onecert.server.web.frame import current_frame
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 
 __all__ = ["install_error_handlers", "wants_json"]
@@ -110,7 +110,7 @@ def _service_error(exc: ServiceError) -> Response:
     facts = dict(exc.facts)
     if isinstance(exc, RoleRequiredError):
         # People know a role by its label; only the frame knows the labels.
-        labels = current_app.extensions["onecert"].role_labels
+        labels = current_frame().role_labels
         facts["roles"] = [Message(labels.get(role, role)) for role in exc.roles]
     response = _show(
         Answer(

@@ -6,18 +6,16 @@ import hashlib
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, request, url_for
 from markupsafe import Markup
 
 from onecert.server import languages
 from onecert.server.operators.roles import Operator
 from onecert.server.web.access import current_session
 from onecert.server.web.csrf import csrf_token
-
-if TYPE_CHECKING:
-    from onecert.server.web.frame import Frame
+from onecert.server.web.frame import current_frame, frame_of
 
 __all__ = ["install"]
 
@@ -47,7 +45,7 @@ def install(app: Flask) -> None:
         page_operator=_page_operator,
         page_notices=_page_notices,
         page_navigation=_page_navigation,
-        frame=app.extensions["onecert"],
+        frame=frame_of(app),
         here_with=_here_with,
     )
 
@@ -92,8 +90,7 @@ def _page_notices() -> list[dict[str, str]]:
     session = current_session()
     if session is None:
         return []
-    frame: Frame = current_app.extensions["onecert"]
-    return frame.sign_in.sessions.take_notices(session.token_sha256)
+    return current_frame().sign_in.sessions.take_notices(session.token_sha256)
 
 
 def _page_navigation() -> list[dict[str, Any]]:
@@ -108,7 +105,7 @@ def _page_navigation() -> list[dict[str, Any]]:
             "is_here": here == item.endpoint
             or (item.endpoint.endswith(".index") and _same_section(here, item.endpoint)),
         }
-        for item in current_app.extensions["onecert"].navigation
+        for item in current_frame().navigation
         if not item.roles or operator.has_role(*item.roles)
     ]
 

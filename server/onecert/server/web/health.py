@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, jsonify
+from flask import Flask, Response, jsonify
 
 from onecert.server import metrics
 from onecert.server.errors import ServiceError
 from onecert.server.web.access import public
+from onecert.server.web.frame import current_frame, frame_of
 
 if TYPE_CHECKING:
     from onecert.server.members import Context
-    from onecert.server.web.frame import Frame
 
 __all__ = ["install"]
 
 
 def install(app: Flask, context: Context) -> None:
     """Add the three addresses. Members add checks of their own to ``frame_of(app).checks``."""
-    frame: Frame = app.extensions["onecert"]
-    frame.checks["database"] = context.database.check
+    frame_of(app).checks["database"] = context.database.check
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/readyz", "readyz", _readyz)
     app.add_url_rule("/metrics", "metrics", _metrics)
@@ -36,9 +35,8 @@ def _healthz() -> Response:
 
 @public
 def _readyz() -> Response:
-    frame: Frame = current_app.extensions["onecert"]
     results: dict[str, str] = {}
-    for name, check in frame.checks.items():
+    for name, check in current_frame().checks.items():
         try:
             check()
         except ServiceError as exc:

@@ -7,17 +7,14 @@ prefetching by browsers would otherwise burn it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from onecert.server.operators.peer import is_local_browser, read_peer_certificate
 from onecert.server.web.access import current_operator, current_session, public
-
-if TYPE_CHECKING:
-    from onecert.server.web.frame import Frame
+from onecert.server.web.frame import Frame, current_frame
 
 __all__ = ["blueprint", "render_home", "safe_next"]
 
@@ -61,11 +58,11 @@ def safe_next(given: str | None) -> str:
 def _page() -> Response:
     if current_session() is not None:
         return make_response(redirect(safe_next(request.args.get("next")), 303))
-    certificate = read_peer_certificate(request.environ, _frame().sign_in.config)
+    certificate = read_peer_certificate(request.environ, current_frame().sign_in.config)
     page = render_template(
         "sign_in.html",
         certificate_name=None if certificate is None else _display_name(certificate),
-        is_local=is_local_browser(request.environ, _frame().sign_in.config),
+        is_local=is_local_browser(request.environ, current_frame().sign_in.config),
         next=request.args.get("next", "")[:MAX_NEXT],
         signed_out="signed_out" in request.args,
     )
@@ -74,7 +71,7 @@ def _page() -> Response:
 
 @public
 def _by_certificate() -> Response:
-    frame = _frame()
+    frame = current_frame()
     token = frame.sign_in.by_certificate(
         request.environ, old_session=request.cookies.get(frame.session_cookie)
     )
@@ -83,13 +80,13 @@ def _by_certificate() -> Response:
 
 @public
 def _link_page(token: str) -> Response:
-    operator = _frame().sign_in.preview_link(request.environ, token)
+    operator = current_frame().sign_in.preview_link(request.environ, token)
     return make_response(render_template("sign_in_link.html", token=token, invited=operator))
 
 
 @public
 def _by_link(token: str) -> Response:
-    frame = _frame()
+    frame = current_frame()
     session = frame.sign_in.by_link(
         request.environ, token, old_session=request.cookies.get(frame.session_cookie)
     )
@@ -98,7 +95,7 @@ def _by_link(token: str) -> Response:
 
 @public
 def _sign_out() -> Response:
-    frame = _frame()
+    frame = current_frame()
     session = current_session()
     if session is not None:
         frame.sign_in.sign_out(session)
@@ -127,7 +124,3 @@ def _display_name(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     text = str(names[0].value) if names else certificate.subject.rfc4514_string()
     return text[:80]
-
-
-def _frame() -> Frame:
-    return cast("Frame", current_app.extensions["onecert"])
