@@ -165,14 +165,13 @@ class ParsedCertificate:
 
         version = 0
         if der[pos] == 0xA0:
-            end = slice_tlv(der, pos)[1]
-            version = der[end - 1]
-            pos = end
+            pos += 5  # [0] { INTEGER of one octet }
+            version = der[pos - 1]
         start, pos = slice_tlv(der, pos)
         if pos - start > 21 or (pos - start == 21 and der[start]):
             self._malformed("the serial number is longer than 20 octets")
         self.serial = int.from_bytes(der[start:pos], "big", signed=True)
-        end = slice_tlv(der, pos)[1]
+        end = pos + len(self.algorithm_der)
         if der[pos:end] != self.algorithm_der:
             # RFC 5280, section 4.1.1.2
             raise MalformedError("ALGORITHM_MISMATCH", algorithm="signature", certificate=self.certificate)

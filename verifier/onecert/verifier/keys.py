@@ -58,14 +58,15 @@ def _key_algorithm(public_key_der: bytes) -> str:
 
 def check_key(public_key: PublicKey, policy: AlgorithmPolicy = DEFAULT_ALGORITHMS) -> None:
     """Refuse keys that are too short, absurdly long, or on a curve that is not listed."""
-    if isinstance(public_key, rsa.RSAPublicKey):
+    # EC first: the classes are abstract, and asking them is slow.
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        if public_key.curve.name not in policy.curves:
+            raise RefusedError("WEAK_KEY", key=public_key.curve.name)
+    elif isinstance(public_key, rsa.RSAPublicKey):
         _check_rsa_bits(public_key.key_size, policy)
         exponent = public_key.public_numbers().e
         if exponent.bit_length() > 64 or exponent < 3:
             raise RefusedError("WEAK_KEY", key="RSA with an unusual exponent")
-    elif isinstance(public_key, ec.EllipticCurvePublicKey):
-        if public_key.curve.name not in policy.curves:
-            raise RefusedError("WEAK_KEY", key=public_key.curve.name)
     elif isinstance(public_key, Sm2PublicKey):
         if "sm2p256v1" not in policy.curves:
             raise RefusedError("WEAK_KEY", key="sm2p256v1")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from operator import attrgetter
 
 from cryptography import x509
@@ -41,7 +42,7 @@ from onecert.verifier.path.validate import (
 )
 from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
 from onecert.verifier.result import Attempt, ValidatedPath
-from onecert.verifier.revocation.evidence import RevocationEvidence
+from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationMode
 from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
 from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
 
@@ -49,6 +50,7 @@ __all__ = ["PathValidator", "Search"]
 
 AnyCertificate = x509.Certificate | ParsedCertificate | bytes
 
+_NOT_ASKED = RevocationAnswer((), (), None, None)
 _STATES_MAX = 1024
 _SIGNATURES_MAX = 8192
 _ATTEMPTS_MAX = 64
@@ -78,8 +80,6 @@ class PathValidator:
             MalformedError: a candidate cannot be read.
         """
         self.parameters = parameters or PathParameters()
-        self.signer_parameters = replace(self.parameters, purpose=CRL_SIGNING, policies=PolicyInputs())
-        self.responder_parameters = replace(self.parameters, purpose=OCSP_SIGNING, policies=PolicyInputs())
         self.evidence = evidence or RevocationEvidence()
         self.anchors: dict[CanonicalName, list[TrustAnchor]] = {}
         for anchor in anchors:
@@ -88,6 +88,16 @@ class PathValidator:
         self._signatures: dict[tuple[bytes, bytes], str] = {}
         self._states: dict[bytes, list[PathState]] = {}
         self._states_version = self.evidence.version
+
+    @cached_property
+    def signer_parameters(self) -> PathParameters:
+        """For the path of a CRL signer."""
+        return replace(self.parameters, purpose=CRL_SIGNING, policies=PolicyInputs())
+
+    @cached_property
+    def responder_parameters(self) -> PathParameters:
+        """For the certificate of an OCSP responder."""
+        return replace(self.parameters, purpose=OCSP_SIGNING, policies=PolicyInputs())
 
     def validate(
         self,
@@ -109,11 +119,13 @@ class PathValidator:
         """
         if at.tzinfo is None:
             raise ValueError("at must be an aware datetime")
-        at = at.replace(microsecond=0)  # certificates count in whole seconds, and the last one is included
+        if at.microsecond:
+            at = at.replace(microsecond=0)  # certificates count in whole seconds; the last one is included
         parsed = as_parsed(target)
         check_alone(parsed, self.parameters, at)
-        answers = tuple(answer if isinstance(answer, OcspResponse) else load_ocsp(answer) for answer in ocsp)
-        search = Search(self, at, _by_subject(candidates, skip_unreadable=True), answers)
+        answers = tuple([item if isinstance(item, OcspResponse) else load_ocsp(item) for item in ocsp])
+        further = _by_subject(candidates, skip_unreadable=True) if candidates else {}
+        search = Search(self, at, further, answers)
         for state in self._known_states(parsed, at):
             try:
                 return finish(state, parsed, self.parameters, search)
@@ -163,6 +175,7 @@ class Search:
     # list that it signed does not send us in a circle.
     asking: set[bytes] = field(default_factory=set)
     _signed: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
+    _keys: dict[bytes, PublicKey] = field(default_factory=dict)
     _stepped: dict[tuple[int, tuple[bytes, ...]], PathState | VerifyError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -263,7 +276,7 @@ class Search:
     ) -> bool:
         last = chain[-1]
         try:
-            key = issuer.public_key if isinstance(issuer, TrustAnchor) else load_public_key(spki)
+            key = issuer.public_key if isinstance(issuer, TrustAnchor) else self.load_key(spki)
             self.check_signature(last, key, spki, final=len(chain) == 1)
         except BudgetError:
             raise
@@ -325,6 +338,13 @@ class Search:
 
     # What validation borrows (path.validate.Surroundings).
 
+    def load_key(self, public_key_der: bytes) -> PublicKey:
+        """A key that this search has met, or a new one."""
+        key = self._keys.get(public_key_der)
+        if key is None:
+            key = self._keys[public_key_der] = load_public_key(public_key_der)
+        return key
+
     def check_signature(
         self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
     ) -> None:
@@ -357,8 +377,9 @@ class Search:
         self, certificate: ParsedCertificate, state: PathState, *, use_ocsp: bool = True
     ) -> RevocationAnswer:
         """Raise unless ``certificate``, issued by the last authority of ``state``, is good."""
-        if certificate.der in self.asking:
-            return RevocationAnswer((), (), None, None)
+        policy = self.validator.parameters.revocation
+        if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
+            return _NOT_ASKED
         self.asking.add(certificate.der)
         try:
             return find_status(
@@ -368,7 +389,7 @@ class Search:
                     at=self.at,
                     evidence=self.validator.evidence,
                     responses=(*self.responses, *self.validator.evidence.ocsp) if use_ocsp else (),
-                    policy=self.validator.parameters.revocation,
+                    policy=policy,
                     check_signer=lambda crl: check_crl_signer(self, crl, state),
                     check_responder=lambda response: check_responder(self, response, state),
                 )

@@ -49,7 +49,7 @@ class PolicyState:
             nodes = self._next_level(policies, any_allowed=any_allowed)
         if not nodes and self.explicit_policy <= 0:
             _refuse(certificate)
-        return replace(self, nodes=nodes)
+        return PolicyState(nodes, self.explicit_policy, self.inhibit_any, self.policy_mapping)
 
     def _next_level(self, policies: Iterable[str], *, any_allowed: bool) -> dict[str, _Node]:
         expecting: dict[str, list[tuple[str, _Node]]] = {}

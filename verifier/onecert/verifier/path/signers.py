@@ -96,6 +96,9 @@ class _ResponderSurroundings:
     def at(self) -> datetime:
         return self.search.at
 
+    def load_key(self, public_key_der: bytes) -> PublicKey:
+        return self.search.load_key(public_key_der)
+
     def check_signature(
         self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
     ) -> None:

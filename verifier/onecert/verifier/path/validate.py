@@ -25,7 +25,6 @@ from onecert.verifier.signatures import (
     PublicKey,
     check_key,
     check_spki,
-    load_public_key,
     parse_algorithm,
 )
 
@@ -96,6 +95,9 @@ class Surroundings(Protocol):
     def at(self) -> datetime:
         """The moment that is asked about."""
 
+    def load_key(self, public_key_der: bytes) -> PublicKey:
+        """``load_public_key`` with a memory."""
+
     def check_signature(
         self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
     ) -> None:
@@ -121,12 +123,10 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
     if parameters.strict and anchor.certificate is not None:
         check_profile(as_parsed(anchor.certificate))
     constraints = []
-    for authority, der in (
-        ("the caller", parameters.constraints_der),
-        (anchor.subject, anchor.constraints_der),
-    ):
-        if der is not None:
-            constraints.append(layer_from_der(authority, der))
+    if parameters.constraints_der is not None:
+        constraints.append(layer_from_der("the caller", parameters.constraints_der))
+    if anchor.constraints_der is not None:
+        constraints.append(layer_from_der(anchor.subject, anchor.constraints_der))
     policy = initial_state(parameters.policies)
     return PathState(
         anchor=anchor,
@@ -181,7 +181,7 @@ def step(
     constraints = state.constraints
     if certificate.name_constraints is not None:
         constraints = (*constraints, Layer(certificate.subject_text, certificate.name_constraints))
-    key = _load_key(certificate, parameters)
+    key = _load_key(certificate, parameters, around)
     return PathState(
         anchor=state.anchor,
         chain=(*state.chain, certificate),
@@ -206,9 +206,9 @@ def step(
     )
 
 
-def _load_key(certificate: ParsedCertificate, parameters: PathParameters) -> PublicKey:
+def _load_key(certificate: ParsedCertificate, parameters: PathParameters, around: Surroundings) -> PublicKey:
     try:
-        key = load_public_key(certificate.spki_der)
+        key = around.load_key(certificate.spki_der)
         check_key(key, parameters.algorithms)
     except RefusedError as exc:
         exc.certificate = certificate.certificate
