@@ -117,7 +117,7 @@ def test_lease_of_a_dead_owner_runs_out(database: Database, clock: FixedClock) -
     slots: list[datetime] = []
     job = Job("crl", MINUTE, slots.append)
     dead, alive = JobRunner(database, clock, [job]), JobRunner(database, clock, [job])
-    assert dead._claim(job) is not None
+    assert dead._leases.claim(job.name, job.every) is not None
     assert alive.run_due() == 0
     clock.advance(timedelta(seconds=29))
     assert alive.run_due() == 0
@@ -156,10 +156,11 @@ def test_work_that_outlived_its_lease_does_not_end_the_slot_of_another(
     """The row was taken over by another owner; our late result must not touch it."""
     job = Job("crl", MINUTE, lambda at: None)
     runner = JobRunner(database, clock, [job])
-    slot = runner._claim(job)
+    slot = runner._leases.claim(job.name, job.every)
+    assert slot is not None
     with database.transaction() as connection:
         connection.execute(jobs_table.update().values(owner="another"))
-    runner._run(slot)
+    runner._run(job, slot)
     assert (row(database).owner, row(database).due, row(database).runs) == ("another", T, 0)
 
 

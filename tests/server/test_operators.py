@@ -21,7 +21,6 @@ from onecert.server.operators import (
     check_usable,
 )
 from onecert.server.operators.errors import (
-    CertificateBoundError,
     InvalidOperatorError,
     OperatorExistsError,
     OperatorExpiredError,
@@ -32,6 +31,7 @@ from onecert.server.operators.errors import (
     UnknownRoleError,
 )
 from onecert.server.operators.people import People, normalise_number
+from onecert.server.operators.sign_in_errors import CertificateBoundError
 
 T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

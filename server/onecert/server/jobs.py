@@ -5,37 +5,30 @@ the lease and renews it while the work lasts. If that process dies, the lease ru
 runs the *same slot* again; that is why a job must be idempotent in its slot time. Slots that were missed
 (everything was down) are not made up one by one: the newest one runs.
 
-The lease compares the clocks of the instances: they must agree to within a fraction of the lease (30 s).
+The rows and their leases are in leases.py.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-
-from sqlalchemy import insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from onecert.server import metrics
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.leases import LEASE, Leases, Slot
 from onecert.server.models import jobs as jobs_table
 
 __all__ = ["Job", "JobRunner"]
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=30)
 _FIRST_RETRY = timedelta(seconds=5)
 _POLL_S = 1.0
 _MAX_POLL_S = 5.0
@@ -56,14 +49,6 @@ class Job:
     def __post_init__(self) -> None:
         if self.every < timedelta(seconds=1):
             raise ValueError(f"job {self.name}: at least one second must lie between two runs")
-
-
-@dataclass(frozen=True)
-class _Slot:
-    job: Job
-    due: datetime  # as it stands in the row, which names the claim
-    at: datetime  # the slot that runs: the newest one that is due
-    failures: int
 
 
 class JobRunner:
@@ -87,14 +72,11 @@ class JobRunner:
         names = [job.name for job in jobs]
         if len(set(names)) != len(names):
             raise ValueError("two jobs have the same name")
-        self._database = database
         self._clock = clock
         self._jobs = tuple(jobs)
         self._service = service
-        self._lease = lease
         self._workers = workers
-        self.owner = f"{socket.gethostname()[:64]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._registered = False
+        self._leases = Leases(database, clock, names, service=service, lease=lease)
         self._running: set[str] = set()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,9 +89,9 @@ class JobRunner:
         """
         slots = 0
         for job in self._jobs:
-            slot = self._claim(job)
+            slot = self._leases.claim(job.name, job.every)
             if slot is not None:
-                self._run(slot)
+                self._run(job, slot)
                 slots += 1
         return slots
 
@@ -148,7 +130,7 @@ class JobRunner:
             pool.shutdown(wait=True)
 
     def _hand_over(self, pool: ThreadPoolExecutor, job: Job) -> None:
-        slot = self._claim(job)
+        slot = self._leases.claim(job.name, job.every)
         if slot is None:
             return
         self._running.add(job.name)
@@ -156,7 +138,7 @@ class JobRunner:
         def done(_: Future[None]) -> None:
             self._running.discard(job.name)
 
-        pool.submit(self._run, slot).add_done_callback(done)
+        pool.submit(self._run, job, slot).add_done_callback(done)
 
     def _note_loop_failure(self, exc: Exception) -> None:
         metrics.job_loop_failures.labels(self._service).inc()
@@ -166,68 +148,24 @@ class JobRunner:
             "jobs cannot be claimed", extra={"service": self._service, "code": code}, exc_info=unexpected
         )
 
-    def _register(self, now: datetime) -> None:
-        """Make the missing rows; a new job is due at once."""
-        with self._database.reading() as connection:
-            known = set(connection.scalars(select(jobs_table.c.name)))
-        for job in self._jobs:
-            if job.name in known:
-                continue
-            try:
-                with self._database.transaction() as connection:
-                    connection.execute(
-                        insert(jobs_table).values(
-                            name=job.name, due=now.replace(microsecond=0), runs=0, failures=0
-                        )
-                    )
-            except IntegrityError:
-                pass  # another instance has just made it
-        self._registered = True
-
-    def _claim(self, job: Job) -> _Slot | None:
-        now = self._clock.now()
-        if not self._registered:
-            self._register(now)
-        row_is_free = or_(jobs_table.c.lease_until.is_(None), jobs_table.c.lease_until <= now)
-        # Looking costs no lock; almost every look finds nothing to do.
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(jobs_table.c.due, jobs_table.c.failures).where(
-                    jobs_table.c.name == job.name, jobs_table.c.due <= now, row_is_free
-                )
-            ).one_or_none()
-        if row is None:
-            return None
-        with self._database.transaction() as connection:
-            claimed = connection.execute(
-                update(jobs_table)
-                .where(jobs_table.c.name == job.name, jobs_table.c.due == row.due, row_is_free)
-                .values(owner=self.owner, lease_until=now + self._lease)
-            )
-        if claimed.rowcount != 1:
-            return None
-        missed = (now - row.due) // job.every
-        return _Slot(job=job, due=row.due, at=row.due + missed * job.every, failures=row.failures)
-
-    def _run(self, slot: _Slot) -> None:
-        job = slot.job
+    def _run(self, job: Job, slot: Slot) -> None:
         started = monotonic()
         try:
-            with self._lease_kept(slot):
+            with self._leases.kept(slot):
                 job.run(slot.at)
         except Exception as exc:
-            self._failed(slot, exc)
+            self._failed(job, slot, exc)
         else:
-            self._succeeded(slot)
+            self._succeeded(job, slot)
         metrics.job_seconds.labels(self._service, job.name).observe(monotonic() - started)
 
-    def _succeeded(self, slot: _Slot) -> None:
+    def _succeeded(self, job: Job, slot: Slot) -> None:
         now = self._clock.now()
-        metrics.job_runs.labels(self._service, slot.job.name, "done").inc()
-        metrics.job_last_success.labels(self._service, slot.job.name).set(now.timestamp())
-        self._release(
+        metrics.job_runs.labels(self._service, job.name, "done").inc()
+        metrics.job_last_success.labels(self._service, job.name).set(now.timestamp())
+        self._leases.release(
             slot,
-            due=slot.at + slot.job.every,
+            due=slot.at + job.every,
             owner=None,
             lease_until=None,
             runs=jobs_table.c.runs + 1,
@@ -236,70 +174,20 @@ class JobRunner:
             last_success=now,
         )
 
-    def _failed(self, slot: _Slot, exc: Exception) -> None:
-        metrics.job_runs.labels(self._service, slot.job.name, "failed").inc()
+    def _failed(self, job: Job, slot: Slot, exc: Exception) -> None:
+        metrics.job_runs.labels(self._service, job.name, "failed").inc()
         code = exc.code if isinstance(exc, ServiceError) else type(exc).__name__
         log.error(
             "job failed",
-            extra={"service": self._service, "job": slot.job.name, "slot": slot.at, "code": code},
+            extra={"service": self._service, "job": job.name, "slot": slot.at, "code": code},
             exc_info=None if isinstance(exc, ServiceError) else exc,
         )
         # Again soon, then slower, but at least once in each period.
-        wait = min(slot.job.every, _FIRST_RETRY * 2 ** min(slot.failures, 10))
-        self._release(
+        wait = min(job.every, _FIRST_RETRY * 2 ** min(slot.failures, 10))
+        self._leases.release(
             slot,
             owner=None,
             lease_until=self._clock.now() + wait,
             failures=slot.failures + 1,
             last_error=code[:256],
         )
-
-    def _release(self, slot: _Slot, **values: object) -> None:
-        try:
-            with self._database.transaction() as connection:
-                released = connection.execute(
-                    update(jobs_table)
-                    .where(
-                        jobs_table.c.name == slot.job.name,
-                        jobs_table.c.due == slot.due,
-                        jobs_table.c.owner == self.owner,
-                    )
-                    .values(**values)
-                )
-        except ServiceError as exc:
-            # The lease runs out and the slot runs again: allowed, because jobs are idempotent.
-            log.error("the end of a job could not be written", extra={"job": slot.job.name, "code": exc.code})
-            return
-        if released.rowcount != 1:
-            log.warning("a job outlived its lease", extra={"service": self._service, "job": slot.job.name})
-
-    @contextmanager
-    def _lease_kept(self, slot: _Slot) -> Iterator[None]:
-        """Renew the lease every third of its length until the block ends."""
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(self._lease.total_seconds() / 3):
-                try:
-                    with self._database.transaction() as connection:
-                        connection.execute(
-                            update(jobs_table)
-                            .where(
-                                jobs_table.c.name == slot.job.name,
-                                jobs_table.c.due == slot.due,
-                                jobs_table.c.owner == self.owner,
-                            )
-                            .values(lease_until=self._clock.now() + self._lease)
-                        )
-                except ServiceError as exc:
-                    log.warning(
-                        "a lease could not be renewed", extra={"job": slot.job.name, "code": exc.code}
-                    )
-
-        keeper = threading.Thread(target=renew, name=f"lease-{slot.job.name}", daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            keeper.join()

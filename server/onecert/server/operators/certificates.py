@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography import x509
 
 from onecert.server.languages import _
-from onecert.server.operators.errors import CertificateRefusedError, CertificateUncheckedError
+from onecert.server.operators.sign_in_errors import CertificateRefusedError, CertificateUncheckedError
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import as_parsed, load_certificate
 from onecert.verifier.errors import CouldNotCheckError, VerifyError

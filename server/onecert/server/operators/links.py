@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from onecert.server.operators.errors import LinkExpiredError, LinkUnknownError, LinkUsedError
 from onecert.server.operators.models import sign_in_links
 from onecert.server.operators.roles import Operator, check_usable
+from onecert.server.operators.sign_in_errors import LinkExpiredError, LinkUnknownError, LinkUsedError
 
 __all__ = ["create", "find_operator_id", "token_sha256", "use"]
 

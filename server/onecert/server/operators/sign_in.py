@@ -19,16 +19,16 @@ from onecert.server.database import Database
 from onecert.server.operators import links
 from onecert.server.operators.certificates import OperatorCertificates
 from onecert.server.operators.config import SignInConfig
-from onecert.server.operators.errors import (
+from onecert.server.operators.errors import OperatorError
+from onecert.server.operators.peer import is_local_browser, read_peer_certificate, source_of
+from onecert.server.operators.roles import Operator, check_usable
+from onecert.server.operators.sessions import Session, Sessions
+from onecert.server.operators.sign_in_errors import (
     CertificateNotBoundError,
     CertificateUncheckedError,
     LinkElsewhereError,
     NoCertificateError,
-    OperatorError,
 )
-from onecert.server.operators.peer import is_local_browser, read_peer_certificate, source_of
-from onecert.server.operators.roles import Operator, check_usable
-from onecert.server.operators.sessions import Session, Sessions
 from onecert.server.operators.store import Operators
 from onecert.server.operators.throttle import Throttle
 

@@ -25,7 +25,6 @@ from onecert.server.languages import _
 from onecert.server.operators import links
 from onecert.server.operators.config import SignInConfig
 from onecert.server.operators.errors import (
-    CertificateBoundError,
     InvalidOperatorError,
     OperatorExistsError,
     OperatorUnknownError,
@@ -35,6 +34,7 @@ from onecert.server.operators.errors import (
 from onecert.server.operators.models import operator_certificates, operators, sessions, sign_in_links
 from onecert.server.operators.people import People
 from onecert.server.operators.roles import Operator
+from onecert.server.operators.sign_in_errors import CertificateBoundError
 
 __all__ = ["Operators", "command_actor"]
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.operators.config import SignInConfig
-from onecert.server.operators.errors import TooManyAttemptsError
 from onecert.server.operators.models import sign_in_failures
+from onecert.server.operators.sign_in_errors import TooManyAttemptsError
 
 __all__ = ["Throttle"]
 

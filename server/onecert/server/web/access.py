@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from flask import current_app, g, request
 
 from onecert.server.languages import gettext
-from onecert.server.operators.errors import NoCertificateError, SignInRequiredError
+from onecert.server.operators.errors import SignInRequiredError
 from onecert.server.operators.roles import Operator, check_role
+from onecert.server.operators.sign_in_errors import NoCertificateError
 from onecert.server.web.frame import current_frame
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from werkzeug.exceptions import HTTPException
 
 from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _, current_language, gettext
-from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError, TooManyAttemptsError
+from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError
+from onecert.server.operators.sign_in_errors import TooManyAttemptsError
 from onecert.server.web.access import is_rest
 from onecert.server.web.frame import current_frame
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
