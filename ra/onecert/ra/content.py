@@ -104,7 +104,13 @@ def check_content(
     notes: list[Note] = []
     known = {field.name for field in FIELDS[kind]}
     faults += [
-        FieldFault(name, "FIELD_UNKNOWN", _("This application type has no such field."), facts={"name": name})
+        FieldFault(
+            name,
+            "FIELD_UNKNOWN",
+            _("This application type has no such field."),
+            _("Leave it out, or choose another application type."),
+            {"name": name},
+        )
         for name in sorted(set(raw) - known)
         if raw[name].strip()
     ]
@@ -148,7 +154,7 @@ def _check_field(
     if not cleaned.value:
         if not field.required:
             return "", [], []
-        return "", [FieldFault(field.name, "FIELD_MISSING", _("This field is needed."))], []
+        return "", [_missing(field)], []
     value, fault = cleaned.value, None
     if field.check in _CODES:
         try:
@@ -164,6 +170,11 @@ def _check_field(
     return value, [], []
 
 
+def _missing(field: Field) -> FieldFault:
+    hint = _("Take it from the applicant's papers; without it the application can only be kept as a draft.")
+    return FieldFault(field.name, "FIELD_MISSING", _("This field is needed."), hint)
+
+
 def _find_fault(field: Field, value: str) -> FieldFault | None:
     if len(value) > field.max_length:
         return FieldFault(
@@ -172,7 +183,7 @@ def _find_fault(field: Field, value: str) -> FieldFault | None:
             _("At most %(limit)s characters; this has %(length)s."),
             _("Use the registered short form; a certificate cannot hold more (RFC 5280, upper bounds).")
             if field.max_length in {64, 128}
-            else "",
+            else _("Shorten it."),
             {"limit": field.max_length, "length": len(value)},
         )
     patterns = {
@@ -182,7 +193,8 @@ def _find_fault(field: Field, value: str) -> FieldFault | None:
     }
     if field.check in patterns:
         pattern, text = patterns[field.check]
-        return None if pattern.fullmatch(value) else FieldFault(field.name, "FIELD_FORM", text)
+        hint = _("Compare it with the application form, or leave an optional field empty.")
+        return None if pattern.fullmatch(value) else FieldFault(field.name, "FIELD_FORM", text, hint)
     foreign = find_foreign_characters(value, field.check)
     if foreign:
         return FieldFault(

@@ -59,7 +59,9 @@ def checked(check: str, value: str, *, at: date, test_ids: bool) -> str:
 
 def fault_of(field: str, error: InvalidIdError) -> FieldFault:
     """The error as a field fault; the number itself is not among the facts."""
-    text, hint = _FAULTS.get(error.code, (_("This number is not valid."), ""))
+    text, hint = _FAULTS.get(
+        error.code, (_("This number is not valid."), _("Compare it with the licence or identity card."))
+    )
     return FieldFault(field, error.code, text, hint)
 
 
