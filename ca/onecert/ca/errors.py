@@ -630,7 +630,7 @@ class TwoPeopleError(CaError):
             "TWO_PEOPLE",
             status=403,
             text=_("Two different people must approve this."),
-            hint=_("Give --approved-by twice, with two names."),
+            hint=_("Name two people as approvers; a command takes --approved-by twice."),
         )
 
 
