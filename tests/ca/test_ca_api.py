@@ -124,7 +124,7 @@ def test_token_gone_is_503_and_the_order_goes_through_later(lite: Any, client: A
     assert (answer.status_code, answer.json["code"]) == (503, "TOKEN_UNAVAILABLE")
     assert answer.headers["Retry-After"]
     lite.token.gone = False
-    assert client.post("/v1/orders", data=body, headers=JOSE).status_code == 200
+    assert client.post("/v1/orders", data=body, headers=JOSE).status_code == 201
 
 
 def test_database_gone_is_503(lite: Any, client: Any) -> None:

@@ -326,8 +326,15 @@ def test_token_gone_is_not_now_and_finished_later(world: Any) -> None:
     assert caught.value.status == 503
     waiting = world.parts.ledger.unfinished()
     assert len(waiting) == 1
+    # Whoever comes while the token is known to be away leaves nothing behind, however long it lasts.
+    later = world.order()
+    with pytest.raises(TokenGoneError):
+        world.parts.issuance.issue(later)
+    assert len(world.parts.ledger.unfinished()) == 1
 
     world.token.gone = False
+    world.clock.advance(timedelta(minutes=30))
+    assert world.parts.issuance.issue(later).is_new
     issued = world.parts.issuance.issue(document)
     assert issued.record.serial == waiting[0].serial
     assert world.parts.ledger.unfinished() == []

@@ -22,6 +22,7 @@ from onecert.ca.errors import (
     CrlIncompleteError,
     CrlOverdueError,
     NotOnHoldError,
+    TokenGoneError,
 )
 from onecert.ca.member import check_lists, renew_lists
 from onecert.ca.orders import open_revocation
@@ -37,6 +38,12 @@ def revoke(world: Any, serial: str, **changes: Any) -> Any:
 
 def number(world: Any) -> int:
     return world.crl().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def numbers_on_record(world: Any) -> int:
+    """How many list numbers were taken, whether or not the list was signed."""
+    with world.context.database.reading() as connection:
+        return len(connection.execute(select(models.crls.c.number)).all())
 
 
 def test_revoked_certificate_is_on_the_next_list_at_once(world: Any) -> None:
@@ -164,6 +171,10 @@ def test_token_gone_revocation_stands_and_the_timer_makes_the_list(world: Any) -
     assert done.crl_number is None
     assert world.parts.ledger.certificate("harbour", serial).status == "revoked"
     assert world.serials_on_list() == set()
+    before = numbers_on_record(world)
+    with pytest.raises(TokenGoneError):
+        renew_lists(world.parts, world.clock.now())
+    assert numbers_on_record(world) == before  # the timer spends no numbers while the token is away
 
     world.token.gone = False
     renew_lists(world.parts, world.clock.now())

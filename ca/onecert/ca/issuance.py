@@ -87,6 +87,8 @@ class Certifier:
             CaError: nothing was signed, or (503) the order will be finished when it is posted again.
         """
         issuer = maker.issuer
+        # An order that waits for its token leaves no intent behind, which would be given up after an hour.
+        self._signer.check_usable(key_label)
         # Orders for one holder take turns, because each key of a holder has its own number.
         with self._turns.of(f"{issuer.name}/{request.entity}"):
             intended = self._reserve(maker, request, order)

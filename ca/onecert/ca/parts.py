@@ -64,7 +64,7 @@ def assemble(
     """
     database, audit, clock = context.database, context.audit, context.clock
     token = token or issuing_token(config, context.data, context.shared)
-    signer = Signer(token.key, token=token.label)
+    signer = Signer(token.key, token=token.label, check=token.check)
     writer = GroupCommit(database, audit)
     ledger = ledger_type(database, writer)
     authorities = Authorities(database, context.status_url)

@@ -134,7 +134,7 @@ class CrlPublisher:
                     self.write_file(authority_name)
                     return latest
                 # No number is spent while the key is away.
-                self._signer.key(authority.key_label)
+                self._signer.check_usable(authority.key_label)
                 # 1. One snapshot of the record: entries, version, last number; complete, or not at all.
                 draft, version = self._draft(authority)
                 # 2. Lint, signed with a throw-away key.

@@ -160,8 +160,7 @@ class Revocation:
         try:
             return self._publisher.publish(authority, at_least=status_version).number
         except (ServiceError, OSError):
-            # The status is changed and OCSP says so. The timer makes the list; until then readiness
-            # complains.
+            # The status is changed and OCSP never again says "good". The timer makes the list.
             log.exception("list not made after revocation", extra={"authority": authority})
             return None
 

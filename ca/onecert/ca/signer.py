@@ -19,11 +19,19 @@ KeySource = Callable[[str], PrivateKey]
 
 
 class Signer:
-    """Signs with the keys of one token. Keys are found at first use and kept loaded."""
+    """Signs with the keys of one token. Keys are found at first use and kept loaded.
 
-    def __init__(self, keys: KeySource, *, token: str) -> None:
+    Args:
+        keys: finds a key of the token.
+        token: its label, for errors.
+        check: asks whether the token answers, and raises TokenGoneError; None: it is not asked.
+    """
+
+    def __init__(self, keys: KeySource, *, token: str, check: Callable[[], None] | None = None) -> None:
         self._find = keys
         self._token = token
+        self._check = check
+        self._has_failed = False
         self._keys: dict[str, PrivateKey] = {}
         self._compared: set[tuple[str, str]] = set()
 
@@ -42,6 +50,19 @@ class Signer:
                 raise TokenGoneError(self._token) from exc
         return key
 
+    def check_usable(self, label: str) -> None:
+        """Before anything is put on record for this key: raise when the token is known to be away.
+
+        The token is asked only when it failed the last time, so this costs nothing while all is well.
+
+        Raises:
+            TokenGoneError: not now.
+        """
+        self.key(label)
+        if self._has_failed and self._check is not None:
+            self._check()
+            self._has_failed = False
+
     def sign(self, issuer: Issuer, label: str, tbs_der: bytes) -> bytes:
         """Sign a to-be-signed structure; return it with algorithm and signature, verified.
 
@@ -57,6 +78,7 @@ class Signer:
         try:
             signature = sign(key, tbs_der)
         except TokenError as exc:
+            self._has_failed = True
             log.warning("token did not sign", extra={"token": self._token, "key": label})
             raise TokenGoneError(self._token) from exc
         if not is_signature_valid(issuer.public_key, signature, tbs_der):
