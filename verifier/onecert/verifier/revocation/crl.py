@@ -1,15 +1,13 @@
 """Certificate revocation lists: strict loading, one signature check over the raw bytes, an index by serial.
 
 RFC 5280, section 5. ``cryptography`` checks the outer structure once and its object is dropped; entries are
-then found through a sorted array of 8 bytes an entry, and a hit is confirmed in the DER. The scope of the
+then found through the index of ``crl_index``. The scope of the
 list (issuing distribution point) and delta lists are read here and acted upon in ``crl_check``.
 """
 
 from __future__ import annotations
 
 import threading
-from array import array
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,11 +15,12 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from onecert.verifier.certificate import decode_pem
-from onecert.verifier.der import OCTET_STRING, OID, SEQUENCE, DerError, Reader, slice_tlv
+from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
-from onecert.verifier.extensions import GeneralName, parse_distribution_point_name, parse_general_names
+from onecert.verifier.extensions import GeneralName, parse_distribution_point_name
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
+from onecert.verifier.revocation.crl_index import OFFSET_MAX, REASONS, CrlIndex, RevokedEntry, read_extension
 from onecert.verifier.signatures import (
     DEFAULT_ALGORITHMS,
     AlgorithmPolicy,
@@ -30,27 +29,10 @@ from onecert.verifier.signatures import (
     spki_der,
     verify_signature,
 )
-from onecert.verifier.times import read_generalized_time, read_time
+from onecert.verifier.times import read_time
 
 __all__ = ["REASONS", "Crl", "IssuingDistributionPoint", "RevokedEntry", "load_crl"]
 
-# CRLReason (RFC 5280, section 5.3.1) -> name; 7 is not used.
-REASONS = {
-    0: "unspecified",
-    1: "keyCompromise",
-    2: "cACompromise",
-    3: "affiliationChanged",
-    4: "superseded",
-    5: "cessationOfOperation",
-    6: "certificateHold",
-    8: "removeFromCRL",
-    9: "privilegeWithdrawn",
-    10: "aACompromise",
-}
-_DIRECTORY_NAME = 4
-_OFFSET_BITS = 27  # lists up to 128 MiB
-_HASH_MASK = (1 << (63 - _OFFSET_BITS)) - 1
-_KNOWN_EXTENSIONS_MAX = 4096
 _KEYS_MAX = 256
 
 
@@ -67,15 +49,6 @@ class IssuingDistributionPoint:
     only_attribute: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RevokedEntry:
-    """What the list says about one serial."""
-
-    revoked_at: datetime
-    reason: str
-    invalid_since: datetime | None
-
-
 def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
     """Load one CRL, DER or PEM, from anybody. The signature is *not* checked here; see
     ``Crl.check_signature``.
@@ -88,8 +61,8 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
     data = bytes(data)
     if data[:1] != b"\x30":
         data = decode_pem(data, "X509 CRL")
-    if len(data) >= 1 << _OFFSET_BITS:
-        raise MalformedError("TOO_LARGE", kind="CRL", max=1 << _OFFSET_BITS)
+    if len(data) >= OFFSET_MAX:
+        raise MalformedError("TOO_LARGE", kind="CRL", max=OFFSET_MAX)
     try:
         x509.load_der_x509_crl(data)
         return Crl(data)
@@ -143,15 +116,14 @@ class Crl:
             self._read_extensions(outer.enter(SEQUENCE))
             outer.done()
         reader.done()
-        # (offset, issuer) where a certificateIssuer extension changes the issuer of the entries that follow.
-        self._issuer_offsets: list[int] = []
-        self._issuers: list[CanonicalName] = []
-        self._index = array("Q") if entries is None else self._read_entries(entries.pos, entries.end)
+        start, end = (0, 0) if entries is None else (entries.pos, entries.end)
+        self._index = CrlIndex(der, start, end, indirect=self.is_indirect)
+        self.unknown_critical = self.unknown_critical or self._index.unknown_critical
 
     def _read_extensions(self, reader: Reader) -> None:
         seen: set[str] = set()
         while reader:
-            oid, critical, value = _read_extension(reader)
+            oid, critical, value = read_extension(reader)
             if oid in seen:
                 raise MalformedError("DUPLICATE_EXTENSION", oid=oid)
             seen.add(oid)
@@ -175,58 +147,6 @@ class Crl:
                     self.unknown_critical = oid
                 continue
             value_reader.done()
-
-    def _read_entries(self, pos: int, end: int) -> array[int]:
-        """Index all entries: the upper bits of a key are a hash of the serial, the lower ones the offset."""
-        der = self.der
-        keys: list[int] = []
-        append = keys.append
-        known: set[bytes] = set()
-        while pos < end:
-            if der[pos] != SEQUENCE:
-                raise DerError("entry")
-            length = der[pos + 1]
-            if length < 0x80:
-                start, stop = pos + 2, pos + 2 + length
-            else:
-                start, stop = slice_tlv(der, pos)
-            # A serial is at most 21 octets, so its length and that of the time are one octet.
-            time = start + 2 + der[start + 1]
-            append((hash(der[start + 2 : time]) & _HASH_MASK) << _OFFSET_BITS | pos)
-            rest = time + 2 + der[time + 1]
-            if der[start + 1] > 21 or rest > stop:
-                raise DerError("entry")
-            if rest != stop:
-                extensions = der[rest:stop]
-                if extensions not in known:
-                    issuer = self._read_entry_extensions(extensions)
-                    if issuer is not None:
-                        self._issuer_offsets.append(pos)
-                        self._issuers.append(issuer)
-                    elif len(known) < _KNOWN_EXTENSIONS_MAX:
-                        known.add(extensions)
-            pos = stop
-        if pos != end:
-            raise DerError("entries")
-        keys.sort()
-        return array("Q", keys)
-
-    def _read_entry_extensions(self, extensions: bytes) -> CanonicalName | None:
-        """Note an unknown critical entry extension; return the certificate issuer if this entry names one."""
-        issuer: CanonicalName | None = None
-        reader = Reader(extensions).enter(SEQUENCE)
-        while reader:
-            oid, critical, value = _read_extension(reader)
-            if oid == "2.5.29.29":
-                names = parse_general_names(Reader(value).enter(SEQUENCE))
-                directory = [name for name in names if name.tag == _DIRECTORY_NAME]
-                if len(directory) != 1:
-                    raise DerError("certificate issuer")
-                issuer = canonical_name(directory[0].value)
-            elif critical and oid not in {"2.5.29.21", "2.5.29.24"}:
-                # RFC 5280, section 5.3: the list must not be used to determine any status.
-                self.unknown_critical = oid
-        return issuer
 
     def __len__(self) -> int:
         return len(self._index)
@@ -254,42 +174,7 @@ class Crl:
         Args:
             issuer: issuer of the certificate; ``None`` for the issuer of the list.
         """
-        size = serial.bit_length() // 8 + 1
-        wanted = serial.to_bytes(size, "big", signed=True)
-        base = (hash(wanted) & _HASH_MASK) << _OFFSET_BITS
-        index = self._index
-        position = bisect_left(index, base)
-        limit = base | ((1 << _OFFSET_BITS) - 1)
-        while position < len(index) and index[position] <= limit:
-            offset = index[position] & ((1 << _OFFSET_BITS) - 1)
-            position += 1
-            start, stop = slice_tlv(self.der, offset)
-            if self.der[start + 2 : start + 2 + self.der[start + 1]] != wanted:
-                continue
-            if self._issuer_at(offset) == (self.issuer if issuer is None else issuer):
-                return self._entry(start, stop)
-        return None
-
-    def _issuer_at(self, offset: int) -> CanonicalName:
-        # RFC 5280, section 5.3.3: the certificate issuer holds until another entry names a new one. Without
-        # the indirect flag the extension means nothing.
-        position = bisect_right(self._issuer_offsets, offset)
-        return self._issuers[position - 1] if position and self.is_indirect else self.issuer
-
-    def _entry(self, start: int, stop: int) -> RevokedEntry:
-        reader = Reader(self.der, start, stop)
-        reader.any()
-        revoked_at = read_time(reader)
-        reason, invalid_since = 0, None
-        if reader:
-            extensions = reader.enter(SEQUENCE)
-            while extensions:
-                oid, _, value = _read_extension(extensions)
-                if oid == "2.5.29.21":
-                    reason = int.from_bytes(Reader(value).contents(0x0A), "big")
-                elif oid == "2.5.29.24":
-                    invalid_since = read_generalized_time(Reader(value))
-        return RevokedEntry(revoked_at, REASONS.get(reason, "unspecified"), invalid_since)
+        return self._index.find(serial, self.issuer if issuer is None else issuer, self.issuer)
 
     def check_signature(
         self,
@@ -344,15 +229,6 @@ class Crl:
         number, before = (self.number or 0), (known.number or 0)
         if number < before or self.this_update < known.this_update:
             raise RefusedError("CRL_ROLLBACK", issuer=self.issuer_text, number=number, known=before)
-
-
-def _read_extension(reader: Reader) -> tuple[str, bool, bytes]:
-    extension = reader.enter(SEQUENCE)
-    oid = extension.oid(OID)
-    critical = extension.default_false()
-    value = extension.contents(OCTET_STRING)
-    extension.done()
-    return oid, critical, value
 
 
 def _read_scope(reader: Reader) -> IssuingDistributionPoint:

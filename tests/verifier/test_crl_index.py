@@ -1,0 +1,108 @@
+"""The index of a CRL's entries, against a plain dictionary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onecert.verifier.der import DerError
+from onecert.verifier.errors import MalformedError
+from onecert.verifier.revocation import crl_index
+from onecert.verifier.revocation.crl_index import REASONS, CrlIndex
+
+ISSUER: Any = ((("2.5.4.3", "sa"),),)
+TIME = b"\x17\x0d261121090000Z"
+
+
+def tlv(tag: int, *contents: bytes) -> bytes:
+    body = b"".join(contents)
+    assert len(body) < 0x100
+    return (bytes((tag, len(body))) if len(body) < 0x80 else bytes((tag, 0x81, len(body)))) + body
+
+
+def entry(serial: int, reason: int | None, padding: int = 0) -> bytes:
+    """One entry; ``padding`` adds an unknown extension of that many octets."""
+    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+    extensions = []
+    if reason is not None:
+        extensions.append(tlv(0x30, b"\x06\x03\x55\x1d\x15", tlv(0x04, tlv(0x0A, bytes((reason,))))))
+    if padding:
+        extensions.append(tlv(0x30, b"\x06\x03\x2a\x03\x04", tlv(0x04, bytes(padding))))
+    return tlv(0x30, tlv(0x02, octets), TIME, tlv(0x30, *extensions) if extensions else b"")
+
+
+def index_of(entries: bytes) -> CrlIndex:
+    return CrlIndex(b"\x30\x00" + entries, 2, 2 + len(entries))
+
+
+SERIALS = st.integers(-200, 200) | st.integers(1 << 126, (1 << 127) - 1) | st.integers(0, (1 << 159) - 1)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(SERIALS, st.none() | st.sampled_from([1, 4, 6]), st.sampled_from([0, 0, 0, 130])),
+        max_size=120,
+    ),
+    st.lists(SERIALS, max_size=20),
+)
+def test_finds_what_is_listed(entries: list[tuple[int, int | None, int]], others: list[int]) -> None:
+    """The first entry of a serial counts; what is not listed is not found."""
+    expected: dict[int, str] = {}
+    for serial, reason, _ in entries:
+        expected.setdefault(serial, REASONS[reason or 0])
+    index = index_of(b"".join(entry(*item) for item in entries))
+    assert len(index) == len(entries)
+    for serial in [*expected, *others]:
+        found = index.find(serial, ISSUER, ISSUER)
+        assert (None if found is None else found.reason) == expected.get(serial)
+        assert index.find(serial, (), ISSUER) is None
+
+
+@pytest.mark.parametrize("step", [1, 3, 1 << 100])
+def test_long_lists(step: int) -> None:
+    """Longer than a pattern's run, growing more than once, and with runs that are broken all the time."""
+    even = b"".join(entry((1 << 120) + number * step, 1) for number in range(9000))
+    broken = b"".join(entry(number * step, number % 3 or None) for number in range(1, 9000))
+    for entries, base in ((even, 1 << 120), (entry(5, None, 120) + broken, 0)):
+        index = index_of(entries)
+        for number in range(1, 9000, 7):
+            assert index.find(base + number * step, ISSUER, ISSUER)
+        assert index.find(base + 9001 * step, ISSUER, ISSUER) is None
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        b"\x31\x00",
+        b"\x30\x00",
+        tlv(0x30, TIME, TIME),
+        tlv(0x30, tlv(0x02, bytes(22)), TIME),
+        tlv(0x30, tlv(0x02, b"\x01"), b"\x17\x40261121090000Z"),
+        entry(1, 1)[:-1],
+        entry(1, 1) + b"\x30",
+        entry(1, 1)[:-3] + b"\x04" + entry(1, 1)[-2:],
+    ],
+)
+def test_entries_that_cannot_be_read(entries: bytes) -> None:
+    with pytest.raises((DerError, IndexError)):
+        index_of(entries)
+
+
+def test_the_number_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile list in which every entry looks different costs no memory beyond its own."""
+    monkeypatch.setattr(crl_index, "_PATTERNS_MAX", 4)
+    entries = [entry(number, 1, 1 + number % 100) for number in range(1, 255)]
+    index = index_of(b"".join(entries))
+    assert all(index.find(number, ISSUER, ISSUER) for number in range(1, 255))
+
+
+def test_a_time_that_cannot_be_read() -> None:
+    """Listed, at no time that anybody knows: nobody is told that the certificate is good."""
+    index = index_of(tlv(0x30, tlv(0x02, b"\x01"), b"\x17\x0d269921090000Z"))
+    assert index.find(2, ISSUER, ISSUER) is None
+    with pytest.raises(MalformedError):
+        index.find(1, ISSUER, ISSUER)
