@@ -22,7 +22,7 @@ from onecert.verifier.certificate import parse_certificate as parse
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.path import PathParameters, PolicyInputs
-from onecert.verifier.path.build import AnyCertificate
+from onecert.verifier.path.validator import AnyCertificate
 from onecert.verifier.purposes import ANY
 from onecert.verifier.revocation import load_crl
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS

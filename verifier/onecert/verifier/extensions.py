@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader, decode_oid
-from onecert.verifier.names import canonical_name
+from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.general_names import GeneralName, parse_general_name, parse_general_names
 
 __all__ = [
     "ANY_EXTENDED_KEY_USAGE",
@@ -42,17 +42,6 @@ class BasicConstraints:
 
     ca: bool
     path_length: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class GeneralName:
-    """One name; ``tag`` is the context number of RFC 5280, section 4.2.1.6.
-
-    ``value`` holds the contents; for a directoryName (4) the DER of the Name.
-    """
-
-    tag: int
-    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,36 +134,6 @@ def _oids(reader: Reader) -> frozenset[str]:
     return frozenset(found)
 
 
-def parse_general_names(reader: Reader) -> tuple[GeneralName, ...]:
-    """The elements of a ``GeneralNames``; the reader stands inside of its SEQUENCE."""
-    names = []
-    while reader:
-        names.append(_general_name(reader))
-    if not names:
-        raise DerError("empty list")
-    return tuple(names)
-
-
-def _general_name(reader: Reader) -> GeneralName:
-    tag, value = reader.any()
-    number = tag & 0x1F
-    constructed = number in {0, 3, 4, 5}
-    if tag & 0xE0 != (0xA0 if constructed else 0x80) or number > 8:
-        raise DerError("general name")
-    if number in {1, 2, 6} and not value.isascii():
-        raise DerError("general name is not ASCII")
-    if number == 4:
-        canonical_name(value)
-    elif number == 0:
-        other = Reader(value)
-        other.oid()
-        other.enter(0xA0)
-        other.done()
-    elif number == 8:
-        decode_oid(value)
-    return GeneralName(number, value)
-
-
 def _subject_alternative_name(reader: Reader) -> tuple[GeneralName, ...]:
     return parse_general_names(reader.enter(SEQUENCE))
 
@@ -183,7 +142,7 @@ def _subtrees(reader: Reader) -> tuple[Subtree, ...]:
     subtrees = []
     while reader:
         subtree = reader.enter(SEQUENCE)
-        base = _general_name(subtree)
+        base = parse_general_name(subtree)
         # RFC 5280, section 4.2.1.10: minimum is 0 and maximum is absent; DER omits the default 0.
         bounded = bool(subtree)
         subtrees.append(Subtree(base, bounded))
@@ -306,7 +265,7 @@ def _access_descriptions(reader: Reader) -> tuple[tuple[str, GeneralName], ...]:
     found = []
     while sequence:
         description = sequence.enter(SEQUENCE)
-        found.append((description.oid(), _general_name(description)))
+        found.append((description.oid(), parse_general_name(description)))
         description.done()
     if not found:
         raise DerError("empty list")

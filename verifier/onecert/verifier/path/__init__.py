@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.path.build import AnyCertificate, PathValidator
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
+from onecert.verifier.path.validator import AnyCertificate, PathValidator
 from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationPolicy

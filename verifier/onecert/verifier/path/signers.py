@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, CouldNotCheckError, SignatureInvalidError, VerifyError
+from onecert.verifier.path.checks import check_alone
 from onecert.verifier.path.strict import check_crl_profile
-from onecert.verifier.path.validate import PathState, RevocationAnswer, check_alone, finish
+from onecert.verifier.path.validate import PathState, RevocationAnswer, finish
 from onecert.verifier.revocation.crl import Crl
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
@@ -16,8 +17,8 @@ from onecert.verifier.signatures import PublicKey, load_public_key, parse_algori
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from onecert.verifier.path.build import Search
     from onecert.verifier.path.inputs import Budget
+    from onecert.verifier.path.search import Search
 
 __all__ = ["check_crl_signer", "check_responder"]
 

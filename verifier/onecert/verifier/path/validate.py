@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError
-from onecert.verifier.extensions import ANY_POLICY, PROCESSED
+from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.names import CanonicalName
+from onecert.verifier.path.checks import KEY_CERT_SIGN, check_is_ca, check_unknown_extensions
 from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
 from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
 from onecert.verifier.path.policy import PolicyState, initial_state
@@ -24,7 +25,6 @@ from onecert.verifier.result import Notice, Source, ValidatedPath
 from onecert.verifier.signatures import (
     PublicKey,
     check_key,
-    check_spki,
     parse_algorithm,
 )
 
@@ -32,14 +32,11 @@ __all__ = [
     "PathState",
     "RevocationAnswer",
     "Surroundings",
-    "check_alone",
-    "check_is_ca",
     "finish",
     "start",
     "step",
 ]
 
-_KEY_CERT_SIGN = 5
 _POLICIES, _POLICY_CONSTRAINTS = "2.5.29.32", "2.5.29.36"
 _POLICY_SETS_MAX = 256
 _NO_LIMIT = 1 << 30
@@ -117,7 +114,7 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         raise RefusedError("ANCHOR_NOT_YET_VALID", subject=anchor.subject, not_before=anchor.valid_from)
     if anchor.valid_until is not None and at > anchor.valid_until:
         raise RefusedError("ANCHOR_EXPIRED", subject=anchor.subject, not_after=anchor.valid_until)
-    if anchor.key_usage is not None and _KEY_CERT_SIGN not in anchor.key_usage:
+    if anchor.key_usage is not None and KEY_CERT_SIGN not in anchor.key_usage:
         raise RefusedError("CA_KEY_USAGE", source="RFC 5937, section 4", subject=anchor.subject)
     check_key(anchor.public_key, parameters.algorithms)
     if parameters.strict and anchor.certificate is not None:
@@ -284,73 +281,3 @@ def _check_issuer(
     """
     around.check_signature(certificate, state.key, state.spki_der, final=final)
     return around.check_revocation(certificate, state)
-
-
-def check_alone(target: ParsedCertificate, parameters: PathParameters, at: datetime) -> None:
-    """What the target shows by itself, whatever its path: dates, extensions, purpose, algorithm, key."""
-    check_dates(target, at)
-    check_unknown_extensions(target, parameters)
-    if parameters.strict:
-        check_profile(target)
-    parameters.purpose.check(target)
-    try:
-        parameters.algorithms.check(parse_algorithm(target.algorithm_der), at)
-        check_spki(target.spki_der, parameters.algorithms)
-    except RefusedError as exc:
-        exc.certificate = target.certificate
-        raise
-
-
-def check_is_ca(certificate: ParsedCertificate, at: datetime) -> None:
-    """Cheap grounds to refuse a certificate as an issuer: dates, basic constraints, key usage."""
-    # 6.1.4 (k); a version 1 certificate has no extensions and is no CA either.
-    if not certificate.is_ca:
-        raise RefusedError(
-            "NOT_A_CA",
-            certificate=certificate.certificate,
-            source="RFC 5280, section 6.1.4 (k)",
-            subject=certificate.subject_text,
-        )
-    # 6.1.4 (n)
-    usage = certificate.key_usage
-    if usage is not None and _KEY_CERT_SIGN not in usage:
-        raise RefusedError(
-            "CA_KEY_USAGE",
-            certificate=certificate.certificate,
-            source="RFC 5280, section 6.1.4 (n)",
-            subject=certificate.subject_text,
-        )
-    check_dates(certificate, at)
-
-
-def check_dates(certificate: ParsedCertificate, at: datetime) -> None:
-    """Section 6.1.3 (a)(2); both ends belong to the validity period."""
-    if at < certificate.not_before:
-        raise RefusedError(
-            "CERT_NOT_YET_VALID",
-            certificate=certificate.certificate,
-            source="RFC 5280, section 6.1.3 (a)(2)",
-            subject=certificate.subject_text,
-            not_before=certificate.not_before,
-        )
-    if at > certificate.not_after:
-        raise RefusedError(
-            "CERT_EXPIRED",
-            certificate=certificate.certificate,
-            source="RFC 5280, section 6.1.3 (a)(2)",
-            subject=certificate.subject_text,
-            not_after=certificate.not_after,
-        )
-
-
-def check_unknown_extensions(certificate: ParsedCertificate, parameters: PathParameters) -> None:
-    """Sections 6.1.4 (o) and 6.1.5 (f)."""
-    for oid, extension in certificate.extensions.items():
-        if extension.critical and oid not in PROCESSED and oid not in parameters.processed_extensions:
-            raise RefusedError(
-                "UNKNOWN_CRITICAL_EXTENSION",
-                certificate=certificate.certificate,
-                source="RFC 5280, section 4.2",
-                subject=certificate.subject_text,
-                oid=oid,
-            )

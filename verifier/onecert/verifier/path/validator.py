@@ -1,0 +1,163 @@
+"""Many certificates against the same anchors: what was learned from one serves the next.
+
+A path that validates leaves its state above the leaf behind; the next leaf of the same CA costs one signature
+and one look-up. The search itself is in ``search``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+
+from cryptography import x509
+
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import (
+    MalformedError,
+    VerifyError,
+)
+from onecert.verifier.names import CanonicalName
+from onecert.verifier.path.checks import check_alone
+from onecert.verifier.path.inputs import PathParameters, PolicyInputs
+from onecert.verifier.path.search import Search, key_id_fits
+from onecert.verifier.path.validate import (
+    PathState,
+    finish,
+)
+from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
+from onecert.verifier.result import ValidatedPath
+from onecert.verifier.revocation.evidence import RevocationEvidence
+from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
+
+__all__ = ["AnyCertificate", "PathValidator"]
+
+AnyCertificate = x509.Certificate | ParsedCertificate | bytes
+
+_STATES_MAX = 1024
+_SIGNATURES_MAX = 8192
+
+
+class PathValidator:
+    """Validates many certificates against the same anchors, candidates and parameters.
+
+    Safe to share between threads. Lists may be added to ``evidence`` at any time; what was concluded from the
+    older ones is then dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        anchors: Iterable[TrustAnchor],
+        candidates: Iterable[AnyCertificate] = (),
+        evidence: RevocationEvidence | None = None,
+        parameters: PathParameters | None = None,
+    ) -> None:
+        """Take what stays the same.
+
+        Args:
+            candidates: CA certificates that may lie between a target and an anchor, in any order, unverified.
+
+        Raises:
+            MalformedError: a candidate cannot be read.
+        """
+        self.parameters = parameters or PathParameters()
+        self.evidence = evidence or RevocationEvidence()
+        self.anchors: dict[CanonicalName, list[TrustAnchor]] = {}
+        for anchor in anchors:
+            self.anchors.setdefault(anchor.name, []).append(anchor)
+        self._candidates = _by_subject(candidates)
+        self._signatures: dict[tuple[bytes, bytes], str] = {}
+        self._states: dict[bytes, list[PathState]] = {}
+        self._states_version = self.evidence.version
+
+    @cached_property
+    def signer_parameters(self) -> PathParameters:
+        """For the path of a CRL signer."""
+        return replace(self.parameters, purpose=CRL_SIGNING, policies=PolicyInputs())
+
+    @cached_property
+    def responder_parameters(self) -> PathParameters:
+        """For the certificate of an OCSP responder."""
+        return replace(self.parameters, purpose=OCSP_SIGNING, policies=PolicyInputs())
+
+    def validate(
+        self,
+        target: AnyCertificate,
+        *,
+        at: datetime,
+        candidates: Iterable[AnyCertificate] = (),
+        ocsp: Sequence[OcspResponse | bytes] = (),
+    ) -> ValidatedPath:
+        """Find and validate a path for ``target``.
+
+        Args:
+            at: the moment that is asked about, aware.
+            candidates: further CA certificates, for this call only; those that cannot be read are ignored.
+            ocsp: answers that came with the target, for this call only.
+
+        Raises:
+            RefusedError, CouldNotCheckError: see ``errors``; ``attempts`` lists every path that was tried.
+        """
+        if at.tzinfo is None:
+            raise ValueError("at must be an aware datetime")
+        if at.microsecond:
+            at = at.replace(microsecond=0)  # certificates count in whole seconds; the last one is included
+        parsed = as_parsed(target)
+        check_alone(parsed, self.parameters, at)
+        answers = tuple([item if isinstance(item, OcspResponse) else load_ocsp(item) for item in ocsp])
+        further = _by_subject(candidates, skip_unreadable=True) if candidates else {}
+        search = Search(self, at, further, answers)
+        for state in self._known_states(parsed, at):
+            try:
+                return finish(state, parsed, self.parameters, search)
+            except VerifyError:
+                break  # another path may still be good, and the full search names the reason
+        return search.run(parsed)
+
+    def _known_states(self, target: ParsedCertificate, at: datetime) -> Iterator[PathState]:
+        if self._states_version != self.evidence.version:
+            self._states = {}
+            self._states_version = self.evidence.version
+        for state in self._states.get(target.issuer_der, ()):
+            if state.valid_from <= at < state.valid_until and key_id_fits(target, state.key_id):
+                yield state
+
+    def remember(self, state: PathState, target: ParsedCertificate, version: int) -> None:
+        """Keep a state that a target was accepted below."""
+        if version != self.evidence.version:
+            return  # a list arrived while we were looking
+        if len(self._states) >= _STATES_MAX:
+            self._states = {}
+        states = self._states.setdefault(target.issuer_der, [])
+        states[:] = [state, *(old for old in states if old.chain != state.chain)][:4]
+
+    def candidates_for(self, name: CanonicalName) -> Sequence[ParsedCertificate]:
+        """Candidates with this subject."""
+        return self._candidates.get(name, ())
+
+    def signature_memory(self) -> dict[tuple[bytes, bytes], str]:
+        """(certificate, key) -> what is wrong with the signature, or nothing; for CA certificates only."""
+        if len(self._signatures) >= _SIGNATURES_MAX:
+            self._signatures = {}
+        return self._signatures
+
+
+def _by_subject(
+    certificates: Iterable[AnyCertificate], *, skip_unreadable: bool = False
+) -> dict[CanonicalName, list[ParsedCertificate]]:
+    found: dict[CanonicalName, list[ParsedCertificate]] = {}
+    seen: set[bytes] = set()
+    for certificate in certificates:
+        try:
+            parsed = as_parsed(certificate)
+        except MalformedError:
+            if skip_unreadable:
+                continue
+            raise
+        if parsed.der not in seen:
+            seen.add(parsed.der)
+            found.setdefault(parsed.subject, []).append(parsed)
+    return found
