@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
+
+from onecert.server.audit.check import verify_export
+from onecert.server.audit.export import export_to_file
+from onecert.server.contexts import open_member
+from onecert.verifier.jws import key_id
 
 pytestmark = [pytest.mark.token, pytest.mark.timeout(120)]
 
@@ -144,7 +150,7 @@ def says_so_in_both_languages(ca: Ca, document: bytes, code: str) -> None:
         assert any("一" <= character <= "鿿" for character in chinese.json()[part])
 
 
-def check_whole(ca: Ca, run_command: Command, *, issued: int) -> None:
+def check_whole(ca: Ca, *, issued: int) -> None:
     """Nothing half-done, nothing doubled, the list complete, the audit trail whole and signed to its end."""
     data = ca.running.data
     with ca.database() as database:
@@ -157,11 +163,16 @@ def check_whole(ca: Ca, run_command: Command, *, issued: int) -> None:
     once = Counter(subject for event, subject in entries if event == "certificate.issued")
     assert all(once[f"harbour/{serial}"] == 1 for serial, *_ in rows)
     assert len(numbers) == len(set(numbers))
-    export = data.parent / "audit.jsonl"
-    run_command(data, "audit", "export", "ca", "--to", export)
-    said = run_command(data, "audit", "verify", export)
-    assert "whole and unchanged" in said.stdout
-    assert "not covered" not in said.stderr
+    opened = open_member("ca", data)
+    export_to_file(opened.context.database, data.parent / "audit.jsonl", service="ca")
+    opened.close()
+    keys = {}
+    for file in (data / "ca" / "audit-keys").glob("*.pem"):
+        key = serialization.load_pem_public_key(file.read_bytes())
+        keys[key_id(key)] = key
+    report = verify_export(data.parent / "audit.jsonl", keys=keys)
+    assert report.entries == len(entries)
+    assert report.unsigned_entries == 0
 
 
 # ------------------------------------------------------------------ the token
@@ -178,7 +189,8 @@ def test_the_token_is_moved_away_and_comes_back(ca: Ca, run_command: Command, ev
 
     says_so_in_both_languages(ca, order, "TOKEN_UNAVAILABLE")
     assert is_not_now(ca.post(late), "TOKEN_UNAVAILABLE")
-    assert ca.states()["issued"] == 2
+    # The order that met the loss has its serial; those that come later leave nothing.
+    assert ca.states() == {"issued": 2, "intended": 1}
     assert ca.not_ready() == {"token": "TOKEN_UNAVAILABLE"}
     assert not ca.is_listed(other[0])
     assert ca.running.status("/ca/harbour.cer").status_code == 200
@@ -194,18 +206,18 @@ def test_the_token_is_moved_away_and_comes_back(ca: Ca, run_command: Command, ev
     first = eventually(lambda: (r := ca.post(order)).status_code < 300 and r, AGAIN_S)
     again = ca.post(order)
     assert (again.status_code, again.json()) == (200, first.json())
-    assert ca.post(late).status_code < 300
+    assert ca.post(late).status_code == 201
     assert ca.ocsp(pair) is REVOKED
     assert ca.revoke(other[0]).json()["crl_number"]
     assert ca.is_listed(pair[0])
     assert ca.is_listed(other[0])
     assert ca.is_ready()
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=4)
+    check_whole(ca, issued=4)
 
 
 def test_started_without_its_token_it_serves_status_and_issues_later(
-    one_ca: OneCa, run_command: Command, eventually: Eventually
+    one_ca: OneCa, eventually: Eventually
 ) -> None:
     """The folder is away at start: lists are served, nobody makes an empty store in its place; when it is
     back, the running service issues."""
@@ -224,15 +236,13 @@ def test_started_without_its_token_it_serves_status_and_issues_later(
     assert ca.running.stop() == 0
     ca.start()  # the key of the audit heads is found at start
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=1)
+    check_whole(ca, issued=1)
 
 
 # ------------------------------------------------------------------ the database
 
 
-def test_the_database_is_moved_away_and_comes_back(
-    ca: Ca, run_command: Command, eventually: Eventually
-) -> None:
+def test_the_database_is_moved_away_and_comes_back(ca: Ca) -> None:
     """ca.db is moved away under the running service: nothing is written into the file that is not there any
     more, lists are served. Moved back, the service works by itself, without a restart."""
     pair, order = ca.issue(), ca.order()
@@ -259,7 +269,7 @@ def test_the_database_is_moved_away_and_comes_back(
     assert ca.ocsp(pair) is REVOKED
     assert ca.is_ready()
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=2)
+    check_whole(ca, issued=2)
 
 
 def test_a_lost_database_is_never_replaced_by_an_empty_one(
@@ -283,7 +293,7 @@ def test_a_lost_database_is_never_replaced_by_an_empty_one(
     ca.start()
     assert ca.ocsp(pair) is GOOD
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=1)
+    check_whole(ca, issued=1)
 
 
 # ------------------------------------------------------------------ the disk
@@ -322,7 +332,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_the_disk_is_full_and_has_room_again(
-    small_disk: Path, make_ca: Callable[..., OneCa], run_command: Command, eventually: Eventually
+    small_disk: Path, make_ca: Callable[..., OneCa], eventually: Eventually
 ) -> None:
     """harbour on a disk without a free byte, its log too. Orders and revocations answer "not now" and leave
     nothing half-done, status is answered; with room again the same orders go through, once."""
@@ -360,13 +370,15 @@ def test_the_disk_is_full_and_has_room_again(
     assert ca.running.stop() == 0
     ca.start()
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=2 + len(answers) + 1)
+    check_whole(ca, issued=2 + len(answers) + 1)
 
 
 # ------------------------------------------------------------------ SIGTERM
 
 
-def test_sigterm_under_load_finishes_what_it_began(ca: Ca, run_command: Command) -> None:
+def test_sigterm_under_load_finishes_what_it_began(
+    ca: Ca, run_command: Command, eventually: Eventually
+) -> None:
     """Six clients order without a pause when the process is told to stop: each gets a whole answer or a
     connection error, never half of one; what was not answered is known or unknown to the next process, and
     the same order brings its one certificate."""
@@ -396,14 +408,13 @@ def test_sigterm_under_load_finishes_what_it_began(ca: Ca, run_command: Command)
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
         thread.start()
-    time.sleep(random.uniform(0.5, 1.0))
+    eventually(lambda: len(acknowledged) > 20)
     status = ca.running.stop()
     stopped.set()
     for thread in threads:
         thread.join()
     assert status == 0
     assert wrong == []
-    assert len(acknowledged) > 20
 
     with ca.database() as database:
         rows = database.execute("SELECT state, serial FROM ca_certificates" + MINE).fetchall()
@@ -418,7 +429,7 @@ def test_sigterm_under_load_finishes_what_it_began(ca: Ca, run_command: Command)
     for document, body in random.sample(sorted(acknowledged.items(), key=lambda item: item[0]), 5):
         assert ca.post(document).json() == body
     assert ca.running.stop() == 0
-    check_whole(ca, run_command, issued=len(acknowledged) + len(unanswered))
+    check_whole(ca, issued=len(acknowledged) + len(unanswered))
 
 
 # ------------------------------------------------------------------ two people, and the CA of the RA
@@ -436,11 +447,12 @@ def register_ra(ca_data: Path, ra_data: Path, run_command: Command, tmp_path: Pa
     run_command(ca_data, "ca", "registration-authority", "add", "ra", "--key", key, *scope)
 
 
-def add_operator(
-    data: Path, run_command: Command, name: str, role: str, person: str, *, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    arguments = ["--name", name.title(), "--role", role, "--person", person, "--valid-until", "2099-12-31"]
-    return run_command(data, "operators", "add", "ra", name, *arguments, check=check)
+def add_operator(data: Path, name: str, role: str, person: str) -> None:
+    opened = open_member("ra", data)
+    with opened.context.database.transaction() as connection:
+        until = datetime(2099, 12, 31, tzinfo=UTC)
+        opened.context.operators.add(connection, name, name.title(), [role], person, until)
+    opened.close()
 
 
 def application() -> dict[str, Any]:
@@ -480,16 +492,16 @@ def test_two_clerks_who_are_one_person(
     running, _orders = make_ca(tmp_path, "ca", "ra")
     data = running.data
     register_ra(data, data, run_command, tmp_path)
-    add_operator(data, run_command, "wang", "clerk.entry", WANG)
-    for language, said in (("en", "already has the account wang"), ("zh", "wang")):
-        settings = data / "onecert.toml"
-        refused = add_operator(data, run_command, "wang2", "clerk.review", WANG, check=False)
-        assert refused.returncode == 1, language
-        assert said in refused.stderr
-        assert WANG not in refused.stdout + refused.stderr
-    settings.write_text("[sign_in]\nallow_same_person = true\n")
-    add_operator(data, run_command, "wang2", "clerk.review", WANG)
-    add_operator(data, run_command, "li", "clerk.review", LI)
+    add_operator(data, "wang", "clerk.entry", WANG)
+    arguments = ["--name", "Wang", "--role", "clerk.review", "--person", WANG, "--valid-until", "2099-12-31"]
+    refused = run_command(data, "operators", "add", "ra", "wang2", *arguments, check=False)
+    assert refused.returncode == 1
+    assert "already has the account wang" in refused.stderr
+    assert "hint:" in refused.stderr
+    assert WANG not in refused.stdout + refused.stderr
+    (data / "onecert.toml").write_text("[sign_in]\nallow_same_person = true\n")
+    add_operator(data, "wang2", "clerk.review", WANG)
+    add_operator(data, "li", "clerk.review", LI)
     running.start()
 
     made = running.sign_in("ra", "wang").post("v1/applications", json=application())
@@ -530,7 +542,7 @@ def test_the_ca_is_away_while_a_clerk_approves(
     )
     register_ra(ca_running.data, ra_data, run_command, tmp_path)
     for name, role, person in (("wang", "clerk.entry", WANG), ("li", "clerk.review", LI)):
-        add_operator(ra_data, run_command, name, role, person)
+        add_operator(ra_data, name, role, person)
     ca_running.start()
     ra = make_running(ra_data, "ra").start()
     made = ra.sign_in("ra", "wang").post("v1/applications", json=application())
