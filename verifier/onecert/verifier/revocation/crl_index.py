@@ -164,7 +164,7 @@ class CrlIndex:
             if (
                 der[start + 1] == size
                 and der[start + 2 : time] == wanted
-                and self._issuer_at(offset, list_issuer) == issuer
+                and (self._issuer_at(offset, list_issuer) if self._issuers else list_issuer) == issuer
             ):
                 try:
                     return self._entry(time, slice_tlv(der, offset)[1])
