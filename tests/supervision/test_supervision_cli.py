@@ -140,7 +140,7 @@ def test_a_token_that_is_gone(
     shell("draft", "import", str(draft))
     (shell.data / "supervision" / "officers" / "wang.pin").write_text("00000000")
     shell("draft", "sign", "--officer", "wang", code=3)
-    assert "TOKEN_NOT_READY" in shell.err
+    assert "TOKEN_UNAVAILABLE" in shell.err
     shell("draft", "diff")
     assert "2 more officer(s)" in shell.err
 

@@ -47,7 +47,7 @@ class TokenGoneError(PmiError):
 
     def __init__(self, token: str) -> None:
         super().__init__(
-            "TOKEN_GONE",
+            "TOKEN_UNAVAILABLE",
             status=503,
             text="The token %(token)s with the keys of the attribute authorities cannot be used now.",
             hint="Check the token and its PIN file, then try again; nothing was signed.",

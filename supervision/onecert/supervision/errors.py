@@ -195,7 +195,7 @@ class TokenNotReadyError(SupervisionError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            "TOKEN_NOT_READY",
+            "TOKEN_UNAVAILABLE",
             status=503,
             text=_("The token cannot be used now: %(reason)s"),
             hint=_("Check that the token is there and its PIN file can be read, then try again."),
