@@ -88,6 +88,20 @@ def test_an_old_order_that_is_known_is_answered(world: Any) -> None:
     assert world.parts.issuance.issue(document).as_json() == first.as_json()
 
 
+def test_a_known_order_is_answered_whatever_has_changed(world: Any, csr: Any) -> None:
+    """Token away, then another version of the profile in force: still the same certificate."""
+    document = world.order()
+    first = world.parts.issuance.issue(document)
+    world.token.gone = True
+    world.restart()
+    assert world.parts.issuance.issue(document).as_json() == first.as_json()
+    with world.context.database.transaction() as connection:
+        connection.execute(models.profiles.update().values(in_force=False))
+    world.restart()
+    assert world.parts.issuance.issue(document).as_json() == first.as_json()
+    assert count(world, models.certificates) == count(world, models.orders)
+
+
 def test_concurrent_posts_of_one_order_make_one_certificate(world: Any) -> None:
     document = world.order()
     with ThreadPoolExecutor(8) as pool:

@@ -15,13 +15,22 @@ from onecert.ca.authorities import Authorities, Authority, pem
 from onecert.ca.csr import check_request, load_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.errors import (
+    CaError,
     OrderAbandonedError,
     OrderAlteredError,
     SignatureFaultError,
     TryAgainError,
 )
 from onecert.ca.identity import checked_identity, entity_of
-from onecert.ca.ledger import ABANDONED, INTENDED, CertificateRecord, Ledger, NumberTakenError, OrderRecord
+from onecert.ca.ledger import (
+    ABANDONED,
+    INTENDED,
+    CertificateRecord,
+    Ledger,
+    NumberTakenError,
+    OrderKnownError,
+    OrderRecord,
+)
 from onecert.ca.lint import check_certificate
 from onecert.ca.names import checked_subject
 from onecert.ca.orders import Order, OrderDesk
@@ -87,11 +96,9 @@ class Certifier:
             CaError: nothing was signed, or (503) the order will be finished when it is posted again.
         """
         issuer = maker.issuer
-        # An order that waits for its token leaves no intent behind, which would be given up after an hour.
-        self._signer.check_usable(key_label)
         # Orders for one holder take turns, because each key of a holder has its own number.
         with self._turns.of(f"{issuer.name}/{request.entity}"):
-            intended = self._reserve(maker, request, order)
+            intended = self._reserve(maker, key_label, request, order)
         record = intended or self.ledger.find_order(order.id, order.content_sha256)
         if record is None:
             raise OrderAlteredError(order.id)
@@ -109,12 +116,19 @@ class Certifier:
         )
 
     def _reserve(
-        self, maker: DraftMaker, request: CheckedRequest, order: OrderRecord
+        self, maker: DraftMaker, key_label: str, request: CheckedRequest, order: OrderRecord
     ) -> CertificateRecord | None:
+        """Put the intent on record and return it; None when the order was on record before."""
         for _attempt in range(DRAFT_ATTEMPTS):
             at = self._clock.now()
             # 1. Draw a serial and write the draft around it.
-            draft = self.draft(maker, request, at)
+            try:
+                draft = self.draft(maker, request, at, order_id=order.id)
+            except OrderKnownError:
+                return None
+            # An order that waits for its token leaves no intent behind, which would be given up after an
+            # hour.
+            self._signer.check_usable(key_label)
             # 2. Sign the draft with a throw-away key and lint it. A fault ends here, with nothing on record.
             check_certificate(self._throw_away.sign(maker.issuer.algorithm, draft.tbs_der), draft)
             # 3. Reserve serial and key number and put the exact bytes on record; after a power cut whatever
@@ -125,9 +139,15 @@ class Certifier:
                 continue
         raise TryAgainError
 
-    def draft(self, maker: DraftMaker, request: CheckedRequest, at: datetime) -> Draft:
-        """Write the draft of a certificate with a fresh serial and the holder's next key number."""
-        number = self.ledger.key_number(maker.issuer.name, request.entity, request.key.sha256)
+    def draft(self, maker: DraftMaker, request: CheckedRequest, at: datetime, *, order_id: str = "") -> Draft:
+        """Write the draft of a certificate with a fresh serial and the holder's next key number.
+
+        Raises:
+            OrderKnownError: an order of this number is on record.
+        """
+        number = self.ledger.key_number(
+            maker.issuer.name, request.entity, request.key.sha256, order_id=order_id
+        )
         return maker.draft(request, serial=self._serials(), key_number=number, at=at)
 
     def finish(
@@ -205,13 +225,17 @@ class Issuance:
             raise OrderAlteredError(order.id)
         authority = self._authorities.get(order.authority)
         with self._turns.of(order.id):
-            # 2. Known already? Then the answer is known, or the unfinished is finished.
-            known = self._ledger.find_order(order.id, order.record.content_sha256)
-            if known is not None:
+            # 2. Is the content what the profile, frozen in the order, allows?
+            try:
+                self._desk.check_age(order.created_at, self._clock.now())
+                request = self.check(order)
+            except CaError:
+                # What was ordered before is answered, whatever today's rules say about it.
+                known = self._ledger.find_order(order.id, order.record.content_sha256)
+                if known is None:
+                    raise
                 return self._answer(authority, self._finish(authority, known, order.record), is_new=False)
-            self._desk.check_age(order.created_at, self._clock.now())
-            # 3. Is the content what the profile, frozen in the order, allows? 4. to 9. see `certify`.
-            request = self.check(order)
+            # 3. to 9. see `certify`, which also knows the order when it is on record already.
             record, is_new = self._certifier.certify(
                 authority.makers[order.profile], authority.key_label, request, order.record
             )

@@ -25,11 +25,11 @@ from onecert.ca.errors import (
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
 from onecert.ca.names import subject_text
-from onecert.ca.tables import PreparedStatement, insert_once
+from onecert.ca.tables import PreparedStatement, Work, insert_once
 from onecert.server.audit import AuditEntry
 from onecert.server.database import Database
 
-__all__ = ["CertificateRecord", "Ledger", "NumberTakenError", "OrderRecord"]
+__all__ = ["CertificateRecord", "Ledger", "NumberTakenError", "OrderKnownError", "OrderRecord"]
 
 INTENDED, ISSUED, ABANDONED = "intended", "issued", "abandoned"
 GOOD, ON_HOLD, REVOKED = "good", "hold", "revoked"
@@ -37,6 +37,10 @@ GOOD, ON_HOLD, REVOKED = "good", "hold", "revoked"
 
 class NumberTakenError(Exception):
     """Somebody else took the serial or the key number since the draft was made: draft again."""
+
+
+class OrderKnownError(Exception):
+    """The order is on record: nothing needs to be drafted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +95,9 @@ _ORDER_CONTENT = PreparedStatement(select(orders.c.content_sha256).where(orders.
 _OF_ENTITY = (key_numbers.c.authority == bindparam("a")) & (key_numbers.c.entity == bindparam("e"))
 _KEY_NUMBER = select(key_numbers.c.number).where(_OF_ENTITY, key_numbers.c.key_sha256 == bindparam("k"))
 _THIS_NUMBER = PreparedStatement(_KEY_NUMBER)
-_NUMBERS = PreparedStatement(
+_STANDING = PreparedStatement(
     select(
+        select(orders.c.content_sha256).where(orders.c.id == bindparam("id")).scalar_subquery(),
         _KEY_NUMBER.scalar_subquery(),
         select(func.max(key_numbers.c.number)).where(_OF_ENTITY).scalar_subquery(),
     )
@@ -163,10 +168,16 @@ class Ledger:
             raise UnknownCertificateError(authority, serial)
         return certificate_record(row)
 
-    def key_number(self, authority: str, entity: str, key_sha256: str) -> int:
-        """Tell which key of its holder this is, or will be. Taken only by `record_intent`."""
-        row = _NUMBERS.look_up(self._database, {"a": authority, "e": entity, "k": key_sha256})
-        own, last = row or (None, None)
+    def key_number(self, authority: str, entity: str, key_sha256: str, *, order_id: str = "") -> int:
+        """Tell which key of its holder this is, or will be. Taken only by `record_intent`.
+
+        Raises:
+            OrderKnownError: the order of that number is on record, and with it the number of its key.
+        """
+        names = {"id": order_id, "a": authority, "e": entity, "k": key_sha256}
+        known, own, last = _STANDING.look_up(self._database, names) or (None, None, None)
+        if known is not None:
+            raise OrderKnownError
         return int(own or (last or 0) + 1)
 
     def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> CertificateRecord | None:
@@ -191,7 +202,7 @@ class Ledger:
 
         def work(connection: Connection, entries: list[AuditEntry]) -> bool:
             names = {"a": record.authority, "s": record.serial, "d": certificate_der}
-            if _SET_ISSUED.run(connection, names) != 1:
+            if _SET_ISSUED.run(Work(connection), names) != 1:
                 return False
             entries.append(
                 AuditEntry(
@@ -232,9 +243,10 @@ def _write_intent(
         "document": order.document,
         "received_at": at,
     }
-    if not _INSERT_ORDER.run(connection, row):
+    work = Work(connection)
+    if not _INSERT_ORDER.run(work, row):
         return None
-    _claim_key(connection, draft, key_sha256)
+    _claim_key(work, draft, key_sha256)
     record = CertificateRecord(
         authority=authority,
         serial=serial,
@@ -254,17 +266,17 @@ def _write_intent(
         reason=None,
         invalidity_date=None,
     )
-    if not _INSERT_CERTIFICATE.run(connection, vars(record) | {"profile_sha256": request.profile.sha256}):
+    if not _INSERT_CERTIFICATE.run(work, vars(record) | {"profile_sha256": request.profile.sha256}):
         raise NumberTakenError
     return record
 
 
-def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:
+def _claim_key(work: Work, draft: Draft, key_sha256: str) -> None:
     names = {"a": draft.issuer.name, "e": draft.request.entity, "k": key_sha256}
-    if _KEY_BLOCKED.first(connection, names) is not None:
+    if _KEY_BLOCKED.first(work, names) is not None:
         raise BlockedKeyError
-    if not _INSERT_KEY.run(connection, {"key_sha256": key_sha256, "entity": draft.request.entity}):
-        holder = _KEY_ENTITY.first(connection, names)
+    if not _INSERT_KEY.run(work, {"key_sha256": key_sha256, "entity": draft.request.entity}):
+        holder = _KEY_ENTITY.first(work, names)
         if holder is None or holder[0] != draft.request.entity:
             raise RepeatedKeyError
     number = {
@@ -273,7 +285,7 @@ def _claim_key(connection: Connection, draft: Draft, key_sha256: str) -> None:
         "number": draft.key_number,
         "key_sha256": key_sha256,
     }
-    if not _INSERT_NUMBER.run(connection, number):
-        known = _THIS_NUMBER.first(connection, names)
+    if not _INSERT_NUMBER.run(work, number):
+        known = _THIS_NUMBER.first(work, names)
         if known is None or known[0] != draft.key_number:
             raise NumberTakenError

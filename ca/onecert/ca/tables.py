@@ -13,12 +13,20 @@ from sqlalchemy.sql import ClauseElement
 
 from onecert.server.database import Database
 
-__all__ = ["PreparedStatement", "insert_if_absent", "insert_once"]
+__all__ = ["PreparedStatement", "Work", "insert_if_absent", "insert_once"]
 
 _DIALECTS: Mapping[str, Dialect] = {
     "sqlite": SQLiteDialect_pysqlite(),
     "postgresql": PGDialect_psycopg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's types end here
 }
+
+
+class Work:
+    """A cursor of the driver in a connection's transaction, for one prepared statement after the other."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect.name
+        self.cursor: Any = connection.connection.cursor()
 
 
 class PreparedStatement:
@@ -35,22 +43,18 @@ class PreparedStatement:
         self._make = statement
         self._spelled: dict[str, _Spelled] = {}
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
+    def run(self, work: Work, values: Mapping[str, Any]) -> int:
         """Run it and tell how many rows it made or changed."""
-        spelled = self._for(connection.dialect.name)
-        cursor = connection.connection.cursor()
-        cursor.execute(spelled.sql, spelled.parameters(values))
-        count: int = cursor.rowcount
-        cursor.close()
+        spelled = self._for(work.dialect)
+        work.cursor.execute(spelled.sql, spelled.parameters(values))
+        count: int = work.cursor.rowcount
         return count
 
-    def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
-        """Run it in a transaction and return the first row."""
-        spelled = self._for(connection.dialect.name)
-        cursor = connection.connection.cursor()
-        cursor.execute(spelled.sql, spelled.parameters(values))
-        row: Sequence[Any] | None = cursor.fetchone()
-        cursor.close()
+    def first(self, work: Work, values: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Run it and return the first row."""
+        spelled = self._for(work.dialect)
+        work.cursor.execute(spelled.sql, spelled.parameters(values))
+        row: Sequence[Any] | None = work.cursor.fetchone()
         return row
 
     def look_up(self, database: Database, values: Mapping[str, Any]) -> Sequence[Any] | None:
