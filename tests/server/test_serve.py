@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import select
 
+from onecert.server.clock import FixedClock
 from onecert.server.config import DatabaseConfig, ServerConfig, Settings
 from onecert.server.database import Database
 from onecert.server.errors import ConfigError, ServiceError
@@ -27,7 +28,9 @@ from onecert.server.members import Context, Member, Service
 from onecert.server.models import audit_entries, audit_heads
 from onecert.server.operators import SignInConfig
 from onecert.server.serve import CannotListenError, Server
+from onecert.server.system import System
 from onecert.server.tls import ensure_certificate
+from onecert.verifier.jws import key_id
 
 NOW = datetime.now(UTC)
 
@@ -400,3 +403,27 @@ def test_plain_http_on_the_https_port(server: Server) -> None:
     with pytest.raises(httpx.TransportError):
         httpx.get(server.https_url.replace("https", "http"))
     assert httpx.get(server.http_url + "healthz").status_code == 200
+
+
+def test_audit_key_that_was_away_at_start_signs_from_when_it_is_back(tmp_path: Path) -> None:
+    """The token of the audit key comes back while the service runs: no restart is needed."""
+    here, key = [False], ec.generate_private_key(ec.SECP256R1())
+    whole = demo_member("one")
+
+    def build(config: DemoConfig, context: Context) -> Service:
+        service = whole.build(config, context)
+        service.audit_key, service.find_audit_key = None, lambda: key if here[0] else None
+        return service
+
+    clock = FixedClock(datetime(2026, 11, 21, 9, tzinfo=UTC))
+    system = System([replace(whole, build=build)], tmp_path / "data", make_settings(), clock=clock)
+    keys = tmp_path / "data" / "one" / "audit-keys"
+    try:
+        assert system.run_due_jobs() == 2
+        assert not keys.exists()
+        here[0] = True
+        clock.advance(timedelta(minutes=1))
+        assert system.run_due_jobs() == 1
+        assert [file.stem for file in keys.iterdir()] == [key_id(key.public_key())]
+    finally:
+        system.close()

@@ -50,6 +50,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             "lists": lambda: check_lists(parts),
         },
         audit_key=_audit_key(parts),
+        find_audit_key=lambda: _audit_key(parts),
         close=parts.token.close,
     )
 

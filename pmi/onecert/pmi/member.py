@@ -41,6 +41,7 @@ def build(config: PmiConfig, context: Context) -> Service:
             "trust list": parts.holders.check,
         },
         audit_key=_audit_key(parts.token),
+        find_audit_key=lambda: _audit_key(parts.token),
         close=parts.close,
     )
 

@@ -38,6 +38,7 @@ def build(config: RaConfig, context: Context) -> Service:
         ],
         checks={"token": keys.check},
         audit_key=keys.find_order_key(),
+        find_audit_key=keys.find_order_key,
         close=close,
     )
 

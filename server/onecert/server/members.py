@@ -77,6 +77,7 @@ class Service:
     jobs: Sequence[Job] = ()
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)  # readiness: raises ServiceError
     audit_key: PrivateKey | None = None  # token key that signs the heads of this service's audit trail
+    find_audit_key: Callable[[], PrivateKey | None] | None = None  # asked again while there is none
     close: Callable[[], None] = lambda: None
 
 

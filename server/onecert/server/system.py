@@ -129,6 +129,7 @@ class System:
             log.warning("no key signs the audit trail", extra={"service": context.name})
         else:
             _publish_audit_key(context, service)
+        if service.audit_key is not None or service.find_audit_key is not None:
             jobs.append(Job(AUDIT_HEAD_JOB, server.audit_head_every, lambda at: _sign_head(context, service)))
         runner = JobRunner(context.database, self._clock, jobs, service=context.name)
         self._running.append(_Running(opened, service, runner))
@@ -145,6 +146,10 @@ class System:
 
 
 def _sign_head(context: Context, service: Service) -> None:
+    if service.audit_key is None and service.find_audit_key is not None:
+        # Its token was away at the start; from when it is back, heads are signed again.
+        service.audit_key = service.find_audit_key()
+        _publish_audit_key(context, service)
     if service.audit_key is None:
         return
     try:

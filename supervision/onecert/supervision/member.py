@@ -24,6 +24,7 @@ def build(config: SupervisionConfig, context: Context) -> Service:
         jobs=[Job("supervision.published", config.sync_every, watch.run)],
         checks={"token": keys.check, "trust-list": watch.check},
         audit_key=keys.audit_key(),
+        find_audit_key=keys.audit_key,
         close=keys.close,
     )
 
