@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import inspect
 
-import onecert.ca.cli as cli_module
+import onecert.ca.cli_parts as cli_module
 from onecert.ca import models
 from onecert.ca.cli import ca
 from onecert.ca.errors import CaError, NoAuthorityError, TokenGoneError

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from onecert.ca import der
 from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.checked_request import checked_request
 from onecert.ca.crl import check_crl, check_entry, draft_crl, entry_der
 from onecert.ca.csr import CheckedKey, load_request
 from onecert.ca.draft import (
@@ -28,7 +29,6 @@ from onecert.ca.draft import (
 )
 from onecert.ca.errors import CaError, IssuerExpiresError, LintError, WeakKeyError
 from onecert.ca.identity import IdentityForm, entity_of, read_value
-from onecert.ca.issuance import checked_request
 from onecert.ca.keys import _check_rsa, check_key, has_close_primes, is_roca
 from onecert.ca.lint import check_certificate
 from onecert.ca.names import subject_der

@@ -10,40 +10,32 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
 
 from onecert.ca.authorities import ISSUING, ROOT, Authority
 from onecert.ca.ceremony_file import AuthorityPlan, CeremonyFile
-from onecert.ca.csr import CheckedKey
-from onecert.ca.draft import CheckedRequest, DraftMaker, Issuer, key_identifier, random_serial
+from onecert.ca.ceremony_preview import planned_request, preview_lines, self_issuer
+from onecert.ca.ceremony_record import RECORD_TYPE, summary
+from onecert.ca.draft import DraftMaker
 from onecert.ca.errors import CeremonyChangedError
 from onecert.ca.issuance import Certifier
 from onecert.ca.ledger import CertificateRecord, OrderRecord
-from onecert.ca.lint import check_certificate
 from onecert.ca.models import authorities as authorities_table
 from onecert.ca.models import ceremonies
 from onecert.ca.models import profiles as profiles_table
-from onecert.ca.names import subject_der, subject_text
 from onecert.ca.parts import Parts
 from onecert.ca.profile import Profile
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
-from onecert.ca.signing import PrivateKey, PublicKey, ThrowAwayKeys, spki_der
+from onecert.ca.signing import PrivateKey, PublicKey
 from onecert.ca.tables import insert_if_absent
 from onecert.ca.tokens import KeyToken
-from onecert.hsm import KeyAlgorithm
 from onecert.server.documents import sign_document
 from onecert.server.languages import _, gettext
 
 __all__ = ["RECORD_TYPE", "Ceremony", "Step"]
-
-RECORD_TYPE = "onecert-ceremony-record+json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,36 +73,8 @@ class Ceremony:
         Raises:
             CeremonyChangedError, LintError
         """
-        file, at = self._file, self._parts.clock.now()
         self._check_unchanged()
-        yield gettext(_("ceremony %(name)s, file sha256 %(sha256)s"), name=file.name, sha256=file.sha256)
-        yield gettext(_("present: %(people)s"), people=", ".join(file.people))
-        throw_away = {}
-        for plan in (file.root, file.issuing):
-            throw_away[plan.name] = _throw_away_key(plan.key_kind)
-        root = _self_issuer(file.root, throw_away[file.root.name].public_key(), at)
-        for plan, kind in ((file.root, ROOT), (file.issuing, ISSUING)):
-            request = _request(plan, throw_away[plan.name].public_key())
-            maker = DraftMaker(root, plan.profile)
-            draft = maker.draft(request, serial=random_serial(), key_number=1, at=at)
-            check_certificate(ThrowAwayKeys().sign(root.algorithm, draft.tbs_der), draft)
-            yield gettext(
-                _("%(kind)s %(name)s: %(subject)s; key %(key)s; %(days)s days; list every %(hours)s h"),
-                kind=kind,
-                name=plan.name,
-                subject=subject_text(plan.subject),
-                key=plan.key_kind,
-                days=plan.profile.validity_days,
-                hours=int(plan.crl_lifetime.total_seconds() // 3600),
-            )
-        for profile in file.profiles:
-            yield gettext(
-                _("profile %(name)s version %(version)s: identity %(identity)s; sha256 %(sha256)s"),
-                name=profile.name,
-                version=profile.version,
-                identity=", ".join(form.oid for form in profile.identity_forms) or "-",
-                sha256=profile.sha256,
-            )
+        yield from preview_lines(self._file, self._parts.clock.now())
 
     def is_held(self) -> bool:
         """Tell whether this ceremony is complete.
@@ -177,7 +141,7 @@ class Ceremony:
 
     def _root_certificate(self, key: PrivateKey) -> Step:
         plan = self._file.root
-        issuer = _self_issuer(plan, key.public_key(), self._parts.clock.now())
+        issuer = self_issuer(plan, key.public_key(), self._parts.clock.now())
         return self._certificate(plan, ROOT, key.public_key(), DraftMaker(issuer, plan.profile), ())
 
     def _issuing_certificate(self, key: PrivateKey) -> Step:
@@ -201,7 +165,7 @@ class Ceremony:
             document=json.dumps({"approved_by": list(self._file.people)}).encode(),
             approved_by=self._file.people,
         )
-        request = _request(plan, public_key)
+        request = planned_request(plan, public_key)
         record, is_new = self._root_certifier.certify(maker, self._root_label, request, order)
         self._install(plan, kind, record, profiles)
         text = gettext(_("certificate of %(name)s, serial %(serial)s"), name=plan.name, serial=record.serial)
@@ -286,7 +250,10 @@ class Ceremony:
     def _keep_record(self, root_key: PrivateKey) -> Step:
         if self._check_unchanged() is not None:
             return Step(text=gettext(_("signed record")), changed=False)
-        document = sign_document(self._summary(), typ=RECORD_TYPE, keys=[root_key])
+        file, parts = self._file, self._parts
+        made = [parts.authorities.get(name) for name in (file.root.name, file.issuing.name)]
+        content = summary(file, made, held_by=self._actor, at=parts.clock.now())
+        document = sign_document(content, typ=RECORD_TYPE, keys=[root_key])
         with self._parts.database.transaction() as connection:
             connection.execute(
                 update(ceremonies)
@@ -302,38 +269,6 @@ class Ceremony:
             )
         return Step(text=gettext(_("signed record")), changed=True)
 
-    def _summary(self) -> dict[str, Any]:
-        file, parts = self._file, self._parts
-        made = []
-        for name in (file.root.name, file.issuing.name):
-            authority = parts.authorities.get(name)
-            certificate = x509.load_der_x509_certificate(authority.certificate_der)
-            made.append(
-                {
-                    "name": name,
-                    "kind": authority.kind,
-                    "subject": certificate.subject.rfc4514_string(),
-                    "serial": authority.serial,
-                    "key_label": authority.key_label,
-                    "key_identifier": authority.issuer.key_id.hex(),
-                    "not_before": certificate.not_valid_before_utc.isoformat(),
-                    "not_after": certificate.not_valid_after_utc.isoformat(),
-                    "certificate_sha256": hashlib.sha256(authority.certificate_der).hexdigest(),
-                }
-            )
-        return {
-            "ceremony": file.name,
-            "file_sha256": file.sha256,
-            "people": list(file.people),
-            "held_by": self._actor,
-            "held_at": parts.clock.now().isoformat(),
-            "authorities": made,
-            "profiles": [
-                {"name": profile.name, "version": profile.version, "sha256": profile.sha256}
-                for profile in file.profiles
-            ],
-        }
-
     def _check_unchanged(self) -> bytes | None:
         with self._parts.database.reading() as connection:
             row = connection.execute(
@@ -345,37 +280,3 @@ class Ceremony:
             raise CeremonyChangedError(self._file.name)
         record: bytes | None = row.record
         return record
-
-
-def _request(plan: AuthorityPlan, public_key: PublicKey) -> CheckedRequest:
-    # Proof of possession is not needed: the ceremony itself made the key.
-    return CheckedRequest(
-        profile=plan.profile,
-        key=CheckedKey(public_key, spki_der(public_key)),
-        subject=plan.subject,
-        entity=f"authority:{plan.name}",
-    )
-
-
-def _self_issuer(plan: AuthorityPlan, public_key: PublicKey, at: datetime) -> Issuer:
-    spki = spki_der(public_key)
-    not_before = at.replace(microsecond=0)
-    return Issuer(
-        name=plan.name,
-        subject_der=subject_der(plan.subject),
-        public_key=public_key,
-        key_id=key_identifier(spki),
-        not_before=not_before,
-        # A day more than the certificate: the clock may tick between this line and its draft.
-        not_after=not_before + timedelta(days=plan.profile.validity_days + 1),
-    )
-
-
-def _throw_away_key(kind: str) -> PrivateKey:
-    """A key in memory of the kind that the ceremony will make, for the drafts of a preview."""
-    algorithm = KeyAlgorithm(kind)
-    if algorithm.value.startswith("rsa-"):
-        return rsa.generate_private_key(65537, int(algorithm.value[4:]))
-    if algorithm.value == "ed25519":
-        return Ed25519PrivateKey.generate()
-    return ec.generate_private_key(ec.SECP256R1() if algorithm.value == "p-256" else ec.SECP384R1())

@@ -4,7 +4,7 @@ away."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from cryptography import x509
 
 from onecert.ca import der
 from onecert.ca.authorities import Authorities, Authority, pem
-from onecert.ca.csr import check_request, load_request
+from onecert.ca.checked_request import checked_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.errors import (
     CaError,
@@ -21,7 +21,6 @@ from onecert.ca.errors import (
     SignatureFaultError,
     TryAgainError,
 )
-from onecert.ca.identity import checked_identity, entity_of
 from onecert.ca.ledger import (
     ABANDONED,
     INTENDED,
@@ -32,9 +31,7 @@ from onecert.ca.ledger import (
     OrderRecord,
 )
 from onecert.ca.lint import check_certificate
-from onecert.ca.names import checked_subject
 from onecert.ca.orders import Order, OrderDesk
-from onecert.ca.profile import Profile
 from onecert.ca.signer import Signer
 from onecert.ca.signing import ThrowAwayKeys
 from onecert.ca.turns import Turns
@@ -273,37 +270,3 @@ class Issuance:
     def _answer(self, authority: Authority, record: CertificateRecord, *, is_new: bool) -> Issued:
         chain = [above.certificate_pem for above in self._authorities.chain(authority)]
         return Issued(record=record, chain_pem=chain, is_new=is_new)
-
-
-def checked_request(
-    profile: Profile,
-    *,
-    csr_pem: str,
-    subject: Mapping[str, str],
-    identity: Mapping[str, str],
-    at: datetime,
-    test_identities: bool = False,
-    dns_names: tuple[str, ...] = (),
-    addresses: tuple[str, ...] = (),
-    not_after: datetime | None = None,
-) -> CheckedRequest:
-    """Check request, key, subject and identification numbers against a profile."""
-    key = check_request(load_request(csr_pem), profile.key_kinds)
-    names = checked_subject(subject, profile.subject)
-    numbers = checked_identity(
-        identity,
-        required=profile.identity_required,
-        optional=profile.identity_optional,
-        at=at.date(),
-        test_identities=test_identities,
-    )
-    return CheckedRequest(
-        profile=profile,
-        key=key,
-        subject=names,
-        entity=entity_of(profile.holder, numbers, names.get("common_name", ""), profile.name),
-        identity=numbers,
-        dns_names=dns_names,
-        addresses=addresses,
-        not_after=not_after,
-    )

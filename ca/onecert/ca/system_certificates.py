@@ -12,9 +12,9 @@ import json
 import re
 from collections.abc import Mapping
 
+from onecert.ca.checked_request import checked_request
 from onecert.ca.draft import CheckedRequest, Draft
 from onecert.ca.errors import FieldAlphabetError, FieldMissingError, NotOfferedError, TwoPeopleError
-from onecert.ca.issuance import checked_request
 from onecert.ca.ledger import CertificateRecord, OrderRecord
 from onecert.ca.lint import check_certificate
 from onecert.ca.parts import Parts
