@@ -212,8 +212,9 @@ class _Runs:
             head, tail = re.escape(key[0]), re.escape(key[1])
             clock = re.escape(der[pos + time : pos + time + 2]) + b".{%d}" % (rest - time - 2)
             one = head + b".{%d}" % (time - serial) + clock + tail
-            # Possessive, so that nothing is remembered for going back.
-            pattern = re.compile(b"(?:%s){1,4096}+" % one, re.DOTALL)
+            # Greedy, not possessive: Python before 3.11.5 (Debian 12 has 3.11.2) ends possessive runs in the
+            # wrong place. Every entry has one length, so there is nothing to go back to.
+            pattern = re.compile(b"(?:%s){1,4096}" % one, re.DOTALL)
             if len(self._patterns) >= _PATTERNS_MAX:
                 self._patterns.clear()
             self._patterns[key] = pattern
