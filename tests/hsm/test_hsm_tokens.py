@@ -242,11 +242,12 @@ def test_the_brake_is_remembered_by_the_next_process(config: TokenConfig, run_pr
     assert config.softhsm is not None
     done = run_program(
         f"""
+        from datetime import datetime
         from onecert.hsm import PinError, TokenConfig, open_token
         config = TokenConfig(label={config.label!r}, pin_file=Path({str(config.pin_file)!r}), softhsm=STORE)
         for _turn in range(3):
             try:
-                open_token(config)
+                open_token(config, now=lambda: datetime.fromisoformat({T.isoformat()!r}))
             except PinError as exc:
                 print(exc.code)
         """,
@@ -254,7 +255,7 @@ def test_the_brake_is_remembered_by_the_next_process(config: TokenConfig, run_pr
     )
     assert done.stdout.split() == ["PIN_WRONG", "PIN_THROTTLED", "PIN_THROTTLED"]
     with pytest.raises(PinThrottledError):
-        open_token(config, now=lambda: datetime.now(UTC))
+        open_token(config, now=lambda: T + timedelta(milliseconds=500))
 
 
 def test_wrong_pins_leave_no_session_behind(config: TokenConfig) -> None:
