@@ -30,10 +30,10 @@ from onecert.ca.profile import Profile
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
 from onecert.ca.signing import PrivateKey, PublicKey
-from onecert.ca.tables import insert_if_absent
 from onecert.ca.tokens import KeyToken
 from onecert.server.documents import sign_document
 from onecert.server.languages import _, gettext
+from onecert.server.statements import insert_if_absent
 
 __all__ = ["RECORD_TYPE", "Ceremony", "Step"]
 

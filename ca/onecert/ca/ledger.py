@@ -25,9 +25,9 @@ from onecert.ca.errors import (
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
 from onecert.ca.names import subject_text
-from onecert.ca.tables import PreparedStatement, Work, insert_once
 from onecert.server.audit import AuditEntry
 from onecert.server.database import Database
+from onecert.server.statements import Act, Statement, insert_once
 
 __all__ = ["CertificateRecord", "Ledger", "NumberTakenError", "OrderKnownError", "OrderRecord"]
 
@@ -91,24 +91,26 @@ _FIND_ORDER = (
     .where(orders.c.id == bindparam("id"))
 )
 # What every order asks and writes is prepared; the rest need not be quick.
-_ORDER_CONTENT = PreparedStatement(select(orders.c.content_sha256).where(orders.c.id == bindparam("id")))
+_CONTENT_OF_ORDER = select(orders.c.content_sha256).where(orders.c.id == bindparam("id"))
+_ORDER_CONTENT = Statement(_CONTENT_OF_ORDER)
 _OF_ENTITY = (key_numbers.c.authority == bindparam("a")) & (key_numbers.c.entity == bindparam("e"))
 _KEY_NUMBER = select(key_numbers.c.number).where(_OF_ENTITY, key_numbers.c.key_sha256 == bindparam("k"))
-_THIS_NUMBER = PreparedStatement(_KEY_NUMBER)
-_STANDING = PreparedStatement(
+_THIS_NUMBER = Statement(_KEY_NUMBER)
+_STANDING = Statement(
     select(
-        select(orders.c.content_sha256).where(orders.c.id == bindparam("id")).scalar_subquery(),
-        _KEY_NUMBER.scalar_subquery(),
-        select(func.max(key_numbers.c.number)).where(_OF_ENTITY).scalar_subquery(),
+        select(orders.c.content_sha256)
+        .where(orders.c.id == bindparam("id"))
+        .scalar_subquery()
+        .label("known"),
+        _KEY_NUMBER.scalar_subquery().label("own"),
+        select(func.max(key_numbers.c.number)).where(_OF_ENTITY).scalar_subquery().label("last"),
     )
 )
-_KEY_ENTITY = PreparedStatement(select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k")))
-_KEY_BLOCKED = PreparedStatement(
-    select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k"))
-)
+_KEY_ENTITY = Statement(select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k")))
+_KEY_BLOCKED = Statement(select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k")))
 _INSERT_ORDER, _INSERT_CERTIFICATE = insert_once(orders), insert_once(certificates)
 _INSERT_KEY, _INSERT_NUMBER = insert_once(keys), insert_once(key_numbers)
-_SET_ISSUED = PreparedStatement(
+_SET_ISSUED = Statement(
     update(certificates)
     .where(
         certificates.c.authority == bindparam("a"),
@@ -175,10 +177,10 @@ class Ledger:
             OrderKnownError: the order of that number is on record, and with it the number of its key.
         """
         names = {"id": order_id, "a": authority, "e": entity, "k": key_sha256}
-        known, own, last = _STANDING.look_up(self._database, names) or (None, None, None)
-        if known is not None:
+        standing = _STANDING.look_up(self._database, names) or {}
+        if standing.get("known") is not None:
             raise OrderKnownError
-        return int(own or (last or 0) + 1)
+        return int(standing.get("own") or (standing.get("last") or 0) + 1)
 
     def record_intent(self, draft: Draft, order: OrderRecord, at: datetime) -> CertificateRecord | None:
         """Put order, serial and the bytes to be signed on record. After this returns, the key may be used.
@@ -202,7 +204,7 @@ class Ledger:
 
         def work(connection: Connection, entries: list[AuditEntry]) -> bool:
             names = {"a": record.authority, "s": record.serial, "d": certificate_der}
-            if _SET_ISSUED.run(Work(connection), names) != 1:
+            if _SET_ISSUED.run(Act(connection), names) != 1:
                 return False
             entries.append(
                 AuditEntry(
@@ -243,10 +245,10 @@ def _write_intent(
         "document": order.document,
         "received_at": at,
     }
-    work = Work(connection)
-    if not _INSERT_ORDER.run(work, row):
+    act = Act(connection)
+    if not _INSERT_ORDER.run(act, row):
         return None
-    _claim_key(work, draft, key_sha256)
+    _claim_key(act, draft, key_sha256)
     record = CertificateRecord(
         authority=authority,
         serial=serial,
@@ -266,18 +268,18 @@ def _write_intent(
         reason=None,
         invalidity_date=None,
     )
-    if not _INSERT_CERTIFICATE.run(work, vars(record) | {"profile_sha256": request.profile.sha256}):
+    if not _INSERT_CERTIFICATE.run(act, vars(record) | {"profile_sha256": request.profile.sha256}):
         raise NumberTakenError
     return record
 
 
-def _claim_key(work: Work, draft: Draft, key_sha256: str) -> None:
+def _claim_key(act: Act, draft: Draft, key_sha256: str) -> None:
     names = {"a": draft.issuer.name, "e": draft.request.entity, "k": key_sha256}
-    if _KEY_BLOCKED.first(work, names) is not None:
+    if _KEY_BLOCKED.first(act, names) is not None:
         raise BlockedKeyError
-    if not _INSERT_KEY.run(work, {"key_sha256": key_sha256, "entity": draft.request.entity}):
-        holder = _KEY_ENTITY.first(work, names)
-        if holder is None or holder[0] != draft.request.entity:
+    if not _INSERT_KEY.run(act, {"key_sha256": key_sha256, "entity": draft.request.entity}):
+        holder = _KEY_ENTITY.first(act, names)
+        if holder is None or holder["entity"] != draft.request.entity:
             raise RepeatedKeyError
     number = {
         "authority": draft.issuer.name,
@@ -285,7 +287,7 @@ def _claim_key(work: Work, draft: Draft, key_sha256: str) -> None:
         "number": draft.key_number,
         "key_sha256": key_sha256,
     }
-    if not _INSERT_NUMBER.run(work, number):
-        known = _THIS_NUMBER.first(work, names)
-        if known is None or known[0] != draft.key_number:
+    if not _INSERT_NUMBER.run(act, number):
+        known = _THIS_NUMBER.first(act, names)
+        if known is None or known["number"] != draft.key_number:
             raise NumberTakenError

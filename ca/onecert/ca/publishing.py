@@ -31,10 +31,10 @@ from onecert.ca.models import certificates, crl_entries, crls
 from onecert.ca.signer import Signer
 from onecert.ca.signing import ThrowAwayKeys
 from onecert.ca.status_files import StatusFiles
-from onecert.ca.tables import insert_if_absent
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.statements import insert_if_absent
 
 __all__ = ["CrlPublisher", "PublishedCrl"]
 

@@ -11,16 +11,16 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from onecert.ca.errors import CeremonyFileError, RegistrationAuthorityError, UnsupportedKeyError
 from onecert.ca.models import registration_authorities
 from onecert.ca.signing import PublicKey, algorithm_of
-from onecert.ca.tables import PreparedStatement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.statements import Statement
 from onecert.verifier.jws import key_id
 
 __all__ = ["RegistrationAuthorities", "RegistrationAuthority"]
 
 _COLUMNS = [registration_authorities.c[name] for name in ("name", "key_id", "key_pem", "scopes")]
-_BY_KEY = PreparedStatement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
+_BY_KEY = Statement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class RegistrationAuthorities:
 
     def find_by_key(self, wanted: str) -> RegistrationAuthority | None:
         row = _BY_KEY.look_up(self._database, {"k": wanted})
-        return None if row is None else self._entry(*row)
+        return None if row is None else self._entry(*row.values())
 
     def entries(self) -> list[RegistrationAuthority]:
         with self._database.reading() as connection:

@@ -37,10 +37,10 @@ from onecert.ca.ledger import (
 from onecert.ca.models import authorities, blocked_keys, certificates, crl_entries, revocations
 from onecert.ca.orders import RevocationOrder
 from onecert.ca.publishing import CrlPublisher
-from onecert.ca.tables import insert_if_absent
 from onecert.server.audit import AuditEntry
 from onecert.server.clock import Clock
 from onecert.server.errors import ServiceError
+from onecert.server.statements import insert_if_absent
 
 __all__ = ["Revocation", "Revoked"]
 

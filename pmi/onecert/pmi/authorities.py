@@ -29,10 +29,10 @@ from onecert.pmi.errors import (
 )
 from onecert.pmi.models import authorities
 from onecert.pmi.signing import Signer, algorithm_of
-from onecert.pmi.statements import Statement, Values
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.languages import _, current_language
+from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import AttributeTrust, TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import VerifyError

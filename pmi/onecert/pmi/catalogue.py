@@ -25,9 +25,9 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from onecert.pmi.errors import CatalogueWrongError, NoCatalogueError, RoleNotAssignableError, RoleUnknownError
 from onecert.pmi.models import catalogues
-from onecert.pmi.statements import Statement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
+from onecert.server.statements import Statement
 from onecert.verifier.attribute_certificate.roles import is_role_name
 
 __all__ = ["Catalogue", "CatalogueRole", "Catalogues", "read_catalogue"]

@@ -30,12 +30,12 @@ from onecert.pmi.errors import (
 from onecert.pmi.holders import HolderIdentity, HolderVerifier
 from onecert.pmi.issuing import Intent, Issued, Issuing
 from onecert.pmi.models import grants
-from onecert.pmi.statements import Statement, Values, insert_once
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator, Operators, check_different_people, check_role, check_usable
+from onecert.server.statements import Statement, Values, insert_once
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 
 __all__ = ["APPROVER", "AUDITOR", "OFFICER", "STATES", "Grant", "GrantRequest", "Grants"]

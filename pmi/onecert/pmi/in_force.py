@@ -22,8 +22,8 @@ from onecert.pmi.models import catalogues as catalogues_table
 from onecert.pmi.models import certificates
 from onecert.pmi.models import policies as policies_table
 from onecert.pmi.policies import ActivePolicy, Policies
-from onecert.pmi.statements import Statement, Values
 from onecert.server.database import Database
+from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import (
     AttributeCertificateVerifier,
     AttributeTrust,

@@ -32,11 +32,11 @@ from onecert.pmi.errors import (
 from onecert.pmi.lint import check_draft
 from onecert.pmi.models import certificate_roles, certificates, grants
 from onecert.pmi.signing import Signer, ThrowAwayKeys, algorithm_of
-from onecert.pmi.statements import Statement, Values
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import parse
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 

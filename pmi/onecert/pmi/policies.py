@@ -16,10 +16,10 @@ from onecert.pmi.cedar import compile_policy
 from onecert.pmi.errors import NoPolicyError, PolicyTestsFailedError, PolicyWrongError
 from onecert.pmi.models import policies
 from onecert.pmi.policy import PolicyEngine, PolicySource
-from onecert.pmi.statements import Statement
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.documents import sign_document
+from onecert.server.statements import Statement
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import key_id, verify_document
 from onecert.verifier.signatures import PublicKey

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from onecert.pmi.errors import CertificateUnknownError
 from onecert.pmi.models import certificate_roles, certificates, grants
-from onecert.pmi.statements import Statement, Values
 from onecert.server.languages import Message, _
+from onecert.server.statements import Statement, Values
 
 __all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificate"]
 
