@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onecert.verifier import MalformedError, RefusedError, SignatureInvalidError, VerifyError
-from onecert.verifier.jws import algorithms_for, key_id, load_json, verify_document
+from onecert.verifier.jws import algorithms_for, decode_base64url, key_id, load_json, verify_document
+from onecert.verifier.sm2 import Sm2PublicKey, curve
 
 TYP = "onecert-test+json"
 
@@ -25,8 +26,17 @@ def keys() -> dict[str, Any]:
         "ES256": ec.generate_private_key(ec.SECP256R1()),
         "ES384": ec.generate_private_key(ec.SECP384R1()),
         "RS256": rsa.generate_private_key(65537, 2048),
-        "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+        "Ed448": ed448.Ed448PrivateKey.generate(),
+        "ML-DSA-44": mldsa.MLDSA44PrivateKey.generate(),
+        "ML-DSA-65": mldsa.MLDSA65PrivateKey.generate(),
+        "ML-DSA-87": mldsa.MLDSA87PrivateKey.generate(),
     }
+
+
+SECOND_NAMES = {"PS256": "RS256", "EdDSA": "Ed25519"}
+ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519", "Ed448"]
+ALGORITHMS += ["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]
 
 
 def b64(data: bytes) -> str:
@@ -62,11 +72,26 @@ def trusted(*keys: Any) -> dict[str, Any]:
 PAYLOAD = b64('{"name":"深圳","n":7}'.encode())
 
 
-@pytest.mark.parametrize("alg", ["ES256", "ES384", "RS256", "PS256", "EdDSA"])
+@pytest.mark.parametrize("alg", ALGORITHMS)
 def test_each_algorithm(keys: dict[str, Any], alg: str) -> None:
-    key = keys["RS256" if alg == "PS256" else alg]
-    data = document(signed(key, alg, PAYLOAD), payload=PAYLOAD)
+    """Good; with one bit of the signature changed; and under the names of all other algorithms."""
+    key = keys[SECOND_NAMES.get(alg, alg)]
+    entry = signed(key, alg, PAYLOAD)
+    data = document(entry, payload=PAYLOAD)
     assert verify_document(data, typ=TYP, keys=trusted(key)) == {"name": "深圳", "n": 7}
+
+    raw = decode_base64url(entry["signature"])
+    altered = b64(bytes((raw[0] ^ 1,)) + raw[1:])
+    with pytest.raises(SignatureInvalidError) as caught:
+        verify_document(document(entry | {"signature": altered}, payload=PAYLOAD), typ=TYP, keys=trusted(key))
+    assert caught.value.code == "DOCUMENT_SIGNATURE"
+
+    for other in set(ALGORITHMS) - algorithms_for(key.public_key()).keys():
+        header = json.loads(decode_base64url(entry["protected"])) | {"alg": other}
+        renamed = entry | {"protected": b64(json.dumps(header).encode())}
+        with pytest.raises(RefusedError) as refused:
+            verify_document(document(renamed, payload=PAYLOAD), typ=TYP, keys=trusted(key))
+        assert refused.value.code == "ALGORITHM_MISMATCH"
 
 
 def test_threshold_counts_different_keys(keys: dict[str, Any]) -> None:
@@ -190,9 +215,26 @@ def test_brackets_in_strings_do_not_count() -> None:
     assert load_json(b'{"a":"' + b"[{" * 100 + b'\\""}', max_bytes=10_000) == {"a": "[{" * 100 + '"'}
 
 
+@given(st.lists(st.text('[]{}\\"a', max_size=6), min_size=40, max_size=40), st.integers(25, 40))
+def test_nesting_is_counted_outside_of_strings(texts: list[str], depth: int) -> None:
+    """Lists in objects, with strings full of brackets, quotes and backslashes before each level."""
+    value: Any = []
+    for level in range(1, depth):
+        value = (
+            [texts[level], value] if level % 2 else {texts[level]: texts[level], texts[level] + ".": value}
+        )
+    data = json.dumps(value).encode()
+    if depth <= 32:
+        assert load_json(data, max_bytes=100_000) == value
+    else:
+        with pytest.raises(MalformedError) as caught:
+            load_json(data, max_bytes=100_000)
+        assert "deep" in str(caught.value)
+
+
 def test_depth_scan_is_linear() -> None:
     with pytest.raises(MalformedError):
-        load_json(b'"' + b'\\"' * 500_000, max_bytes=2_000_000)
+        load_json(b"[" * 33 + b'"' + b'\\"' * 500_000, max_bytes=2_000_000)
 
 
 def test_size(keys: dict[str, Any]) -> None:
@@ -212,7 +254,9 @@ def test_weak_key_does_not_count() -> None:
 
 
 def test_a_key_without_a_jws_algorithm() -> None:
+    """SM2 too: no name is registered for it."""
     assert not algorithms_for(ec.generate_private_key(ec.SECP521R1()).public_key())
+    assert not algorithms_for(Sm2PublicKey(curve.GENERATOR))
 
 
 @given(st.binary(max_size=200))

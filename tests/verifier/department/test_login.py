@@ -4,18 +4,22 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.evidence import CrlFolder
 from onecert.verifier.login import MAX_TTL, PREFIX, Challenge, Login, LoginError, default_algorithm
 from onecert.verifier.login_store import ChallengeStore, MemoryStore, SqliteStore, StoredChallenge
+from onecert.verifier.signatures import DEFAULT_ALGORITHMS, spki_der
+from onecert.verifier.sm2 import DEFAULT_ID, Sm2PublicKey
 from onecert.verifier.trust_list import load_trust_list
 from onecert.verifier.verifier import Verifier
 
@@ -213,6 +217,10 @@ def test_a_store_that_is_gone_could_not_be_checked(tmp_path: Path) -> None:
         (lambda: ec.generate_private_key(ec.SECP384R1()), "ecdsa-sha384"),
         (lambda: ec.generate_private_key(ec.SECP521R1()), "ecdsa-sha512"),
         (ed25519.Ed25519PrivateKey.generate, "ed25519"),
+        (ed448.Ed448PrivateKey.generate, "ed448"),
+        (mldsa.MLDSA44PrivateKey.generate, "ml-dsa-44"),
+        (mldsa.MLDSA65PrivateKey.generate, "ml-dsa-65"),
+        (mldsa.MLDSA87PrivateKey.generate, "ml-dsa-87"),
     ],
 )
 def test_usual_algorithms(make_key: Any, name: str) -> None:
@@ -234,3 +242,94 @@ def test_pss_is_chosen_by_the_caller(world: Any, monkeypatch: pytest.MonkeyPatch
     signature = key.sign(challenge.data, pss, hashes.SHA256())
     login.verify(challenge, leaf.der, signature, session="session one", at=T, algorithm="rsa-pss-sha256")
     assert isinstance(challenge, Challenge)
+
+
+def test_login_with_ml_dsa(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = mldsa.MLDSA65PrivateKey.generate()
+    monkeypatch.setattr(ec, "generate_private_key", lambda _: key)
+    leaf, login = world.leaf(), make(world)
+    challenge = login.challenge(session="session one", at=T)
+    login.verify(challenge, leaf.der, key.sign(challenge.data), session="session one", at=T)
+    again = login.challenge(session="session one", at=T)
+    assert refusal(login, again, leaf.der, key.sign(challenge.data)) == "LOGIN_SIGNATURE"
+
+
+class Sm2World:
+    """The world with an SM2 harbour: its certificate, its CRL and one leaf, all signed with SM2."""
+
+    ALGORITHM = bytes.fromhex("300a06082a811ccf55018375")
+    CA, HOLDER = 0xCA, 0xC1E7
+
+    def __init__(self, world: Any, tools: Any, tlv: Any, identifier: bytes = DEFAULT_ID) -> None:
+        self.world, self.tools, self.tlv, self.identifier = world, tools, tlv, identifier
+        leaf = world.leaf("harbour")
+        old = world.cas["harbour"]
+        self.leaf_der = self._sign(leaf.certificate.tbs_certificate_bytes, leaf.certificate, self.HOLDER)
+        world.cas["harbour"] = x509.load_der_x509_certificate(
+            self._sign(old.tbs_certificate_bytes, old, self.CA)
+        )
+
+    def _sign(self, tbs: bytes, certificate: x509.Certificate | None, private: int | None) -> bytes:
+        if certificate is not None and private is not None:
+            key = certificate.public_key()
+            spki = Sm2PublicKey(self.tools.affine(private))
+            tbs = tbs.replace(spki_der(key), spki_der(spki))  # type: ignore[arg-type]  # an EC key here
+        tbs = tbs.replace(bytes.fromhex("300a06082a8648ce3d040302"), self.ALGORITHM)
+        signature = self.tools.sign(self.CA, tbs, self.identifier)
+        return bytes(self.tlv(0x30, tbs, self.ALGORITHM, self.tlv(0x03, b"\x00", signature)))
+
+    def login(self, **more: Any) -> Login:
+        folder = self.world.publish_crls("pearl", "summit")
+        crl = x509.load_der_x509_crl(self.world.crl("harbour"))
+        (folder / "harbour.crl").write_bytes(self._sign(crl.tbs_certlist_bytes, None, None))
+        trust_list = load_trust_list(self.world.trust_list(), keys=self.world.list_keys, at=T)
+        evidence = CrlFolder(folder)
+        return Login(Verifier(trust_list=trust_list, evidence=evidence, application="tax", **more))
+
+    def sign(self, data: bytes, identifier: bytes | None = None) -> bytes:
+        chosen = self.identifier if identifier is None else identifier
+        return bytes(self.tools.sign(self.HOLDER, data, chosen))
+
+
+def test_login_with_sm2(world: Any, sm2_tools: Any, pki: Any) -> None:
+    """List -> SM2 CA -> SM2 leaf, with its SM2 CRL; the challenge is signed with SM2 and SM3."""
+    sm2 = Sm2World(world, sm2_tools, pki.tlv)
+    login = sm2.login()
+    for algorithm in (None, "sm2-sm3"):
+        challenge = login.challenge(session="session one", at=T)
+        result = login.verify(
+            challenge,
+            sm2.leaf_der,
+            sm2.sign(challenge.data),
+            session="session one",
+            at=T,
+            algorithm=algorithm,
+        )
+        assert result.identity.id == "uscc:91440300MA5DEM004J"
+
+    def answer(signature: Any, **more: Any) -> str:
+        challenge = login.challenge(session="session one", at=T)
+        return refusal(login, challenge, sm2.leaf_der, signature(challenge.data), **more)
+
+    assert answer(lambda data: sm2.sign(data + b".")) == "LOGIN_SIGNATURE"
+    assert answer(lambda data: sm2.sign(data, b"another")) == "LOGIN_SIGNATURE"
+    assert answer(lambda data: sm2.sign(data, b"")) == "SM2_EMPTY_ID"
+    assert answer(sm2.sign, algorithm="ecdsa-sha256") == "ALGORITHM_MISMATCH"
+
+
+def test_the_policy_of_the_verifier_holds_for_the_answer_too(world: Any, sm2_tools: Any, pki: Any) -> None:
+    """An agreed SM2 identifier is that of challenges; an algorithm that is retired signs none."""
+    agreed = replace(DEFAULT_ALGORITHMS, sm2_id=b"agreed")
+    sm2 = Sm2World(world, sm2_tools, pki.tlv, b"agreed")
+    login = sm2.login(algorithms=agreed)
+    challenge = login.challenge(session="session one", at=T)
+    login.verify(challenge, sm2.leaf_der, sm2.sign(challenge.data), session="session one", at=T)
+    challenge = login.challenge(session="session one", at=T)
+    signature = sm2.sign(challenge.data, DEFAULT_ID)
+    assert refusal(login, challenge, sm2.leaf_der, signature) == "LOGIN_SIGNATURE"
+
+    leaf = world.leaf("pearl")  # its CA signs with RSA
+    rsa_only = {name: None for name in DEFAULT_ALGORITHMS.algorithms if not name.startswith("ecdsa")}
+    login = sm2.login(algorithms=replace(DEFAULT_ALGORITHMS, algorithms=rsa_only))
+    challenge = login.challenge(session="session one", at=T)
+    assert refusal(login, challenge, leaf.der, leaf.sign(challenge.data)) == "ALGORITHM_NOT_ALLOWED"

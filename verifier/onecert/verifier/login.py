@@ -18,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError, SignatureInvalidError
 from onecert.verifier.login_store import ChallengeStore, MemoryStore, StoredChallenge
 from onecert.verifier.purposes import LOGIN
+from onecert.verifier.signatures import ALGORITHMS as ROWS
 from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
@@ -48,8 +49,13 @@ ALGORITHMS = frozenset(
         "ecdsa-sha512",
         "ed25519",
         "ed448",
+        "ml-dsa-44",
+        "ml-dsa-65",
+        "ml-dsa-87",
+        "sm2-sm3",
     }
 )
+_ONE_FOR_A_KEY = tuple(ROWS[name] for name in sorted(ALGORITHMS) if ROWS[name].scheme in {"pure", "sm2"})
 
 
 class LoginError(RefusedError):
@@ -148,14 +154,15 @@ class Login:
         Args:
             challenge: the challenge, its id, or its ``data``.
             certificate: the signing certificate, DER or PEM.
-            signature: over ``data``; for ECDSA the DER form.
+            signature: over ``data``; for ECDSA and SM2 the DER form; SM2 with the identifier of the
+                verifier's policy.
             session: the same as given to ``challenge``.
             algorithm: one of ``ALGORITHMS``; by default the usual one of the key (``default_algorithm``).
             candidates: further CA certificates that came along.
 
         Raises:
             LoginError: LOGIN_CHALLENGE_UNKNOWN, LOGIN_CHALLENGE_USED, LOGIN_CHALLENGE_EXPIRED,
-                LOGIN_OTHER_SESSION, LOGIN_OTHER_APPLICATION, LOGIN_ALGORITHM, LOGIN_SIGNATURE.
+                LOGIN_OTHER_SESSION, LOGIN_OTHER_APPLICATION, LOGIN_ALGORITHM, LOGIN_SIGNATURE, SM2_EMPTY_ID.
             VerifyError: as ``Verifier.verify``.
         """
         # 1. Use the challenge up, before anything that could be tried twice.
@@ -171,9 +178,11 @@ class Login:
         try:
             if len(signature) > MAX_SIGNATURE_BYTES:
                 raise SignatureInvalidError("SIGNATURE_INVALID", algorithm=name)
-            verify_signature(key, name, signature, stored.data, at=at)
+            verify_signature(key, name, signature, stored.data, policy=self._verifier.algorithms, at=at)
         except SignatureInvalidError as exc:
-            raise LoginError("LOGIN_SIGNATURE", certificate=cert.certificate) from exc
+            # An empty SM2 identifier is the fault of the holder's program, not of the key that is inserted.
+            code = exc.code if exc.code == "SM2_EMPTY_ID" else "LOGIN_SIGNATURE"
+            raise LoginError(code, certificate=cert.certificate) from exc
         return result
 
     def _use(self, challenge: Challenge | str | bytes, session: str, at: datetime) -> StoredChallenge:
@@ -199,6 +208,8 @@ class Login:
 def default_algorithm(key: PublicKey) -> str:
     """The usual algorithm of a key: SHA-256 with RSA (PKCS #1 v1.5) and P-256, SHA-384 with P-384, and so on.
 
+    Keys that have one algorithm only (EdDSA, ML-DSA, SM2) have that one.
+
     Raises:
         LoginError: LOGIN_ALGORITHM for a key that has no usual one here.
     """
@@ -207,10 +218,9 @@ def default_algorithm(key: PublicKey) -> str:
     if isinstance(key, ec.EllipticCurvePublicKey):
         by_curve = {"secp256r1": "ecdsa-sha256", "secp384r1": "ecdsa-sha384", "secp521r1": "ecdsa-sha512"}
         return by_curve.get(key.curve.name, "ecdsa-sha256")
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return "ed25519"
-    if isinstance(key, ed448.Ed448PublicKey):
-        return "ed448"
+    for row in _ONE_FOR_A_KEY:
+        if isinstance(key, row.key):
+            return row.name
     raise LoginError("LOGIN_ALGORITHM", algorithm=type(key).__name__)
 
 

@@ -115,7 +115,7 @@ class Verifier:
         self._registry = registry or NoRegistry()
         self._candidates = tuple(as_parsed(candidate) for candidate in candidates)
         self._revocation = revocation or RevocationPolicy()
-        self._algorithms = algorithms
+        self.algorithms = algorithms
         self._limits = limits
         self._cache: _Cache | None = None
 
@@ -203,7 +203,7 @@ class Verifier:
                 parameters=PathParameters(
                     purpose=_widest(purpose, trust_list),
                     revocation=self._revocation,
-                    algorithms=self._algorithms,
+                    algorithms=self.algorithms,
                     limits=self._limits,
                 ),
             )
