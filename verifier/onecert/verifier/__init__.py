@@ -27,6 +27,8 @@ _PUBLIC = {
     "PolicyInputs": "path",
     "validate_path": "path",
     "ValidatedPath": "result",
+    "ValidPolicies": "path.qualifiers",
+    "PolicyQualifier": "path.qualifiers",
     "explain": "result",
     # revocation
     "Crl": "revocation",

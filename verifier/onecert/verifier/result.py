@@ -17,6 +17,7 @@ from onecert.verifier.signatures import PublicKey, load_public_key
 if TYPE_CHECKING:
     from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.errors import VerifyError
+    from onecert.verifier.path.qualifiers import ValidPolicies
     from onecert.verifier.revocation.crl import Crl
     from onecert.verifier.revocation.ocsp import OcspResponse
 
@@ -106,10 +107,8 @@ class Attempt:
 class ValidatedPath:
     """A certificate that may be relied upon for ``purpose`` at ``at``.
 
-    ``chain`` is leaf first and leaves the anchor out. ``policies`` is the user-constrained policy set of
-    RFC 5280, section 6.1.5 (g), in the anchor's terms; ``{"2.5.29.32.0"}`` stands for any policy and the
-    empty
-    set says that no policy is valid along the path (which is allowed unless a policy was asked for).
+    ``chain`` is leaf first and leaves the anchor out. ``policy`` has the user-constrained and the
+    authority-constrained policy set of RFC 5280, section 6.1.5 (g), and their qualifiers.
     ``valid_until`` is the end of the evidence and the dates above: the answer holds no longer.
     """
 
@@ -118,10 +117,19 @@ class ValidatedPath:
     anchor: TrustAnchor
     at: datetime
     purpose: str
-    policies: frozenset[str]
+    policy: ValidPolicies
     sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
     valid_until: datetime
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """The user-constrained policy set, in the anchor's terms.
+
+        ``{"2.5.29.32.0"}`` stands for any policy; the empty set says that no policy is valid along the path,
+        which is allowed unless a policy was asked for.
+        """
+        return self.policy.user
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -152,7 +160,11 @@ class ValidatedPath:
             "anchor": self.anchor.label or self.anchor.subject,
             "at": self.at.isoformat(),
             "purpose": self.purpose,
-            "policies": sorted(self.policies),
+            "policies": sorted(self.policy.user),
+            "authority_policies": sorted(self.policy.authority),
+            "policy_qualifiers": {
+                policy: [row.as_dict() for row in rows] for policy, rows in self.policy.qualifiers.items()
+            },
             "evidence": [evidence.as_dict() for evidence in self.evidence],
             "warnings": [warning.code for warning in self.warnings],
             "valid_until": self.valid_until.isoformat(),

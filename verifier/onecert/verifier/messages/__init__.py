@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 
-__all__ = ["LANGUAGES", "codes", "hint", "message"]
+__all__ = ["LANGUAGES", "codes", "harmless", "hint", "message"]
 
 LANGUAGES = ("zh", "en")
 
 # A fact may come from a hostile certificate; the reader of a log line should see one line of it.
 _FACT_MAX_CHARACTERS = 200
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 class _Facts(dict[str, str]):
@@ -67,7 +68,12 @@ def _show(value: object) -> str:
         value = sorted(str(item) for item in value)
     if isinstance(value, (list, tuple)):
         value = ", ".join(str(item) for item in value)
-    text = str(value)
-    # Control and direction characters of a certificate must not rearrange a log line.
-    clean = "".join(c if unicodedata.category(c) not in {"Cc", "Cf", "Zl", "Zp"} else "\ufffd" for c in text)
-    return clean if len(clean) <= _FACT_MAX_CHARACTERS else clean[: _FACT_MAX_CHARACTERS - 1] + "…"
+    return harmless(str(value), _FACT_MAX_CHARACTERS)
+
+
+def harmless(text: str, max_characters: int) -> str:
+    """Text from anybody, fit for one line of a log or a terminal: control and direction characters replaced,
+    and no longer than this."""
+    # Cut first: a hostile text may have millions of characters.
+    shown = text if len(text) <= max_characters else text[: max_characters - 1] + "…"
+    return "".join(c if unicodedata.category(c) not in _HARMFUL else "\ufffd" for c in shown)

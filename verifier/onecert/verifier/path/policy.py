@@ -114,8 +114,10 @@ class PolicyState:
                 nodes[policy] = _Node(frozenset(targets), frozenset({policy}))
         return nodes
 
-    def finish(self, certificate: ParsedCertificate, inputs: PolicyInputs) -> frozenset[str]:
-        """Section 6.1.5 (a), (b), (g): the user-constrained policy set."""
+    def finish(
+        self, certificate: ParsedCertificate, inputs: PolicyInputs
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Section 6.1.5 (a), (b), (g): the authority-constrained and the user-constrained policy set."""
         explicit = self.explicit_policy
         # The names are compared only where a count of one depends on it.
         if explicit == 1 and not certificate.is_self_issued:
@@ -132,7 +134,7 @@ class PolicyState:
             constrained = authority & inputs.initial
         if not constrained and explicit <= 0:
             _refuse(certificate)
-        return constrained
+        return authority, constrained
 
 
 def initial_state(inputs: PolicyInputs) -> PolicyState:

@@ -20,6 +20,7 @@ from onecert.verifier.path.checks import KEY_CERT_SIGN, check_is_ca, check_unkno
 from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
 from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
 from onecert.verifier.path.policy import PolicyState, initial_state
+from onecert.verifier.path.qualifiers import ValidPolicies
 from onecert.verifier.path.strict import check_profile
 from onecert.verifier.result import Notice, Source, ValidatedPath
 from onecert.verifier.signatures import (
@@ -65,7 +66,7 @@ class PathState:
     warnings: tuple[Notice, ...]
     # Memories of what came out for siblings: policies here, lists in ``path.status``. They die with the
     # state.
-    policy_sets: dict[tuple[bytes | None, bytes | None], frozenset[str]] = field(
+    policy_sets: dict[tuple[bytes | None, bytes | None], ValidPolicies] = field(
         default_factory=dict, compare=False, repr=False
     )
     plans: dict[tuple[bytes | None, bool], Any] = field(default_factory=dict, compare=False, repr=False)
@@ -229,7 +230,7 @@ def finish(
         anchor=state.anchor,
         at=around.at,
         purpose=parameters.purpose.name,
-        policies=policies,
+        policy=policies,
         sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
         valid_until=valid_until,
@@ -244,15 +245,15 @@ def _policy_inputs(anchor: TrustAnchor, inputs: PolicyInputs) -> PolicyInputs:
     return replace(inputs, initial=narrowed)
 
 
-def _final_policies(
-    state: PathState, target: ParsedCertificate, parameters: PathParameters
-) -> frozenset[str]:
+def _final_policies(state: PathState, target: ParsedCertificate, parameters: PathParameters) -> ValidPolicies:
     """Sections 6.1.3 (d) to (f) and 6.1.5 (a), (b), (g): the same for all leaves with the same policies."""
     key = (target.extension_value(_POLICIES), target.extension_value(_POLICY_CONSTRAINTS))
     known = state.policy_sets.get(key)
     if known is None:
         policy = state.policy.process(target, final=True, limits=parameters.limits)
-        known = policy.finish(target, _policy_inputs(state.anchor, parameters.policies))
+        authority, user = policy.finish(target, _policy_inputs(state.anchor, parameters.policies))
+        begin = initial_state(parameters.policies)
+        known = ValidPolicies(authority, user, begin, (*state.chain, target), parameters.limits)
         # With one certificate left until a policy is needed, it matters whether the target is self-issued.
         if state.policy.explicit_policy != 1 and len(state.policy_sets) < _POLICY_SETS_MAX:
             state.policy_sets[key] = known
