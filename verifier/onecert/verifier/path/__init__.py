@@ -1,7 +1,7 @@
 """Certificate paths: search and validation.
 
 ``validate_path`` is the whole of it with explicit inputs and no memory; ``PathValidator`` keeps what it
-learned from one certificate for the next.
+learned from one certificate for the next, and ``PathValidator.validate_many`` takes many over threads.
 """
 
 from __future__ import annotations
