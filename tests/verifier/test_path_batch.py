@@ -1,4 +1,4 @@
-"""Many certificates at once: one answer for each, in order, whatever is among them; little is held at a time."""
+"""Many certificates at once: one answer for each, in order, whatever is among them; little is held."""
 
 from __future__ import annotations
 
