@@ -331,10 +331,9 @@ class Sm2Tools:
 
     @staticmethod
     def affine(scalar: int, point: curve.Point = curve.GENERATOR) -> curve.Point:
-        total = curve.multiply(scalar, point)
+        total = curve.multiply([(scalar, point)])
         assert total
-        x, y, z = total
-        return x * pow(z, -2, curve.P) % curve.P, y * pow(z, -3, curve.P) % curve.P
+        return curve.affine(total)
 
     @staticmethod
     def integer(value: int) -> bytes:

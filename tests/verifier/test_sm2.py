@@ -209,50 +209,67 @@ def test_algorithm_identifier() -> None:
 
 
 SCALARS = st.integers(0, N - 1) | st.sampled_from([0, 1, 2, N - 1, N - 2, 1 << 255, (1 << 255) - 1])
+TABLE = curve.make_table(GENERATOR, 5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(s=SCALARS, t=SCALARS, private=st.integers(1, N - 1))
 def test_tables_and_plain_multiplication_agree(sm2_tools: Any, s: int, t: int, private: int) -> None:
-    """s * G + t * Q by the table of G and no table of Q, and by multiplying the scalars first."""
-    found = curve.sum_of([(s, keys._generator_table())], start=curve.multiply(t, sm2_tools.affine(private)))
+    """s * G + t * Q with and without tables, and by multiplying the scalars first."""
+    point = sm2_tools.affine(private)
+    found = [
+        curve.sum_of([(s, TABLE)], start=curve.multiply([(t, point)])),
+        curve.multiply([(s, GENERATOR), (t, point)]),
+        curve.sum_of([(s, TABLE), (t, curve.make_table(point, 2))]),
+    ]
     expected = (s + t * private) % N
-    if not expected:
-        assert found is None
-        return
-    assert found
-    x, y, z = found
-    assert (x * pow(z, -2, P) % P, y * pow(z, -3, P) % P) == sm2_tools.affine(expected)
+    for total in found:
+        assert (curve.affine(total) if total else None) == (sm2_tools.affine(expected) if expected else None)
 
 
-@pytest.mark.parametrize("private", [1, 2, N - 1, 0xC0FFEE])
-def test_a_key_with_a_table_answers_the_same(sm2_tools: Any, private: int) -> None:
-    """Also for keys whose table shares points with that of the generator, where sums double or vanish."""
-    key = Sm2PublicKey(sm2_tools.affine(private))
-    if private != N - 1:  # with it, 1 + private has no inverse
-        good = sm2_tools.sign(private, DATA)
-        for _ in range(keys._USES_BEFORE_TABLE + 3):
-            key.verify(good, DATA)
-        assert key.point in keys._TABLES
-        with pytest.raises(InvalidSignature):
-            key.verify(good, DATA + b".")
-    table = curve.make_table(key.point, 5)
+@pytest.mark.parametrize("private", [1, 2, N - 1])
+def test_sums_that_double_or_vanish(sm2_tools: Any, private: int) -> None:
+    """Keys whose table shares points with that of the generator."""
+    table = curve.make_table(sm2_tools.affine(private), 5)
     for s, t in ((1, 1), (5, N - 5), (N - 1, 1), (7, 0), (0, 7), (1 << 200, (1 << 200) + 1)):
-        total = curve.sum_of([(s, keys._generator_table()), (t, table)])
+        total = curve.sum_of([(s, TABLE), (t, table)])
         expected = (s + t * private) % N
         assert (total is None) == (not expected)
         if total:
-            x, _, z = total
-            assert x * pow(z, -2, P) % P == sm2_tools.affine(expected)[0]
+            assert curve.affine(total) == sm2_tools.affine(expected)
+            assert curve.has_x(total, sm2_tools.affine(expected)[0] % N)
+
+
+@pytest.mark.parametrize("private", [1, 2, 0xC0FFEE])
+def test_keys_and_generator_earn_tables_and_answer_the_same(
+    sm2_tools: Any, monkeypatch: pytest.MonkeyPatch, private: int
+) -> None:
+    """Without tables, with the generator's alone, with both."""
+    monkeypatch.setattr(keys, "_TABLES", {})
+    monkeypatch.setattr(keys, "_GENERATOR", keys._Factor(GENERATOR, 4))
+    monkeypatch.setattr(keys, "_KEY_WIDTH", 3)
+    monkeypatch.setattr(keys, "_USES_BEFORE_TABLE", 3)
+    good = sm2_tools.sign(private, DATA)
+    tables = []
+    for _ in range(3):
+        key = Sm2PublicKey(sm2_tools.affine(private))  # another object of the same key has to earn it too
+        for _ in range(3):
+            key.verify(good, DATA)
+            with pytest.raises(InvalidSignature):
+                key.verify(good, DATA + b".")
+            tables.append(len(keys._TABLES))
+    assert tables[0] == 0
+    assert tables[-1] == (1 if private == 1 else 2)  # the key 1 is the generator
 
 
 def test_only_so_many_tables_are_kept(sm2_tools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest key's goes; the generator's stays."""
     monkeypatch.setattr(keys, "_TABLES", {})
     monkeypatch.setattr(keys, "_TABLES_MAX", 2)
-    monkeypatch.setattr(keys, "_KEY_WIDTH", 3)
-    for private in (3, 4, 5):
-        keys._keep_table(sm2_tools.affine(private))
-    assert list(keys._TABLES) == [sm2_tools.affine(4), sm2_tools.affine(5)]
+    points = [GENERATOR, *(sm2_tools.affine(private) for private in (3, 4, 5))]
+    for point in points:
+        keys._keep_table(point, TABLE)
+    assert list(keys._TABLES) == [points[0], *points[2:]]
 
 
 def test_a_key_is_a_key(sm2_tools: Any) -> None:
