@@ -2,7 +2,7 @@
 
 GB/T 32918.5 gives the numbers. Points are affine pairs. Running sums are (X, Y, ZZ, ZZZ) with x = X / ZZ,
 y = Y / ZZZ and ZZ**3 = ZZZ**2, or ``None`` for the point at infinity. A table holds, for each window of a
-scalar, the multiples of a point that the window can ask for, so that a product is one addition for each window.
+scalar, the multiples of a point that the window can ask for: a product is one addition for each window.
 """
 
 from __future__ import annotations
