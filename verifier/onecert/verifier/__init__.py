@@ -30,6 +30,9 @@ _PUBLIC = {
     "ValidPolicies": "path.qualifiers",
     "PolicyQualifier": "path.qualifiers",
     "explain": "result",
+    "explain_path": "path",
+    "Explanation": "explanation",
+    "CandidatePath": "explanation",
     # revocation
     "Crl": "revocation",
     "OcspResponse": "revocation",

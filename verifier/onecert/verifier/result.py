@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.messages import message
+from onecert.verifier.messages import harmless, message
 from onecert.verifier.signatures import PublicKey, load_public_key
 
 if TYPE_CHECKING:
     from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.errors import VerifyError
+    from onecert.verifier.explanation import Explanation
     from onecert.verifier.path.qualifiers import ValidPolicies
     from onecert.verifier.revocation.crl import Crl
     from onecert.verifier.revocation.ocsp import OcspResponse
 
-__all__ = ["Attempt", "Evidence", "Notice", "Source", "ValidatedPath", "explain"]
+__all__ = ["Attempt", "Evidence", "Notice", "Source", "ValidatedPath", "explain", "names_along"]
+
+_NAME_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,14 @@ class Notice:
         return message(self.code, language, **dict(self.facts))
 
 
+def names_along(path: Sequence[ParsedCertificate], anchor: TrustAnchor | None) -> str:
+    """The names of a path in one line, target first, the anchor in brackets."""
+    names = [harmless(certificate.subject_text, _NAME_MAX) for certificate in path]
+    if anchor is not None:
+        names.append(harmless(f"[{anchor.label or anchor.subject}]", _NAME_MAX))
+    return " <- ".join(names)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One candidate path and why it failed; ``path`` is leaf first and ends where the search stopped."""
@@ -97,10 +108,7 @@ class Attempt:
 
     def text(self, language: str = "en") -> str:
         """One line: the names along the path and the reason."""
-        names = [certificate.subject_text for certificate in self.path]
-        if self.anchor is not None:
-            names.append(f"[{self.anchor.label or self.anchor.subject}]")
-        return " <- ".join(names) + f": {self.error.code}: {self.error.text(language)}"
+        return f"{names_along(self.path, self.anchor)}: {self.error.code}: {self.error.text(language)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +179,19 @@ class ValidatedPath:
         }
 
 
-def explain(answer: ValidatedPath | VerifyError, language: str = "en") -> Sequence[str]:
-    """The answer in lines for a person: the path found, or every path that was tried and why it failed."""
+def explain(answer: ValidatedPath | VerifyError | Explanation, language: str = "en") -> Sequence[str]:
+    """The answer in lines for a person, in ``zh`` or ``en``.
+
+    A ``ValidatedPath`` gives the path found, a ``VerifyError`` the paths that were tried on the way to the
+    verdict, an ``Explanation`` every candidate path (``Explanation.tree_lines`` has the details).
+    """
     if isinstance(answer, ValidatedPath):
         lines = [f"{'  ' * depth}{c.subject_text}" for depth, c in enumerate(reversed(answer.chain), start=1)]
         lines.insert(0, f"[{answer.anchor.label or answer.anchor.subject}]")
         lines += [f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence]
         return lines + [warning.text(language) for warning in answer.warnings]
+    if not isinstance(answer, Exception):
+        return answer.lines(language)
     lines = [f"{answer.code}: {answer.text(language)}"]
     if answer.source:
         lines.append(answer.source)

@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.explanation import Explanation
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
 from onecert.verifier.path.validator import AnyCertificate, PathValidator
 from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationPolicy
 
-__all__ = ["PathParameters", "PathValidator", "PolicyInputs", "validate_path"]
+__all__ = ["PathParameters", "PathValidator", "PolicyInputs", "explain_path", "validate_path"]
 
 
 def validate_path(
@@ -45,10 +46,38 @@ def validate_path(
         RefusedError: the certificate must not be relied upon.
         CouldNotCheckError: nobody can tell.
     """
-    chosen = parameters or PathParameters(
-        purpose=purpose,
-        policies=policies or PolicyInputs(),
-        revocation=revocation_policy or RevocationPolicy(),
-    )
+    chosen = parameters or _parameters(purpose, policies, revocation_policy)
     validator = PathValidator(anchors=anchors, candidates=candidates, evidence=revocation, parameters=chosen)
     return validator.validate(target, at=at)
+
+
+def explain_path(
+    target: AnyCertificate,
+    *,
+    candidates: Iterable[AnyCertificate] = (),
+    anchors: Iterable[TrustAnchor],
+    at: datetime,
+    purpose: Purpose = LOGIN,
+    revocation: RevocationEvidence | None = None,
+    revocation_policy: RevocationPolicy | None = None,
+    policies: PolicyInputs | None = None,
+    parameters: PathParameters | None = None,
+) -> Explanation:
+    """Find every candidate path and say what becomes of each; takes the arguments of ``validate_path``.
+
+    Raises:
+        MalformedError: ``target`` or a candidate cannot be read. A refusal is not raised: it is the answer.
+    """
+    chosen = parameters or _parameters(purpose, policies, revocation_policy)
+    validator = PathValidator(anchors=anchors, candidates=candidates, evidence=revocation, parameters=chosen)
+    return validator.explain(target, at=at)
+
+
+def _parameters(
+    purpose: Purpose, policies: PolicyInputs | None, revocation: RevocationPolicy | None
+) -> PathParameters:
+    return PathParameters(
+        purpose=purpose,
+        policies=policies or PolicyInputs(),
+        revocation=revocation or RevocationPolicy(),
+    )

@@ -6,34 +6,27 @@ signatures are checked before a branch is followed, and a budget over all branch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import (
     BudgetError,
-    CouldNotCheckError,
     RefusedError,
-    RevokedError,
     SignatureInvalidError,
     VerifyError,
 )
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.checks import check_alone, check_is_ca
 from onecert.verifier.path.inputs import Budget
+from onecert.verifier.path.order import best_first, key_id_fits
 from onecert.verifier.path.signers import check_crl_signer, check_responder
 from onecert.verifier.path.status import StatusQuestion, find_status
-from onecert.verifier.path.validate import (
-    PathState,
-    RevocationAnswer,
-    finish,
-    start,
-    step,
-)
+from onecert.verifier.path.validate import PathState, RevocationAnswer, finish, start, step
+from onecert.verifier.path.verdict import choose_reason, unknown_issuer
 from onecert.verifier.result import Attempt, ValidatedPath
 from onecert.verifier.revocation.evidence import RevocationMode
 from onecert.verifier.revocation.ocsp import OcspResponse
@@ -72,26 +65,39 @@ class Search:
         """Search all paths until one validates."""
         version = self.validator.evidence.version
         exhausted: BudgetError | None = None
-        if not target.issuer:
-            self._note((target,), None, _unknown_issuer(target))
-        else:
-            try:
-                for anchor, chain in self._paths([target]):
-                    try:
-                        state = self.state_above(anchor, chain[1:])
-                        result = finish(state, target, self.validator.parameters, self)
-                    except BudgetError:
-                        raise
-                    except VerifyError as exc:
-                        self._note(chain, anchor, exc)
-                        continue
-                    self.validator.remember(state, target, version)
-                    return result
-            except BudgetError as exc:
-                exhausted = exc
-        error = self._verdict(target, exhausted)
+        try:
+            for path, state in self.accepted(target):
+                self.validator.remember(state, target, version)
+                return path
+        except BudgetError as exc:
+            exhausted = exc
+        raise self.reason(target, exhausted)
+
+    def reason(self, target: ParsedCertificate, exhausted: BudgetError | None) -> VerifyError:
+        """Why no path validates, with all that was tried."""
+        error = choose_reason(target, self.attempts, exhausted)
         error.attempts = tuple(self.attempts)
-        raise error
+        return error
+
+    def accepted(self, target: ParsedCertificate) -> Iterator[tuple[ValidatedPath, PathState]]:
+        """Every path that validates, the most likely first; ``attempts`` collects the others.
+
+        Raises:
+            BudgetError: there may be more.
+        """
+        if not target.issuer:
+            self._note((target,), None, unknown_issuer(target))
+            return
+        for anchor, chain in self._paths([target]):
+            try:
+                state = self.state_above(anchor, chain[1:])
+                path = finish(state, target, self.validator.parameters, self)
+            except BudgetError:
+                raise
+            except VerifyError as exc:
+                self._note(chain, anchor, exc)
+                continue
+            yield path, state
 
     def state_above(self, anchor: TrustAnchor, cas: tuple[ParsedCertificate, ...]) -> PathState:
         """The state below the CA certificates ``cas`` (lowest first), from the memory of this search."""
@@ -118,19 +124,25 @@ class Search:
     ) -> Iterator[tuple[TrustAnchor, tuple[ParsedCertificate, ...]]]:
         """All chains from ``chain`` upwards to an anchor whose signatures hold."""
         last = chain[-1]
-        for anchor in sorted(
+        anchors = sorted(
             self.validator.anchors.get(last.issuer, ()),
             key=lambda item: not key_id_fits(last, item.subject_key_id),
-        ):
+        )
+        for anchor in anchors:
             self.budget.step()
             if self._is_signed(chain, anchor, anchor.public_key_der):
                 yield anchor, tuple(chain)
+        issuers = best_first(last, self.candidates_for(last.issuer), self.validator.anchors)
         if len(chain) > self.validator.parameters.limits.path_max_intermediates:
+            if issuers:
+                self._turn_back(chain, None, _too_deep)
             return
-        for issuer in self._issuers(last):
+        dead_end = not anchors
+        for issuer in issuers:
             self.budget.step()
             if any(issuer.subject == other.subject and issuer.spki_der == other.spki_der for other in chain):
                 continue  # a loop
+            dead_end = False
             try:
                 check_is_ca(issuer, self.at)
             except RefusedError as exc:
@@ -141,22 +153,8 @@ class Search:
             chain.append(issuer)
             yield from self._paths(chain)
             chain.pop()
-
-    def _issuers(self, certificate: ParsedCertificate) -> list[ParsedCertificate]:
-        found = self.candidates_for(certificate.issuer)
-        if len(found) < 2:
-            return found
-        unique = list({issuer.der: issuer for issuer in found}.values())
-        # Hints only: the named key first, issuers of trusted name next, then the one that lives longest.
-        unique.sort(key=attrgetter("not_after"), reverse=True)
-        unique.sort(
-            key=lambda issuer: (
-                not key_id_fits(certificate, issuer.subject_key_id),
-                issuer.issuer not in self.validator.anchors,
-                issuer.is_self_issued,
-            )
-        )
-        return unique
+        if dead_end:
+            self._turn_back(chain, None, unknown_issuer)
 
     def _is_signed(
         self, chain: list[ParsedCertificate], issuer: ParsedCertificate | TrustAnchor, spki: bytes
@@ -169,11 +167,15 @@ class Search:
             raise
         except VerifyError as exc:
             exc.certificate = exc.certificate or last.certificate
-            anchor = issuer if isinstance(issuer, TrustAnchor) else None
-            # A candidate of the same name that names another key was never meant: no finding.
+            if isinstance(issuer, TrustAnchor):
+                path, anchor = tuple(chain), issuer
+            else:
+                path, anchor = (*chain, issuer), None
             if key_id_fits(last, issuer.subject_key_id):
-                path = tuple(chain) if anchor else (*chain, issuer)
-                self._note(path, anchor, exc)  # type: ignore[arg-type]  # an issuer that is no anchor
+                self._note(path, anchor, exc)
+            else:
+                # A candidate of the same name that names another key was never meant: no finding.
+                self._turn_back(path, anchor, exc)
             return False
         return True
 
@@ -183,22 +185,17 @@ class Search:
         if len(self.attempts) < _ATTEMPTS_MAX:
             self.attempts.append(Attempt(tuple(path), anchor, error))
 
-    def _verdict(self, target: ParsedCertificate, exhausted: BudgetError | None) -> VerifyError:
-        """The one error to raise for all that failed: the most certain, then the one nearest to an anchor."""
-        errors = [attempt.error for attempt in self.attempts]
-        for error in errors:
-            if isinstance(error, RevokedError) and error.certificate == target.certificate:
-                return error
-        if exhausted is not None:
-            return exhausted
-        # One path that could not be checked might have been good: then we do not know.
-        for error in errors:
-            if isinstance(error, CouldNotCheckError):
-                return error
-        anchored = [attempt.error for attempt in self.attempts if attempt.anchor is not None]
-        for error in sorted(anchored or errors, key=lambda item: isinstance(item, SignatureInvalidError)):
-            return error
-        return _unknown_issuer(target)
+    def _turn_back(
+        self,
+        path: Sequence[ParsedCertificate],
+        anchor: TrustAnchor | None,
+        reason: VerifyError | Callable[[ParsedCertificate], VerifyError],
+    ) -> None:
+        """Called where a branch ends without a finding: nothing to a verdict, something to explain.
+
+        Args:
+            reason: why, or what makes the reason for the last certificate of ``path``.
+        """
 
     def signer_path(self, signer: ParsedCertificate, anchor: TrustAnchor) -> ValidatedPath:
         """Validate a certificate that signed a CRL; its path must end at the anchor of the target's path."""
@@ -215,7 +212,7 @@ class Search:
                     raise
                 except VerifyError as exc:
                     self._note(chain, candidate, exc)
-            raise self._verdict(signer, None)
+            raise choose_reason(signer, self.attempts, None)
         finally:
             self.attempts = outer
 
@@ -285,17 +282,7 @@ class Search:
             self.asking.discard(certificate.der)
 
 
-def key_id_fits(certificate: ParsedCertificate, key_id: bytes | None) -> bool:
-    """Tell whether a key identifier is the one that the certificate names, if it names one."""
-    named = certificate.authority_key_id
-    return named is None or key_id is None or named == key_id
-
-
-def _unknown_issuer(target: ParsedCertificate) -> VerifyError:
+def _too_deep(certificate: ParsedCertificate) -> VerifyError:
     return RefusedError(
-        "ISSUER_UNKNOWN" if target.issuer else "CERT_ISSUER_EMPTY",
-        certificate=target.certificate,
-        source="RFC 5280, section 6.1",
-        subject=target.subject_text,
-        issuer=target.issuer_text,
+        "PATH_TOO_DEEP", certificate=certificate.certificate, subject=certificate.subject_text
     )

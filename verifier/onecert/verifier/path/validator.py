@@ -19,9 +19,11 @@ from onecert.verifier.errors import (
     MalformedError,
     VerifyError,
 )
+from onecert.verifier.explanation import Explanation
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.batch import FirstAlone, map_in_order
 from onecert.verifier.path.checks import check_alone
+from onecert.verifier.path.explain import ExhaustiveSearch, explain_search
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
 from onecert.verifier.path.search import Search, key_id_fits
 from onecert.verifier.path.validate import (
@@ -164,6 +166,27 @@ class PathValidator:
             except VerifyError:
                 break  # another path may still be good, and the full search names the reason
         return search.run(target)
+
+    def explain(
+        self,
+        target: AnyCertificate,
+        *,
+        at: datetime,
+        candidates: Iterable[AnyCertificate] = (),
+        ocsp: Sequence[OcspResponse | bytes] = (),
+    ) -> Explanation:
+        """Find every candidate path for ``target`` and say what becomes of each, within the same budget.
+
+        Takes the arguments of ``validate``. A refusal is not raised but is the ``answer``. It costs as much
+        as a search that finds nothing: ask when a person wants to know.
+
+        Raises:
+            MalformedError: ``target`` or an answer of ``ocsp`` cannot be read.
+        """
+        answers = tuple([item if isinstance(item, OcspResponse) else load_ocsp(item) for item in ocsp])
+        further = _by_subject(candidates, skip_unreadable=True)
+        search = ExhaustiveSearch(self, _whole_seconds(at), further, answers)
+        return explain_search(search, as_parsed(target))
 
     def _known_states(self, target: ParsedCertificate, at: datetime) -> Iterator[PathState]:
         if self._states_version != self.evidence.version:
