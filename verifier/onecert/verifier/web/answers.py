@@ -1,0 +1,103 @@
+"""A refusal as an answer of HTTP: a page for people, a problem document (RFC 9457) for programs.
+
+The page says what was wrong and what to do, in the language that the browser asks for, and shows nothing of
+the certificate beyond what the text of the reason names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from html import escape
+
+from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
+from onecert.verifier.messages import message
+
+__all__ = ["Answer", "answer_for", "language_of"]
+
+FORBIDDEN, BAD_REQUEST, NOT_NOW = 403, 400, 503
+_RETRY_S = "30"
+_REASONS = {BAD_REQUEST: "Bad Request", FORBIDDEN: "Forbidden", NOT_NOW: "Service Unavailable"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers and body of one answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def status_line(self) -> str:
+        """As WSGI wants it."""
+        return f"{self.status} {_REASONS[self.status]}"
+
+
+def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "") -> Answer:
+    """The answer to a request that was not let in.
+
+    Args:
+        accept: the request's ``Accept`` header; JSON is sent to who asks for it.
+        accept_language: the request's ``Accept-Language`` header.
+
+    Returns:
+        403 for no, 400 for unreadable bytes, 503 for "could not check".
+    """
+    language = language_of(accept_language)
+    status = FORBIDDEN
+    if isinstance(error, MalformedError):
+        status = BAD_REQUEST
+    elif isinstance(error, CouldNotCheckError):
+        status = NOT_NOW
+    if "json" in accept.lower():
+        kind, body = "application/problem+json", _problem(error, status, language)
+    else:
+        kind, body = "text/html; charset=utf-8", _page(error, language)
+    headers = [
+        ("Content-Type", kind),
+        ("Content-Length", str(len(body))),
+        ("Content-Language", language),
+        ("Cache-Control", "no-store"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    if status == NOT_NOW:
+        headers.append(("Retry-After", _RETRY_S))
+    return Answer(status, tuple(headers), body)
+
+
+def language_of(accept_language: str) -> str:
+    """``zh`` or ``en``: the first of the two that the browser lists, Chinese when it lists neither."""
+    for item in accept_language[:200].split(","):
+        tag = item.partition(";")[0].strip().lower()
+        for language in ("zh", "en"):
+            if tag == language or tag.startswith(f"{language}-"):
+                return language
+    return "zh"
+
+
+def _problem(error: VerifyError, status: int, language: str) -> bytes:
+    problem = {
+        "type": f"urn:onecert:{error.code}",
+        "title": error.text(language),
+        "status": status,
+        "code": error.code,
+        "detail": error.hint(language),
+    }
+    return json.dumps(problem, ensure_ascii=False).encode("utf-8")
+
+
+def _page(error: VerifyError, language: str) -> bytes:
+    title = message("WEB_NOT_LET_IN", language)
+    hint = error.hint(language)
+    parts = [
+        "<!doctype html>",
+        f'<html lang="{language}"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title></head><body><main>",
+        f"<h1>{escape(title)}</h1><p>{escape(error.text(language))}</p>",
+        f"<p>{escape(hint)}</p>" if hint else "",
+        f"<p><small>{escape(error.code)}</small></p></main></body></html>\n",
+    ]
+    return "".join(parts).encode("utf-8")

@@ -1,0 +1,76 @@
+"""WSGI middleware (PEP 3333): the application behind it is told who the holder of the client certificate is.
+
+    application = CertificateMiddleware(application, verifier)
+
+``environ["onecert.identity"]`` is the ``Identity``, ``environ["onecert.certificate"]`` the whole
+``VerifiedCertificate``; ``REMOTE_USER`` is the identity's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from onecert.verifier.errors import VerifyError
+from onecert.verifier.purposes import LOGIN, Purpose
+from onecert.verifier.verifier import Verifier
+from onecert.verifier.web.answers import answer_for
+from onecert.verifier.web.client_certificate import ClientCertificates
+from onecert.verifier.web.gate import Gate, now
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["CERTIFICATE", "IDENTITY", "CertificateMiddleware"]
+
+IDENTITY, CERTIFICATE = "onecert.identity", "onecert.certificate"
+
+
+class CertificateMiddleware:
+    """Lets requests through whose client certificate verifies; see ``Gate`` for the arguments.
+
+    Certificate headers that clients or proxies sent do not reach the application.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        verifier: Verifier,
+        *,
+        certificates: ClientCertificates | None = None,
+        required: bool = True,
+        purpose: Purpose = LOGIN,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._application = application
+        self._gate = Gate(
+            verifier, certificates=certificates, required=required, purpose=purpose, clock=clock
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        certificates = self._gate.certificates
+        try:
+            verified = self._gate.check(certificates.from_environ(environ))
+        except VerifyError as error:
+            self._gate.note(error)
+            answer = answer_for(
+                error,
+                accept=str(environ.get("HTTP_ACCEPT", "")),
+                accept_language=str(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
+            )
+            start_response(answer.status_line, list(answer.headers))
+            return [answer.body]
+        inner = certificates.clean_environ(environ)
+        # Nobody but we says who is there: what stood here before is not believed.
+        for name in (IDENTITY, CERTIFICATE, "REMOTE_USER", "AUTH_TYPE"):
+            inner.pop(name, None)
+        if verified is not None:
+            inner |= {
+                IDENTITY: verified.identity,
+                CERTIFICATE: verified,
+                "REMOTE_USER": verified.identity.id,
+                "AUTH_TYPE": "ClientCertificate",
+            }
+        return self._application(inner, start_response)
