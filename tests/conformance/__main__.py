@@ -1,7 +1,7 @@
 """The verifier on test suites that others wrote: ``python tests/conformance FOLDER``.
 
-The folder holds ``pkits.json.xz`` and ``limbo-core.json.xz``; nothing of it is part of this repository. Exit
-code 1 when any verdict in scope is not the expected one, or a case takes a second.
+The folder holds ``pkits.json.xz``, ``pkits-cms.json.xz`` and ``limbo-core.json.xz``; nothing of it is part of
+this repository. Exit code 1 when any verdict in scope is not the expected one, or a case takes a second.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from pathlib import Path
 
 import limbo
 import pkits
+import pkits_cms
 from report import SLOWEST_S, Outcome, Scope
 
-_SUITES = (("NIST PKITS", "pkits.json.xz", pkits.run), ("x509-limbo core", "limbo-core.json.xz", limbo.run))
+_SUITES = (
+    ("NIST PKITS", "pkits.json.xz", pkits.run),
+    ("NIST PKITS, signed messages", "pkits-cms.json.xz", pkits_cms.run),
+    ("x509-limbo core", "limbo-core.json.xz", limbo.run),
+)
 
 
 def main(arguments: Sequence[str]) -> int:

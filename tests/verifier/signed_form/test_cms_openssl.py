@@ -1,0 +1,149 @@
+"""Messages that openssl makes verify here, in every shape it knows; ours and altered ones it judges alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from onecert.verifier import VerifyError, load_crl
+from onecert.verifier.signed_form import load_signed_data
+
+SHAPES = {
+    "detached": (),
+    "attached": ("-nodetach",),
+    "key identifier": ("-keyid",),
+    "CAdES": ("-cades",),
+    "streamed in pieces": ("-nodetach", "-stream"),
+    "no S/MIME capabilities": ("-nosmimecap",),
+    "with sha384": ("-md", "sha384"),
+    "with sha512": ("-md", "sha512"),
+}
+
+
+@pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
+def test_shapes(office: Any, document: bytes, options: tuple[str, ...]) -> None:
+    """root -> CA -> signer; openssl signs, we verify and name the signer's certificate."""
+    signature = office.cms(*options)
+    attached = "-nodetach" in options
+    form = office.verify(signature, None if attached else document)
+    assert form.document == document
+    assert form.signer.certificate.der == office.signer.der
+    assert [c.subject_text for c in form.signer.judged.judged.path.chain] == [
+        "CN=Firm,C=CN",
+        "CN=Issuing CA,C=CN",
+    ]
+    assert form.signer.time.source == "now"
+    assert "FORM_TIME_NOT_PROVED" in form.signer.warnings
+
+
+@pytest.mark.parametrize("kind", ["rsa", "pss", "p384", "p521"])
+def test_keys(office: Any, document: bytes, kind: str) -> None:
+    """Every kind of key that openssl signs CMS with."""
+    curves: dict[str, Any] = {"p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
+    key = ec.generate_private_key(curves[kind]) if kind in curves else rsa.generate_private_key(65537, 2048)
+    party = office.pki.leaf(office.ca, "Firm", key=key)
+    options = (
+        ("-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest") if kind == "pss" else ()
+    )
+    form = office.verify(office.cms(*options, party=party))
+    assert form.signer.certificate.der == party.der
+
+
+def test_indefinite_lengths_are_read(office: Any, document: bytes) -> None:
+    """-stream writes indefinite lengths and a string in pieces: BER, which RFC 5652 allows."""
+    signature = office.cms("-nodetach", "-stream", document=document * 4000)
+    assert signature[1] == 0x80
+    assert office.verify(signature, None).document == document * 4000
+
+
+def test_pem(office: Any, document: bytes) -> None:
+    signature = office.cms("-outform", "PEM")
+    assert signature.startswith(b"-----BEGIN CMS-----")
+    assert office.verify(signature).document == document
+
+
+def test_several_signers(office: Any, document: bytes) -> None:
+    """Two firms sign one document: refused where one is expected, both judged where several are."""
+    other = office.pki.leaf(office.ca, "Other firm")
+    certificate, key = office.files(other, "other")
+    signature = office.cms("-signer", certificate, "-inkey", key)
+    with pytest.raises(VerifyError) as caught:
+        office.verify(signature)
+    assert caught.value.code == "CMS_SEVERAL_SIGNERS"
+    form = office.verify(signature, several_signers=True)
+    assert {s.certificate.subject_text for s in form.signers} == {"CN=Firm,C=CN", "CN=Other firm,C=CN"}
+
+    office.pki.revoke(office.ca, other)
+    with pytest.raises(VerifyError) as caught:
+        office.verify(signature, several_signers=True)
+    assert caught.value.code == "FORM_REVOKED_TIME_NOT_PROVED"
+
+
+def test_without_certificates(office: Any, document: bytes) -> None:
+    """The signer's certificate does not travel: it must be at hand."""
+    signature = office.cms("-nocerts")
+    with pytest.raises(VerifyError) as caught:
+        office.verify(signature)
+    assert caught.value.code == "CMS_SIGNER_UNKNOWN"
+    assert load_signed_data(signature).certificates == ()
+
+
+def test_bare_content(office: Any, document: bytes) -> None:
+    """Without signed attributes: refused, unless the application knows such signers."""
+    signature = office.cms("-noattr")
+    with pytest.raises(VerifyError) as caught:
+        office.verify(signature)
+    assert caught.value.code == "CMS_NO_ATTRIBUTES"
+    assert office.verify(signature, allow_no_attributes=True).document == document
+
+
+def test_lists_in_the_message(office: Any, document: bytes) -> None:
+    """CRLs that travel with the message count like those at hand."""
+    crls = office.pki.crls(office.root, office.ca)
+    message = office.signed_data(None, office.signer_info(office.attributes(document)), crls=crls)
+    nothing_known = office.trust(office.pki.crl(office.authority))
+    form = office.verify(message, trust=nothing_known)
+    assert len(form.signer.judged.judged.path.evidence) == 2
+    assert form.message.crls[0].issuer == load_crl(crls[0]).issuer
+    with pytest.raises(VerifyError) as caught:
+        office.verify(office.cms(), trust=nothing_known)
+    assert caught.value.code == "REVOCATION_UNKNOWN"
+
+
+def test_openssl_verifies_ours(office: Any, document: bytes) -> None:
+    """The messages that the tests write by hand are right for openssl too, so that what they break is one
+    thing."""
+    message = office.signed_data(None, office.signer_info(office.attributes(document)))
+    (office.folder / "ours").write_bytes(message)
+    (office.folder / "document").write_bytes(document)
+    (office.folder / "roots").write_bytes(
+        office.root.certificate.public_bytes(Encoding.PEM) + office.ca.certificate.public_bytes(Encoding.PEM)
+    )
+    arguments = ("cms", "-verify", "-binary", "-inform", "DER", "-in", "ours", "-content", "document")
+    at = ("-attime", int(office.now.timestamp()), "-CAfile", "roots", "-purpose", "any")
+    assert office.openssl(*arguments, *at).stdout == document
+    assert office.verify(message).document == document
+
+
+def test_ed25519(office: Any, document: bytes) -> None:
+    """RFC 8419: EdDSA over the attributes with SHA-512 as digest; SHA-256 beside it is refused."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    party = office.pki.leaf(office.ca, "Firm", key=key)
+
+    def message(algorithm: str) -> bytes:
+        info = office.signer_info(
+            office.attributes(document, algorithm=algorithm),
+            party=party,
+            algorithm=algorithm,
+            signature_algorithm=bytes.fromhex("300506032b6570"),
+            sign=key.sign,
+        )
+        return office.signed_data(None, info, certificates=[party.der], digests=[algorithm])
+
+    assert office.verify(message("sha512")).signer.certificate.der == party.der
+    with pytest.raises(VerifyError) as caught:
+        office.verify(message("sha256"))
+    assert caught.value.code == "ALGORITHM_MISMATCH"

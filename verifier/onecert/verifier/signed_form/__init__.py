@@ -1,0 +1,43 @@
+"""Signed forms: CMS and raw signatures, timestamps, and evidence that can be checked again years later."""
+
+from onecert.verifier.signed_form.canonical_json import canonical_json, canonicalise
+from onecert.verifier.signed_form.cms import SignedData, load_signed_data
+from onecert.verifier.signed_form.form import FormPolicy, FormSigner, SignedForm, verify_form
+from onecert.verifier.signed_form.past_path import PathTrust
+from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
+from onecert.verifier.signed_form.timestamp import (
+    Timestamp,
+    TimestampToken,
+    TimestampTrust,
+    check_timestamp,
+    load_timestamp,
+)
+from onecert.verifier.signed_form.timestamp_request import (
+    TimestampClient,
+    TimestampRequest,
+    read_timestamp_response,
+    request_timestamp,
+)
+
+__all__ = [
+    "DocumentForm",
+    "FormPolicy",
+    "FormSigner",
+    "PathTrust",
+    "RawSignature",
+    "SignedData",
+    "SignedForm",
+    "Timestamp",
+    "TimestampClient",
+    "TimestampRequest",
+    "TimestampToken",
+    "TimestampTrust",
+    "canonical_json",
+    "canonicalise",
+    "check_timestamp",
+    "load_signed_data",
+    "load_timestamp",
+    "read_timestamp_response",
+    "request_timestamp",
+    "verify_form",
+]

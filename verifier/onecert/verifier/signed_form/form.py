@@ -1,0 +1,351 @@
+"""A signed form: document and signature in, signers judged at the time that is proved, or a refusal.
+
+    form = verify_form(document, signature, verifier=verifier, timestamps=timestamps, at=datetime.now(UTC))
+    print(form.signer.identity.id, form.signer.signed_at)
+
+The signature is CMS (attached or detached) or raw with its certificate. Non-repudiation needs a time: with a
+timestamp of an authority that we trust the signer is judged at that time, whatever became of him since;
+without one he is judged now, and the result says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError
+from onecert.verifier.identity.identity import Identity
+from onecert.verifier.keys import load_public_key
+from onecert.verifier.login import default_algorithm
+from onecert.verifier.result import Notice
+from onecert.verifier.signatures import verify_signature
+from onecert.verifier.signed_form.attributes import COUNTERSIGNATURE, SIGNATURE_TIMESTAMP
+from onecert.verifier.signed_form.cms import SignedData, SignerInfo, load_signed_data
+from onecert.verifier.signed_form.past_path import PathTrust
+from onecert.verifier.signed_form.proved_time import ProvedTime, prove_time
+from onecert.verifier.signed_form.raw import RawSignature
+from onecert.verifier.signed_form.signer_check import Content, check_signer_info, content_of
+from onecert.verifier.signed_form.signers import (
+    AnchoredSigners,
+    JudgedSigner,
+    ListedSigners,
+    SignerJudge,
+    SignerQuestion,
+)
+from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust
+from onecert.verifier.verifier import Verifier
+
+__all__ = ["FormPolicy", "FormSigner", "SignedForm", "judge_form", "verify_form"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormPolicy:
+    """What an application asks of a signed form.
+
+    Args:
+        allow_no_attributes: accept CMS signatures over bare content, as old PKCS #7 signers make them.
+        several_signers: accept messages with more than one signer; all of them must be good.
+        require_timestamp: refuse what no timestamp proves.
+        require_later_status: the signer's status must have been asked after the proved time, so that a
+            revocation on its way could not be missed; without it the result carries a warning.
+    """
+
+    allow_no_attributes: bool = False
+    several_signers: bool = False
+    require_timestamp: bool = False
+    require_later_status: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormSigner:
+    """One good signature and who made it."""
+
+    certificate: ParsedCertificate
+    judged: JudgedSigner
+    time: ProvedTime
+    claimed_at: datetime | None
+    digest_algorithm: str
+    notices: tuple[Notice, ...]
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the signer is; only with a trust list."""
+        return self.judged.identity
+
+    @property
+    def signed_at(self) -> datetime:
+        """The signature existed at this time at the latest."""
+        return self.time.at
+
+    @property
+    def timestamp(self) -> Timestamp | None:
+        """The timestamp that proves it."""
+        return self.time.timestamp
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of the notices and of those about path, service and identity."""
+        codes = (*(notice.code for notice in self.notices), *self.judged.warnings)
+        return tuple(dict.fromkeys(codes))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "subject": self.certificate.subject_text,
+            **self.judged.as_dict(),
+            "signed_at": self.signed_at.isoformat(),
+            "time_source": self.time.source,
+            "timestamp": self.timestamp and self.timestamp.as_dict(),
+            "claimed_at": self.claimed_at and self.claimed_at.isoformat(),
+            "warnings": list(self.warnings),
+            "validation": self.judged.judged.path.as_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedForm:
+    """A document with at least one good signature; ``message`` is there for CMS, ``raw`` for the other."""
+
+    content: Content = field(repr=False)
+    signers: tuple[FormSigner, ...]
+    checked_at: datetime
+    message: SignedData | None = field(default=None, repr=False)
+    raw: RawSignature | None = field(default=None, repr=False)
+
+    @property
+    def signer(self) -> FormSigner:
+        """The only signer, or the first of several."""
+        return self.signers[0]
+
+    @property
+    def document(self) -> bytes | None:
+        """What was signed, as presented or as the message carries it."""
+        return self.content.data
+
+    @property
+    def document_sha256(self) -> str:
+        """Hex SHA-256 of the document."""
+        if self.content.data is None:
+            return self.content.digest("sha256").hex()
+        return hashlib.sha256(self.content.data).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; the schema version changes when a field changes its meaning or goes away."""
+        return {
+            "schema": 1,
+            "accepted": True,
+            "document_sha256": self.document_sha256,
+            "form": "raw" if self.message is None else "cms",
+            "checked_at": self.checked_at.isoformat(),
+            "signers": [signer.as_dict() for signer in self.signers],
+        }
+
+
+def verify_form(
+    document: bytes | None,
+    signature: bytes | RawSignature,
+    *,
+    at: datetime,
+    verifier: Verifier | None = None,
+    trust: PathTrust | None = None,
+    timestamps: TimestampTrust | None = None,
+    policy: FormPolicy | None = None,
+) -> SignedForm:
+    """Check the signature of a form.
+
+    Args:
+        document: what was signed, or ``None`` when a CMS message carries it.
+        signature: CMS SignedData in DER, BER or PEM, or a raw signature with its certificate.
+        at: now, aware.
+        verifier: the department's own; names the signers. Either this or ``trust``.
+        trust: explicit anchors and evidence; names nobody.
+        timestamps: whose timestamps count; ``None`` for nobody's.
+
+    Raises:
+        SignatureInvalidError: ``CMS_DIGEST`` (another document), ``SIGNATURE_INVALID``.
+        RevokedError: ``FORM_REVOKED_BEFORE_SIGNING``; ``FORM_REVOKED_TIME_NOT_PROVED`` when nothing proves
+            that the signature is older than the revocation; ``FORM_KEY_INVALID_SINCE``.
+        RefusedError: any other reason; ``code`` says which.
+        CouldNotCheckError: the list or the evidence is missing or stale.
+    """
+    if (verifier is None) == (trust is None):
+        raise ValueError("give verifier or trust")
+    if at.tzinfo is None:
+        raise ValueError("at must be an aware datetime")
+    judge: SignerJudge = AnchoredSigners(trust) if trust is not None else ListedSigners(_given(verifier))
+    return judge_form(
+        document, signature, judge=judge, timestamps=timestamps, policy=policy or FormPolicy(), at=at
+    )
+
+
+def _given(verifier: Verifier | None) -> Verifier:
+    assert verifier is not None  # noqa: S101  the caller has looked
+    return verifier
+
+
+def judge_form(
+    document: bytes | None,
+    signature: bytes | RawSignature,
+    *,
+    judge: SignerJudge,
+    timestamps: TimestampTrust | None,
+    policy: FormPolicy,
+    at: datetime,
+    known_at: datetime | None = None,
+    archived_at: datetime | None = None,
+    digests: Content | None = None,
+) -> SignedForm:
+    """``verify_form`` with a judge of signers, and for evidence records.
+
+    Args:
+        known_at: judge revocation with what was known then; ``None`` for ``at``.
+        archived_at: an archive timestamp proves that the signature existed then.
+        digests: of the document, in place of the document.
+    """
+    around = _Around(judge, timestamps, policy, at, known_at or at, archived_at)
+    if isinstance(signature, RawSignature):
+        return _verify_raw(document, signature, around)
+    message = load_signed_data(signature)
+    if digests is not None and document is None and message.content is None:
+        content = digests
+    else:
+        content = content_of(message, document)
+    if len(message.signers) > 1 and not policy.several_signers:
+        raise RefusedError("CMS_SEVERAL_SIGNERS", count=len(message.signers))
+    signers = tuple(_verify_signer(signer, message, content, around) for signer in message.signers)
+    return SignedForm(content=content, signers=signers, checked_at=at, message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    judge: SignerJudge
+    timestamps: TimestampTrust | None
+    policy: FormPolicy
+    at: datetime
+    known_at: datetime
+    archived_at: datetime | None
+
+    def time_of(
+        self, signature: bytes, tokens: Sequence[bytes], candidates: Sequence[ParsedCertificate] = ()
+    ) -> ProvedTime:
+        proved = prove_time(
+            signature,
+            tokens,
+            trust=self.timestamps,
+            at=self.at,
+            candidates=candidates,
+            known_at=self.known_at,
+            archived_at=self.archived_at,
+        )
+        if self.policy.require_timestamp and not proved.is_proved:
+            reason = "" if proved.failure is None else str(proved.failure)
+            raise RefusedError("FORM_TIME_NOT_PROVED", reason=reason) from proved.failure
+        return proved
+
+
+def _verify_signer(signer: SignerInfo, message: SignedData, content: Content, around: _Around) -> FormSigner:
+    # 1. When did the signature exist?
+    tokens = () if signer.unsigned is None else signer.unsigned.values.get(SIGNATURE_TIMESTAMP, ())
+    time = around.time_of(signer.signature, tokens, message.certificates)
+    # 2. Is it right, with algorithms that were accepted then, and whose certificate is it?
+    certificates = (*message.certificates, *around.judge.candidates)
+    certificate = check_signer_info(
+        signer,
+        message.content_type,
+        content,
+        certificates=certificates,
+        policy=around.judge.algorithms,
+        at=time.at,
+        allow_no_attributes=around.policy.allow_no_attributes,
+    )
+    # 3. Could the signer be relied upon at that time?
+    judged = _judge(certificate, time, around, message)
+    # 4. What a person should know.
+    claimed_at = None if signer.signed is None else signer.signed.signing_time
+    notices = [*time.notices, *_status_notices(judged, time, around)]
+    if time.is_proved and claimed_at is not None and claimed_at > time.at:
+        notices.append(Notice("FORM_CLAIMED_TIME", (("claimed_at", claimed_at), ("proved_at", time.at))))
+    if signer.unsigned is not None and COUNTERSIGNATURE in signer.unsigned.values:
+        notices.append(Notice("CMS_COUNTERSIGNED"))
+    return FormSigner(
+        certificate=certificate,
+        judged=judged,
+        time=time,
+        claimed_at=claimed_at,
+        digest_algorithm=signer.digest_algorithm,
+        notices=tuple(notices),
+    )
+
+
+def _verify_raw(document: bytes | None, signature: RawSignature, around: _Around) -> SignedForm:
+    if document is None:
+        raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
+    certificate = signature.parse_certificate()
+    data = signature.signed_data(document)
+    tokens = () if signature.timestamp is None else (signature.timestamp,)
+    time = around.time_of(signature.value, tokens)
+    algorithms = around.judge.algorithms
+    key = load_public_key(certificate.spki_der)
+    verify_signature(
+        key,
+        signature.algorithm or default_algorithm(key),
+        signature.value,
+        data,
+        policy=algorithms,
+        at=time.at,
+    )
+    judged = _judge(certificate, time, around, None)
+    signer = FormSigner(
+        certificate=certificate,
+        judged=judged,
+        time=time,
+        claimed_at=None,
+        digest_algorithm="",
+        notices=(*time.notices, *_status_notices(judged, time, around)),
+    )
+    return SignedForm(content=Content(data=document), signers=(signer,), checked_at=around.at, raw=signature)
+
+
+def _judge(
+    certificate: ParsedCertificate, time: ProvedTime, around: _Around, message: SignedData | None
+) -> JudgedSigner:
+    question = SignerQuestion(
+        certificate=certificate,
+        at=time.at,
+        known_at=max(around.known_at, time.at) if time.is_proved else time.at,
+        time_proved=time.is_proved,
+    )
+    if message is not None:
+        question = replace(question, candidates=message.certificates, crls=message.crls, ocsp=message.ocsp)
+    try:
+        return around.judge.judge(question)
+    except RevokedError as exc:
+        if exc.certificate != certificate.certificate or exc.code == "FORM_KEY_INVALID_SINCE":
+            raise
+        code = "FORM_REVOKED_BEFORE_SIGNING" if time.is_proved else "FORM_REVOKED_TIME_NOT_PROVED"
+        error = RevokedError(
+            code,
+            revoked_at=exc.revoked_at,
+            reason=exc.reason,
+            certificate=exc.certificate,
+            source=exc.source,
+            subject=certificate.subject_text,
+            signed_at=time.at,
+        )
+        error.attempts = exc.attempts
+        raise error from exc
+
+
+def _status_notices(judged: JudgedSigner, time: ProvedTime, around: _Around) -> list[Notice]:
+    """A list made before the signature cannot know of a revocation that was on its way."""
+    path = judged.judged
+    if not time.is_proved or not path.path.sources or path.is_status_newer:
+        return []
+    newest = max(source.this_update for source in path.path.sources)
+    if around.policy.require_later_status:
+        raise CouldNotCheckError("FORM_STATUS_BEFORE_SIGNING", signed_at=time.at, this_update=newest)
+    return [Notice("FORM_STATUS_BEFORE_SIGNING", (("signed_at", time.at), ("this_update", newest)))]

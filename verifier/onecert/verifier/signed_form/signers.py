@@ -1,0 +1,199 @@
+"""Whom to believe as a signer: by explicit anchors, or by the trust list with an identity.
+
+Both answer the same question, so that everything above them is written once: may this certificate be relied
+upon for a signature at S, with what is known at C, and whose is it?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from onecert.verifier.algorithms import AlgorithmPolicy
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import RefusedError
+from onecert.verifier.identity.errors import IdentityError
+from onecert.verifier.identity.identity import Identity, identify
+from onecert.verifier.path import PathParameters
+from onecert.verifier.purposes import SIGNING, Purpose
+from onecert.verifier.revocation import Crl, OcspResponse
+from onecert.verifier.service_status import Moments, check_service, service_facts
+from onecert.verifier.signed_form.past_path import JudgedPath, PathTrust, judge_path
+from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.verifier import Verifier
+
+__all__ = ["AnchoredSigners", "JudgedSigner", "ListedSigners", "SignerJudge", "SignerQuestion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignerQuestion:
+    """One signer: his certificate, the time he is judged at, and what came with the signature.
+
+    ``at`` is the proved time of signing when ``time_proved``, else the same as ``known_at``.
+    """
+
+    certificate: ParsedCertificate
+    at: datetime
+    known_at: datetime
+    time_proved: bool
+    candidates: Sequence[ParsedCertificate] = ()
+    crls: Sequence[Crl] = ()
+    ocsp: Sequence[OcspResponse] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedSigner:
+    """A signer who may be relied upon. ``identity`` and ``list_sequence`` come from a trust list only."""
+
+    judged: JudgedPath
+    identity: Identity | None = None
+    ca_service: str = ""
+    ca_status: str = ""
+    list_sequence: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "identity": self.identity and self.identity.as_dict(),
+            "ca_service": self.ca_service,
+            "ca_status": self.ca_status,
+            "list_sequence": self.list_sequence,
+        }
+
+
+class SignerJudge(Protocol):
+    """Judges signers."""
+
+    @property
+    def algorithms(self) -> AlgorithmPolicy:
+        """Which algorithms a signature may use."""
+
+    @property
+    def candidates(self) -> Sequence[ParsedCertificate]:
+        """Certificates known beforehand."""
+
+    def judge(self, question: SignerQuestion) -> JudgedSigner:
+        """Raise unless the signer may be relied upon."""
+
+
+@dataclass(frozen=True)
+class AnchoredSigners:
+    """Signers below explicit anchors; nobody is named."""
+
+    trust: PathTrust
+    purpose: Purpose = SIGNING
+
+    @property
+    def algorithms(self) -> AlgorithmPolicy:
+        """See ``SignerJudge``."""
+        return self.trust.parameters.algorithms
+
+    @property
+    def candidates(self) -> Sequence[ParsedCertificate]:
+        """See ``SignerJudge``."""
+        return self.trust.candidates
+
+    def judge(self, question: SignerQuestion) -> JudgedSigner:
+        """See ``SignerJudge``."""
+        judged = _judge_path(question, self.trust, self.purpose)
+        return JudgedSigner(judged=judged, warnings=tuple(notice.code for notice in judged.path.warnings))
+
+
+class ListedSigners:
+    """Signers below the services of the trust list, named as each service writes its holders.
+
+    Args:
+        verifier: the department's own; its list, evidence, registry and rules apply.
+        list_at: the time at which the list must be current; ``None`` for that of the check.
+    """
+
+    def __init__(
+        self, verifier: Verifier, *, purpose: Purpose = SIGNING, list_at: datetime | None = None
+    ) -> None:
+        self._verifier = verifier
+        self._purpose = purpose
+        self._list_at = list_at
+
+    @property
+    def algorithms(self) -> AlgorithmPolicy:
+        """See ``SignerJudge``."""
+        return self._verifier.algorithms
+
+    @property
+    def candidates(self) -> Sequence[ParsedCertificate]:
+        """See ``SignerJudge``."""
+        return self._verifier._candidates
+
+    def trust_list(self, at: datetime) -> TrustList:
+        """The list that is used for a check at this time."""
+        return self._verifier.trust_list(self._list_at or at)
+
+    def judge(self, question: SignerQuestion) -> JudgedSigner:
+        """See ``SignerJudge``; the steps are those of ``Verifier.verify``, with two times."""
+        verifier, known_at = self._verifier, question.known_at
+        trust_list = self.trust_list(known_at)
+        trust = PathTrust(
+            anchors=trust_list.anchors,
+            candidates=verifier._candidates,
+            evidence=verifier._evidence.lists(trust_list, known_at),
+            parameters=PathParameters(
+                revocation=verifier._revocation, algorithms=verifier.algorithms, limits=verifier._limits
+            ),
+        )
+        target = question.certificate
+        answers = verifier._evidence.answers(target, trust_list, known_at)
+        judged = _judge_path(question, trust, self._purpose, answers)
+        service = trust_list.by_id.get(judged.path.anchor.label)
+        if service is None:
+            raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
+        moments = Moments(
+            issued=target.not_before,
+            used=question.at,
+            checked=known_at,
+            time_proved=question.time_proved,
+            status_answered=_is_answered(judged),
+        )
+        verdict = check_service(service, moments)
+        if service.identity_profile is None:
+            raise IdentityError("CA_PROFILE_MISSING", **service_facts(service))
+        identity = identify(
+            target,
+            service.identity_profile,
+            ca_service=service.id,
+            at=question.at,
+            persons=verifier._persons,
+            registry=verifier._registry,
+        )
+        codes = (*(notice.code for notice in judged.path.warnings), *verdict.warnings, *identity.warnings)
+        return JudgedSigner(
+            judged=judged,
+            identity=identity,
+            ca_service=service.id,
+            ca_status=verdict.at_use.value,
+            list_sequence=trust_list.sequence,
+            warnings=tuple(dict.fromkeys(codes)),
+        )
+
+
+def _judge_path(
+    question: SignerQuestion, trust: PathTrust, purpose: Purpose, answers: Sequence[OcspResponse] = ()
+) -> JudgedPath:
+    return judge_path(
+        question.certificate,
+        trust,
+        purpose=purpose,
+        at=question.at,
+        known_at=question.known_at,
+        candidates=question.candidates,
+        crls=question.crls,
+        ocsp=(*question.ocsp, *answers),
+    )
+
+
+def _is_answered(judged: JudgedPath) -> bool:
+    target = judged.path.target.der
+    answered = {source.certificate.der for source in judged.path.sources}
+    return target in answered | {later.certificate.der for later in judged.later}

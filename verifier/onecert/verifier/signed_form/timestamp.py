@@ -1,0 +1,321 @@
+"""RFC 3161 timestamps: what a token says, and whether it may be believed.
+
+The token is a SignedData over TSTInfo by exactly one authority, whose certificate may serve for nothing but
+timestamps (section 2.3), named by signing-certificate (RFC 5816). Its path is judged at the time that it
+states, with what is known later: a key that was compromised afterwards proves nothing any more (section 4).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.der import GENERALIZED_TIME, OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
+from onecert.verifier.general_names import parse_general_name
+from onecert.verifier.purposes import TIMESTAMPING
+from onecert.verifier.signed_form.attributes import SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2
+from onecert.verifier.signed_form.cms import SignedData, load_signed_data
+from onecert.verifier.signed_form.digests import check_digest, digest, read_digest_algorithm
+from onecert.verifier.signed_form.past_path import JudgedPath, PathTrust, judge_path
+from onecert.verifier.signed_form.signer_check import Content, check_signer_info
+from onecert.verifier.times import read_generalized_time
+
+__all__ = ["Timestamp", "TimestampToken", "TimestampTrust", "check_timestamp", "load_timestamp"]
+
+TOKEN_MAX_BYTES = 256 * 1024
+_TST_INFO = "1.2.840.113549.1.9.16.1.4"
+_EXTENDED_KEY_USAGE = "2.5.29.37"
+_TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
+# RFC 3161, section 4 (1): a revocation for one of these leaves earlier tokens valid; no reason does not.
+_HARMLESS = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampToken:
+    """What a token says; nothing of it has been verified.
+
+    ``accuracy`` is zero when the authority states none. ``extensions`` are the OIDs of critical ones.
+    """
+
+    message: SignedData
+    policy: str
+    hash_algorithm: str
+    imprint: bytes
+    serial: int
+    time: datetime
+    accuracy: timedelta
+    ordering: bool
+    nonce: int | None
+    critical_extensions: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimestampTrust:
+    """Whose timestamps count.
+
+    Args:
+        path: anchors, candidates and evidence for the authorities.
+        policies: policies of tokens that are accepted; ``None`` for any.
+        accuracy_max: a token that is less exact proves no time that could be used.
+        clock_skew: how far a token may seem to come from the future.
+    """
+
+    path: PathTrust
+    policies: frozenset[str] | None = None
+    accuracy_max: timedelta = timedelta(minutes=1)
+    clock_skew: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timestamp:
+    """A believed token: the data existed not later than ``latest``."""
+
+    token: TimestampToken = field(repr=False)
+    judged: JudgedPath = field(repr=False)
+    time: datetime
+    accuracy: timedelta
+    policy: str
+    serial: int
+    hash_algorithm: str
+
+    @property
+    def latest(self) -> datetime:
+        """End of the interval in which the token was made; the only bound that is proof of existence."""
+        return self.time + self.accuracy
+
+    @property
+    def authority(self) -> str:
+        """Subject of the authority's certificate."""
+        return self.judged.path.target.subject_text
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "time": self.time.isoformat(),
+            "accuracy_ms": int(self.accuracy / timedelta(milliseconds=1)),
+            "authority": self.authority,
+            "policy": self.policy,
+            "serial": f"{self.serial:x}",
+            "hash_algorithm": self.hash_algorithm,
+        }
+
+
+def load_timestamp(data: bytes) -> TimestampToken:
+    """Load a TimeStampToken, DER, BER or PEM, at most 256 KiB. Nothing is verified here.
+
+    Raises:
+        MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``, ``TIMESTAMP_MALFORMED``.
+        RefusedError: ``TIMESTAMP_TYPE`` when it is another kind of message.
+    """
+    if len(data) > TOKEN_MAX_BYTES:
+        raise MalformedError("TOO_LARGE", kind="timestamp", max=TOKEN_MAX_BYTES)
+    message = load_signed_data(data)
+    if message.content_type != _TST_INFO or message.content is None:
+        raise RefusedError("TIMESTAMP_TYPE", source="RFC 3161, section 2.4.2", found=message.content_type)
+    if len(message.signers) != 1:
+        _malformed("it has several signers")
+    try:
+        return _token(message, message.content)
+    except DerError as exc:
+        raise MalformedError(
+            "TIMESTAMP_MALFORMED", source="RFC 3161, section 2.4.2", detail=str(exc)
+        ) from exc
+
+
+def _malformed(detail: str) -> NoReturn:
+    raise MalformedError("TIMESTAMP_MALFORMED", source="RFC 3161, section 2.4.2", detail=detail)
+
+
+def _token(message: SignedData, info_der: bytes) -> TimestampToken:
+    outer = Reader(info_der)
+    info = outer.enter(SEQUENCE)
+    outer.done()
+    if info.integer() != 1:
+        _malformed("version")
+    policy = info.oid()
+    imprint = info.enter(SEQUENCE)
+    hash_algorithm = read_digest_algorithm(imprint)
+    hashed = imprint.contents(OCTET_STRING)
+    imprint.done()
+    serial = info.integer()
+    time = _time(info)
+    accuracy = _accuracy(info.enter(SEQUENCE)) if info.peek() == SEQUENCE else timedelta(0)
+    ordering = info.default_false()
+    nonce = info.integer() if info.peek() == 0x02 else None
+    if info.peek() == 0xA0:
+        name = info.enter(0xA0)
+        parse_general_name(name)
+        name.done()
+    critical: set[str] = set()
+    if info.peek() == 0xA1:
+        extensions = info.enter(0xA1)
+        while extensions:
+            extension = extensions.enter(SEQUENCE)
+            oid = extension.oid()
+            if extension.default_false():
+                critical.add(oid)
+            extension.contents(OCTET_STRING)
+            extension.done()
+    info.done()
+    return TimestampToken(
+        message=message,
+        policy=policy,
+        hash_algorithm=hash_algorithm,
+        imprint=hashed,
+        serial=serial,
+        time=time,
+        accuracy=accuracy,
+        ordering=ordering,
+        nonce=nonce,
+        critical_extensions=frozenset(critical),
+    )
+
+
+def _time(reader: Reader) -> datetime:
+    """A GeneralizedTime that may have a fraction (RFC 3161: no trailing zeros, so that there is one form)."""
+    contents = reader.contents(GENERALIZED_TIME)
+    whole, point, fraction = contents[:-1].partition(b".")
+    if contents[-1:] != b"Z" or (point and (not fraction.isdigit() or fraction.endswith(b"0"))):
+        raise DerError("time")
+    if len(fraction) > 9:
+        raise DerError("time")
+    whole_der = bytes((GENERALIZED_TIME, len(whole) + 1)) + whole + b"Z"
+    microseconds = int(fraction.ljust(9, b"0")) // 1000 if fraction else 0
+    return read_generalized_time(Reader(whole_der)) + timedelta(microseconds=microseconds)
+
+
+def _accuracy(reader: Reader) -> timedelta:
+    seconds = reader.integer() if reader.peek() == 0x02 else 0
+    millis = reader.integer(0x80) if reader.peek() == 0x80 else 0
+    micros = reader.integer(0x81) if reader.peek() == 0x81 else 0
+    reader.done()
+    if not 0 <= seconds <= 1 << 31 or not 0 <= millis <= 999 or not 0 <= micros <= 999:
+        raise DerError("accuracy")
+    return timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
+
+
+def check_timestamp(
+    token: TimestampToken | bytes,
+    data: bytes,
+    *,
+    trust: TimestampTrust,
+    at: datetime,
+    nonce: int | None = None,
+    candidates: Iterable[ParsedCertificate] = (),
+    known_at: datetime | None = None,
+) -> Timestamp:
+    """Check that ``data`` was stamped by an authority that we trust.
+
+    Args:
+        token: as it came, or loaded.
+        data: what was stamped; for the timestamp of a signature its signature octets.
+        at: now.
+        nonce: what the request held; ``None`` when there was none or it is not known any more.
+        candidates: certificates that came along, such as the authority's own.
+        known_at: judge revocation with what was known then; ``None`` for ``at``.
+
+    Raises:
+        SignatureInvalidError: ``TIMESTAMP_IMPRINT``, ``CMS_DIGEST``, ``SIGNATURE_INVALID``.
+        RefusedError: ``TIMESTAMP_NONCE``, ``TIMESTAMP_POLICY``, ``TIMESTAMP_ACCURACY``,
+            ``TIMESTAMP_AUTHORITY``, ``TIMESTAMP_CRITICAL_EXTENSION``, ``TIMESTAMP_AUTHORITY_REVOKED``,
+            or the reason why the authority's path does not validate.
+        CouldNotCheckError: ``TIMESTAMP_FUTURE``, or the authority's status is not known.
+    """
+    loaded = token if isinstance(token, TimestampToken) else load_timestamp(token)
+    algorithms = trust.path.parameters.algorithms
+    judged_at = at if known_at is None else known_at
+    # 1. It is about this data, answers this request, and follows a policy that we know.
+    check_digest(loaded.hash_algorithm, algorithms, judged_at)
+    if not hmac.compare_digest(loaded.imprint, digest(loaded.hash_algorithm, data)):
+        raise SignatureInvalidError("TIMESTAMP_IMPRINT", source="RFC 3161, section 2.4.2")
+    _check_statement(loaded, trust, at, nonce)
+    # 2. The authority has signed it, and says with which certificate.
+    signer = loaded.message.signers[0]
+    if signer.signed is None or not signer.signed.values.keys() & {
+        SIGNING_CERTIFICATE,
+        SIGNING_CERTIFICATE_V2,
+    }:
+        raise RefusedError(
+            "CMS_ATTRIBUTE_MISSING",
+            source="RFC 3161, section 2.4.2; RFC 5816",
+            attribute=SIGNING_CERTIFICATE_V2,
+        )
+    certificates = (*loaded.message.certificates, *candidates, *trust.path.candidates)
+    authority = check_signer_info(
+        signer,
+        loaded.message.content_type,
+        Content(data=loaded.message.content),
+        certificates=certificates,
+        policy=algorithms,
+        at=judged_at,
+    )
+    _check_authority(authority)
+    # 3. Its path held then; what was revoked since decides whether its word still counts.
+    judged = judge_path(
+        authority,
+        trust.path,
+        purpose=TIMESTAMPING,
+        at=loaded.time,
+        known_at=judged_at,
+        candidates=certificates,
+        crls=loaded.message.crls,
+        ocsp=loaded.message.ocsp,
+    )
+    for later in judged.later:
+        if later.reason not in _HARMLESS:
+            raise RefusedError(
+                "TIMESTAMP_AUTHORITY_REVOKED",
+                certificate=later.certificate.certificate,
+                source="RFC 3161, section 4 (1)",
+                subject=later.certificate.subject_text,
+                revoked_at=later.revoked_at,
+                reason=later.reason or "-",
+            )
+    return Timestamp(
+        token=loaded,
+        judged=judged,
+        time=loaded.time,
+        accuracy=loaded.accuracy,
+        policy=loaded.policy,
+        serial=loaded.serial,
+        hash_algorithm=loaded.hash_algorithm,
+    )
+
+
+def _check_statement(token: TimestampToken, trust: TimestampTrust, at: datetime, nonce: int | None) -> None:
+    if nonce is not None and token.nonce != nonce:
+        raise RefusedError("TIMESTAMP_NONCE", source="RFC 3161, section 2.4.2")
+    if trust.policies is not None and token.policy not in trust.policies:
+        raise RefusedError("TIMESTAMP_POLICY", source="RFC 3161, section 2.4.2", policy=token.policy)
+    if token.critical_extensions:
+        raise RefusedError(
+            "TIMESTAMP_CRITICAL_EXTENSION",
+            source="RFC 3161, section 2.4.2",
+            oid=min(token.critical_extensions),
+        )
+    if token.accuracy > trust.accuracy_max:
+        raise RefusedError(
+            "TIMESTAMP_ACCURACY",
+            source="RFC 3161, section 2.4.2",
+            accuracy=token.accuracy,
+            max=trust.accuracy_max,
+        )
+    if token.time > at + trust.clock_skew:
+        raise CouldNotCheckError("TIMESTAMP_FUTURE", time=token.time)
+
+
+def _check_authority(authority: ParsedCertificate) -> None:
+    # RFC 3161, section 2.3: this usage and no other, and critical, so that nobody overlooks it.
+    usage = authority.extensions.get(_EXTENDED_KEY_USAGE)
+    if usage is None or not usage.critical or authority.extended_key_usage != frozenset({_TIME_STAMPING}):
+        raise RefusedError(
+            "TIMESTAMP_AUTHORITY",
+            certificate=authority.certificate,
+            source="RFC 3161, section 2.3",
+            subject=authority.subject_text,
+        )
