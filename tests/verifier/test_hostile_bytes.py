@@ -29,7 +29,9 @@ from onecert.verifier import (
     validate_path,
 )
 from onecert.verifier.certificate import decode_pem
+from onecert.verifier.names import display_name
 from onecert.verifier.purposes import ANY
+from onecert.verifier.signatures import parse_algorithm
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 SNIPPETS = [bytes.fromhex(text) for text in (
@@ -224,6 +226,26 @@ def test_found_by_fuzzing(data: str) -> None:
     for load in (load_certificate, load_crl, load_ocsp):
         with pytest.raises(VerifyError):
             load(bytes.fromhex(data))
+
+
+def test_numbers_too_long_to_print(pki: Any) -> None:
+    """Python refuses to write out integers of thousands of digits, wherever a text wants one."""
+    long = b"\x7f" * 2000
+    with pytest.raises(VerifyError, match="NOT_DER"):
+        load_ocsp(pki.tlv(0x30, pki.tlv(0x0A, long)))
+    sha256 = pki.tlv(0x30, bytes.fromhex("0609608648016503040201"))
+    mgf1 = pki.tlv(0x30, bytes.fromhex("06092a864886f70d010108"), sha256)
+    parts = (pki.tlv(0xA0, sha256), pki.tlv(0xA1, mgf1), pki.tlv(0xA2, pki.tlv(0x02, long)))
+    algorithm = pki.tlv(0x30, bytes.fromhex("06092a864886f70d01010a"), pki.tlv(0x30, *parts))
+    with pytest.raises(VerifyError, match="NOT_DER"):
+        parse_algorithm(algorithm)
+
+
+def test_names_do_not_write_on_the_terminal() -> None:
+    """A name may hold what clears a screen, ends a line or turns the writing around; shown, it does not."""
+    shown = "a\\1b[2J\\0db\\e2\\80\\aec\\e2\\80\\a8"
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\x1b[2J\rb\u202ec\u2028")])
+    assert display_name(name.public_bytes()) == f"CN={shown}"
 
 
 def test_deeply_nested(pki: Any) -> None:

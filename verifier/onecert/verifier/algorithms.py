@@ -76,6 +76,7 @@ _ROWS = (
     SignatureAlgorithm("ml-dsa-87", "2.16.840.1.101.3.4.3.19", mldsa.MLDSA87PublicKey, "pure"),
 )
 _PSS_OID = "1.2.840.113549.1.1.10"
+_SALT_MAX = 1 << 16  # beyond what any key has room for
 _MGF1_OID = "1.2.840.113549.1.1.8"
 _PSS_HASHES: Mapping[str, tuple[str, hashes.HashAlgorithm]] = {
     "2.16.840.1.101.3.4.2.1": ("sha256", hashes.SHA256()),
@@ -181,6 +182,8 @@ def _parse_pss(reader: Reader) -> SignatureAlgorithm:
     salt_length = salt_reader.integer()
     salt_reader.done()
     params.done()
+    if not 0 <= salt_length < _SALT_MAX:
+        raise DerError("salt length")
     row = _PSS_HASHES.get(digest)
     # RFC 4055: the salt should be as long as the hash. Another length is an odd signer, not a weak one, but
     # nobody needs it; one row per hash keeps the policy readable.

@@ -53,6 +53,8 @@ _SHORT_NAMES = {
 _EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
 # RFC 4518, section 2.2: mapped to nothing.
 _TO_NOTHING = {0x00AD, 0x1806, 0x034F, 0xFFFC, 0x200B, 0x180B, 0x180C, 0x180D, *range(0xFE00, 0xFE10)}
+# Control characters, marks of direction and line ends: shown as they are they would write on a terminal.
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 _TO_SPACE = {0x0009, 0x000A, 0x000B, 0x000C, 0x000D, 0x0085}
 
 
@@ -182,4 +184,13 @@ def _prepare(text: str) -> str | None:
 
 
 def _escape(text: str) -> str:
-    return "".join("\\" + c if c in ',+"\\<>;=' else c for c in text)
+    return "".join(map(_escape_character, text))
+
+
+def _escape_character(character: str) -> str:
+    if character in ',+"\\<>;=':
+        return "\\" + character
+    if unicodedata.category(character) in _INVISIBLE:
+        # RFC 4514, section 2.4, allows this for any character.
+        return "".join(f"\\{octet:02x}" for octet in character.encode())
+    return character

@@ -97,7 +97,10 @@ class OcspResponse:
         outer = Reader(der)
         response = outer.enter(SEQUENCE)
         outer.done()
-        status = int.from_bytes(response.contents(0x0A), "big")
+        octets = response.contents(0x0A)
+        if len(octets) != 1:
+            raise DerError("status")
+        status = octets[0]
         if status != 0:
             raise MalformedError("OCSP_STATUS", status=_STATUSES.get(status, str(status)))
         explicit = response.enter(0xA0)
