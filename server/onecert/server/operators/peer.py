@@ -1,45 +1,34 @@
-"""Reads the client certificate of a request's connection: one function, two adapters.
+"""Who is at the other end of a request: its client certificate, and where it comes from.
 
-- cheroot (embedded) gives ``SSL_CLIENT_CERT`` in the WSGI environment. Clients cannot set that: what they
-  send arrives as ``HTTP_…``.
-- A proxy (nginx) that ended TLS gives a header. It means something only when the settings name the header
-  *and* the request came over a unix socket or from loopback; otherwise anybody could claim any
-  certificate.
-
-The certificate read here has not been verified; see certificates.py.
-Source: RFC 9440 for the ``Client-Cert`` form; nginx's ``$ssl_client_escaped_cert`` for the other.
+The proxy of the settings is believed only over a unix socket or from loopback. The certificate read here has
+not been verified; see certificates.py.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 
 from onecert.server.operators.config import SignInConfig
+from onecert.verifier.certificate import load_certificate
+from onecert.verifier.errors import VerifyError
+from onecert.verifier.web import ClientCertificates
 
 __all__ = ["is_local_browser", "read_peer_certificate", "source_of"]
 
-MAX_HEADER = 16_384
 _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
 def read_peer_certificate(environ: Mapping[str, Any], config: SignInConfig) -> x509.Certificate | None:
     """The client certificate of this connection, unverified; None when there is none or it does not parse."""
-    if config.certificate_header and not _is_our_tls(environ):
-        if not _is_own_proxy(environ):
-            return None
-        name = "HTTP_" + config.certificate_header.upper().replace("-", "_")
-        return _from_header(str(environ.get(name, "")))
-    pem = environ.get("SSL_CLIENT_CERT")
-    if not pem or environ.get("SSL_CLIENT_VERIFY", "SUCCESS") != "SUCCESS":
+    try:
+        presented = ClientCertificates(header=config.certificate_header or None).from_environ(environ)
+        return None if presented is None else load_certificate(presented.data)
+    except VerifyError:
         return None
-    return _parse_pem(str(pem).encode())
 
 
 def is_local_browser(environ: Mapping[str, Any], config: SignInConfig) -> bool:
@@ -83,21 +72,3 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _from_header(value: str) -> x509.Certificate | None:
-    if not value or len(value) > MAX_HEADER:
-        return None
-    if value.startswith(":") and value.endswith(":"):  # RFC 9440: a byte sequence of RFC 8941
-        try:
-            return x509.load_der_x509_certificate(base64.b64decode(value[1:-1], validate=True))
-        except (ValueError, binascii.Error):
-            return None
-    return _parse_pem(unquote_to_bytes(value))
-
-
-def _parse_pem(pem: bytes) -> x509.Certificate | None:
-    try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError:
-        return None
