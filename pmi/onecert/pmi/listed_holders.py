@@ -12,7 +12,7 @@ from onecert.pmi.holders import HolderIdentity
 from onecert.server.clock import Clock
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.evidence import CrlFolder, EvidenceSource
-from onecert.verifier.fetch import CrlFetcher, HttpFetch, TrustListUrl
+from onecert.verifier.fetch import CrlFetcher, TrustListUrl, listed_fetch
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.trust_list import FileState, TrustListFile, load_list_keys
 from onecert.verifier.trust_list.load import TrustListSource
@@ -76,7 +76,7 @@ class ListedHolders:
         except (OSError, VerifyError) as exc:
             raise TrustListMissingError(self._keys_file.name) from exc
         state = FileState(self._config.trust_state or self._folder / "trust-list-state.json")
-        fetch = HttpFetch(self._config.fetch_timeout)
+        fetch = listed_fetch(self._config.fetch_timeout)
         source: TrustListSource
         if self._list.startswith(("http://", "https://")):
             source = TrustListUrl(

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from onecert.verifier.fetch import FetchAnswer, FetchRequest
+
 ROOT = Path(__file__).parents[3]
 NOW = "datetime.now(UTC)"
 THEN = "datetime(2026, 11, 21, 9, tzinfo=UTC)"
@@ -26,8 +28,8 @@ def test_program_of_the_guide(world: Any, monkeypatch: pytest.MonkeyPatch) -> No
     pages = {"http://status.example/supervision/trust-list.json": world.trust_list()}
     pages |= {f"http://status.example/ca/{ca}.crl": world.crl(ca) for ca in ("pearl", "harbour", "summit")}
 
-    def fetch(_self: object, url: str, **_: object) -> bytes:
-        return pages[url]
+    def fetch(_self: object, request: FetchRequest) -> FetchAnswer:
+        return FetchAnswer(data=pages[request.url])
 
     monkeypatch.setattr("onecert.verifier.fetch.HttpFetch.__call__", fetch)
     monkeypatch.chdir(world.folder)

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
 from onecert.verifier.evidence import CrlFolder
-from onecert.verifier.fetch import CrlFetcher, TrustListUrl
+from onecert.verifier.fetch import CrlFetcher, FetchAnswer, FetchRequest, TrustListUrl
 from onecert.verifier.purposes import SIGNING
 from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
 from onecert.verifier.trust_list import FileState, MemoryState, TrustListFile, load_trust_list
@@ -201,13 +201,11 @@ class Web:
         self.pages = pages
         self.asked: list[str] = []
 
-    def __call__(
-        self, url: str, *, max_bytes: int, body: bytes | None = None, content_type: str = ""
-    ) -> bytes:
-        self.asked.append(url)
-        if url not in self.pages:
-            raise CouldNotCheckError("FETCH_FAILED", url=url, detail="404")
-        return self.pages[url]
+    def __call__(self, request: FetchRequest) -> FetchAnswer:
+        self.asked.append(request.url)
+        if request.url not in self.pages:
+            raise CouldNotCheckError("FETCH_STATUS", url=request.url, status=404)
+        return FetchAnswer(data=self.pages[request.url])
 
 
 def test_everything_fetched(world: Any, tmp_path: Path) -> None:

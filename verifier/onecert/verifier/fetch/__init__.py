@@ -1,0 +1,28 @@
+"""Fetching over the network, for who wants it; nothing here is used by default.
+
+``http.py`` carries out one request within limits; ``cache.py`` keeps what came fresh, in memory or in a
+folder; ``listed.py`` asks the addresses of the signed trust list, ``following.py`` those in certificates.
+"""
+
+from onecert.verifier.fetch.addresses import ANYWHERE
+from onecert.verifier.fetch.cache import FetchCache
+from onecert.verifier.fetch.following import FetchingValidator, FollowRules
+from onecert.verifier.fetch.http import HttpFetch
+from onecert.verifier.fetch.listed import CrlFetcher, TrustListUrl, listed_fetch
+from onecert.verifier.fetch.rules import FetchRules
+from onecert.verifier.fetch.transfer import Fetch, FetchAnswer, FetchRequest
+
+__all__ = [
+    "ANYWHERE",
+    "CrlFetcher",
+    "Fetch",
+    "FetchAnswer",
+    "FetchCache",
+    "FetchRequest",
+    "FetchRules",
+    "FetchingValidator",
+    "FollowRules",
+    "HttpFetch",
+    "TrustListUrl",
+    "listed_fetch",
+]

@@ -1,0 +1,194 @@
+"""Lists and answers from the addresses of the signed trust list, and the trust list itself.
+
+Only addresses that the supervision has signed, or the department has written down, are asked, never those in
+a certificate that somebody presents. Therefore they may lie inside the department's network; redirects are
+not followed, because the list says where to look and not some server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
+from onecert.verifier.fetch.addresses import ANYWHERE
+from onecert.verifier.fetch.cache import Ask, FetchCache
+from onecert.verifier.fetch.documents import Kind, Place
+from onecert.verifier.fetch.folder import Failure, write_atomically
+from onecert.verifier.fetch.http import HttpFetch
+from onecert.verifier.fetch.ocsp_request import OcspQuestion
+from onecert.verifier.fetch.rules import FetchRules
+from onecert.verifier.fetch.transfer import Fetch, FetchRequest
+from onecert.verifier.revocation import OcspResponse, RevocationEvidence
+from onecert.verifier.signatures import PublicKey, load_public_key
+from onecert.verifier.trust_list.load import ListKeys, TrustListFile
+from onecert.verifier.trust_list.model import TrustedService, TrustList
+from onecert.verifier.trust_list.state import TrustListState
+from onecert.verifier.trust_list.vocabulary import MAX_BYTES, SupplyKind
+
+__all__ = ["CrlFetcher", "TrustListUrl", "listed_fetch"]
+
+log = logging.getLogger(__name__)
+
+
+def listed_fetch(timeout: timedelta = timedelta(seconds=10)) -> HttpFetch:
+    """For addresses that somebody trusted has written down: also inside the network, without redirects."""
+    return HttpFetch(timeout, allow=ANYWHERE, max_redirects=0)
+
+
+class CrlFetcher:
+    """Keeps the lists of the trust list's services fresh, and asks OCSP when wanted; an ``EvidenceSource``.
+
+    Args:
+        folder: survives restarts, may be shared by processes, and serves while the network is gone and the
+            lists are fresh.
+        fetch: ``listed_fetch()`` by default.
+        every: how often the lists are fetched; answers of OCSP are kept as long.
+        use_ocsp: also ask the OCSP service of the CA for each certificate.
+        background: fetch in threads of its own, so that no login waits for a list that is at hand.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fetch: Fetch | None = None,
+        every: timedelta = timedelta(minutes=10),
+        use_ocsp: bool = False,
+        background: bool = False,
+    ) -> None:
+        self._cache = FetchCache(
+            fetch or listed_fetch(),
+            folder=folder,
+            rules=FetchRules(every=every),
+            background=background,
+        )
+        self._use_ocsp = use_ocsp
+        self._places: dict[Place, Ask] = {}
+        self._places_of: TrustList | None = None
+
+    def lists(self, trust_list: TrustList, at: datetime) -> RevocationEvidence:
+        """See ``EvidenceSource``."""
+        if self._places_of is trust_list:
+            self._cache.keep_fresh(at)
+        else:
+            self._take(trust_list)
+            for place, ask in self._places.items():
+                try:
+                    self._cache.get(place, at, ask)
+                except CouldNotCheckError:
+                    continue  # it is in the log, and tried again
+            self._places_of = trust_list
+        return self._cache.evidence
+
+    def answers(
+        self, target: ParsedCertificate, trust_list: TrustList, at: datetime
+    ) -> Sequence[OcspResponse]:
+        """See ``EvidenceSource``."""
+        if not self._use_ocsp:
+            return ()
+        found: list[OcspResponse] = []
+        for service in trust_list.services:
+            authority = service.certificates[0]
+            if authority.subject != target.issuer:
+                continue
+            question = OcspQuestion.about(target, authority.spki_der)
+            for url in service.urls(SupplyKind.OCSP):
+                try:
+                    found.append(question.ask(self._cache, url, at))
+                    break
+                except CouldNotCheckError as exc:
+                    log.warning("OCSP not answered", extra={"url": url, "error": str(exc)})
+        return found
+
+    def refresh(self, at: datetime) -> list[CouldNotCheckError]:
+        """Fetch what is due now and here, for a timer of your own; what failed is returned."""
+        return self._cache.refresh(at)
+
+    def close(self) -> None:
+        """End the background threads."""
+        self._cache.close()
+
+    def _take(self, trust_list: TrustList) -> None:
+        places = {
+            Place(url, Kind.CRL): Ask(keys=_keys_of(service))
+            for service in trust_list.services
+            for url in service.urls(SupplyKind.CRL)
+        }
+        for place in self._places.keys() - places.keys():
+            self._cache.forget(place)
+        self._places = places
+
+
+def _keys_of(service: TrustedService) -> list[PublicKey]:
+    keys = []
+    for certificate in service.certificates:
+        try:
+            keys.append(load_public_key(certificate.spki_der))
+        except RefusedError:
+            continue
+    return keys
+
+
+class TrustListUrl:
+    """A trust list that is fetched into a file and read from there.
+
+    It is fetched again when ``every`` has passed. When that fails, or what comes is wrong, the one at hand is
+    used until its own end, and the fetch is tried again after a minute, then at growing intervals.
+
+    Args:
+        url: http or https; where, has been decided by the department.
+        cache: the file; written only with a list that was checked.
+        fetch: ``listed_fetch()`` by default.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        cache: Path,
+        keys: ListKeys,
+        state: TrustListState,
+        fetch: Fetch | None = None,
+        every: timedelta = timedelta(hours=1),
+    ) -> None:
+        self._url = url
+        self._cache = cache
+        self._fetch = fetch or listed_fetch()
+        self._rules = FetchRules(every=every)
+        self._file = TrustListFile(cache, keys=keys, state=state)
+        self._name = hashlib.sha256(url.encode("utf-8")).hexdigest()
+        self._due: tuple[datetime, datetime] | None = None  # the time of the last try, and of the next
+        self._failure: Failure | None = None
+        self._etag = ""
+        self._lock = threading.Lock()
+
+    def current(self, at: datetime) -> TrustList:
+        """See ``TrustListSource``."""
+        due = self._due
+        if due is None or not due[0] <= at < due[1]:
+            with self._lock:
+                if self._due is due:
+                    self._due = (at, self._try(at))
+        return self._file.current(at)
+
+    def _try(self, at: datetime) -> datetime:
+        """Fetch, and say when to do it again."""
+        try:
+            answer = self._fetch(FetchRequest(url=self._url, max_bytes=MAX_BYTES, etag=self._etag))
+            if answer.data is not None:
+                self._file.check(answer.data, at)  # a wrong list must not replace a good one
+                write_atomically(self._cache, answer.data)
+                self._etag = answer.etag
+        except (VerifyError, OSError) as exc:
+            log.warning("trust list not fetched", extra={"url": self._url, "error": str(exc)})
+            self._etag = ""
+            self._failure = self._rules.failed(self._failure, at, str(exc))
+            return self._failure.retry_at
+        self._failure = None
+        return self._rules.due_at(self._name, at, None, answer.max_age)
