@@ -5,8 +5,9 @@ python := .venv/bin/python
 environment := . ./.tools/environment &&
 members := verifier hsm server ca ra pmi supervision
 DATA ?= data
+SECONDS ?= 120
 
-.PHONY: help demo up test check tests soak bench conformance requirements clean
+.PHONY: help demo up test check tests soak bench conformance fuzz requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
@@ -15,6 +16,7 @@ help:
 	@echo "make soak    the long load and crash tests in full"
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
+	@echo "make fuzz    the verifier under hostile bytes for SECONDS=$(SECONDS), all targets together"
 	@echo "make requirements   pin the newest packages again"
 	@echo "make clean   remove what the set-up made (not your data)"
 
@@ -50,6 +52,10 @@ bench:
 conformance:
 	@deploy/setup.sh test
 	@$(environment) $(python) tests/conformance $(VECTORS)
+
+fuzz:
+	@deploy/setup.sh test
+	@$(environment) $(python) fuzz run --seconds $(SECONDS) $(TARGETS)
 
 requirements:
 	@deploy/setup.sh test
