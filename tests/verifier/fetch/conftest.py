@@ -1,4 +1,4 @@
-"""A web server on the loopback interface that writes its answers octet by octet, so that they may be wrong."""
+"""A web server on the loopback interface that writes its answers octet by octet: they may be wrong."""
 
 from __future__ import annotations
 

@@ -219,9 +219,11 @@ def _resolve_within(resolve: Resolve, destination: Destination, seconds: float) 
 
 def _read_host(url: str, parts: SplitResult) -> str:
     host = (parts.hostname or "").rstrip(".")
-    if ":" in host:
+    if "[" in parts.netloc:
+        if "%" in host:
+            raise _bad(url, "it names a network interface")
         try:
-            return str(IPv6Address(host)) if "%" not in host else _refuse_zone(url)
+            return str(IPv6Address(host))
         except ValueError as exc:
             raise _bad(url, str(exc)) from exc
     if _NUMBER.fullmatch(host):
@@ -232,10 +234,6 @@ def _read_host(url: str, parts: SplitResult) -> str:
     if not _HOST.fullmatch(host):
         raise _bad(url, "it has no host name")
     return host
-
-
-def _refuse_zone(url: str) -> str:
-    raise _bad(url, "it names a network interface")
 
 
 def _forms(address: _Address) -> tuple[_Address, ...]:
