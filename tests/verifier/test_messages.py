@@ -15,6 +15,7 @@ from onecert.verifier.messages import _catalogue, codes, hint, message
 
 SOURCE = Path(onecert.verifier.errors.__file__).parent
 RAISED = re.compile(r"Error\(\s*\"([A-Z][A-Z0-9_]+)\"")
+SHOWN = re.compile(r"(?:message\(\s*|text=)\"([A-Z][A-Z0-9_]+)\"")
 
 
 def test_every_code_has_a_text() -> None:
@@ -22,7 +23,15 @@ def test_every_code_has_a_text() -> None:
         code for path in SOURCE.rglob("*.py") for code in RAISED.findall(path.read_text(encoding="utf-8"))
     }
     assert raised
-    assert raised <= codes()
+    assert raised - codes() == set()
+
+
+def test_every_label_and_help_has_a_text() -> None:
+    shown = {
+        code for path in SOURCE.rglob("*.py") for code in SHOWN.findall(path.read_text(encoding="utf-8"))
+    }
+    assert "HELP_ANCHOR" in shown
+    assert shown - codes() == set()
 
 
 @pytest.mark.parametrize("code", sorted(codes()))

@@ -17,8 +17,9 @@ from typing import Any
 from cryptography import x509
 
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
-from onecert.verifier.errors import RefusedError
+from onecert.verifier.errors import RefusedError, VerifyError
 from onecert.verifier.evidence import EvidenceSource, FixedEvidence
+from onecert.verifier.explanation import Explanation
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.identity import Identity, PersonRule, identify
 from onecert.verifier.identity.registry import NoRegistry, Registry
@@ -187,6 +188,37 @@ class Verifier:
             list_sequence=trust_list.sequence,
             warnings=tuple(dict.fromkeys(codes)),
         )
+
+    def explain(
+        self,
+        certificate: x509.Certificate | ParsedCertificate | bytes,
+        *,
+        at: datetime,
+        purpose: Purpose = LOGIN,
+        candidates: Iterable[bytes] = (),
+    ) -> Explanation:
+        """Every candidate path to a service of the list and what became of it, with the answer of ``verify``.
+
+        Where a path validates and ``verify`` refuses all the same, for the state of the service or for the
+        identity, the path is ``chosen`` and the answer says why.
+
+        Raises:
+            VerifyError: the certificate cannot be read, or there is no list that may be used.
+        """
+        trust_list = self._lists.current(at)
+        target = as_parsed(certificate)
+        answers = self._evidence.answers(target, trust_list, at)
+        further = tuple(candidates)
+        found = self._validator(trust_list, purpose, at).explain(
+            target, at=at, candidates=further, ocsp=answers
+        )
+        if not found.accepted:
+            return found
+        try:
+            self.verify(target, at=at, purpose=purpose, candidates=further)
+        except VerifyError as exc:
+            return replace(found, answer=exc)
+        return found
 
     def _validator(self, trust_list: TrustList, purpose: Purpose, at: datetime) -> PathValidator:
         """The validator that holds for this list; what it learnt about paths goes with the list."""

@@ -5,15 +5,31 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
+from onecert.verifier.explanation import error_as_dict
 from onecert.verifier.identity import Identity
 from onecert.verifier.messages import message
+from onecert.verifier.result import ValidatedPath
+from onecert.verifier.revocation import IssuingDistributionPoint
+from onecert.verifier.revocation.crl import REASONS
 from onecert.verifier.trust_list import TrustList
 from onecert.verifier.verifier import VerifiedCertificate
 
-__all__ = ["certificate_lines", "error_json", "error_lines", "identity_lines", "list_lines"]
+if TYPE_CHECKING:
+    from onecert.verifier.cli.crl import CrlReport
+
+__all__ = [
+    "certificate_lines",
+    "crl_lines",
+    "error_json",
+    "error_lines",
+    "identity_lines",
+    "list_lines",
+    "path_lines",
+    "scope_words",
+]
 
 
 def _label(name: str, language: str) -> str:
@@ -43,10 +59,7 @@ def certificate_lines(result: VerifiedCertificate, language: str) -> list[str]:
         ("CA_STATUS", message(f"STATUS_{result.service_verdict.at_use.name}", language)),
         ("LIST", str(result.list_sequence)),
     ]
-    for evidence in result.path.evidence:
-        minutes = int(evidence.age.total_seconds() // 60)
-        text = message("EVIDENCE_AGE", language, kind=evidence.kind.upper(), minutes=minutes)
-        rows.append(("EVIDENCE", text))
+    rows += _evidence_rows(result.path, language)
     rows += [("WARNING", text) for text in result.warning_texts(language)]
     return _table(rows, language)
 
@@ -114,13 +127,82 @@ def error_json(error: VerifyError) -> dict[str, Any]:
     return {
         "schema": 1,
         "accepted": False,
-        "could_not_check": isinstance(error, CouldNotCheckError),
-        "code": error.code,
-        "text": {"zh": error.text("zh"), "en": error.text("en")},
-        "hint": {"zh": error.hint("zh"), "en": error.hint("en")},
-        "source": error.source,
+        **error_as_dict(error),
         "attempts": [attempt.text("en") for attempt in error.attempts],
     }
+
+
+def path_lines(path: ValidatedPath, language: str) -> list[str]:
+    """An accepted path, with the policies and the evidence that it rests on."""
+    rows = [("ACCEPTED", path.target.subject_text)]
+    rows += [("ISSUED_BY", certificate.subject_text) for certificate in path.chain[1:]]
+    rows.append(("ANCHOR", path.anchor.label or path.anchor.subject))
+    rows.append(("POLICIES", ", ".join(sorted(path.policies)) or "-"))
+    for policy, qualifiers in path.policy.qualifiers.items():
+        for row in qualifiers:
+            text = " ".join(part for part in (row.organization, row.text, row.uri) if part)
+            rows.append(("QUALIFIER", f"{policy}: {text or row.kind}"))
+    rows += _evidence_rows(path, language)
+    rows += [("WARNING", warning.text(language)) for warning in path.warnings]
+    rows.append(("VALID_UNTIL", _time(path.valid_until)))
+    return _table(rows, language)
+
+
+def _evidence_rows(path: ValidatedPath, language: str) -> list[tuple[str, str]]:
+    rows = []
+    for evidence in path.evidence:
+        minutes = int(evidence.age.total_seconds() // 60)
+        kind = evidence.kind.upper()
+        text = message("EXPLAIN_EVIDENCE", language, kind=kind, issuer=evidence.issuer, minutes=minutes)
+        rows.append(("EVIDENCE", text))
+    return rows
+
+
+def crl_lines(report: CrlReport, language: str) -> list[str]:
+    """A revocation list: its head, whether it may be used, and what it says about one certificate."""
+    crl = report.crl
+    signature = report.signature.replace(" ", "_").upper()
+    rows = [
+        ("ISSUER", crl.issuer_text),
+        ("NUMBER", "-" if crl.number is None else str(crl.number)),
+        ("ISSUED", _time(crl.this_update)),
+        ("NEXT_UPDATE", "-" if crl.next_update is None else _time(crl.next_update)),
+        ("AGE", message("CRL_AGE", language, minutes=int(report.age.total_seconds() // 60))),
+        ("ENTRIES", str(len(crl))),
+        ("SCOPE", ", ".join(scope_words(crl.scope, language)) or message("SCOPE_FULL", language)),
+        ("SIGNATURE", message(f"SIGNATURE_{signature}", language)),
+    ]
+    if crl.base_number is not None:
+        rows.insert(2, ("BASE_NUMBER", str(crl.base_number)))
+    if report.asked is not None:
+        rows.append(("SERIAL", f"{report.asked:x}"))
+        entry = report.entry
+        if entry is None:
+            rows.append(("STATUS", message("CRL_NOT_LISTED", language)))
+        else:
+            reason = entry.reason or "-"
+            text = message("CRL_LISTED", language, revoked_at=entry.revoked_at, reason=reason)
+            rows.append(("STATUS", text))
+    lines = _table(rows, language)
+    return lines if report.fault is None else [*lines, *error_lines(report.fault, language)]
+
+
+def scope_words(scope: IssuingDistributionPoint | None, language: str) -> list[str]:
+    """What a list is limited to; nothing for a list about everything that its issuer has issued."""
+    if scope is None:
+        return []
+    kinds = {
+        "USER": scope.only_user,
+        "CA": scope.only_ca,
+        "ATTRIBUTE": scope.only_attribute,
+        "INDIRECT": scope.indirect,
+        "PARTITION": bool(scope.full_names) or scope.relative_name is not None,
+    }
+    words = [message(f"SCOPE_{kind}", language) for kind, holds in kinds.items() if holds]
+    if scope.only_reasons is not None:
+        reasons = [REASONS.get(number, str(number)) for number in sorted(scope.only_reasons)]
+        words.append(message("SCOPE_REASONS", language, reasons=reasons))
+    return words
 
 
 def _time(at: datetime) -> str:

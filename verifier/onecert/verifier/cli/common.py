@@ -1,0 +1,110 @@
+"""What the commands share: their answer, its exit code, and the inputs that options name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from onecert.verifier.cli.files import files_in, load, read, read_certificates
+from onecert.verifier.cli.parser import PURPOSES
+from onecert.verifier.cli.text import error_json, error_lines
+from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, VerifyError
+from onecert.verifier.evidence import CRL_NAMES, OCSP_NAMES
+from onecert.verifier.limits import DEFAULT_LIMITS
+from onecert.verifier.purposes import Purpose
+from onecert.verifier.revocation import (
+    RevocationEvidence,
+    RevocationMode,
+    RevocationPolicy,
+    load_crl,
+    load_ocsp,
+)
+from onecert.verifier.trust_list import FileState, TrustList, load_list_keys, load_trust_list
+from onecert.verifier.trust_list.vocabulary import MAX_BYTES
+from onecert.verifier.verifier import Verifier
+
+__all__ = [
+    "ACCEPTED",
+    "NOT_CHECKED",
+    "REFUSED",
+    "USAGE",
+    "exit_code",
+    "load_evidence",
+    "load_list",
+    "make_verifier",
+    "moment",
+    "print_answer",
+    "purpose",
+    "report",
+]
+
+ACCEPTED, REFUSED, USAGE, NOT_CHECKED = 0, 1, 2, 3
+
+
+def print_answer(options: argparse.Namespace, value: Any, lines: Callable[[], Sequence[str]]) -> None:
+    """The answer on stdout, as JSON or as text."""
+    if options.json:
+        print(json.dumps(value, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(lines()))
+
+
+def report(exc: VerifyError, options: argparse.Namespace) -> int:
+    """The verdict is the answer, so it goes to stdout too."""
+    print_answer(options, error_json(exc), lambda: error_lines(exc, options.language))
+    return exit_code(exc)
+
+
+def exit_code(exc: VerifyError) -> int:
+    """The exit code of a refusal."""
+    # One table: what could not be checked is neither good nor bad, and anything new fails closed.
+    for kind, code in ((CouldNotCheckError, NOT_CHECKED), (MalformedError, REFUSED), (RefusedError, REFUSED)):
+        if isinstance(exc, kind):
+            return code
+    return NOT_CHECKED
+
+
+def moment(options: argparse.Namespace) -> datetime:
+    """The moment that is asked about."""
+    at: datetime | None = options.at
+    return at if at is not None else datetime.now(UTC)
+
+
+def purpose(options: argparse.Namespace) -> Purpose:
+    """The purpose that is asked about."""
+    return PURPOSES[options.purpose]
+
+
+def load_evidence(options: argparse.Namespace) -> RevocationEvidence:
+    """The CRLs and OCSP answers of ``--crl``, ``--crls`` and ``--ocsp``."""
+    crls, answers = [*options.crl], [*options.ocsp]
+    if options.crls is not None:
+        files = files_in(options.crls)
+        crls += [path for path in files if path.suffix in CRL_NAMES]
+        answers += [path for path in files if path.suffix in OCSP_NAMES]
+    return RevocationEvidence(
+        crls=[load(path, DEFAULT_LIMITS.crl_max_bytes, load_crl) for path in crls],
+        ocsp=[load(path, DEFAULT_LIMITS.ocsp_max_bytes, load_ocsp) for path in answers],
+    )
+
+
+def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
+    """The signed list, checked with the keys of ``--list-keys``."""
+    keys = load_list_keys(read(options.list_keys, 256 * 1024))
+    state = FileState(options.state) if options.state else None
+    return load_trust_list(read(options.trust_list, MAX_BYTES), keys=keys, at=at, state=state)
+
+
+def make_verifier(options: argparse.Namespace, at: datetime, **settings: Any) -> Verifier:
+    """A verifier for the list and the evidence that the options name."""
+    evidence = load_evidence(options)
+    return Verifier(
+        trust_list=load_list(options, at),
+        evidence=evidence,
+        candidates=read_certificates(options.intermediate),
+        revocation=RevocationPolicy(mode=RevocationMode(options.revocation)),
+        **settings,
+    )
