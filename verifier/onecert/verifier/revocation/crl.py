@@ -20,7 +20,8 @@ from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedE
 from onecert.verifier.extensions import GeneralName, parse_distribution_point_name
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
-from onecert.verifier.revocation.crl_index import OFFSET_MAX, REASONS, CrlIndex, RevokedEntry, read_extension
+from onecert.verifier.revocation.crl_entries import REASONS, RevokedEntry, read_extension
+from onecert.verifier.revocation.crl_index import OFFSET_MAX, CrlIndex
 from onecert.verifier.signatures import (
     DEFAULT_ALGORITHMS,
     AlgorithmPolicy,
@@ -54,7 +55,8 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
     ``Crl.check_signature``.
 
     Raises:
-        MalformedError: ``TOO_LARGE``, ``NOT_DER``, ``NOT_PEM``, ``DUPLICATE_EXTENSION``, ``MALFORMED``.
+        MalformedError: ``TOO_LARGE``, ``CRL_ENTRIES``, ``CRL_UNUSUAL_ENTRIES``, ``NOT_DER``, ``NOT_PEM``,
+            ``DUPLICATE_EXTENSION``, ``MALFORMED``.
     """
     if len(data) > limits.crl_max_bytes:
         raise MalformedError("TOO_LARGE", kind="CRL", max=limits.crl_max_bytes)
@@ -65,7 +67,7 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
         raise MalformedError("TOO_LARGE", kind="CRL", max=OFFSET_MAX)
     try:
         x509.load_der_x509_crl(data)
-        return Crl(data)
+        return Crl(data, limits)
     except (DerError, IndexError) as exc:
         raise MalformedError("NOT_DER", kind="CRL", detail=str(exc)) from exc
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
@@ -75,7 +77,7 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
 class Crl:
     """One loaded list. Immutable but for the memory of the keys that have verified it."""
 
-    def __init__(self, der: bytes) -> None:
+    def __init__(self, der: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         """Take apart ``der``, whose outer structure ``load_crl`` has checked."""
         self.der = der
         self.number: int | None = None
@@ -87,9 +89,9 @@ class Crl:
         self.unknown_critical: str | None = None  # OID; the list must not be used then
         self._lock = threading.Lock()
         self._verified: dict[tuple[bytes, bytes], str] = {}
-        self._take_apart()
+        self._take_apart(limits)
 
-    def _take_apart(self) -> None:
+    def _take_apart(self, limits: Limits) -> None:
         der = self.der
         self._tbs_start = slice_tlv(der, 0)[0]
         pos, self._tbs_end = slice_tlv(der, self._tbs_start)
@@ -117,7 +119,7 @@ class Crl:
             outer.done()
         reader.done()
         start, end = (0, 0) if entries is None else (entries.pos, entries.end)
-        self._index = CrlIndex(der, start, end, indirect=self.is_indirect)
+        self._index = CrlIndex(der, start, end, issuer=self.issuer, indirect=self.is_indirect, limits=limits)
         self.unknown_critical = self.unknown_critical or self._index.unknown_critical
 
     def _read_extensions(self, reader: Reader) -> None:
@@ -174,7 +176,7 @@ class Crl:
         Args:
             issuer: issuer of the certificate; ``None`` for the issuer of the list.
         """
-        return self._index.find(serial, self.issuer if issuer is None else issuer, self.issuer)
+        return self._index.find(serial, self.issuer if issuer is None else issuer)
 
     def check_signature(
         self,
