@@ -146,9 +146,9 @@ def test_the_first_of_each_issuer_finds_the_path_for_all(pki: Any, monkeypatch: 
     searched: list[str] = []
     run = Search.run
 
-    def counted(search: Search, target: Any) -> ValidatedPath:
+    def counted(search: Search, target: Any, **kept: Any) -> ValidatedPath:
         searched.append(target.issuer_text)
-        return run(search, target)
+        return run(search, target, **kept)
 
     monkeypatch.setattr(Search, "run", counted)
     answers = list(validator(root, *cas).validate_many(leaves, at=pki.T, threads=4))

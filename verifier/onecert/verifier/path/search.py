@@ -61,13 +61,18 @@ class Search:
     def __post_init__(self) -> None:
         self.budget = Budget(self.validator.parameters.limits)
 
-    def run(self, target: ParsedCertificate) -> ValidatedPath:
-        """Search all paths until one validates."""
-        version = self.validator.evidence.version
+    def run(
+        self, target: ParsedCertificate, keep: Callable[[PathState], object] = lambda _: None
+    ) -> ValidatedPath:
+        """Search all paths until one validates.
+
+        Args:
+            keep: is told the state above the target, for others of the same issuer.
+        """
         exhausted: BudgetError | None = None
         try:
             for path, state in self.accepted(target):
-                self.validator.remember(state, target, version)
+                keep(state)
                 return path
         except BudgetError as exc:
             exhausted = exc

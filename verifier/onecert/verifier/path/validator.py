@@ -25,11 +25,9 @@ from onecert.verifier.path.batch import FirstAlone, map_in_order
 from onecert.verifier.path.checks import check_alone
 from onecert.verifier.path.explain import ExhaustiveSearch, explain_search
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
+from onecert.verifier.path.memory import Given, Span, StateMemory
 from onecert.verifier.path.search import Search, key_id_fits
-from onecert.verifier.path.validate import (
-    PathState,
-    finish,
-)
+from onecert.verifier.path.validate import finish
 from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation.evidence import RevocationEvidence
@@ -39,8 +37,8 @@ __all__ = ["AnyCertificate", "PathValidator"]
 
 AnyCertificate = x509.Certificate | ParsedCertificate | bytes
 
-_STATES_MAX = 1024
 _SIGNATURES_MAX = 8192
+_NOTHING_GIVEN = Given()
 
 
 class PathValidator:
@@ -73,8 +71,7 @@ class PathValidator:
             self.anchors.setdefault(anchor.name, []).append(anchor)
         self._candidates = _by_subject(candidates)
         self._signatures: dict[tuple[bytes, bytes], str] = {}
-        self._states: dict[bytes, list[PathState]] = {}
-        self._states_version = self.evidence.version
+        self._memory = StateMemory(self.evidence, self.parameters, self._lives)
 
     @cached_property
     def signer_parameters(self) -> PathParameters:
@@ -160,12 +157,20 @@ class PathValidator:
     ) -> ValidatedPath:
         check_alone(target, self.parameters, at)
         search = Search(self, at, further, answers)
-        for state in self._known_states(target, at):
+        given = _NOTHING_GIVEN
+        if further or answers:
+            ders = frozenset(candidate.der for found in further.values() for candidate in found)
+            given = Given(ders, answers)
+        epoch = self._memory.now()
+        issuer_der = target.issuer_der
+        for state in epoch.find(issuer_der, given, at):
+            if not key_id_fits(target, state.key_id):
+                continue
             try:
                 return finish(state, target, self.parameters, search)
             except VerifyError:
                 break  # another path may still be good, and the full search names the reason
-        return search.run(target)
+        return search.run(target, keep=lambda state: epoch.keep(issuer_der, state, given, at))
 
     def explain(
         self,
@@ -188,22 +193,14 @@ class PathValidator:
         search = ExhaustiveSearch(self, _whole_seconds(at), further, answers)
         return explain_search(search, as_parsed(target))
 
-    def _known_states(self, target: ParsedCertificate, at: datetime) -> Iterator[PathState]:
-        if self._states_version != self.evidence.version:
-            self._states = {}
-            self._states_version = self.evidence.version
-        for state in self._states.get(target.issuer_der, ()):
-            if state.valid_from <= at < state.valid_until and key_id_fits(target, state.key_id):
-                yield state
-
-    def remember(self, state: PathState, target: ParsedCertificate, version: int) -> None:
-        """Keep a state that a target was accepted below."""
-        if version != self.evidence.version:
-            return  # a list arrived while we were looking
-        if len(self._states) >= _STATES_MAX:
-            self._states = {}
-        states = self._states.setdefault(target.issuer_der, [])
-        states[:] = [state, *(old for old in states if old.chain != state.chain)][:4]
+    def _lives(self) -> Iterator[Span]:
+        """When the anchors and candidates begin and end."""
+        for anchors in self.anchors.values():
+            for anchor in anchors:
+                yield anchor.valid_from, anchor.valid_until
+        for candidates in self._candidates.values():
+            for candidate in candidates:
+                yield candidate.not_before, candidate.not_after
 
     def candidates_for(self, name: CanonicalName) -> Sequence[ParsedCertificate]:
         """Candidates with this subject."""

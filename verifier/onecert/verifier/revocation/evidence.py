@@ -104,3 +104,9 @@ class RevocationEvidence:
     def deltas_of(self, issuer: CanonicalName) -> tuple[Crl, ...]:
         """Delta lists of this issuer, newest first."""
         return self._deltas.get(issuer, ())
+
+    def all_crls(self) -> list[Crl]:
+        """Every list, complete or delta, in no order."""
+        with self._lock:
+            tables = [*self._crls.values(), *self._deltas.values()]
+        return [crl for lists in tables for crl in lists]
