@@ -1,6 +1,6 @@
 """`make bench`: measure our figures beside their floor and a peer, in the same run, and write JSON rows.
 
-Usage: python bench [--only PREFIX] [--out FILE] [--rounds N] [--seconds S] [--list]
+Usage: python bench [--only PREFIX] [--out FILE] [--rounds N] [--seconds S] [--entries N] [--list]
 
 Every file bench_*.py in this folder registers rows with ``harness.benchmark``. Rows go to the file
 and, one JSON object a line, to standard output; what is being done goes to standard error.
@@ -29,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--out", type=Path, default=FOLDER / "results.json")
     options.add_argument("--rounds", type=int, default=5, help="interleaved rounds; the median counts")
     options.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
+    options.add_argument("--entries", type=int, default=1_000_000, help="of long lists; fewer to try out")
     options.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     chosen = options.parse_args(arguments)
+    harness.sizes.entries = chosen.entries
     prefixes = tuple(chosen.only.split(","))
     for path in sorted(FOLDER.glob("bench_*.py")):
         member = path.stem.removeprefix("bench_")
@@ -67,11 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def shown(result: dict[str, Any]) -> str:
     """One result for a person."""
-    text = f"{result['ours']:,.0f} {result['unit']}"
-    for other in ("floor", "peer"):
-        if result[f"{other}_ratio"] is not None:
-            text += f", {result[f'{other}_ratio']} of {'the floor' if other == 'floor' else result['peer']}"
-    return text
+    text = f"{result['ours']:,} {result['unit']}"
+    others = [("the floor", result["floor_ratio"])] if result["floor"] is not None else []
+    others += [(peer["name"], peer["ratio"]) for peer in result["peers"]]
+    return "; ".join((text, *(f"{ratio} of {name}" for name, ratio in others)))
 
 
 def write(out: Path, results: list[dict[str, Any]]) -> None:

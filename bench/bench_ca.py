@@ -56,11 +56,13 @@ def issue_in_process(name: str) -> Iterator[Row]:
         unit="certificates/s",
         ours=Contender(work=lambda: parts.issuance.issue(orders.take()), prepare=orders.refill),
         floor=place.token_rate(kind),
-        peer=Contender(
-            work=lambda: build(requests.take()),
-            name="cryptography CertificateBuilder, same token key, nothing recorded",
-            prepare=requests.refill,
-        ),
+        peers=[
+            Contender(
+                work=lambda: build(requests.take()),
+                name="cryptography CertificateBuilder, same token key, nothing recorded",
+                prepare=requests.refill,
+            )
+        ],
         notes=[place.flushes()],
     )
 
@@ -144,16 +146,16 @@ def issue_over_http(name: str) -> Iterator[Row]:
                 work=lambda: client.send(ready.take(), status=201), threads=CLIENTS, prepare=ready.refill
             ),
             floor=place.token_rate("p-256"),
-            peer=_cfssl(stack, notes),
+            peers=_cfssl(stack, notes),
             notes=notes,
         )
 
 
-def _cfssl(stack: ExitStack, notes: list[str]) -> Contender | None:
+def _cfssl(stack: ExitStack, notes: list[str]) -> list[Contender]:
     program = traffic.find_cfssl()
     if program is None:
         notes.append("no peer: cfssl is not installed (Debian: apt-get install golang-cfssl)")
-        return None
+        return []
     client = stack.enter_context(traffic.cfssl(program))
 
     def request() -> bytes:
@@ -166,9 +168,5 @@ def _cfssl(stack: ExitStack, notes: list[str]) -> Contender | None:
         if b'"success":true' not in client.send(ready.take(), status=200):
             raise RuntimeError("cfssl did not sign")
 
-    return Contender(
-        work=work,
-        name="cfssl serve (Debian 1.2.0 of 2016), SQLite, key in memory",
-        threads=CLIENTS,
-        prepare=ready.refill,
-    )
+    name = "cfssl serve (Debian 1.2.0 of 2016), SQLite, key in memory"
+    return [Contender(work=work, name=name, threads=CLIENTS, prepare=ready.refill)]

@@ -35,5 +35,5 @@ def sign(name: str) -> Iterator[Row]:
         unit="signatures/s",
         ours=Contender(work=signing(place.key(kind))),
         floor=place.token_rate(kind),
-        peer=Contender(work=signing(in_memory()), name="cryptography, key in memory"),
+        peers=[Contender(work=signing(in_memory()), name="cryptography, key in memory")],
     )

@@ -139,9 +139,11 @@ def issue(name: str) -> Iterator[Row]:
         unit="attribute certificates/s",
         ours=Contender(work=grant),
         floor=place.token_rate("p-256"),
-        peer=Contender(
-            work=_asn1crypto_issuer(made), name="asn1crypto, a token key, nothing verified or recorded"
-        ),
+        peers=[
+            Contender(
+                work=_asn1crypto_issuer(made), name="asn1crypto, a token key, nothing verified or recorded"
+            )
+        ],
         notes=[place.flushes()],
     )
 
@@ -212,7 +214,7 @@ def decide(name: str) -> Iterator[Row]:
         unit="decisions/s",
         ours=Contender(work=ask),
         floor=Contender(work=two_checks, name="two signature checks"),
-        peer=Contender(work=_cedar(), name="cedarpy alone, roles believed"),
+        peers=[Contender(work=_cedar(), name="cedarpy alone, roles believed")],
         notes=[place.flushes()],
     )
 

@@ -1,18 +1,16 @@
-"""`verifier.*`: from a leaf's bytes to a path, an identity, a login; look-ups in a long CRL."""
+"""`verifier.*`: from a leaf's bytes to a path, an identity, a login."""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from cryptography import x509
+import peers
 from harness import Contender, Row, Supply, benchmark
-from OpenSSL import crypto
-from pki import ECDSA_SHA256, NOW, Pki, big_crl, pki, revoked_serial
+from pki import ECDSA_SHA256, NOW, Pki, big_crl, pki
 
 from onecert.verifier import (
-    Crl,
     Login,
     PathParameters,
     PathValidator,
@@ -21,7 +19,7 @@ from onecert.verifier import (
     RevocationPolicy,
     TrustAnchor,
     Verifier,
-    load_crl,
+    VerifyError,
     load_trust_list,
     validate_path,
 )
@@ -29,7 +27,7 @@ from onecert.verifier import (
 KINDS = ("rsa2048", "p256")
 LISTS = {"nocrl": None, "crl10": 10, "crl1000000": 1_000_000}
 NO_REVOCATION = RevocationPolicy(mode=RevocationMode.OFF)
-OPENSSL = "pyOpenSSL X509StoreContext"
+AT_ONCE = 1024
 
 
 @benchmark(*(f"verifier.warm.{kind}.{crl}" for kind in KINDS for crl in LISTS))
@@ -39,19 +37,31 @@ def warm(name: str) -> Iterator[Row]:
     made = pki(kind)
     entries = LISTS[variant]
     crl = None if entries is None else big_crl(kind) if entries == 1_000_000 else made.crl(entries)
-    evidence = RevocationEvidence(crls=[] if crl is None else [crl, made.root_crl])
-    validator = PathValidator(
-        anchors=[TrustAnchor.from_certificate(made.root_der)],
-        candidates=[made.issuing_der],
-        evidence=evidence,
-        parameters=PathParameters(revocation=NO_REVOCATION if crl is None else RevocationPolicy()),
-    )
+    validator = known_path(made, crl)
     leaves = itertools.cycle(made.leaves_der)
+    # It goes through the list's entries as objects: some seconds for each look-up, and a gigabyte.
+    rounds = 1 if variant == "crl1000000" else None
     yield Row(
         unit="validations/s",
         ours=Contender(work=lambda: validator.validate(next(leaves), at=NOW)),
         floor=one_check(made),
-        peer=Contender(work=_openssl_warm(made, crl), name=OPENSSL),
+        peers=[
+            Contender(work=peers.openssl_warm(made, crl), name=peers.OPENSSL),
+            Contender(work=peers.cryptography_warm(made, crl), name=peers.CRYPTOGRAPHY),
+            Contender(
+                work=peers.certvalidator_warm(made, crl), name=peers.CERTVALIDATOR, rounds=rounds, calls_min=1
+            ),
+        ],
+    )
+
+
+def known_path(made: Pki, crl: bytes | None) -> PathValidator:
+    """A validator for leaves of the issuing CA, with its list or without revocation."""
+    return PathValidator(
+        anchors=[TrustAnchor.from_certificate(made.root_der)],
+        candidates=[made.issuing_der],
+        evidence=RevocationEvidence(crls=[] if crl is None else [crl, made.root_crl]),
+        parameters=PathParameters(revocation=NO_REVOCATION if crl is None else RevocationPolicy()),
     )
 
 
@@ -61,39 +71,17 @@ def one_check(made: Pki) -> Contender:
     return Contender(work=lambda: made.check_leaf_signature(next(numbers)), name="one signature check")
 
 
-def _openssl_warm(made: Pki, crl: bytes | None) -> Callable[[], None]:
-    """The issuing CA is trusted as it is (partial chain), so that OpenSSL checks one signature too."""
-    store = crypto.X509Store()
-    store.add_cert(crypto.X509.from_cryptography(made.issuing))
-    flags = crypto.X509StoreFlags.PARTIAL_CHAIN
-    if crl is not None:
-        store.add_crl(x509.load_der_x509_crl(crl))
-        flags |= crypto.X509StoreFlags.CRL_CHECK
-    store.set_flags(flags)
-    store.set_time(NOW)
-    leaves = itertools.cycle(made.leaves_der)
-
-    def verify() -> None:
-        leaf = crypto.load_certificate(crypto.FILETYPE_ASN1, next(leaves))
-        crypto.X509StoreContext(store, leaf).verify_certificate()
-
-    return verify
-
-
 @benchmark(*(f"verifier.cold.{kind}" for kind in KINDS))
 def cold(name: str) -> Iterator[Row]:
     """Root, issuing CA and leaf come as DER each time, and nothing is remembered."""
     made = pki(name.rpartition(".")[2])
-    ours, theirs, numbers = (
-        itertools.cycle(source) for source in (made.leaves_der, made.leaves_der, range(256))
-    )
+    leaves, numbers = itertools.cycle(made.leaves_der), itertools.cycle(range(256))
 
     def validate() -> None:
-        anchors = [TrustAnchor.from_certificate(made.root_der)]
         validate_path(
-            next(ours),
+            next(leaves),
             candidates=[made.issuing_der],
-            anchors=anchors,
+            anchors=[TrustAnchor.from_certificate(made.root_der)],
             at=NOW,
             revocation_policy=NO_REVOCATION,
         )
@@ -102,53 +90,46 @@ def cold(name: str) -> Iterator[Row]:
         made.check_leaf_signature(next(numbers))
         made.check_issuing_signature()
 
-    def openssl() -> None:
-        root, issuing, leaf = (
-            crypto.load_certificate(crypto.FILETYPE_ASN1, data)
-            for data in (made.root_der, made.issuing_der, next(theirs))
-        )
-        store = crypto.X509Store()
-        store.add_cert(root)
-        store.set_time(NOW)
-        crypto.X509StoreContext(store, leaf, [issuing]).verify_certificate()
-
     yield Row(
         unit="validations/s",
         ours=Contender(work=validate),
         floor=Contender(work=two_checks, name="two signature checks"),
-        peer=Contender(work=openssl, name=OPENSSL),
+        peers=[
+            Contender(work=peers.openssl_cold(made), name=peers.OPENSSL),
+            Contender(work=peers.cryptography_cold(made), name=peers.CRYPTOGRAPHY),
+            Contender(work=peers.certvalidator_cold(made), name=peers.CERTVALIDATOR),
+        ],
     )
 
 
-@benchmark("verifier.crl_index.lookup")
-def crl_lookup(name: str) -> Iterator[Row]:
-    """A million entries; one look-up in ten finds its serial, as no real traffic ever does."""
-    data = big_crl("p256")
-    ours: Crl = load_crl(data)
-    theirs = x509.load_der_x509_crl(data)
-    listed = {revoked_serial(number) for number in range(1_000_000)}
-    serials = [
-        revoked_serial(number * 997 % 1_000_000) if number % 10 == 0 else x509.random_serial_number()
-        for number in range(1000)
-    ]
+@benchmark(*(f"verifier.batch.{kind}" for kind in KINDS))
+def batch(name: str) -> Iterator[Row]:
+    """Many leaves over two threads; the first peer is the same with one, so that its ratio is the gain."""
+    made = pki(name.rpartition(".")[2])
+    validator = known_path(made, made.crl(10))
+    leaves = list(itertools.islice(itertools.cycle(made.leaves_der), AT_ONCE))
 
-    def look_up() -> None:
-        for serial in serials:
-            ours.find(serial)
+    def validate(threads: int) -> None:
+        for answer in validator.validate_many(leaves, at=NOW, threads=threads):
+            if isinstance(answer, VerifyError):
+                raise answer
 
-    def look_up_set() -> None:
-        for serial in serials:
-            serial in listed  # noqa: B015  what is timed
+    def checks() -> None:
+        for number in range(len(made.leaves)):
+            made.check_leaf_signature(number)
 
-    some = itertools.cycle(serials)
     yield Row(
-        unit="look-ups/s",
-        ours=Contender(work=look_up, batch=len(serials)),
-        floor=Contender(work=look_up_set, batch=len(serials), name="a Python set of all serials"),
-        peer=Contender(
-            work=lambda: theirs.get_revoked_certificate_by_serial_number(next(some)),
-            name="cryptography get_revoked_certificate_by_serial_number",
+        unit="validations/s",
+        ours=Contender(work=lambda: validate(2), batch=AT_ONCE, calls_min=1),
+        floor=Contender(
+            work=checks, batch=len(made.leaves), threads=2, name="signature checks in two threads"
         ),
+        peers=[
+            Contender(work=lambda: validate(1), batch=AT_ONCE, calls_min=1, name="ours, one thread"),
+            Contender(
+                work=peers.openssl_warm(made, made.crl(10)), threads=2, name=f"{peers.OPENSSL}, two threads"
+            ),
+        ],
     )
 
 
@@ -171,7 +152,12 @@ def identity(name: str) -> Iterator[Row]:
         unit="identities/s",
         ours=Contender(work=lambda: verifier.verify(next(leaves), at=NOW).identity.id),
         floor=one_check(made),
-        peer=Contender(work=_openssl_warm(made, made.crl(10)), name=f"{OPENSSL}, nobody named"),
+        peers=[
+            Contender(work=peers.openssl_warm(made, made.crl(10)), name=f"{peers.OPENSSL}, nobody named"),
+            Contender(
+                work=peers.certvalidator_warm(made, made.crl(10)), name=f"{peers.CERTVALIDATOR}, nobody named"
+            ),
+        ],
     )
 
 

@@ -1,7 +1,8 @@
-"""The frame of every measurement: ours, floor and peer take turns; medians of rounds; ratios pair by pair.
+"""The frame of every measurement: ours, floor and peers take turns; medians of rounds; ratios pair by pair.
 
-A figure is a rate, in units of work per second, so that a ratio above 1 means that we are the faster one. The
-machine's drift hits all contenders of a row alike, because they take turns.
+A figure is a rate, in units of work per second, or a cost, such as seconds or MiB, of which less is better; a
+ratio above 1 means that we are the better one, either way. The machine's drift hits all contenders of a row
+alike, because they take turns.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -22,7 +23,20 @@ Maker = Callable[[str], Iterator["Row"]]
 
 # A look at the clock costs a tenth of a microsecond; short work is done this long between two looks.
 BETWEEN_LOOKS_S = 0.001
-CALLS_MIN = 3
+WARM_UP_S = 0.1
+# Peers are there to be compared with: half the time says enough about them.
+PEER_SHARE = 0.5
+LESS_IS_BETTER = " (less is better)"
+
+
+@dataclass
+class Sizes:
+    """How large the large things are; smaller ones only show that a row runs."""
+
+    entries: int = 1_000_000
+
+
+sizes = Sizes()
 
 
 class EmptyError(Exception):
@@ -68,6 +82,8 @@ class Contender:
     Args:
         work: does `batch` units of work; with several `threads`, all of them call it.
         prepare: is told the seconds of each measurement before its clock runs.
+        calls_min: so many calls are made, however long they take.
+        rounds: takes part in so many rounds only, and in no warm-up, because one call takes seconds.
     """
 
     work: Callable[[], Any]
@@ -75,9 +91,15 @@ class Contender:
     batch: int = 1
     threads: int = 1
     prepare: Callable[[float], None] = lambda seconds: None
+    calls_min: int = 3
+    rounds: int | None = None
+
+    def measure(self, seconds: float) -> float:
+        """One figure for the row."""
+        return self.rate(seconds)
 
     def rate(self, seconds: float) -> float:
-        """Measure once: units of work per second, over at least so many seconds and three calls."""
+        """Measure once: units of work per second, over at least so many seconds and `calls_min` calls."""
         self.prepare(seconds)
         gc.collect()
         gc.freeze()  # or the collector would look through our inputs during the measurement
@@ -98,7 +120,7 @@ class Contender:
                     work()
                 calls += at_once
                 passed = time.perf_counter() - began
-                if passed >= seconds and calls >= CALLS_MIN:
+                if passed >= seconds and calls >= self.calls_min:
                     return calls, passed
                 at_once = max(1, min(int(calls / passed * BETWEEN_LOOKS_S), at_once * 2))
         except EmptyError:
@@ -114,7 +136,7 @@ class Contender:
         def run() -> None:
             calls = 0
             try:
-                while time.perf_counter() - began < seconds:
+                while not calls or time.perf_counter() - began < seconds:
                     self.work()
                     calls += 1
             except EmptyError:
@@ -134,14 +156,33 @@ class Contender:
         return sum(counts), passed
 
 
+class Seconds(Contender):
+    """Measured in seconds for each unit of work."""
+
+    def measure(self, seconds: float) -> float:
+        """See `Contender.measure`."""
+        return 1 / self.rate(seconds)
+
+
+class Amount(Contender):
+    """Measured by what `work` returns, such as MiB."""
+
+    def measure(self, seconds: float) -> float:
+        """See `Contender.measure`."""
+        return float(self.work())
+
+
 @dataclass(kw_only=True)
 class Row:
-    """One figure. The floor cannot be beaten (a raw signature); the peer is what others use."""
+    """One figure. The floor cannot be beaten (a raw signature); the peers are what others use, nearest first.
+
+    A unit that ends in `LESS_IS_BETTER` turns the ratios round.
+    """
 
     unit: str
     ours: Contender
     floor: Contender | None = None
-    peer: Contender | None = None
+    peers: Sequence[Contender] = ()
     notes: list[str] = field(default_factory=list)  # said on stderr: why there is no peer, for example
 
 
@@ -173,42 +214,50 @@ def set_up(name: str) -> AbstractContextManager[Row]:
 
 def measure(name: str, row: Row, *, rounds: int, seconds: float) -> dict[str, Any]:
     """Measure one row: medians, ratios, and the spread of ours in percent of its median."""
-    contenders = [contender for contender in (row.ours, row.floor, row.peer) if contender is not None]
-    rates: dict[int, list[float]] = {id(contender): [] for contender in contenders}
-    for contender in contenders:
-        contender.rate(min(seconds, 0.1))  # warm: caches filled, sessions and connections open
-    for _ in range(rounds):
-        for contender in contenders:
-            rates[id(contender)].append(contender.rate(seconds))
+    others = [*([row.floor] if row.floor else []), *row.peers]
+    contenders = [(row.ours, 1.0), *((other, 1.0 if other is row.floor else PEER_SHARE) for other in others)]
+    found: dict[int, list[float]] = {id(contender): [] for contender, _ in contenders}
+    for contender, _ in contenders:
+        if contender.rounds is None:
+            contender.measure(min(seconds, WARM_UP_S))  # caches filled, sessions and connections open
+    for number in range(rounds):
+        for contender, share in contenders:
+            if contender.rounds is None or number < contender.rounds:
+                found[id(contender)].append(contender.measure(seconds * share))
 
-    ours = rates[id(row.ours)]
+    ours = found[id(row.ours)]
     middle = statistics.median(ours)
+    less = row.unit.endswith(LESS_IS_BETTER)
+
+    def against(other: Contender | None) -> tuple[float | None, float | None]:
+        """Its median, and ours against it: pair by pair, so that drift of the machine cancels out."""
+        if other is None:
+            return None, None
+        pairs = list(zip(ours, found[id(other)], strict=False))
+        ratio = statistics.median(theirs / mine if less else mine / theirs for mine, theirs in pairs)
+        return _rounded(statistics.median(found[id(other)])), float(f"{ratio:.4g}")
+
+    floor, floor_ratio = against(row.floor)
+    peers = [
+        dict(zip(("name", "value", "ratio"), (peer.name, *against(peer)), strict=True)) for peer in row.peers
+    ]
+    first = peers[0] if peers else {"name": None, "value": None, "ratio": None}
     return {
         "name": name,
         "unit": row.unit,
         "ours": _rounded(middle),
-        "floor": _median(rates, row.floor),
-        "floor_ratio": _against(rates, row.ours, row.floor),
-        "peer": row.peer.name if row.peer is not None else None,
-        "peer_value": _median(rates, row.peer),
-        "peer_ratio": _against(rates, row.ours, row.peer),
+        "floor": floor,
+        "floor_ratio": floor_ratio,
+        "peer": first["name"],
+        "peer_value": first["value"],
+        "peer_ratio": first["ratio"],
+        "peers": peers,
         "runs": rounds,
         "spread": round(100 * (max(ours) - min(ours)) / middle, 1),
     }
 
 
-def _median(rates: dict[int, list[float]], contender: Contender | None) -> float | None:
-    return _rounded(statistics.median(rates[id(contender)])) if contender is not None else None
-
-
-def _against(rates: dict[int, list[float]], ours: Contender, other: Contender | None) -> float | None:
-    if other is None:
-        return None
-    # Pair by pair, so that drift of the machine cancels out.
-    pairs = zip(rates[id(ours)], rates[id(other)], strict=True)
-    ratio = statistics.median(a / b for a, b in pairs)
-    return float(f"{ratio:.4g}")
-
-
-def _rounded(rate: float) -> float:
-    return round(rate, 1) if rate < 10_000 else float(round(rate))
+def _rounded(figure: float) -> float:
+    if figure < 100:
+        return float(f"{figure:.4g}")
+    return round(figure, 1) if figure < 10_000 else float(round(figure))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
+import harness
 import place
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -64,7 +66,7 @@ class Pki:
     """Root, issuing CA and leaves with keys of one kind. The demo's harbour CA, or its pearl CA for RSA."""
 
     def __init__(self, kind: str) -> None:
-        self.kind = kind
+        self.kind, self.at = kind, NOW
         self.service = "pearl" if kind == "rsa2048" else "harbour"
         self.root_key, self.key = make_key(kind), make_key(kind)
         self.root = self._ca("根证书", self.root_key, None)
@@ -74,6 +76,14 @@ class Pki:
         self.leaf_keys = [make_key(kind) for _ in range(8)]
         self.leaves = [self.leaf(self.leaf_keys[number % 8]) for number in range(LEAVES)]
         self.leaves_der = [leaf.public_bytes(DER) for leaf in self.leaves]
+
+    @cached_property
+    def web_leaves_der(self) -> list[bytes]:
+        """As many leaves as the profile of the web wants them, with a DNS name and clientAuth."""
+        names = x509.SubjectAlternativeName([x509.DNSName("clerk.example")])
+        purposes = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+        extra = ((names, False), (purposes, False))
+        return [self.leaf(self.leaf_keys[number % 8], extra).public_bytes(DER) for number in range(LEAVES)]
 
     def _ca(self, name: str, key: Any, issuer: x509.Certificate | None) -> x509.Certificate:
         subject = named(f"{self.service} {name}")
@@ -102,7 +112,7 @@ class Pki:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
 
-    def leaf(self, key: Any) -> x509.Certificate:
+    def leaf(self, key: Any, extra: Iterable[tuple[x509.ExtensionType, bool]] = ()) -> x509.Certificate:
         """The certificate of another invented organisation."""
         number = uscc(next(_NUMBERS))
         url = f"http://status.example/ca/{self.service}"
@@ -122,6 +132,8 @@ class Pki:
             .add_extension(x509.CertificatePolicies([policy]), critical=False)
             .add_extension(self._identity(number), critical=False)
         )
+        for value, critical in extra:
+            builder = builder.add_extension(value, critical)
         return builder.sign(self.key, hashes.SHA256())
 
     def authority(self, public_key: Any) -> x509.Certificate:
@@ -143,7 +155,11 @@ class Pki:
 
     def crl(self, entries: int) -> bytes:
         """The issuing CA's list with so many entries, none of them one of our leaves."""
-        return self._list(self.issuing, self.key, revoked_entries(entries))
+        return self.list_of(revoked_entries(entries))
+
+    def list_of(self, entries: list[bytes]) -> bytes:
+        """The issuing CA's list with these encoded entries."""
+        return self._list(self.issuing, self.key, entries)
 
     @cached_property
     def root_crl(self) -> bytes:
@@ -258,6 +274,23 @@ def revoked_entries(count: int) -> list[bytes]:
     return [head + revoked_serial(number).to_bytes(16, "big") + tail for number in range(count)]
 
 
+def varied_entries(count: int) -> list[bytes]:
+    """Entries in 30 forms, mixed: serials of 8 to 20 octets, with and without reasons and dates."""
+    forms = []
+    for size, reason, invalid in itertools.product(
+        (8, 9, 13, 16, 20), ("unspecified", "keyCompromise", "superseded"), (None, NOW - 9 * DAY)
+    ):
+        mark = b"\x4a" + b"\xa5" * (size - 1)
+        head, _, tail = entry_der(int.from_bytes(mark), NOW - 2 * DAY, reason, invalid).partition(mark)
+        forms.append((head + mark[:1], size - 1, tail))
+    entries = []
+    for number in range(count):
+        head, size, tail = forms[number * 7919 % 30 if number % 3 else number % 30]
+        serial = number * 0x9E3779B97F4A7C15F39CC0605CEDC834D3A1 % (1 << 8 * size)
+        entries.append(head + serial.to_bytes(size, "big") + tail)
+    return entries
+
+
 @cache
 def pki(kind: str) -> Pki:
     """One of each kind in this process."""
@@ -266,5 +299,5 @@ def pki(kind: str) -> Pki:
 
 @cache
 def big_crl(kind: str) -> bytes:
-    """The list of a million, made once."""
-    return pki(kind).crl(1_000_000)
+    """The list of a million (or as many as the run was told), made once."""
+    return pki(kind).crl(harness.sizes.entries)
