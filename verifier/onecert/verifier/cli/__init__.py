@@ -8,7 +8,8 @@
     onecert-verify trust-list trust-list.json --list-keys list-keys.json
 
 One module for each command. Answers go to stdout, everything else to stderr. Exit codes: 0 accepted,
-1 refused, 2 wrong usage, 3 could not check. Nothing is fetched from the network.
+1 refused, 2 wrong usage, 3 could not check. Nothing is fetched from the network unless
+``--fetch`` says so.
 """
 
 from __future__ import annotations

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.cli.common import ACCEPTED, load_evidence, moment, print_answer, purpose
+from onecert.verifier.cli.common import ACCEPTED, load_answers, load_crls, moment, print_answer, purpose
 from onecert.verifier.cli.files import read_certificate, read_certificates
-from onecert.verifier.cli.parser import Parser, add_anchors, add_evidence
+from onecert.verifier.cli.parser import Parser, UsageError, add_anchors, add_evidence
 from onecert.verifier.cli.text import path_lines
 from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.path import PathParameters, PathValidator, PolicyInputs
-from onecert.verifier.revocation import RevocationMode, RevocationPolicy
+from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
+
+if TYPE_CHECKING:
+    from onecert.verifier.fetch import FetchingValidator
 
 __all__ = ["add_options", "make_validator", "run"]
 
@@ -28,8 +31,8 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find and validate a path."""
     at = moment(options)
-    validator = make_validator(options, at)
-    path = validator.validate(read_certificate(options.certificate), at=at)
+    validator = make_validator(options)
+    path = validator.validate(read_certificate(options.certificate), at=at, ocsp=load_answers(options))
     print_answer(
         options,
         {"schema": 1, "accepted": True, "validation": path.as_dict()},
@@ -38,17 +41,17 @@ def run(options: argparse.Namespace) -> int:
     return ACCEPTED
 
 
-def make_validator(options: argparse.Namespace, at: datetime) -> PathValidator:
-    """A validator with the inputs that the options name."""
-    anchors = [
-        TrustAnchor.from_certificate(certificate, use_extensions=options.anchor_extensions)
-        for certificate in read_certificates(options.anchor)
-    ]
-    return PathValidator(
-        anchors=anchors,
-        candidates=read_certificates(options.intermediate),
-        evidence=load_evidence(options),
-        parameters=PathParameters(
+def make_validator(options: argparse.Namespace) -> PathValidator | FetchingValidator:
+    """A validator with the inputs that the options name, but for OCSP answers; ``--fetch`` makes it fetch."""
+    if options.allow_private and not options.fetch:
+        raise UsageError("USAGE_NEEDS", name="--allow-private", other="--fetch")
+    inputs: dict[str, Any] = {
+        "anchors": [
+            TrustAnchor.from_certificate(certificate, use_extensions=options.anchor_extensions)
+            for certificate in read_certificates(options.anchor)
+        ],
+        "candidates": read_certificates(options.intermediate),
+        "parameters": PathParameters(
             purpose=purpose(options),
             policies=PolicyInputs(
                 initial=frozenset(options.policy or (ANY_POLICY,)),
@@ -59,4 +62,12 @@ def make_validator(options: argparse.Namespace, at: datetime) -> PathValidator:
             revocation=RevocationPolicy(mode=RevocationMode(options.revocation)),
             strict=options.strict,
         ),
-    )
+    }
+    crls = load_crls(options)
+    if not options.fetch:
+        return PathValidator(**inputs, evidence=RevocationEvidence(crls=crls))
+    # Only who fetches pays for the network's modules.
+    from onecert.verifier.fetch import ANYWHERE, FetchCache, FetchingValidator, HttpFetch  # noqa: PLC0415
+
+    fetch = HttpFetch(allow=ANYWHERE if options.allow_private else ())
+    return FetchingValidator(**inputs, crls=crls, cache=FetchCache(fetch))

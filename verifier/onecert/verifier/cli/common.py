@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from onecert.verifier.cli.files import files_in, load, read, read_certificates
@@ -16,6 +17,8 @@ from onecert.verifier.evidence import CRL_NAMES, OCSP_NAMES
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.purposes import Purpose
 from onecert.verifier.revocation import (
+    Crl,
+    OcspResponse,
     RevocationEvidence,
     RevocationMode,
     RevocationPolicy,
@@ -32,7 +35,8 @@ __all__ = [
     "REFUSED",
     "USAGE",
     "exit_code",
-    "load_evidence",
+    "load_answers",
+    "load_crls",
     "load_list",
     "make_verifier",
     "moment",
@@ -78,17 +82,22 @@ def purpose(options: argparse.Namespace) -> Purpose:
     return PURPOSES[options.purpose]
 
 
-def load_evidence(options: argparse.Namespace) -> RevocationEvidence:
-    """The CRLs and OCSP answers of ``--crl``, ``--crls`` and ``--ocsp``."""
-    crls, answers = [*options.crl], [*options.ocsp]
-    if options.crls is not None:
-        files = files_in(options.crls)
-        crls += [path for path in files if path.suffix in CRL_NAMES]
-        answers += [path for path in files if path.suffix in OCSP_NAMES]
-    return RevocationEvidence(
-        crls=[load(path, DEFAULT_LIMITS.crl_max_bytes, load_crl) for path in crls],
-        ocsp=[load(path, DEFAULT_LIMITS.ocsp_max_bytes, load_ocsp) for path in answers],
-    )
+def load_crls(options: argparse.Namespace) -> list[Crl]:
+    """The lists of ``--crl`` and ``--crls``."""
+    files = [*options.crl, *_in_folder(options, CRL_NAMES)]
+    return [load(path, DEFAULT_LIMITS.crl_max_bytes, load_crl) for path in files]
+
+
+def load_answers(options: argparse.Namespace) -> list[OcspResponse]:
+    """The OCSP answers of ``--ocsp`` and ``--crls``."""
+    files = [*options.ocsp, *_in_folder(options, OCSP_NAMES)]
+    return [load(path, DEFAULT_LIMITS.ocsp_max_bytes, load_ocsp) for path in files]
+
+
+def _in_folder(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
+    if options.crls is None:
+        return []
+    return [path for path in files_in(options.crls) if path.suffix in names]
 
 
 def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
@@ -100,7 +109,7 @@ def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
 
 def make_verifier(options: argparse.Namespace, at: datetime, **settings: Any) -> Verifier:
     """A verifier for the list and the evidence that the options name."""
-    evidence = load_evidence(options)
+    evidence = RevocationEvidence(crls=load_crls(options), ocsp=load_answers(options))
     return Verifier(
         trust_list=load_list(options, at),
         evidence=evidence,

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 
 from onecert.verifier.cli.chain import make_validator
-from onecert.verifier.cli.common import ACCEPTED, exit_code, make_verifier, moment, print_answer, purpose
+from onecert.verifier.cli.common import (
+    ACCEPTED,
+    exit_code,
+    load_answers,
+    make_verifier,
+    moment,
+    print_answer,
+    purpose,
+)
 from onecert.verifier.cli.files import read_certificate
 from onecert.verifier.cli.parser import Parser, UsageError, add_anchors, add_evidence, add_list
 from onecert.verifier.errors import VerifyError
@@ -39,7 +47,10 @@ def _explain(options: argparse.Namespace) -> Explanation:
     if bool(options.anchor) == (options.trust_list is not None):
         raise UsageError("USAGE_ONE_OF", arguments="--trust-list --anchor")
     if options.anchor:
-        return make_validator(options, at).explain(read_certificate(options.certificate), at=at)
+        target = read_certificate(options.certificate)
+        return make_validator(options).explain(target, at=at, ocsp=load_answers(options))
+    if options.fetch:
+        raise UsageError("USAGE_NEEDS", name="--fetch", other="--anchor")
     if options.list_keys is None:
         raise UsageError("USAGE_REQUIRED", arguments="--list-keys")
     verifier = make_verifier(options, at, application="onecert-verify")

@@ -223,6 +223,8 @@ def add_anchors(parser: Parser, *, required: bool = True) -> None:
     parser.flag("--inhibit-mapping", text="HELP_INHIBIT_MAPPING")
     parser.flag("--inhibit-any", text="HELP_INHIBIT_ANY")
     parser.flag("--strict", text="HELP_STRICT")
+    parser.flag("--fetch", text="HELP_FETCH")
+    parser.flag("--allow-private", text="HELP_ALLOW_PRIVATE")
 
 
 def _oid(text: str) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import VerifyError
+from onecert.verifier.explanation import Explanation
 from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.following_work import Work
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
@@ -106,7 +108,39 @@ class FetchingValidator:
             RefusedError, CouldNotCheckError: as ``PathValidator.validate``; what could not be fetched stands
                 among the ``attempts`` too, and its codes in the fact ``not_fetched``.
         """
-        now = now or at
+        return self._search(self._begin(target, now or at, candidates, ocsp), at)
+
+    def explain(
+        self,
+        target: AnyCertificate,
+        *,
+        at: datetime,
+        now: datetime | None = None,
+        candidates: Iterable[AnyCertificate] = (),
+        ocsp: Sequence[OcspResponse | bytes] = (),
+    ) -> Explanation:
+        """Fetch what ``validate`` would, and explain every candidate path that there is then.
+
+        Raises:
+            MalformedError: ``target`` or an answer of ``ocsp`` cannot be read.
+        """
+        work = self._begin(target, now or at, candidates, ocsp)
+        with suppress(VerifyError):
+            self._search(work, at)
+        found = self.validator.explain(
+            work.target, at=at, candidates=work.candidates.values(), ocsp=work.answers
+        )
+        if isinstance(found.answer, VerifyError):
+            work.tell(found.answer)
+        return found
+
+    def _begin(
+        self,
+        target: AnyCertificate,
+        now: datetime,
+        candidates: Iterable[AnyCertificate],
+        ocsp: Sequence[OcspResponse | bytes],
+    ) -> Work:
         parsed = as_parsed(target)
         self.cache.keep_fresh(now)
         allowance = Allowance(self.rules.fetches, self.rules.time)
@@ -114,6 +148,9 @@ class FetchingValidator:
         work.take(candidates, ocsp)
         work.add_candidates(self._learned_above(parsed))
         self._ask_as_before(work)
+        return work
+
+    def _search(self, work: Work, at: datetime) -> ValidatedPath:
         for _ in range(self.rules.rounds):
             try:
                 path = work.validate(at)
