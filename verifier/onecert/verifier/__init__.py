@@ -39,9 +39,11 @@ _PUBLIC = {
     "RevocationEvidence": "revocation",
     "RevocationMode": "revocation",
     "RevocationPolicy": "revocation",
+    "RevocationSources": "revocation",
     "load_crl": "revocation",
     "load_ocsp": "revocation",
     # the façade: trust list, evidence, identity, login
+    "open_verifier": "department",
     "Verifier": "verifier",
     "VerifiedCertificate": "verifier",
     "Login": "login",

@@ -18,7 +18,7 @@ from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
 from onecert.verifier.web.answers import Answer, answer_for
 from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate, now
+from onecert.verifier.web.gate import Gate
 from onecert.verifier.web.wsgi import CERTIFICATE, IDENTITY
 
 __all__ = ["CertificateMiddleware"]
@@ -43,7 +43,7 @@ class CertificateMiddleware:
         certificates: ClientCertificates | None = None,
         required: bool = True,
         purpose: Purpose = LOGIN,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._application = application
         self._gate = Gate(

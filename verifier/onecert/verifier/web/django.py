@@ -28,7 +28,7 @@ from onecert.verifier.errors import VerifyError
 from onecert.verifier.verifier import Verifier
 from onecert.verifier.web.answers import answer_for
 from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate, now
+from onecert.verifier.web.gate import Gate
 
 __all__ = ["CertificateMiddleware"]
 
@@ -58,7 +58,7 @@ class CertificateMiddleware:
                 verifier,
                 certificates=self._certificates,
                 required=required,
-                clock=options.get("clock", now),
+                clock=options.get("clock"),
             )
             for required in (False, bool(options.get("required", True)))
         )

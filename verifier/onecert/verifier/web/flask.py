@@ -34,7 +34,7 @@ from onecert.verifier.messages import message
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
 from onecert.verifier.web.answers import answer_for, language_of
 from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate, now
+from onecert.verifier.web.gate import Gate
 from onecert.verifier.web.session import SignedIn
 
 __all__ = ["OneCert"]
@@ -57,7 +57,7 @@ class OneCert:
         life: how long somebody stays signed in.
         recheck: how often the certificate of who is signed in is checked again.
         secure_cookie: send the session cookie over https only; switch off for trials on http only.
-        clock: gives the time of a request.
+        clock: gives the time of a request; the machine's clock by default.
     """
 
     def __init__(
@@ -70,14 +70,13 @@ class OneCert:
         life: timedelta = timedelta(hours=8),
         recheck: timedelta = timedelta(minutes=5),
         secure_cookie: bool = True,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._verifier = verifier
         self._login = Login(verifier, store=store)
         self._gate = Gate(verifier, certificates=certificates, clock=clock)
         self._life, self._recheck = life, recheck
         self._secure_cookie = secure_cookie
-        self._clock = clock
         if app is not None:
             self.init_app(app)
 
@@ -125,7 +124,7 @@ class OneCert:
         return guarded
 
     def _find_holder(self) -> SignedIn | None:
-        at = self._clock()
+        at = self._gate.clock()
         kept = SignedIn.from_session(session.get(_KEPT), at=at)
         if kept is None:
             return None
@@ -167,7 +166,7 @@ class OneCert:
             return self._refuse(RefusedError("LOGIN_OTHER_SESSION"))
         browser = session.setdefault(_BROWSER, secrets.token_urlsafe(32))
         try:
-            challenge = self._login.challenge(session=browser, at=self._clock())
+            challenge = self._login.challenge(session=browser, at=self._gate.clock())
         except VerifyError as error:
             return self._refuse(error)
         return {"id": challenge.id, "data": base64.b64encode(challenge.data).decode("ascii")}, 200
@@ -180,7 +179,7 @@ class OneCert:
                 _certificate_of(body),
                 _base64(body, "signature"),
                 session=str(session.get(_BROWSER, "")),
-                at=self._clock(),
+                at=self._gate.clock(),
                 algorithm=_text(body, "algorithm") if "algorithm" in body else None,
             )
         except VerifyError as error:
@@ -206,7 +205,7 @@ class OneCert:
         return redirect(url_for("onecert.page"), 303)  # type: ignore[return-value]  # werkzeug's base class
 
     def _sign_in(self, verified: VerifiedCertificate) -> SignedIn:
-        holder = SignedIn.of(verified, at=self._clock(), life=self._life)
+        holder = SignedIn.of(verified, at=self._gate.clock(), life=self._life)
         session.clear()  # nothing of what was there before belongs to this holder
         session[_KEPT] = holder.as_session()
         g.onecert_holder = holder

@@ -28,7 +28,7 @@ class Gate:
         certificates: where the certificate of a connection is found.
         required: refuse requests without a certificate; otherwise they pass, and nobody is named.
         purpose: what the certificate must be good for.
-        clock: gives the time of a request.
+        clock: gives the time of a request; the machine's clock by default.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Gate:
         certificates: ClientCertificates | None = None,
         required: bool = True,
         purpose: Purpose = LOGIN,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.certificates = certificates or ClientCertificates()
         self._verifier = verifier
         self._required = required
         self._purpose = purpose
-        self._clock = clock
+        self.clock = clock or now
 
     def check(self, presented: PresentedCertificate | None) -> VerifiedCertificate | None:
         """The verified certificate, or ``None`` where none is needed and none came.
@@ -58,7 +58,7 @@ class Gate:
                 raise RefusedError("CLIENT_CERTIFICATE_MISSING")
             return None
         return self._verifier.verify(
-            presented.data, at=self._clock(), purpose=self._purpose, candidates=presented.chain
+            presented.data, at=self.clock(), purpose=self._purpose, candidates=presented.chain
         )
 
     def note(self, error: VerifyError) -> None:

@@ -17,7 +17,7 @@ from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.verifier import Verifier
 from onecert.verifier.web.answers import answer_for
 from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate, now
+from onecert.verifier.web.gate import Gate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,7 +41,7 @@ class CertificateMiddleware:
         certificates: ClientCertificates | None = None,
         required: bool = True,
         purpose: Purpose = LOGIN,
-        clock: Callable[[], datetime] = now,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._application = application
         self._gate = Gate(

@@ -1,0 +1,130 @@
+"""The example applications as they stand, against a trust list and revocation lists on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecert.verifier import CouldNotCheckError, RefusedError, open_verifier
+from onecert.verifier.web import gate
+
+EXAMPLES = Path(__file__).parents[3] / "verifier" / "examples"
+AT = datetime(2026, 11, 21, 9, tzinfo=UTC)
+FIRM_ID = "uscc:91440300MA5DEM004J"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def place(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A department's folder, and the city's web server with the lists."""
+    site, home = tmp_path / "site", tmp_path / "home"
+    site.mkdir()
+    (home / "pki").mkdir(parents=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+
+    def point_here(content: dict[str, Any]) -> None:
+        for entity in content["TrustedEntitiesList"]:
+            for service in entity["TrustedEntityServices"]:
+                points = service["ServiceInformation"]["ServiceSupplyPoints"]
+                for point in points:
+                    point["uriValue"] = base + "/" + point["uriValue"].rpartition("/")[2]
+
+    (site / "trust-list.json").write_bytes(world.trust_list(change=point_here))
+    for ca in ("pearl", "harbour", "summit"):
+        (site / f"{ca}.crl").write_bytes(world.crl(ca))
+    (home / "pki" / "list-keys.json").write_bytes(world.list_keys_json)
+    (home / "pki" / "address").write_text(f"{base}/trust-list.json\n")
+    (home / "secret.key").write_text("not so secret in a test")
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(gate, "now", lambda: AT)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield home
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_flask_in_fifteen_lines(place: Path, world: Any) -> None:
+    """The shortest useful application: sign in with a certificate of each CA."""
+    lines = [line for line in (EXAMPLES / "flask_app.py").read_text().splitlines() if line.strip()]
+    assert len(lines) <= 15
+    app = runpy.run_path(str(EXAMPLES / "flask_app.py"))["app"]
+    for ca in ("pearl", "harbour", "summit"):
+        browser, leaf, site = app.test_client(), world.leaf(ca), "https://tax.example"
+        challenge = browser.post("/login/challenge", base_url=site).json
+        answer = {
+            "challenge": challenge["id"],
+            "certificate": leaf.pem.decode(),
+            "signature": base64.b64encode(leaf.sign(base64.b64decode(challenge["data"]))).decode(),
+        }
+        assert browser.post("/login/answer", json=answer, base_url=site).status_code == 200
+        assert FIRM_ID in browser.get("/", base_url=site).text
+
+
+def test_wsgi(place: Path, world: Any) -> None:
+    """Behind a proxy on this machine."""
+    application = runpy.run_path(str(EXAMPLES / "wsgi_app.py"))["application"]
+    environ = {
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_CLIENT_CERT": f":{base64.b64encode(world.leaf().der).decode()}:",
+    }
+    assert b"".join(application(environ, lambda status, headers: None)).decode() == FIRM_ID
+
+
+def test_asgi(place: Path, world: Any) -> None:
+    """The same for ASGI."""
+    application = runpy.run_path(str(EXAMPLES / "asgi_app.py"))["application"]
+    header = (b"client-cert", b":" + base64.b64encode(world.leaf().der) + b":")
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [header]}
+    asyncio.run(application(scope, None, send))
+    assert sent[-1]["body"].decode() == FIRM_ID
+
+
+def test_django(place: Path, world: Any) -> None:
+    """A project of its own, so in a process of its own."""
+    program = (
+        "import runpy, sys; from datetime import datetime; from onecert.verifier.web import gate;"
+        "gate.now = lambda: datetime.fromisoformat(sys.argv[3]);"
+        "import types; made = runpy.run_path(sys.argv[1], run_name='django_app');"
+        "module = types.ModuleType('django_app'); vars(module).update(made);"
+        "sys.modules['django_app'] = module; from django.test import Client;"
+        "print(Client().get('/', headers={'Client-Cert': sys.argv[2]}).content.decode())"
+    )
+    header = f":{base64.b64encode(world.leaf().der).decode()}:"
+    command = [sys.executable, "-c", program, str(EXAMPLES / "django_app.py"), header, AT.isoformat()]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.stdout.strip() == FIRM_ID, said.stderr
+
+
+def test_wrong_folder(tmp_path: Path, world: Any) -> None:
+    """No list keys, and list keys that are none: one clear error each, before anything is fetched."""
+    with pytest.raises(CouldNotCheckError) as caught:
+        open_verifier(tmp_path, trust_list="http://192.0.2.1/", application="tax")
+    assert caught.value.code == "FILE_UNREADABLE"
+    (tmp_path / "list-keys.json").write_text(json.dumps({"threshold": 0, "keys": []}))
+    with pytest.raises(RefusedError, match="LIST_KEYS_MALFORMED"):
+        open_verifier(tmp_path, trust_list="http://192.0.2.1/", application="tax")
