@@ -2,6 +2,14 @@
 
 from onecert.verifier.signed_form.canonical_json import canonical_json, canonicalise
 from onecert.verifier.signed_form.cms import SignedData, load_signed_data
+from onecert.verifier.signed_form.evidence import (
+    CheckedEvidence,
+    EvidenceTrust,
+    check_evidence,
+    make_evidence,
+    renew_evidence,
+)
+from onecert.verifier.signed_form.evidence_record import EvidenceRecord, load_evidence
 from onecert.verifier.signed_form.form import FormPolicy, FormSigner, SignedForm, verify_form
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
@@ -20,7 +28,10 @@ from onecert.verifier.signed_form.timestamp_request import (
 )
 
 __all__ = [
+    "CheckedEvidence",
     "DocumentForm",
+    "EvidenceRecord",
+    "EvidenceTrust",
     "FormPolicy",
     "FormSigner",
     "PathTrust",
@@ -34,10 +45,14 @@ __all__ = [
     "TimestampTrust",
     "canonical_json",
     "canonicalise",
+    "check_evidence",
     "check_timestamp",
+    "load_evidence",
     "load_signed_data",
     "load_timestamp",
+    "make_evidence",
     "read_timestamp_response",
+    "renew_evidence",
     "request_timestamp",
     "verify_form",
 ]

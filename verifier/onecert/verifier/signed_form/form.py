@@ -108,11 +108,17 @@ class FormSigner:
 
 @dataclass(frozen=True, kw_only=True)
 class SignedForm:
-    """A document with at least one good signature; ``message`` is there for CMS, ``raw`` for the other."""
+    """A document with at least one good signature; ``message`` is there for CMS, ``raw`` for the other.
+
+    ``judge``, ``timestamps`` and ``policy`` are what it was judged with, for an evidence record.
+    """
 
     content: Content = field(repr=False)
     signers: tuple[FormSigner, ...]
     checked_at: datetime
+    judge: SignerJudge = field(repr=False)
+    timestamps: TimestampTrust | None = field(default=None, repr=False)
+    policy: FormPolicy = field(default_factory=FormPolicy, repr=False)
     message: SignedData | None = field(default=None, repr=False)
     raw: RawSignature | None = field(default=None, repr=False)
 
@@ -217,7 +223,15 @@ def judge_form(
     if len(message.signers) > 1 and not policy.several_signers:
         raise RefusedError("CMS_SEVERAL_SIGNERS", count=len(message.signers))
     signers = tuple(_verify_signer(signer, message, content, around) for signer in message.signers)
-    return SignedForm(content=content, signers=signers, checked_at=at, message=message)
+    return SignedForm(
+        content=content,
+        signers=signers,
+        checked_at=at,
+        judge=judge,
+        timestamps=timestamps,
+        policy=policy,
+        message=message,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +321,15 @@ def _verify_raw(document: bytes | None, signature: RawSignature, around: _Around
         digest_algorithm="",
         notices=(*time.notices, *_status_notices(judged, time, around)),
     )
-    return SignedForm(content=Content(data=document), signers=(signer,), checked_at=around.at, raw=signature)
+    return SignedForm(
+        content=Content(data=document),
+        signers=(signer,),
+        checked_at=around.at,
+        judge=around.judge,
+        timestamps=around.timestamps,
+        policy=around.policy,
+        raw=signature,
+    )
 
 
 def _judge(

@@ -27,7 +27,7 @@ from onecert.verifier.purposes import Purpose
 from onecert.verifier.result import Notice, ValidatedPath
 from onecert.verifier.revocation import Crl, OcspResponse, RevocationEvidence, RevocationMode
 
-__all__ = ["JudgedPath", "LaterRevocation", "PathTrust", "judge_path"]
+__all__ = ["JoinedEvidence", "JudgedPath", "LaterRevocation", "PathTrust", "judge_path"]
 
 _LATER_MOMENTS_MAX = 8
 _SECOND = timedelta(seconds=1)
@@ -110,7 +110,7 @@ def judge_path(
     """
     at = at.replace(microsecond=0)
     known_at = max(at, known_at)
-    evidence = _JoinedEvidence(trust.evidence, crls, ocsp)
+    evidence = JoinedEvidence(trust.evidence, crls, ocsp)
     parameters = replace(trust.parameters, purpose=purpose)
     validator = PathValidator(
         anchors=trust.anchors, candidates=trust.candidates, evidence=evidence, parameters=parameters
@@ -146,7 +146,7 @@ def _later_notice(item: LaterRevocation) -> Notice:
     return Notice("FORM_REVOKED_AFTER_SIGNING", facts)
 
 
-class _JoinedEvidence(RevocationEvidence):
+class JoinedEvidence(RevocationEvidence):
     """The caller's lists and those of a message, without copying; remembers what was looked at."""
 
     def __init__(self, base: RevocationEvidence, crls: Sequence[Crl], ocsp: Sequence[OcspResponse]) -> None:

@@ -52,6 +52,7 @@ class JudgedSigner:
     ca_service: str = ""
     ca_status: str = ""
     list_sequence: int | None = None
+    list_sha256: str = ""
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,15 +108,11 @@ class ListedSigners:
 
     Args:
         verifier: the department's own; its list, evidence, registry and rules apply.
-        list_at: the time at which the list must be current; ``None`` for that of the check.
     """
 
-    def __init__(
-        self, verifier: Verifier, *, purpose: Purpose = SIGNING, list_at: datetime | None = None
-    ) -> None:
+    def __init__(self, verifier: Verifier, *, purpose: Purpose = SIGNING) -> None:
         self._verifier = verifier
         self._purpose = purpose
-        self._list_at = list_at
 
     @property
     def algorithms(self) -> AlgorithmPolicy:
@@ -127,14 +124,19 @@ class ListedSigners:
         """See ``SignerJudge``."""
         return self._verifier._candidates
 
-    def trust_list(self, at: datetime) -> TrustList:
-        """The list that is used for a check at this time."""
-        return self._verifier.trust_list(self._list_at or at)
+    @property
+    def application(self) -> str:
+        """The application that the verifier works for."""
+        return self._verifier.application
+
+    def list_for(self, question: SignerQuestion) -> TrustList:
+        """The list that this question is answered by: the one in use when everything is known."""
+        return self._verifier.trust_list(question.known_at)
 
     def judge(self, question: SignerQuestion) -> JudgedSigner:
         """See ``SignerJudge``; the steps are those of ``Verifier.verify``, with two times."""
         verifier, known_at = self._verifier, question.known_at
-        trust_list = self.trust_list(known_at)
+        trust_list = self.list_for(question)
         trust = PathTrust(
             anchors=trust_list.anchors,
             candidates=verifier._candidates,
@@ -174,6 +176,7 @@ class ListedSigners:
             ca_service=service.id,
             ca_status=verdict.at_use.value,
             list_sequence=trust_list.sequence,
+            list_sha256=trust_list.sha256,
             warnings=tuple(dict.fromkeys(codes)),
         )
 

@@ -1,0 +1,358 @@
+"""Making, renewing and checking evidence records: a signed form that can be judged again years later.
+
+    record = make_evidence(form, trust_list=list_bytes, stamp=client, at=now)     # when the form is accepted
+    record = renew_evidence(record, trust=trust, stamp=client, at=later)          # before the authority ends
+    checked = check_evidence(record, document, trust=trust, at=much_later)        # without network or CA
+
+With an archive timestamp the record is judged with what was known when it was stamped; without one the time
+that the signature's own timestamp proves is all there is, and without either it is judged like a new form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.errors import CouldNotCheckError, RefusedError
+from onecert.verifier.identity.registry import Registry
+from onecert.verifier.path import PathParameters
+from onecert.verifier.result import Notice
+from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
+from onecert.verifier.signed_form.archive import (
+    ArchiveChain,
+    Stamp,
+    add_entry,
+    check_archive,
+    judged_materials,
+    load_materials,
+    with_materials,
+)
+from onecert.verifier.signed_form.digests import digest
+from onecert.verifier.signed_form.evidence_record import EvidenceRecord, Materials, load_evidence
+from onecert.verifier.signed_form.form import FormSigner, SignedForm, judge_form
+from onecert.verifier.signed_form.past_path import PathTrust
+from onecert.verifier.signed_form.recorded_signers import RecordedSigners
+from onecert.verifier.signed_form.signer_check import Content
+from onecert.verifier.signed_form.signers import AnchoredSigners, ListedSigners, SignerJudge
+from onecert.verifier.signed_form.timestamp import TimestampTrust
+from onecert.verifier.strict_json import format_time
+from onecert.verifier.trust_list.load import ListKeys
+
+__all__ = ["CheckedEvidence", "EvidenceTrust", "check_evidence", "make_evidence", "renew_evidence"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTrust:
+    """Whom the checker believes; nothing of this is taken from a record.
+
+    Args:
+        timestamps: whose timestamps count, also those of authorities that have gone.
+        list_keys: officers' keys, for records with a trust list; those of the time of the record.
+        anchors: for records with explicit anchors.
+        revocation, algorithms: as for a new form; algorithms with an end date fit old records.
+        pairwise_key, registry: the department's own; without them the identity of a citizen, or one that the
+            register named, is shown as recorded.
+    """
+
+    timestamps: TimestampTrust | None = None
+    list_keys: ListKeys | None = None
+    anchors: tuple[TrustAnchor, ...] = ()
+    revocation: RevocationPolicy = field(default_factory=RevocationPolicy)
+    algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
+    pairwise_key: bytes | None = field(default=None, repr=False)
+    registry: Registry | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedEvidence:
+    """A record that holds. ``form`` is the form judged again; ``archive`` the stamps over the record."""
+
+    record: EvidenceRecord = field(repr=False)
+    form: SignedForm
+    archive: ArchiveChain
+    document_seen: bool
+    notices: tuple[Notice, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of what a person may want to know."""
+        codes = [notice.code for notice in self.notices]
+        for signer in self.form.signers:
+            codes += signer.warnings
+        return tuple(dict.fromkeys(codes))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **self.form.as_dict(),
+            "recorded_at": format_time(self.record.created_at),
+            "document_seen": self.document_seen,
+            "verdict": dict(self.record.verdict),
+            "archive": [timestamp.as_dict() for timestamp in self.archive.timestamps],
+            "warnings": list(self.warnings),
+        }
+
+
+def make_evidence(
+    form: SignedForm,
+    *,
+    at: datetime,
+    trust_list: bytes | None = None,
+    stamp: Stamp | None = None,
+    include_document: bool = False,
+    hash_algorithm: str = "sha256",
+) -> bytes:
+    """The evidence record of a form that has just been accepted, as a JSON file.
+
+    Args:
+        at: now.
+        trust_list: the signed list that was in use, for a form that was judged by the façade.
+        stamp: gets the first archive timestamp; without one the record rests on the signature's own.
+        include_document: keep the document in the record.
+
+    Raises:
+        RefusedError: ``EVIDENCE_LIST`` when the list is another one than the form was judged by.
+        CouldNotCheckError: the timestamp authority did not answer; ``EVIDENCE_NO_TIMESTAMP_TRUST``.
+    """
+    if form.content.data is None:
+        raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
+    document = form.content.data
+    names = {hash_algorithm, "sha256", *(s.digest_algorithm for s in form.signers if s.digest_algorithm)}
+    materials = Materials()
+    for signer in form.signers:
+        materials |= judged_materials(signer.judged.judged)
+        if signer.timestamp is not None:
+            materials |= judged_materials(signer.timestamp.judged)
+    known = Materials(certificates=tuple(c.der for c in form.judge.candidates[:64]))
+    record = EvidenceRecord(
+        created_at=at.replace(microsecond=0),
+        document_bytes=len(document),
+        digests={name: digest(name, document) for name in sorted(names)},
+        content=document if include_document else None,
+        signature=form.message.der if form.message is not None else _raw(form),
+        policy=form.policy,
+        trust_list=_listed(form, trust_list),
+        application=form.judge.application if isinstance(form.judge, ListedSigners) else "",
+        materials=materials | known,
+        verdict={"signers": [_verdict(signer) for signer in form.signers]},
+    )
+    if stamp is not None:
+        if form.timestamps is None:
+            raise CouldNotCheckError("EVIDENCE_NO_TIMESTAMP_TRUST")
+        record = add_entry(
+            record,
+            stamp=stamp,
+            trust=form.timestamps,
+            at=at,
+            materials=Materials(),
+            hash_algorithm=hash_algorithm,
+        )
+    return record.to_json()
+
+
+def check_evidence(
+    data: bytes | EvidenceRecord, document: bytes | None = None, *, trust: EvidenceTrust, at: datetime
+) -> CheckedEvidence:
+    """Judge a record again, with nothing but the record and the checker's own trust.
+
+    Args:
+        document: compared with the record when it is given; needed for bare and raw signatures unless the
+            record holds it.
+        at: now.
+
+    Raises:
+        MalformedError: ``EVIDENCE_MALFORMED``, ``DOCUMENT_MALFORMED``, ``TOO_LARGE``.
+        RefusedError: ``EVIDENCE_ALTERED``, ``EVIDENCE_DOCUMENT``, ``EVIDENCE_VERDICT``, ``EVIDENCE_ARCHIVE``,
+            ``EVIDENCE_LIST``, or the reason why the form itself is refused.
+        CouldNotCheckError: ``EVIDENCE_ARCHIVE_UNKNOWN``, ``EVIDENCE_RENEWAL_MISSED``, and those of a form.
+    """
+    record = data if isinstance(data, EvidenceRecord) else load_evidence(data)
+    # 1. It is about this document.
+    content = record.content if document is None else document
+    _check_document(record, content)
+    # 2. It has not changed since it was stamped, and every stamp held until the next one.
+    archive = check_archive(record, trust=trust.timestamps, at=at)
+    # 3. The form is judged with what was known then.
+    timestamps = trust.timestamps
+    if timestamps is not None:
+        timestamps = with_materials(timestamps, record.all_materials)
+    form = judge_form(
+        content,
+        record.signature,
+        judge=_judge_of(record, trust, archive),
+        timestamps=timestamps,
+        policy=record.policy,
+        at=at,
+        known_at=archive.archived_at,
+        archived_at=archive.archived_at,
+        digests=Content(digests=record.digests),
+    )
+    # 4. The verdict is the recorded one.
+    notices = _compare(record, form, trust)
+    return CheckedEvidence(
+        record=record,
+        form=form,
+        archive=archive,
+        document_seen=content is not None,
+        notices=tuple(dict.fromkeys(notices)),
+    )
+
+
+def renew_evidence(
+    data: bytes,
+    *,
+    trust: EvidenceTrust,
+    stamp: Stamp,
+    at: datetime,
+    document: bytes | None = None,
+    hash_algorithm: str = "sha256",
+) -> bytes:
+    """Stamp a record once more, before the last authority's certificate or a digest comes to its end.
+
+    Args:
+        document: lets the new entry hold its digest with ``hash_algorithm`` too; without it the document
+            stays bound by the older digests.
+
+    Raises:
+        VerifyError: the record does not hold any more, or the authority did not answer.
+    """
+    checked = check_evidence(data, document, trust=trust, at=at)
+    if trust.timestamps is None:
+        raise CouldNotCheckError("EVIDENCE_NO_TIMESTAMP_TRUST")
+    materials = Materials()
+    if checked.archive.timestamps:
+        materials = judged_materials(checked.archive.timestamps[-1].judged)
+    digests = {} if document is None else {hash_algorithm: digest(hash_algorithm, document)}
+    record = add_entry(
+        checked.record,
+        stamp=stamp,
+        trust=trust.timestamps,
+        at=at,
+        materials=materials,
+        hash_algorithm=hash_algorithm,
+        document_digests=digests,
+    )
+    return record.to_json()
+
+
+def _raw(form: SignedForm) -> Any:
+    assert form.raw is not None  # noqa: S101  one of the two is always there
+    return form.raw
+
+
+def _listed(form: SignedForm, trust_list: bytes | None) -> bytes | None:
+    """The list's bytes, when they are the list that the form was judged by."""
+    if not isinstance(form.judge, ListedSigners):
+        return None
+    used = {signer.judged.list_sha256 for signer in form.signers}
+    if trust_list is None or RecordedSigners.list_sha256(trust_list) not in used:
+        raise RefusedError("EVIDENCE_LIST")
+    return trust_list
+
+
+def _verdict(signer: FormSigner) -> dict[str, Any]:
+    path = signer.judged.judged.path
+    return {
+        "certificate": hashlib.sha256(signer.certificate.der).hexdigest(),
+        "path": [hashlib.sha256(certificate.der).hexdigest() for certificate in path.chain],
+        "anchor": path.anchor.label or path.anchor.subject,
+        "identity": signer.identity and signer.identity.as_dict(),
+        "time_source": signer.time.source,
+        "signed_at": format_time(signer.signed_at),
+    }
+
+
+def _check_document(record: EvidenceRecord, content: bytes | None) -> None:
+    if content is None:
+        return
+    if len(content) != record.document_bytes:
+        raise RefusedError("EVIDENCE_DOCUMENT", algorithm="length")
+    for name, value in record.all_digests:
+        if not hmac.compare_digest(digest(name, content), value):
+            raise RefusedError("EVIDENCE_DOCUMENT", algorithm=name)
+
+
+def _judge_of(record: EvidenceRecord, trust: EvidenceTrust, archive: ArchiveChain) -> SignerJudge:
+    certificates, crls, answers = load_materials(record.all_materials)
+    evidence = RevocationEvidence(crls=crls, ocsp=answers)
+    if record.trust_list is None:
+        parameters = PathParameters(revocation=trust.revocation, algorithms=trust.algorithms)
+        return AnchoredSigners(
+            PathTrust(
+                anchors=trust.anchors, candidates=certificates, evidence=evidence, parameters=parameters
+            )
+        )
+    if trust.list_keys is None:
+        raise CouldNotCheckError("EVIDENCE_NO_LIST_KEYS")
+    return RecordedSigners.load(
+        record.trust_list,
+        keys=trust.list_keys,
+        created_at=record.created_at,
+        archived_at=archive.archived_at,
+        application=record.application,
+        pairwise_key=trust.pairwise_key,
+        registry=trust.registry,
+        candidates=certificates,
+        evidence=evidence,
+        revocation=trust.revocation,
+        algorithms=trust.algorithms,
+    )
+
+
+def _compare(record: EvidenceRecord, form: SignedForm, trust: EvidenceTrust) -> list[Notice]:
+    """Refuse unless the new verdict says what the recorded one says."""
+    recorded = record.verdict["signers"]
+    if len(recorded) != len(form.signers):
+        raise RefusedError("EVIDENCE_VERDICT", field="signers")
+    notices: list[Notice] = []
+    for old, signer in zip(recorded, form.signers, strict=True):
+        new = _verdict(signer)
+        for name in ("certificate", "path", "anchor"):
+            if old[name] != new[name]:
+                raise RefusedError("EVIDENCE_VERDICT", field=name)
+        if old["time_source"] == "timestamp" or new["time_source"] == "timestamp":
+            # A record made without trust in the authority, or checked without it, has another time.
+            if old["time_source"] != new["time_source"]:
+                notices.append(Notice("EVIDENCE_TIME_SOURCE", (("recorded", old["time_source"]),)))
+            elif old["signed_at"] != new["signed_at"]:
+                raise RefusedError("EVIDENCE_VERDICT", field="signed_at")
+        elif old["signed_at"] != format_time(record.created_at):
+            raise RefusedError("EVIDENCE_VERDICT", field="signed_at")
+        if _identity_differs(old["identity"], new["identity"], trust, notices):
+            raise RefusedError("EVIDENCE_VERDICT", field="identity")
+    return notices
+
+
+def _identity_differs(
+    old: Mapping[str, Any] | None,
+    new: Mapping[str, Any] | None,
+    trust: EvidenceTrust,
+    notices: list[Notice],
+) -> bool:
+    if old is None or new is None:
+        return old is not new
+    if dict(old) == dict(new):
+        return False
+    # What only the department's secret, or its mirror of the register, can make again.
+    left_out = {"warnings"}
+    if trust.registry is None:
+        left_out |= {"id", "entity", "assurance"} if _is_provisional(new) else set()
+    if trust.pairwise_key is None and new.get("person"):
+        left_out |= {"person"} if new.get("entity") else {"person", "id"}
+    if {key: value for key, value in old.items() if key not in left_out} != {
+        key: value for key, value in new.items() if key not in left_out
+    }:
+        return True
+    notices.append(Notice("EVIDENCE_IDENTITY_AS_RECORDED"))
+    return False
+
+
+def _is_provisional(identity: Mapping[str, Any]) -> bool:
+    entity = identity.get("entity")
+    return bool(entity and entity["provisional"])

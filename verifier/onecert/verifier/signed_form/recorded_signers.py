@@ -1,0 +1,96 @@
+"""The trust list of an evidence record, and the signers judged by it.
+
+The list must have been in force at a time that is proved: when the record was stamped, or else when the
+signature's own timestamp was made. Otherwise it must be in force now.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+
+from onecert.verifier.algorithms import AlgorithmPolicy
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import MalformedError, RefusedError
+from onecert.verifier.identity.registry import Registry
+from onecert.verifier.jws import decode_base64url, load_json
+from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
+from onecert.verifier.signed_form.signers import ListedSigners, SignerQuestion
+from onecert.verifier.trust_list.load import ListKeys, check_current, load_trust_list
+from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.parse import digest
+from onecert.verifier.trust_list.vocabulary import MAX_BYTES
+from onecert.verifier.verifier import Verifier
+
+__all__ = ["RecordedSigners"]
+
+
+class RecordedSigners(ListedSigners):
+    """``ListedSigners`` by one list at one time."""
+
+    def __init__(self, verifier: Verifier, trust_list: TrustList, archived_at: datetime | None) -> None:
+        super().__init__(verifier)
+        self._list = trust_list
+        self._archived_at = archived_at
+
+    @classmethod
+    def load(
+        cls,
+        data: bytes,
+        *,
+        keys: ListKeys,
+        created_at: datetime,
+        archived_at: datetime | None,
+        application: str,
+        pairwise_key: bytes | None,
+        registry: Registry | None,
+        candidates: Sequence[ParsedCertificate],
+        evidence: RevocationEvidence,
+        revocation: RevocationPolicy,
+        algorithms: AlgorithmPolicy,
+    ) -> RecordedSigners:
+        """Check the list's signatures and make the judge.
+
+        Raises:
+            TrustListError: the list is not the officers', or was not in force when the record says that it
+                was made.
+        """
+        trust_list = load_trust_list(data, keys=keys, at=created_at)
+        verifier = Verifier(
+            trust_list=trust_list,
+            evidence=evidence,
+            application=application,
+            # Without the department's key a person's id cannot be made again; it stays as recorded.
+            pairwise_key=pairwise_key or os.urandom(32),
+            registry=registry,
+            candidates=candidates,
+            revocation=revocation,
+            algorithms=algorithms,
+        )
+        return cls(verifier, trust_list, archived_at)
+
+    def list_for(self, question: SignerQuestion) -> TrustList:
+        """The list, when it was in force at the time that is proved."""
+        if self._archived_at is not None:
+            moment = self._archived_at
+        elif question.time_proved:
+            # A list made after the signature tells its past too; one that had ended before tells nothing.
+            moment = max(question.at, self._list.issued_at)
+        else:
+            moment = question.known_at
+        check_current(self._list, moment)
+        return self._list
+
+    @staticmethod
+    def list_sha256(data: bytes) -> str:
+        """The digest by which a loaded list is known; the signatures are *not* checked here.
+
+        Raises:
+            RefusedError: ``EVIDENCE_LIST``.
+        """
+        try:
+            document = load_json(data, max_bytes=MAX_BYTES)
+            return digest(load_json(decode_base64url(document["payload"]), max_bytes=MAX_BYTES))
+        except (MalformedError, KeyError, TypeError, AttributeError) as exc:
+            raise RefusedError("EVIDENCE_LIST") from exc
