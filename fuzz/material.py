@@ -15,7 +15,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cryptography import x509
@@ -47,7 +47,7 @@ def spki(number: int) -> bytes:
     return key(number).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-@cache
+@lru_cache(maxsize=256)
 def sign(tbs: bytes, number: int) -> bytes:
     """The DER signature of a fixed key, always the same."""
     return key(number).sign(tbs, _DETERMINISTIC)

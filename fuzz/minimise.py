@@ -22,6 +22,8 @@ from fuzz.runner import ROOT, WORK, write_seeds
 CORPUS_MAX_BYTES = 280 * 1024
 _FILE_MAX_BYTES = 4096
 _MERGE_MAX_S = 600
+# Past findings stay, whatever they add.
+FOUND = "found-"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,7 +64,8 @@ def _merge(name: str, found: Path) -> int:
         chosen = sorted((path.read_bytes() for path in merged.iterdir()), key=lambda data: (len(data), data))
         room = CORPUS_MAX_BYTES // len(targets.NAMES)
         for path in kept.glob("*"):
-            path.unlink()
+            if not path.name.startswith(FOUND):
+                path.unlink()
         for data in chosen:
             if data and data not in made and len(data) <= _FILE_MAX_BYTES and len(data) <= room:
                 room -= len(data)

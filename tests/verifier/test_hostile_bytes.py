@@ -7,8 +7,9 @@ dictionary of what parsers trip over. What still loads is used as far as it goes
 from __future__ import annotations
 
 import ipaddress
+import tracemalloc
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -246,6 +247,45 @@ def test_names_do_not_write_on_the_terminal() -> None:
     shown = "a\\1b[2J\\0db\\e2\\80\\aec\\e2\\80\\a8"
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\x1b[2J\rb\u202ec\u2028")])
     assert display_name(name.public_bytes()) == f"CN={shown}"
+
+
+def test_large_extensions_and_names_are_not_kept(pki: Any) -> None:
+    """Caches bound how many things they hold; a stream of large certificates must not fill them either."""
+    ca = pki.root()
+
+    def large(number: int) -> bytes:
+        names = x509.SubjectAlternativeName([x509.DNSName(f"{number}-{i}") for i in range(3000)])
+        unit = x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, f"{number}" * 20)
+        return bytes(pki.leaf(ca, x509.Name([unit] * 50), extra=[(names, False)]).der)
+
+    stream = [large(number) for number in range(20)]
+    parse_certificate(stream.pop()).subject
+    tracemalloc.start()
+    try:
+        for data in stream:
+            assert len(parse_certificate(data).subject) == 50
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < sum(map(len, stream))
+
+
+@pytest.mark.parametrize("value", ["82016e", "0c81016e", "0c0182", "0c00"])
+@pytest.mark.parametrize("constrained", [True, False])
+def test_an_unreadable_mailbox(pki: Any, value: str, constrained: bool) -> None:
+    """root -> CA with or without a constraint on e-mail -> leaf whose SmtpUTF8Mailbox is no UTF8String.
+
+    It is refused where addresses are constrained, and of no concern elsewhere.
+    """
+    root = pki.root()
+    tree = x509.RFC822Name("a.cn") if constrained else x509.DNSName("a.cn")
+    ca = pki.ca(root, extra=[(x509.NameConstraints([tree], None), True)])
+    mailbox = pki.tlv(0xA0, bytes.fromhex("06082b06010505070809"), pki.tlv(0xA0, bytes.fromhex(value)))
+    names = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), pki.tlv(0x30, mailbox))
+    leaf = pki.leaf(ca, extra=[(names, False)])
+    expected = pytest.raises(VerifyError, match="NAME_CONSTRAINT") if constrained else nullcontext()
+    with expected:
+        pki.validate(leaf, root=root, cas=[ca], crls=pki.crls(root, ca), purpose=ANY)
 
 
 def test_deeply_nested(pki: Any) -> None:

@@ -27,9 +27,11 @@ from onecert.verifier.extensions import (
     NameConstraints,
     PolicyConstraints,
     parse_extension,
+    parse_large_extension,
 )
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.names import CanonicalName, canonical_name, check_name, display_name
+from onecert.verifier.remembered import REMEMBERED_MAX_BYTES
 
 __all__ = ["ParsedCertificate", "as_parsed", "decode_pem", "load_certificate", "parse_certificate"]
 
@@ -197,8 +199,13 @@ class ParsedCertificate:
         count = 0
         while pos < end:
             length = der[pos + 1]
-            stop = pos + 2 + length if length < 0x80 else slice_tlv(der, pos)[1]
-            extension = parse_extension(der[pos:stop])
+            if length < 0x80:
+                stop = pos + 2 + length
+                extension = parse_extension(der[pos:stop])
+            else:
+                stop = slice_tlv(der, pos)[1]
+                parse = parse_extension if stop - pos <= REMEMBERED_MAX_BYTES else parse_large_extension
+                extension = parse(der[pos:stop])
             found[extension.oid] = extension
             count += 1
             pos = stop

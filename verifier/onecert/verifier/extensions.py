@@ -29,6 +29,7 @@ __all__ = [
     "parse_distribution_point_name",
     "parse_extension",
     "parse_general_names",
+    "parse_large_extension",
     "parse_name_constraints",
 ]
 
@@ -112,6 +113,10 @@ def parse_extension(extension_der: bytes) -> Extension:
     except DerError as exc:
         raise DerError(f"extension {oid}: {exc}") from exc
     return Extension(oid, critical, value, value_der)
+
+
+# For what is rare and too large to be kept thousands of times.
+parse_large_extension: Callable[[bytes], Extension] = parse_extension.__wrapped__
 
 
 def _basic_constraints(reader: Reader) -> BasicConstraints:

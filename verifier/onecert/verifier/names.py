@@ -8,9 +8,9 @@ form is cached by the DER of the name, because the few issuers of a system recur
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
 
 from onecert.verifier.der import OID, SEQUENCE, SET, DerError, Reader, decode_oid, slice_tlv
+from onecert.verifier.remembered import remembered
 
 __all__ = [
     "CanonicalName",
@@ -58,7 +58,7 @@ _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 _TO_SPACE = {0x0009, 0x000A, 0x000B, 0x000C, 0x000D, 0x0085}
 
 
-@lru_cache(maxsize=4096)
+@remembered(most=4096)
 def canonical_name(name_der: bytes) -> CanonicalName:
     """The form in which two names are equal exactly when RFC 5280, section 7.1, says so.
 

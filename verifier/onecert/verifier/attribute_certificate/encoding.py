@@ -4,8 +4,6 @@ X.690, sections 8, 10 and 11. ``hazmat.asn1`` reads one level of an ANY field an
 optional ANY and no IMPLICIT on ANY. Values that nobody takes apart must still be DER through and through.
 """
 
-from functools import lru_cache
-
 from onecert.verifier.der import (
     BIT_STRING,
     BOOLEAN,
@@ -18,6 +16,7 @@ from onecert.verifier.der import (
     Reader,
     decode_oid,
 )
+from onecert.verifier.remembered import remembered
 
 MAX_DEPTH = 24
 
@@ -47,7 +46,7 @@ def read_single(data: bytes, tag: int) -> bytes:
     return contents
 
 
-@lru_cache(maxsize=4096)
+@remembered(most=4096)
 def check_der(data: bytes) -> None:
     """Check every level of exactly one value. Cached, because few values fill many certificates.
 

@@ -6,7 +6,6 @@ read, critical or not. Left out: ac-proxying, which would let one server use ano
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
@@ -16,6 +15,7 @@ from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.encoding import check_der, read_single, tlv
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.remembered import remembered
 
 _NULL = b"\x05\x00"
 _TARGET_NAME = 0xA0
@@ -83,7 +83,7 @@ class Extensions:
     has_status_pointer: bool = False
 
 
-@lru_cache(maxsize=4096)
+@remembered(most=4096)
 def read_extension(oid: ObjectIdentifier, value: bytes) -> Extensions:
     """Read the value of one enforced extension into the field that it fills.
 

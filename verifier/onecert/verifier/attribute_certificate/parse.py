@@ -19,6 +19,7 @@ from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.general_names import DIRECTORY, GeneralName
 from onecert.verifier.attribute_certificate.holder import Holder
 from onecert.verifier.der import GENERALIZED_TIME, OID, SEQUENCE, DerError, Reader
+from onecert.verifier.remembered import remembered
 
 MAX_BYTES = 64 * 1024
 MAX_ATTRIBUTES = 64
@@ -141,7 +142,7 @@ def _check_algorithm(algorithm_der: bytes) -> None:
     reader.done()
 
 
-@lru_cache(maxsize=1024)
+@remembered(most=1024)
 def _issuer(issuer_der: bytes) -> GeneralName | None:
     # RFC 5755, section 4.2.3: v2Form with one non-empty distinguished name and nothing else.
     if issuer_der[0] == SEQUENCE:

@@ -14,6 +14,7 @@ from cryptography.hazmat import asn1
 from onecert.verifier.attribute_certificate import asn1 as syntax
 from onecert.verifier.attribute_certificate.general_names import URI, GeneralName
 from onecert.verifier.attribute_certificate.parse import Attribute
+from onecert.verifier.remembered import remembered
 
 # RFC 8141: no blanks, quotes, angle brackets or characters outside ASCII can pass into a policy or a log.
 _ROLE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=%]{1,500}")
@@ -44,7 +45,7 @@ def is_role_name(name: str) -> bool:
     return _ROLE_URI.fullmatch(name) is not None
 
 
-@lru_cache(maxsize=4096)
+@remembered(most=4096)
 def find_role(value_der: bytes) -> Role | None:
     """Read one value of the role attribute; None when its name is not a role's URI, or it is malformed."""
     try:

@@ -163,7 +163,7 @@ def _texts(cert: ParsedCertificate, source: Source) -> list[tuple[str, str]]:
         return [(str(decoded.alternative), decoded.text)]
     try:
         attributes = cert.certificate.subject.get_attributes_for_oid(x509.ObjectIdentifier(source.oid))
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
         raise MalformedError("MALFORMED", kind="certificate", detail="subject") from exc
     return [("0", a.value) for a in attributes if isinstance(a.value, str)]
 

@@ -268,7 +268,7 @@ def _main_id(holder_class: HolderClass, entity: Entity | None, person: Person | 
 def _common_name(cert: x509.Certificate) -> str:
     try:
         values = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
         raise DecodeError("ENCODING_NOT_ALLOWED", head="", allowed="name") from exc
     return values[-1].value if values and isinstance(values[-1].value, str) else ""
 

@@ -66,6 +66,10 @@ def _email(name: bytes, base: bytes, _: bool) -> bool:
     return domain == constraint.lower()
 
 
+def _mailbox(name: bytes, base: bytes, permitting: bool) -> bool:
+    return _email(_other_text(name, UTF8_STRING).encode(), base, permitting)
+
+
 def _uri(name: bytes, base: bytes, _: bool) -> bool:
     text = name.decode("ascii")
     scheme, separator, rest = text.partition("://")
@@ -144,7 +148,7 @@ def comparable_forms(name: GeneralName) -> Iterator[tuple[Form, bytes, Matcher |
     yield form, name.value, _MATCHERS.get(form)
     if form == _SMTP_UTF8_MAILBOX:
         # RFC 9598, section 6: an internationalised address is bound by the constraints on e-mail.
-        yield (EMAIL, ""), _other_text(name.value, UTF8_STRING).encode(), _email
+        yield (EMAIL, ""), name.value, _mailbox
 
 
 _SMTP_UTF8_MAILBOX: Form = (OTHER, "1.3.6.1.5.5.7.8.9")
