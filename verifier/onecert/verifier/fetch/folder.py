@@ -213,7 +213,6 @@ class CacheFolder:
     @contextlib.contextmanager
     def _tolerant(self) -> Iterator[None]:
         try:
-            self._make()
             yield
         except OSError as exc:
             self._warn(exc)

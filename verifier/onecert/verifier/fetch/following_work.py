@@ -30,6 +30,7 @@ from onecert.verifier.fetch.pointers import (
 from onecert.verifier.fetch.rules import Allowance
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path import PathValidator
+from onecert.verifier.path.order import key_id_fits
 from onecert.verifier.path.validator import AnyCertificate
 from onecert.verifier.result import Attempt, ValidatedPath
 from onecert.verifier.revocation import Crl, OcspResponse, load_ocsp
@@ -276,15 +277,25 @@ class Work:
     # Issuers.
 
     def _supply_issuers(self, *, stop_at_anchors: bool) -> bool:
-        """Ask upwards from the target, through certificates at hand and those that come."""
+        """Ask for issuers that nobody knows; when there are none, for others than those at hand."""
+        return any(
+            self._ask_upwards(stop_at_anchors=stop_at_anchors, known_too=known_too)
+            for known_too in (False, True)
+        )
+
+    def _ask_upwards(self, *, stop_at_anchors: bool, known_too: bool) -> bool:
+        """From the target through certificates at hand and those that come."""
         found = False
         waiting, met = [self.target], {self.target.der}
         while waiting:
             certificate = waiting.pop(0)
             if stop_at_anchors and certificate.issuer in self.validator.anchors:
                 continue
-            found |= self._ask_issuers(certificate)
-            for issuer in self._known(certificate.issuer):
+            issuers = self._known(certificate.issuer)
+            if known_too or not any(key_id_fits(certificate, issuer.subject_key_id) for issuer in issuers):
+                found |= self._ask_issuers(certificate)
+                issuers = self._known(certificate.issuer)
+            for issuer in issuers:
                 if issuer.der not in met:
                     met.add(issuer.der)
                     waiting.append(issuer)
