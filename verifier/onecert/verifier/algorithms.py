@@ -7,7 +7,7 @@ for SM2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -171,25 +171,42 @@ def parse_algorithm(algorithm_der: bytes) -> SignatureAlgorithm:
 
 
 def _parse_pss(reader: Reader) -> SignatureAlgorithm:
-    # RFC 4055, section 3.1. The defaults are SHA-1, which the table does not hold, so all fields are needed.
+    # RFC 4055, section 3.1. The defaults are SHA-1, which the table does not hold, so that both are needed.
     params = reader.enter(SEQUENCE)
     reader.done()
-    digest = _hash_oid(params.enter(0xA0).enter(SEQUENCE))
-    mgf = params.enter(0xA1).enter(SEQUENCE)
+    digest = _hash_oid(_explicit(params, 0xA0))
+    mgf = _explicit(params, 0xA1)
     mgf_oid = mgf.oid()
     mgf_digest = _hash_oid(mgf.enter(SEQUENCE))
-    salt_reader = params.enter(0xA2)
-    salt_length = salt_reader.integer()
-    salt_reader.done()
+    mgf.done()
+    # Defaults are left out in DER, but "a present trailerField with value 1" must be recognised.
+    salt_length = _explicit_integer(params, 0xA2) if params.peek() == 0xA2 else 20
+    trailer = _explicit_integer(params, 0xA3) if params.peek() == 0xA3 else 1
     params.done()
     if not 0 <= salt_length < _SALT_MAX:
         raise DerError("salt length")
-    row = _PSS_HASHES.get(digest)
-    # RFC 4055: the salt should be as long as the hash. Another length is an odd signer, not a weak one, but
-    # nobody needs it; one row per hash keeps the policy readable.
-    if row is None or mgf_oid != _MGF1_OID or mgf_digest != digest or salt_length != row[1].digest_size:
+    known = _PSS_HASHES.get(digest)
+    if known is None or (mgf_oid, mgf_digest, trailer) != (_MGF1_OID, digest, 1):
         raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=f"RSASSA-PSS({digest}, salt {salt_length})")
-    return ALGORITHMS[f"rsa-pss-{row[0]}"]
+    row = ALGORITHMS[f"rsa-pss-{known[0]}"]
+    if salt_length == known[1].digest_size:
+        return row
+    # The salt should be as long as the hash; openssl 3.0 makes it as long as the key allows.
+    return replace(row, pss=padding.PSS(padding.MGF1(known[1]), salt_length))
+
+
+def _explicit(reader: Reader, tag: int) -> Reader:
+    outer = reader.enter(tag)
+    sequence = outer.enter(SEQUENCE)
+    outer.done()
+    return sequence
+
+
+def _explicit_integer(reader: Reader, tag: int) -> int:
+    inner = reader.enter(tag)
+    value = inner.integer()
+    inner.done()
+    return value
 
 
 def _hash_oid(reader: Reader) -> str:

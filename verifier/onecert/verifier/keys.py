@@ -32,6 +32,10 @@ PublicKey = (
 def load_public_key(public_key_der: bytes) -> PublicKey:
     """Load a DER SubjectPublicKeyInfo.
 
+    Only the one encoding of an RSA or EC key is taken: NULL parameters (RFC 3279, section 2.3.1), a named
+    curve and an uncompressed point (RFC 5480, section 2). ``cryptography`` reads others too, such as hybrid
+    points.
+
     Raises:
         RefusedError: ``KEY_INVALID`` (for example a point off the curve) or ``UNSUPPORTED_ALGORITHM``.
     """
@@ -46,6 +50,12 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
         raise RefusedError("KEY_INVALID", detail="the encoding or the point is wrong") from exc
     if not isinstance(key, PublicKey):
         raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der))
+    if (
+        isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+        and spki_der(key) != public_key_der
+        and _key_algorithm(public_key_der) != _RSA_PSS
+    ):
+        raise RefusedError("KEY_INVALID", detail="the form of the key")
     return key
 
 
@@ -81,6 +91,8 @@ def _check_rsa_bits(bits: int, policy: AlgorithmPolicy) -> None:
         raise RefusedError("WEAK_KEY", key=f"RSA-{bits}")
 
 
+_RSA_PSS = "1.2.840.113549.1.1.10"
+_RSA_PSS_OID = bytes.fromhex("06092a864886f70d01010a")
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")
 _EC_OID = bytes.fromhex("06072a8648ce3d0201")
 _CURVES = {
@@ -95,22 +107,28 @@ _CURVES = {
 
 def check_spki(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
     """``check_key`` on the encoded key: a leaf's key is not used here, and loading it costs a check."""
+    try:
+        _check_spki(public_key_der, policy)
+    except IndexError as exc:
+        raise RefusedError("KEY_INVALID", detail="it is cut short") from exc
+
+
+def _check_spki(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
     start = slice_tlv(public_key_der, 0)[0]
     algorithm_start, algorithm_end = slice_tlv(public_key_der, start)
     algorithm = public_key_der[algorithm_start:algorithm_end]
-    if algorithm.startswith(_RSA_OID):
-        try:
-            key_start = slice_tlv(public_key_der, slice_tlv(public_key_der, algorithm_end)[0] + 1)[0]
-            start, end = slice_tlv(public_key_der, key_start)
-            start += public_key_der[start] == 0
-            first = public_key_der[start]
-        except IndexError as exc:
-            raise RefusedError("KEY_INVALID", detail="RSA key") from exc
-        _check_rsa_bits(8 * (end - start - 1) + first.bit_length(), policy)
+    if algorithm.startswith((_RSA_OID, _RSA_PSS_OID)):
+        key_start = slice_tlv(public_key_der, slice_tlv(public_key_der, algorithm_end)[0] + 1)[0]
+        start, end = slice_tlv(public_key_der, key_start)
+        start += public_key_der[start] == 0
+        _check_rsa_bits(8 * (end - start - 1) + public_key_der[start].bit_length(), policy)
     elif algorithm.startswith(_EC_OID):
         curve = _CURVES.get(algorithm[len(_EC_OID) :], "an unnamed curve")
         if curve not in policy.curves:
             raise RefusedError("WEAK_KEY", key=curve)
+        start = slice_tlv(public_key_der, algorithm_end)[0]
+        if public_key_der[start : start + 2] != b"\x00\x04":
+            raise RefusedError("KEY_INVALID", source="RFC 5480, section 2.2", detail="the form of the point")
 
 
 def spki_der(public_key: PublicKey) -> bytes:
