@@ -44,6 +44,8 @@ _SERVER_FAILURES = frozenset({"FETCH_FAILED", "FETCH_TIMEOUT", "FETCH_TLS"})
 _LOCK_WAIT_S = 15.0
 _WORKERS = 2
 _LOOK_EVERY = timedelta(seconds=1)
+# What a caller spends at most on lists that are due for others.
+_REFRESH_TIME = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +174,12 @@ class FetchCache:
         if last is not None and last <= at < last + look_every:
             return
         self._looked_at = at
+        allowance = Allowance(self._rules.max_documents, _REFRESH_TIME)
         for held in self._lists():
             if self._is_due(held, at, _PLAIN):
                 self._take_over(held, at)
                 if self._is_due(held, at, _PLAIN):
-                    self._refresh_ahead(held, held.tries, at, Ask(keys=held.keys))
+                    self._refresh_ahead(held, held.tries, at, Ask(keys=held.keys, allowance=allowance))
 
     def refresh(self, at: datetime) -> list[CouldNotCheckError]:
         """Refresh all lists that are due, now and here; what failed is returned."""

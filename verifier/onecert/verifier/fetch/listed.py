@@ -22,7 +22,7 @@ from onecert.verifier.fetch.documents import Kind, Place
 from onecert.verifier.fetch.folder import Failure, write_atomically
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
-from onecert.verifier.fetch.rules import FetchRules
+from onecert.verifier.fetch.rules import Allowance, FetchRules
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence
 from onecert.verifier.signatures import PublicKey, load_public_key
@@ -34,6 +34,10 @@ from onecert.verifier.trust_list.vocabulary import MAX_BYTES, SupplyKind
 __all__ = ["CrlFetcher", "TrustListUrl", "listed_fetch"]
 
 log = logging.getLogger(__name__)
+
+# What the first login after a start, or after a new trust list, spends at most; the rest comes with the next.
+_FETCHES_MAX = 1000
+_FIRST_TIME = timedelta(seconds=20)
 
 
 def listed_fetch(timeout: timedelta = timedelta(seconds=10)) -> HttpFetch:
@@ -69,7 +73,7 @@ class CrlFetcher:
             background=background,
         )
         self._use_ocsp = use_ocsp
-        self._places: dict[Place, Ask] = {}
+        self._places: frozenset[Place] = frozenset()
         self._places_of: TrustList | None = None
 
     def lists(self, trust_list: TrustList, at: datetime) -> RevocationEvidence:
@@ -77,10 +81,10 @@ class CrlFetcher:
         if self._places_of is trust_list:
             self._cache.keep_fresh(at)
         else:
-            self._take(trust_list)
-            for place, ask in self._places.items():
+            allowance = Allowance(_FETCHES_MAX, _FIRST_TIME)
+            for place, keys in self._take(trust_list).items():
                 try:
-                    self._cache.get(place, at, ask)
+                    self._cache.get(place, at, Ask(keys=keys, allowance=allowance))
                 except CouldNotCheckError:
                     continue  # it is in the log, and tried again
             self._places_of = trust_list
@@ -114,15 +118,17 @@ class CrlFetcher:
         """End the background threads."""
         self._cache.close()
 
-    def _take(self, trust_list: TrustList) -> None:
+    def _take(self, trust_list: TrustList) -> dict[Place, list[PublicKey]]:
+        """The places of a new trust list, with the keys that sign there; what it has no more is forgotten."""
         places = {
-            Place(url, Kind.CRL): Ask(keys=_keys_of(service))
+            Place(url, Kind.CRL): _keys_of(service)
             for service in trust_list.services
             for url in service.urls(SupplyKind.CRL)
         }
-        for place in self._places.keys() - places.keys():
+        for place in self._places - places.keys():
             self._cache.forget(place)
-        self._places = places
+        self._places = frozenset(places)
+        return places
 
 
 def _keys_of(service: TrustedService) -> list[PublicKey]:
