@@ -12,8 +12,10 @@ from functools import cached_property
 
 from cryptography import x509
 
+from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
-from onecert.verifier.errors import RefusedError
+from onecert.verifier.der import DerError
+from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.extensions import PROCESSED
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
 from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
@@ -50,6 +52,14 @@ class TrustAnchor:
     key_usage: frozenset[int] | None = None
     certificate: x509.Certificate | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        """Raise ``TypeError`` or ``ValueError`` for times without a zone and for what is no DER."""
+        check_kind(self.name_der, bytes, "name_der")
+        check_kind(self.public_key_der, bytes, "public_key_der")
+        for bound, what in ((self.valid_from, "valid_from"), (self.valid_until, "valid_until")):
+            if bound is not None:
+                check_aware(bound, what)
+
     @classmethod
     def from_certificate(
         cls,
@@ -58,12 +68,15 @@ class TrustAnchor:
         label: str = "",
         use_extensions: bool = False,
     ) -> TrustAnchor:
-        """Take name, key and dates of a certificate.
+        """Take name, key and dates of a certificate; nothing about it is checked, because you trust it.
 
         Args:
+            certificate: DER or PEM bytes, or a loaded one.
+            label: what results call the anchor, at most some 200 characters.
             use_extensions: also its path length, name constraints and key usage (RFC 5937).
 
         Raises:
+            MalformedError: the bytes are no certificate.
             RefusedError: its extensions count, and say that it is no CA (``NOT_A_CA``) or hold something
             critical that nobody here knows (``UNKNOWN_CRITICAL_EXTENSION``).
         """
@@ -86,13 +99,20 @@ class TrustAnchor:
 
     @classmethod
     def from_key(cls, name: x509.Name, public_key: PublicKey, *, label: str = "") -> TrustAnchor:
-        """An anchor without a certificate."""
+        """An anchor without a certificate: a name and a key, trusted without end and without limits."""
         return cls(name_der=name.public_bytes(), public_key_der=spki_der(public_key), label=label)
 
     @cached_property
     def name(self) -> CanonicalName:
-        """Canonical form of the name."""
-        return canonical_name(self.name_der)
+        """Canonical form of the name.
+
+        Raises:
+            MalformedError: ``NOT_DER``.
+        """
+        try:
+            return canonical_name(self.name_der)
+        except DerError as exc:
+            raise MalformedError("NOT_DER", kind="name", detail=str(exc)) from exc
 
     @cached_property
     def public_key(self) -> PublicKey:

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.der import DerError, slice_tlv
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.extensions import (
@@ -65,10 +66,14 @@ def load_certificate(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> x509.Ce
 
 
 def parse_certificate(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> ParsedCertificate:
-    """Like ``load_certificate``, but keeps what was parsed, so that validation need not parse again."""
+    """Like ``load_certificate``, but keeps what was parsed, so that validation need not parse again.
+
+    Raises:
+        MalformedError: as ``load_certificate``.
+    """
+    data = as_octets(data, "a certificate")
     if len(data) > limits.certificate_max_bytes:
         raise MalformedError("TOO_LARGE", kind="certificate", max=limits.certificate_max_bytes)
-    data = bytes(data)
     if data[:1] != b"\x30":
         data = decode_pem(data, "CERTIFICATE")
     return ParsedCertificate(_load(data), data)
@@ -79,12 +84,13 @@ def as_parsed(certificate: x509.Certificate | ParsedCertificate | bytes) -> Pars
 
     Raises:
         MalformedError: as ``load_certificate``; a certificate that came from there never raises.
+        TypeError: it is in no form of a certificate.
     """
-    if isinstance(certificate, bytes):
-        return parse_certificate(certificate)
+    if isinstance(certificate, ParsedCertificate):
+        return certificate
     if isinstance(certificate, x509.Certificate):
         return ParsedCertificate(certificate, certificate.public_bytes(Encoding.DER))
-    return certificate
+    return parse_certificate(certificate)
 
 
 def _load(der: bytes) -> x509.Certificate:
@@ -238,31 +244,38 @@ class ParsedCertificate:
 
     @property
     def issuer(self) -> CanonicalName:
+        """The issuer's name in canonical form, fit for comparing (RFC 5280, section 7.1)."""
         return canonical_name(self.issuer_der)
 
     @property
     def subject(self) -> CanonicalName:
+        """The subject's name in canonical form, fit for comparing (RFC 5280, section 7.1)."""
         return canonical_name(self.subject_der)
 
     @property
     def is_self_issued(self) -> bool:
+        """Whether subject and issuer have the same name; says nothing about keys."""
         return self.subject_der == self.issuer_der or self.subject == self.issuer
 
     @property
     def subject_text(self) -> str:
+        """The subject for people, such as ``CN=Clerk 7,C=CN``; never compare it."""
         return display_name(self.subject_der)
 
     @property
     def issuer_text(self) -> str:
+        """The issuer for people; never compare it."""
         return display_name(self.issuer_der)
 
     @property
     def basic_constraints(self) -> BasicConstraints | None:
+        """2.5.29.19, or ``None`` when it is absent."""
         value: BasicConstraints | None = self._value("2.5.29.19")
         return value
 
     @property
     def is_ca(self) -> bool:
+        """Whether basic constraints say that it is a CA; False without the extension."""
         basic = self.basic_constraints
         return basic is not None and basic.ca
 
@@ -274,50 +287,60 @@ class ParsedCertificate:
 
     @property
     def extended_key_usage(self) -> frozenset[str] | None:
+        """Dotted OIDs of 2.5.29.37, or ``None`` when it is absent."""
         value: frozenset[str] | None = self._value("2.5.29.37")
         return value
 
     @property
     def alternative_names(self) -> tuple[GeneralName, ...]:
+        """The names of 2.5.29.17 in their order; empty when it is absent."""
         value: tuple[GeneralName, ...] = self._value("2.5.29.17") or ()
         return value
 
     @property
     def name_constraints(self) -> NameConstraints | None:
+        """2.5.29.30, or ``None`` when it is absent."""
         value: NameConstraints | None = self._value("2.5.29.30")
         return value
 
     @property
     def policies(self) -> dict[str, bytes] | None:
+        """Dotted OIDs of 2.5.29.32, each with the DER of its qualifiers (empty for none)."""
         value: dict[str, bytes] | None = self._value("2.5.29.32")
         return value
 
     @property
     def policy_mappings(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of 2.5.29.33, policy of the issuer first; empty when it is absent."""
         value: tuple[tuple[str, str], ...] = self._value("2.5.29.33") or ()
         return value
 
     @property
     def policy_constraints(self) -> PolicyConstraints | None:
+        """2.5.29.36, or ``None`` when it is absent."""
         value: PolicyConstraints | None = self._value("2.5.29.36")
         return value
 
     @property
     def inhibit_any_policy(self) -> int | None:
+        """skipCerts of 2.5.29.54, or ``None`` when it is absent."""
         value: int | None = self._value("2.5.29.54")
         return value
 
     @property
     def distribution_points(self) -> tuple[DistributionPoint, ...]:
+        """The points of 2.5.29.31 in their order; empty when it is absent."""
         value: tuple[DistributionPoint, ...] = self._value("2.5.29.31") or ()
         return value
 
     @property
     def subject_key_id(self) -> bytes | None:
+        """2.5.29.14, or ``None`` when it is absent."""
         value: bytes | None = self._value("2.5.29.14")
         return value
 
     @property
     def authority_key_id(self) -> bytes | None:
+        """The key identifier of 2.5.29.35, or ``None`` when it names none."""
         value: bytes | None = self._value("2.5.29.35")
         return value

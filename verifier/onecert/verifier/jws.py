@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.errors import MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.signatures import PublicKey, check_key, key_id, verify_signature
@@ -172,10 +173,11 @@ def load_json(data: bytes, *, max_bytes: int) -> Any:
     Raises:
         MalformedError: ``TOO_LARGE`` or ``DOCUMENT_MALFORMED``.
     """
+    data = as_octets(data, "a document")
     if len(data) > max_bytes:
         raise MalformedError("TOO_LARGE", kind="document", max=max_bytes)
     try:
-        text = bytes(data).decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail="it is not UTF-8") from exc
     _check_depth(text)

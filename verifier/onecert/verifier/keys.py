@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 
 from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import RefusedError
 from onecert.verifier.sm2 import Sm2PublicKey, find_sm2_key
@@ -39,6 +40,7 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
     Raises:
         RefusedError: ``KEY_INVALID`` (for example a point off the curve) or ``UNSUPPORTED_ALGORITHM``.
     """
+    public_key_der = as_octets(public_key_der, "a public key")
     sm2_key = find_sm2_key(public_key_der)
     if sm2_key is not None:
         return sm2_key

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Upper bounds; whatever exceeds one is refused with its own reason code."""
+    """Upper bounds; whatever exceeds one is refused with its own reason code.
+
+    Sizes are in octets; the others are counts. A larger bound lets a stranger spend more of your time.
+
+    Raises:
+        ValueError: a bound is negative.
+    """
 
     certificate_max_bytes: int = 64 * 1024
     crl_max_bytes: int = 64 * 1024 * 1024  # a million entries are about 37 MB
     crl_entries: int = 2_000_000
-    # Entries with other extensions than a reason and an invalidity date, unlike their neighbours: such an entry
-    # takes ten times as long.
+    # Entries with other extensions than a reason and an invalidity date, unlike their neighbours: such an
+    # entry takes ten times as long.
     crl_unusual_entries: int = 100_000
     ocsp_max_bytes: int = 64 * 1024
     document_max_bytes: int = 16 * 1024 * 1024
@@ -28,6 +34,12 @@ class Limits:
     # Inside one certificate.
     policies_max: int = 256
     names_max: int = 4096
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a bound that nothing can keep."""
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise ValueError(f"{field.name} must not be negative")
 
 
 DEFAULT_LIMITS = Limits()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 
 from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import VerifyError
 from onecert.verifier.messages import harmless, message
 from onecert.verifier.signatures import PublicKey, load_public_key
 
 if TYPE_CHECKING:
     from onecert.verifier.anchors import TrustAnchor
-    from onecert.verifier.errors import VerifyError
     from onecert.verifier.explanation import Explanation
     from onecert.verifier.path.qualifiers import ValidPolicies
     from onecert.verifier.revocation.crl import Crl
@@ -84,6 +84,14 @@ class Notice:
 
     code: str
     facts: tuple[tuple[str, object], ...] = ()
+
+    def at(self, moment: datetime) -> Notice:
+        """The same, seen at another moment: the ``age`` of what it speaks of is counted until then."""
+        facts = dict(self.facts)
+        issued = facts.get("this_update")
+        if "age" not in facts or not isinstance(issued, datetime):
+            return self
+        return Notice(self.code, tuple((facts | {"age": moment - issued}).items()))
 
     def text(self, language: str = "en") -> str:
         """The warning for a person."""
@@ -184,13 +192,18 @@ def explain(answer: ValidatedPath | VerifyError | Explanation, language: str = "
 
     A ``ValidatedPath`` gives the path found, a ``VerifyError`` the paths that were tried on the way to the
     verdict, an ``Explanation`` every candidate path (``Explanation.tree_lines`` has the details).
+
+    Raises:
+        TypeError: it is none of these.
     """
     if isinstance(answer, ValidatedPath):
         lines = [f"{'  ' * depth}{c.subject_text}" for depth, c in enumerate(reversed(answer.chain), start=1)]
         lines.insert(0, f"[{answer.anchor.label or answer.anchor.subject}]")
         lines += [f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence]
         return lines + [warning.text(language) for warning in answer.warnings]
-    if not isinstance(answer, Exception):
+    if not isinstance(answer, VerifyError):
+        if not hasattr(answer, "lines"):
+            raise TypeError(f"a {type(answer).__name__} is no answer of this library")
         return answer.lines(language)
     lines = [f"{answer.code}: {answer.text(language)}"]
     if answer.source:

@@ -46,13 +46,16 @@ def codes() -> frozenset[str]:
 
 
 def message(code: str, language: str = "en", **facts: object) -> str:
-    """The text of a code. A code without a row answers with itself, a fact that is missing with "?"."""
-    return _fill(_catalogue().get(code, {}).get(language, code), facts)
+    """The text of a code. A code without a row answers with itself, a fact that is missing with "?", and a
+    language without texts in English."""
+    row = _catalogue().get(code, {})
+    return _fill(row.get(language) or row.get("en", code), facts)
 
 
 def hint(code: str, language: str = "en", **facts: object) -> str:
     """What a person can do about it; empty when the catalogue has no advice."""
-    return _fill(_catalogue().get(code, {}).get(f"hint_{language}", ""), facts)
+    row = _catalogue().get(code, {})
+    return _fill(row.get(f"hint_{language}") or row.get("hint_en", ""), facts)
 
 
 def _fill(text: str, facts: dict[str, object]) -> str:

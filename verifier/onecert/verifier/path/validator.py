@@ -14,6 +14,7 @@ from functools import cached_property
 from cryptography import x509
 
 from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import (
     MalformedError,
@@ -59,15 +60,21 @@ class PathValidator:
         """Take what stays the same.
 
         Args:
+            anchors: what is trusted, in any order; without any, everything is refused.
             candidates: CA certificates that may lie between a target and an anchor, in any order, unverified.
+            evidence: lists and answers about revocation, unverified; nothing is known by default.
+            parameters: purpose, policies and limits; a login with the strict defaults unless it is given.
 
         Raises:
-            MalformedError: a candidate cannot be read.
+            MalformedError: a candidate, or the name of an anchor, cannot be read.
         """
         self.parameters = parameters or PathParameters()
         self.evidence = evidence or RevocationEvidence()
         self.anchors: dict[CanonicalName, list[TrustAnchor]] = {}
+        check_kind(self.parameters, PathParameters, "parameters")
+        check_kind(self.evidence, RevocationEvidence, "evidence")
         for anchor in anchors:
+            check_kind(anchor, TrustAnchor, "an anchor")
             self.anchors.setdefault(anchor.name, []).append(anchor)
         self._candidates = _by_subject(candidates)
         self._signatures: dict[tuple[bytes, bytes], str] = {}
@@ -215,8 +222,7 @@ class PathValidator:
 
 def _whole_seconds(at: datetime) -> datetime:
     """Certificates count in whole seconds; the last one is included."""
-    if at.tzinfo is None:
-        raise ValueError("at must be an aware datetime")
+    check_aware(at)
     return at.replace(microsecond=0) if at.microsecond else at
 
 
