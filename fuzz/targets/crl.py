@@ -23,7 +23,7 @@ from onecert.verifier.names import canonical_name
 from onecert.verifier.path.strict import check_crl_profile
 from onecert.verifier.purposes import ANY
 from onecert.verifier.revocation.crl import Crl
-from onecert.verifier.revocation.crl_check import full_scope_matches
+from onecert.verifier.revocation.crl_scope import full_scope_matches
 
 IS_DER = True
 

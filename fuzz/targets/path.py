@@ -166,7 +166,7 @@ def _question(choices: FromBytes) -> tuple[PathParameters, datetime]:
     revocation = RevocationPolicy(
         mode=pick(choices, _MODES),
         ca_mode=(None, *_MODES)[bits & 3],
-        crl_grace=(timedelta(0), 3 * DAY)[bits >> 2 & 1],
+        allow_offline=(timedelta(0), 3 * DAY)[bits >> 2 & 1],
         use_deltas=not bits >> 3 & 1,
     )
     inputs = PolicyInputs(

@@ -153,19 +153,21 @@ def test_grace(pki: Any) -> None:
     root = pki.root()
     leaf = pki.leaf(root)
     crl = pki.crl(root, this_update=pki.T - 5 * HOUR, next_update=pki.T - HOUR)
-    path = pki.validate(leaf, root=root, crls=[crl], revocation_policy=RevocationPolicy(crl_grace=2 * HOUR))
-    assert [warning.code for warning in path.warnings] == ["CRL_STALE"]
+    path = pki.validate(
+        leaf, root=root, crls=[crl], revocation_policy=RevocationPolicy(allow_offline=2 * HOUR)
+    )
+    assert [warning.code for warning in path.warnings] == ["REVOCATION_STALE"]
     assert path.valid_until == pki.T + HOUR
 
     with pytest.raises(CouldNotCheckError):
-        pki.validate(leaf, root=root, crls=[crl], revocation_policy=RevocationPolicy(crl_grace=HOUR))
+        pki.validate(leaf, root=root, crls=[crl], revocation_policy=RevocationPolicy(allow_offline=HOUR))
 
 
 def test_list_until_the_end_of_time(pki: Any) -> None:
     """nextUpdate 9999-12-31 with a grace period: no date overflows."""
     root = pki.root()
     crl = pki.crl(root, next_update=pki.T.replace(year=9999, month=12, day=31))
-    policy = RevocationPolicy(crl_grace=9 * pki.DAY)
+    policy = RevocationPolicy(allow_offline=9 * pki.DAY)
     assert pki.validate(pki.leaf(root), root=root, crls=[crl], revocation_policy=policy)
 
 

@@ -22,8 +22,10 @@ from typing import TypeVar
 
 from onecert.verifier.path.inputs import PathParameters
 from onecert.verifier.path.validate import PathState
-from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationPolicy
+from onecert.verifier.revocation.evidence import RevocationEvidence
 from onecert.verifier.revocation.ocsp import OcspResponse
+from onecert.verifier.revocation.ocsp_check import end_of_answer
+from onecert.verifier.revocation.policy import RevocationPolicy
 
 __all__ = ["Epoch", "Given", "StateMemory", "evict_oldest"]
 
@@ -161,12 +163,13 @@ def _spans_of(evidence: RevocationEvidence, policy: RevocationPolicy) -> Iterato
     for crl in evidence.all_crls():
         yield crl.this_update, crl.next_update
         if crl.next_update is not None:
-            yield None, _later(crl.next_update, policy.crl_grace)
+            yield None, policy.last_use(crl.next_update)
     for answer in evidence.ocsp:
         yield _later(answer.produced_at, -policy.clock_skew), answer.produced_at
         for single in answer.answers:
             yield _later(single.this_update, -policy.clock_skew), single.this_update
-            yield single.next_update, _later(single.this_update, policy.ocsp_max_age)
+            end = end_of_answer(single, policy)
+            yield end, policy.last_use(end)
         for certificate in answer.certificates:
             yield certificate.not_before, certificate.not_after
 

@@ -28,8 +28,8 @@ from onecert.verifier.path.status import StatusQuestion, find_status
 from onecert.verifier.path.validate import PathState, RevocationAnswer, finish, start, step
 from onecert.verifier.path.verdict import choose_reason, unknown_issuer
 from onecert.verifier.result import Attempt, ValidatedPath
-from onecert.verifier.revocation.evidence import RevocationMode
 from onecert.verifier.revocation.ocsp import OcspResponse
+from onecert.verifier.revocation.policy import RevocationMode
 from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
 
 if TYPE_CHECKING:
@@ -278,6 +278,7 @@ class Search:
                     at=self.at,
                     evidence=self.validator.evidence,
                     responses=(*self.responses, *self.validator.evidence.ocsp) if use_ocsp else (),
+                    lists_only=not use_ocsp,
                     policy=policy,
                     check_signer=lambda crl: check_crl_signer(self, crl, state),
                     check_responder=lambda response: check_responder(self, response, state),

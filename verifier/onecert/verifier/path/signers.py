@@ -17,6 +17,7 @@ from onecert.verifier.signatures import PublicKey, load_public_key, parse_algori
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.path.inputs import Budget
     from onecert.verifier.path.search import Search
 
@@ -42,9 +43,11 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
     known: list[tuple[PublicKey, bytes | None]] = []
     if crl.issuer == state.issuer and (state.key_usage is None or _CRL_SIGN in state.key_usage):
         known.append((state.key, state.key_id))
-    usage = state.anchor.key_usage
-    if crl.issuer == state.anchor.name and (usage is None or _CRL_SIGN in usage):
-        known.append((state.anchor.public_key, state.anchor.subject_key_id))
+    known += [
+        (anchor.public_key, anchor.subject_key_id)
+        for anchor in search.validator.anchors.get(crl.issuer, ())
+        if _is_same_service(anchor, state.anchor, search.at)
+    ]
     for key, key_id in known:
         if _fits(crl.authority_key_id, key_id) and _has_signed(search, crl, key):
             return None
@@ -66,6 +69,22 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
         issuer=crl.issuer_text,
         cause="" if failure is None else failure.code,
     ) from failure
+
+
+def _is_same_service(anchor: TrustAnchor, other: TrustAnchor, at: datetime) -> bool:
+    """Tell whether the key of ``anchor`` may sign lists where ``other`` is trusted.
+
+    Section 6.3.3 (f) wants one anchor for the certificate and the list. A service of a trust list that has
+    changed its key is one anchor with several keys: one name, and the label that the list's reader gave it.
+    """
+    if anchor is not other:
+        if not anchor.label or (anchor.label, anchor.name) != (other.label, other.name):
+            return False
+        if anchor.valid_from is not None and at < anchor.valid_from:
+            return False
+        if anchor.valid_until is not None and at > anchor.valid_until:
+            return False
+    return anchor.key_usage is None or _CRL_SIGN in anchor.key_usage
 
 
 def _fits(named: bytes | None, key_id: bytes | None) -> bool:
@@ -107,15 +126,17 @@ class _ResponderSurroundings:
 
     def check_revocation(self, certificate: ParsedCertificate, state: PathState) -> RevocationAnswer:
         # RFC 6960, section 4.2.2.2.1: with id-pkix-ocsp-nocheck the CA vouches for the life of the
-        # certificate;
-        # without it a CRL must say so. A responder does not speak about itself.
+        # certificate; without it a CRL must say so. A responder does not speak about itself.
         if _OCSP_NO_CHECK in certificate.extensions:
             return RevocationAnswer((), (), None, None)
         return self.search.check_revocation(certificate, state, use_ocsp=False)
 
 
-def check_responder(search: Search, response: OcspResponse, state: PathState) -> None:
+def check_responder(search: Search, response: OcspResponse, state: PathState) -> datetime | None:
     """Raise unless the issuer of the certificate, or a responder that this CA key authorised, has signed.
+
+    Returns:
+        ``None`` for the issuer; else the end of what was learned about the responder.
 
     Raises:
         CouldNotCheckError: ``OCSP_RESPONDER``.
@@ -128,26 +149,24 @@ def check_responder(search: Search, response: OcspResponse, state: PathState) ->
                 raise
             # Else an authorised responder may bear the name of the CA.
         else:
-            return
+            return None
     detail = "no certificate of the responder"
     named = () if response.responder_name is None else search.candidates_for(response.responder_name)
     for certificate in (*response.certificates, *named):
         if not response.is_from(certificate.subject, certificate.spki_der):
             continue
         try:
-            _check_delegate(search, response, certificate, state)
+            return _check_delegate(search, response, certificate, state)
         except BudgetError:
             raise
         except VerifyError as exc:
             detail = str(exc)
-            continue
-        return
     raise CouldNotCheckError("OCSP_RESPONDER", source="RFC 6960, section 4.2.2.2", detail=detail)
 
 
 def _check_delegate(
     search: Search, response: OcspResponse, certificate: ParsedCertificate, state: PathState
-) -> None:
+) -> datetime:
     if certificate.issuer != state.issuer:
         # A certificate of another CA, however trusted, does not speak for this one.
         raise CouldNotCheckError("OCSP_RESPONDER", detail="it was not certified by this issuer")
@@ -155,8 +174,9 @@ def _check_delegate(
     check_alone(certificate, parameters, search.at)
     if not certificate.not_before <= response.produced_at <= certificate.not_after:
         raise CouldNotCheckError("OCSP_RESPONDER", detail="the answer was made outside its validity")
-    finish(state, certificate, parameters, _ResponderSurroundings(search))
+    path = finish(state, certificate, parameters, _ResponderSurroundings(search))
     _check_response_signature(search, response, load_public_key(certificate.spki_der))
+    return path.valid_until
 
 
 def _check_response_signature(search: Search, response: OcspResponse, key: PublicKey) -> None:

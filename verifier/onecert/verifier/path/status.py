@@ -1,24 +1,27 @@
 """Revocation of one certificate on a path: asks OCSP answers and CRLs, and weighs what they say.
 
 Any of them that says *revoked* refuses. A hold can be lifted, so between a hold and a good answer the newer
-one counts. When nothing can be believed, the policy's mode decides.
+one counts. Which kind may say *good* is the policy's choice (``RevocationSources``); when nothing can be
+believed, the policy's mode decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Protocol
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, RevocationUnknownError, RevokedError, VerifyError
-from onecert.verifier.path.validate import PathState, RevocationAnswer
-from onecert.verifier.result import Notice, Source
-from onecert.verifier.revocation.crl import Crl
-from onecert.verifier.revocation.crl_check import SignerCheck, Subject, check_by_crl
-from onecert.verifier.revocation.evidence import RevocationEvidence, RevocationMode, RevocationPolicy
-from onecert.verifier.revocation.ocsp import OcspResponse
-from onecert.verifier.revocation.ocsp_check import check_by_ocsp
+from onecert.verifier.path.statements import (
+    NEVER_ISSUED,
+    Statement,
+    StatusQuestion,
+    ask_crls,
+    ask_known_lists,
+    ask_ocsp,
+)
+from onecert.verifier.path.validate import RevocationAnswer
+from onecert.verifier.result import Notice
+from onecert.verifier.revocation.policy import RevocationMode, RevocationSources
 
 __all__ = ["StatusQuestion", "find_status"]
 
@@ -26,167 +29,113 @@ _HOLD = "certificateHold"
 # There was nothing to look at; every other failure says that something was there and could not be believed.
 _NOTHING = "NO_EVIDENCE"
 _NOTHING_ASKED = RevocationAnswer((), (), None, None)
-_CRL_POINTS = "2.5.29.31"
-_PLANS_MAX = 64
+_CRL_POINTS, _FRESHEST, _NO_REV_AVAIL = "2.5.29.31", "2.5.29.46", "2.5.29.56"
+_ACCESS, _OCSP_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.48.1"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusQuestion:
-    """One certificate, issued by the last authority of ``state``, and what may be used to answer.
-
-    ``check_signer`` raises unless somebody entitled has signed a CRL, ``check_responder`` the same for an
-    answer.
-    """
-
-    certificate: ParsedCertificate
-    state: PathState
-    at: datetime
-    evidence: RevocationEvidence
-    responses: tuple[OcspResponse, ...]
-    policy: RevocationPolicy
-    check_signer: SignerCheck
-    check_responder: Callable[[OcspResponse], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """One believed source, in the words that both kinds share."""
-
-    revoked_at: datetime | None
-    reason: str
-    source: Source
-    valid_from: datetime
-    valid_until: datetime
-    warnings: tuple[Notice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The lists that answer for every certificate of one CA with the same distribution points."""
-
-    version: int
-    crls: tuple[Crl, ...]
-    valid_from: datetime
-    valid_until: datetime
+class _Ask(Protocol):
+    def __call__(self, question: StatusQuestion, *, revoked_only: bool) -> Statement: ...
 
 
 def find_status(question: StatusQuestion) -> RevocationAnswer:
     """Answer for a certificate that is good.
 
     Raises:
-        RevokedError: ``CERT_REVOKED``, ``CERT_HELD``.
-        RevocationUnknownError: ``REVOCATION_UNKNOWN``; the fact ``causes`` has the codes behind it.
+        RevokedError: ``CERT_REVOKED``, ``CERT_HELD``, ``CERTNEVER_ISSUED``.
+        RevocationUnknownError: ``REVOCATION_UNKNOWN``; the fact ``causes`` has the codes behind it, ``tried``
+            each list and answer that was looked at.
     """
-    mode = question.policy.mode_for(is_ca=question.certificate.is_ca)
+    certificate, policy = question.certificate, question.policy
+    mode = policy.mode_for(is_ca=certificate.is_ca)
     if mode is RevocationMode.OFF:
         return _NOTHING_ASKED
-    if not question.responses:
-        known = _ask_known_lists(question)
+    sources = policy.sources_for(is_ca=certificate.is_ca)
+    if question.lists_only:
+        sources = RevocationSources.CRL
+    if not question.responses and sources in _LISTS_SUFFICE:
+        known = ask_known_lists(question)
         if known is not None:
             return known
-    statements: list[_Statement] = []
+    # 1. Ask the kinds in their order. Of a kind that is no longer needed only a revocation is of interest.
+    statements: dict[_Ask, Statement] = {}
     failures: list[VerifyError] = []
-    for ask in (_ask_ocsp, _ask_crls) if question.responses else (_ask_crls,):
+    order, trusted = _ORDERS[sources]
+    for ask in order:
+        satisfied = sources not in _ALL_ASKED and any(
+            one.revoked_at is None and not one.stale for one in statements.values()
+        )
         try:
-            statements.append(ask(question))
+            statements[ask] = ask(question, revoked_only=satisfied or ask not in trusted)
         except BudgetError:
             raise
         except VerifyError as exc:
             # Also a revoked CRL signer: that is no answer about this certificate.
-            failures.append(exc)
-    if statements:
-        return _weigh(question.certificate, statements)
-    return _unknown(question.certificate, mode, failures)
+            if ask in trusted:
+                failures.append(exc)
+    # 2. Whoever says "revoked" is heard, whichever kind was wanted.
+    _refuse_revoked(certificate, list(statements.values()))
+    # 3. Those that may say "good", in the order of the policy.
+    good = [statements[ask] for ask in trusted if ask in statements and statements[ask].revoked_at is None]
+    if good and (sources is not RevocationSources.BOTH or len(good) == len(trusted)):
+        return _accept(sources, good)
+    if _has_no_revocation(certificate):
+        facts = (("subject", certificate.subject_text),)
+        return RevocationAnswer((), (Notice("REVOCATION_NOT_AVAILABLE", facts),), None, None)
+    return _unknown(certificate, mode, failures)
 
 
-def _ask_known_lists(question: StatusQuestion) -> RevocationAnswer | None:
-    """The short way: lists that have already answered for a sibling, none of which names this certificate.
-
-    ``None`` sends the question the long way, also when a list names the certificate: a delta may release it.
-    """
-    certificate, state = question.certificate, question.state
-    plan = state.plans.get((certificate.extension_value(_CRL_POINTS), certificate.is_ca))
-    if (
-        plan is None
-        or plan.version != question.evidence.version
-        or not plan.valid_from <= question.at < plan.valid_until
-    ):
-        return None
-    serial, issuer = certificate.serial, state.issuer
-    for crl in plan.crls:
-        if crl.find(serial, issuer) is not None:
-            return None
-    newest = plan.crls[0]
-    source = Source("crl", certificate, newest, newest.this_update, newest.next_update)
-    return RevocationAnswer((source,), (), plan.valid_from, plan.valid_until)
+_ORDERS: dict[RevocationSources, tuple[tuple[_Ask, ...], tuple[_Ask, ...]]] = {
+    # What is asked, and what is believed when it says "good"; in order.
+    RevocationSources.EITHER: ((ask_ocsp, ask_crls), (ask_ocsp, ask_crls)),
+    RevocationSources.BOTH: ((ask_ocsp, ask_crls), (ask_ocsp, ask_crls)),
+    RevocationSources.PREFER_OCSP: ((ask_ocsp, ask_crls), (ask_ocsp, ask_crls)),
+    RevocationSources.PREFER_CRL: ((ask_crls, ask_ocsp), (ask_crls, ask_ocsp)),
+    RevocationSources.OCSP: ((ask_ocsp, ask_crls), (ask_ocsp,)),
+    RevocationSources.CRL: ((ask_crls, ask_ocsp), (ask_crls,)),
+}
+_ALL_ASKED = frozenset({RevocationSources.EITHER, RevocationSources.BOTH})
+_LISTS_SUFFICE = frozenset(RevocationSources) - {RevocationSources.BOTH, RevocationSources.OCSP}
 
 
-def _ask_ocsp(question: StatusQuestion) -> _Statement:
-    certificate, policy = question.certificate, question.policy
-    answer = check_by_ocsp(
-        certificate,
-        question.state.spki_der,
-        question.responses,
-        policy=policy,
-        at=question.at,
-        check_responder=question.check_responder,
-    )
-    single = answer.single
-    source = Source("ocsp", certificate, answer.response, single.this_update, single.next_update)
-    until = single.next_update or single.this_update + policy.ocsp_max_age
-    return _Statement(single.revoked_at, single.reason, source, single.this_update, until)
-
-
-def _ask_crls(question: StatusQuestion) -> _Statement:
-    certificate, policy, at = question.certificate, question.policy, question.at
-    version = question.evidence.version
-    answer = check_by_crl(Subject.of(certificate), question.evidence, policy, at, question.check_signer)
-    newest = answer.crls[0]
-    since = max(crl.this_update for crl in answer.crls)
-    until = min(crl.next_update for crl in answer.crls if crl.next_update is not None)
-    warnings: tuple[Notice, ...] = ()
-    stale = at >= until
-    if stale:
-        warnings = (Notice("CRL_STALE", (("issuer", newest.issuer_text), ("next_update", until))),)
-        until += policy.crl_grace
-    if answer.signers_until is not None:
-        # What was learned about another signer holds from now until its own evidence ends.
-        since, until = at, min(until, answer.signers_until)
-    if not stale and answer.entry is None and answer.signers_until is None:
-        plans = question.state.plans
-        if len(plans) >= _PLANS_MAX:
-            plans.clear()
-        key = (certificate.extension_value(_CRL_POINTS), certificate.is_ca)
-        plans[key] = _Plan(version, answer.crls, since, until)
-    entry = answer.entry
-    return _Statement(
-        None if entry is None else entry.revoked_at,
-        "" if entry is None else entry.reason,
-        Source("crl", certificate, newest, newest.this_update, newest.next_update),
-        since,
-        until,
-        warnings,
-    )
-
-
-def _weigh(certificate: ParsedCertificate, statements: list[_Statement]) -> RevocationAnswer:
+def _refuse_revoked(certificate: ParsedCertificate, statements: list[Statement]) -> None:
     newest_first = sorted(statements, key=lambda item: item.source.this_update, reverse=True)
     for statement in newest_first:
         if statement.revoked_at is not None and statement.reason != _HOLD:
-            _refuse("CERT_REVOKED", certificate, statement)
-    decisive = newest_first[0]
-    if decisive.revoked_at is not None:
-        _refuse("CERT_HELD", certificate, decisive)
-    good = [statement for statement in newest_first if statement.revoked_at is None]
+            never = statement.reason == NEVER_ISSUED
+            _refuse("CERTNEVER_ISSUED" if never else "CERT_REVOKED", certificate, statement)
+    if newest_first and newest_first[0].revoked_at is not None:
+        _refuse("CERT_HELD", certificate, newest_first[0])
+
+
+def _accept(sources: RevocationSources, good: list[Statement]) -> RevocationAnswer:
+    """Fresh ones before stale ones, and of two kinds in order of preference the first."""
+    if sources is not RevocationSources.BOTH:
+        good = [one for one in good if not one.stale] or good
+        if sources is not RevocationSources.EITHER:
+            good = good[:1]
+    good.sort(key=lambda item: item.source.this_update, reverse=True)
     return RevocationAnswer(
-        tuple(statement.source for statement in good),
-        tuple(warning for statement in good for warning in statement.warnings),
-        max(statement.valid_from for statement in good),
-        min(statement.valid_until for statement in good),
+        tuple(one.source for one in good),
+        tuple(warning for one in good for warning in one.warnings),
+        max(one.valid_from for one in good),
+        min(one.valid_until for one in good),
     )
 
 
-def _refuse(code: str, certificate: ParsedCertificate, statement: _Statement) -> None:
+def _has_no_revocation(certificate: ParsedCertificate) -> bool:
+    """RFC 9608: nobody can answer for this certificate. Not for a CA, nor where it names who would answer:
+    such a certificate contradicts itself, and then its status is looked for."""
+    if _NO_REV_AVAIL not in certificate.extensions or certificate.is_ca:
+        return False
+    access = certificate.extensions.get(_ACCESS)
+    return (
+        _CRL_POINTS not in certificate.extensions
+        and _FRESHEST not in certificate.extensions
+        and not (access and any(method == _OCSP_ACCESS for method, _ in access.value))
+    )
+
+
+def _refuse(code: str, certificate: ParsedCertificate, statement: Statement) -> None:
     assert statement.revoked_at is not None  # noqa: S101  the caller has looked
     raise RevokedError(
         code,
@@ -205,10 +154,15 @@ def _unknown(
 ) -> RevocationAnswer:
     telling = [failure for failure in failures if failure.code != _NOTHING] or failures[:1]
     causes = tuple(failure.code for failure in telling)
+    tried: list[str] = []
+    for failure in failures:
+        found = failure.facts.get("tried")
+        tried += found if isinstance(found, tuple) else [failure.code]
     facts = {
         "subject": certificate.subject_text,
         "detail": "; ".join(str(failure) for failure in telling),
         "causes": causes,
+        "tried": tuple(tried),
     }
     # "The responder does not know it" is an answer, and not a reassuring one.
     if mode is RevocationMode.PREFER and "OCSP_UNKNOWN" not in causes:

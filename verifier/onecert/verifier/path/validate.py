@@ -232,7 +232,7 @@ def finish(
         purpose=parameters.purpose.name,
         policy=policies,
         sources=state.sources + answer.sources,
-        warnings=state.warnings + answer.warnings,
+        warnings=tuple([warning.at(around.at) for warning in state.warnings + answer.warnings]),
         valid_until=valid_until,
     )
 

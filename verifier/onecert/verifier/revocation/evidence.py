@@ -1,61 +1,24 @@
-"""What is known about revocation, and what a department asks of it."""
+"""What is known about revocation: lists and answers, as they come."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
 
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.revocation.crl import Crl, load_crl
 from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
+from onecert.verifier.revocation.policy import RevocationMode, RevocationPolicy, RevocationSources
 
-__all__ = ["RevocationEvidence", "RevocationMode", "RevocationPolicy"]
-
-
-class RevocationMode(StrEnum):
-    """What happens when nothing is known."""
-
-    REQUIRE = "require"  # no fresh answer, no acceptance
-    PREFER = "prefer"  # accept with a warning; a bad answer still refuses
-    OFF = "off"  # do not look
-
-
-@dataclass(frozen=True, kw_only=True)
-class RevocationPolicy:
-    """How revocation is judged. The default is the strict one.
-
-    Args:
-        mode: for end certificates.
-        ca_mode: for CA certificates; ``None`` for the same as ``mode``.
-        crl_grace: how long after its next_update a CRL is still used, with a warning.
-        ocsp_max_age: how old an OCSP answer without next_update may be.
-        clock_skew: how far an OCSP answer may seem to come from the future.
-        use_deltas: apply delta CRLs that fit.
-        nonce: the nonce that was sent; answers that repeat another one, or none, are not used.
-    """
-
-    mode: RevocationMode = RevocationMode.REQUIRE
-    ca_mode: RevocationMode | None = None
-    crl_grace: timedelta = timedelta(0)
-    ocsp_max_age: timedelta = timedelta(hours=24)
-    clock_skew: timedelta = timedelta(minutes=5)
-    use_deltas: bool = True
-    nonce: bytes | None = None
-
-    def mode_for(self, *, is_ca: bool) -> RevocationMode:
-        return self.ca_mode if is_ca and self.ca_mode is not None else self.mode
+__all__ = ["RevocationEvidence", "RevocationMode", "RevocationPolicy", "RevocationSources"]
 
 
 class RevocationEvidence:
     """CRLs and OCSP answers, unverified as they come; each is believed only after its signature is checked.
 
     Lists can be added while validators use the object. ``version`` changes with every list, so that answers
-    that
-    depend on the lists can be dropped.
+    that depend on the lists can be dropped.
     """
 
     def __init__(

@@ -7,70 +7,28 @@ with id-kp-OCSPSigning. Requests are made with ``cryptography``; only answers ar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
-from onecert.verifier.der import NULL, OCTET_STRING, SEQUENCE, DerError, Reader, slice_tlv
+from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
-from onecert.verifier.revocation.crl import REASONS
+from onecert.verifier.revocation.ocsp_answer import SingleAnswer, key_octets, read_answer, read_extensions
 from onecert.verifier.times import read_generalized_time
 
-__all__ = ["OcspResponse", "SingleAnswer", "load_ocsp"]
+__all__ = ["OcspResponse", "SingleAnswer", "key_octets", "load_ocsp"]
 
 _BASIC = "1.3.6.1.5.5.7.48.1.1"
 _NONCE = "1.3.6.1.5.5.7.48.1.2"
+_EXTENDED_REVOKE = "1.3.6.1.5.5.7.48.1.9"
 _STATUSES = {0: "successful", 1: "malformedRequest", 2: "internalError", 3: "tryLater"}
 _STATUSES |= {5: "sigRequired", 6: "unauthorized"}
-_HASHES: dict[str, Callable[[bytes], Any]] = {
-    # CertIDs are names, not signatures: SHA-1 only finds the certificate here, and many clients know no
-    # other.
-    "1.3.14.3.2.26": lambda data: hashlib.sha1(data, usedforsecurity=False),
-    "2.16.840.1.101.3.4.2.1": hashlib.sha256,
-    "2.16.840.1.101.3.4.2.2": hashlib.sha384,
-    "2.16.840.1.101.3.4.2.3": hashlib.sha512,
-}
 # More answers in one response than this serve nobody.
 _ANSWERS_MAX = 256
 _CERTIFICATES_MAX = 16
-
-
-@dataclass(frozen=True, slots=True)
-class SingleAnswer:
-    """One certificate's status. ``status`` is "good", "revoked" or "unknown"."""
-
-    hash_oid: str
-    name_hash: bytes
-    key_hash: bytes
-    serial: int
-    status: str
-    revoked_at: datetime | None
-    reason: str
-    this_update: datetime
-    next_update: datetime | None
-    unknown_critical: str | None
-
-    def matches(self, serial: int, issuer_der: bytes, issuer_spki_der: bytes) -> bool:
-        """Tell whether the answer is about this serial of this issuer name and key."""
-        digest = _HASHES.get(self.hash_oid)
-        if serial != self.serial or digest is None:
-            return False
-        return bool(
-            digest(issuer_der).digest() == self.name_hash
-            and digest(key_octets(issuer_spki_der)).digest() == self.key_hash
-        )
-
-
-def key_octets(public_key_der: bytes) -> bytes:
-    """The contents of the subjectPublicKey BIT STRING, over which key hashes are made."""
-    start = slice_tlv(public_key_der, 0)[0]
-    start, end = slice_tlv(public_key_der, slice_tlv(public_key_der, start)[1])
-    return public_key_der[start + 1 : end]
 
 
 def load_ocsp(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> OcspResponse:
@@ -80,10 +38,11 @@ def load_ocsp(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> OcspResponse:
         MalformedError: ``TOO_LARGE``, ``NOT_DER``, ``MALFORMED``; ``OCSP_STATUS`` when the responder answered
             with an error instead of a status.
     """
+    data = as_octets(data, "an OCSP answer")
     if len(data) > limits.ocsp_max_bytes:
         raise MalformedError("TOO_LARGE", kind="OCSP response", max=limits.ocsp_max_bytes)
     try:
-        return OcspResponse(bytes(data), limits)
+        return OcspResponse(data, limits)
     except (DerError, IndexError) as exc:
         raise MalformedError("NOT_DER", kind="OCSP response", detail=str(exc)) from exc
 
@@ -152,16 +111,27 @@ class OcspResponse:
         answers = data.enter(SEQUENCE)
         self.answers: list[SingleAnswer] = []
         while answers:
-            self.answers.append(_read_answer(answers.enter(SEQUENCE)))
+            self.answers.append(read_answer(answers.enter(SEQUENCE)))
             if len(self.answers) > _ANSWERS_MAX:
                 raise MalformedError("TOO_LARGE", kind="OCSP response", max=_ANSWERS_MAX)
         self.nonce: bytes | None = None
+        self.extended_revoke = False  # it also calls certificates revoked that were never issued
         self.unknown_critical: str | None = None
         if data.peek() == 0xA1:
             explicit = data.enter(0xA1)
-            self.nonce, self.unknown_critical = _read_extensions(explicit.enter(SEQUENCE))
+            self._take_extensions(read_extensions(explicit.enter(SEQUENCE)))
             explicit.done()
         data.done()
+
+    def _take_extensions(self, extensions: Mapping[str, tuple[bool, bytes]]) -> None:
+        for oid, (critical, value) in extensions.items():
+            if oid == _NONCE:
+                # RFC 9654: the nonce is an OCTET STRING inside. Older responders put the octets there bare.
+                self.nonce = _unwrap(value)
+            elif oid == _EXTENDED_REVOKE:
+                self.extended_revoke = True
+            elif critical and self.unknown_critical is None:
+                self.unknown_critical = oid
 
     @cached_property
     def certificates(self) -> list[ParsedCertificate]:
@@ -201,83 +171,6 @@ class OcspResponse:
             return self.responder_name == name
         digest = hashlib.sha1(key_octets(public_key_der), usedforsecurity=False).digest()
         return digest == self.responder_key_hash
-
-
-def _read_answer(reader: Reader) -> SingleAnswer:
-    cert_id = reader.enter(SEQUENCE)
-    algorithm = cert_id.enter(SEQUENCE)
-    hash_oid = algorithm.oid()
-    if algorithm and algorithm.contents(NULL):
-        raise DerError("NULL has contents")
-    algorithm.done()
-    name_hash, key_hash = cert_id.contents(OCTET_STRING), cert_id.contents(OCTET_STRING)
-    serial = cert_id.integer()
-    cert_id.done()
-
-    revoked_at, reason = None, ""
-    if reader.peek() == 0x80:
-        status = "good"
-        if reader.contents(0x80):
-            raise DerError("status")
-    elif reader.peek() == 0xA1:
-        status = "revoked"
-        info = reader.enter(0xA1)
-        revoked_at, reason = read_generalized_time(info), "unspecified"
-        if info:
-            explicit = info.enter(0xA0)
-            reason = REASONS.get(int.from_bytes(explicit.contents(0x0A), "big"), "unspecified")
-            explicit.done()
-        info.done()
-    else:
-        status = "unknown"
-        if reader.contents(0x82):
-            raise DerError("status")
-    this_update = read_generalized_time(reader)
-    next_update = None
-    if reader.peek() == 0xA0:
-        explicit = reader.enter(0xA0)
-        next_update = read_generalized_time(explicit)
-        explicit.done()
-    unknown_critical = None
-    if reader.peek() == 0xA1:
-        explicit = reader.enter(0xA1)
-        _, unknown_critical = _read_extensions(explicit.enter(SEQUENCE))
-        explicit.done()
-    reader.done()
-    return SingleAnswer(
-        hash_oid,
-        name_hash,
-        key_hash,
-        serial,
-        status,
-        revoked_at,
-        reason,
-        this_update,
-        next_update,
-        unknown_critical,
-    )
-
-
-def _read_extensions(reader: Reader) -> tuple[bytes | None, str | None]:
-    """The nonce, and the first critical extension that is not the nonce."""
-    nonce: bytes | None = None
-    unknown: str | None = None
-    seen: set[str] = set()
-    while reader:
-        extension = reader.enter(SEQUENCE)
-        oid = extension.oid()
-        critical = extension.default_false()
-        value = extension.contents(OCTET_STRING)
-        extension.done()
-        if oid in seen:
-            raise MalformedError("DUPLICATE_EXTENSION", oid=oid)
-        seen.add(oid)
-        if oid == _NONCE:
-            # RFC 8954: the nonce is an OCTET STRING inside. Older responders put the octets there bare.
-            nonce = _unwrap(value)
-        elif critical and unknown is None:
-            unknown = oid
-    return nonce, unknown
 
 
 def _unwrap(value: bytes) -> bytes:
