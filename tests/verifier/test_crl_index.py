@@ -28,7 +28,7 @@ def tlv(tag: int, *contents: bytes) -> bytes:
 
 def entry(serial: int, reason: int | None, padding: int = 0) -> bytes:
     """One entry; ``padding`` adds an unknown extension of that many octets."""
-    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
+    octets = serial.to_bytes((serial + (serial < 0)).bit_length() // 8 + 1, "big", signed=True)
     extensions = []
     if reason is not None:
         extensions.append(tlv(0x30, b"\x06\x03\x55\x1d\x15", tlv(0x04, tlv(0x0A, bytes((reason,))))))
@@ -42,6 +42,16 @@ def index_of(entries: bytes) -> CrlIndex:
 
 
 SERIALS = st.integers(-200, 200) | st.integers(1 << 126, (1 << 127) - 1) | st.integers(0, (1 << 159) - 1)
+
+
+@pytest.mark.parametrize(
+    ("octets", "serial"),
+    [("80", -128), ("ff7f", -129), ("ff", -1), ("00", 0), ("7f", 127), ("0080", 128), ("8000", -32768)],
+)
+def test_serials_at_the_edge_of_an_octet(octets: str, serial: int) -> None:
+    """DER writes -128 in one octet and 128 in two. Negative serials are against the rules, and occur."""
+    index = index_of(tlv(0x30, tlv(0x02, bytes.fromhex(octets)), TIME))
+    assert index.find(serial, ISSUER) is not None
 
 
 @settings(deadline=None)

@@ -240,6 +240,10 @@ def test_numbers_too_long_to_print(pki: Any) -> None:
     algorithm = pki.tlv(0x30, bytes.fromhex("06092a864886f70d01010a"), pki.tlv(0x30, *parts))
     with pytest.raises(VerifyError, match="NOT_DER"):
         parse_algorithm(algorithm)
+    root = pki.root()
+    assert load_crl(pki.crl(root, number=(1 << 159) - 1)).number == (1 << 159) - 1
+    with pytest.raises(VerifyError, match="NOT_DER"):
+        load_crl(pki.crl(root, number=1 << 8000))
 
 
 def test_names_do_not_write_on_the_terminal() -> None:

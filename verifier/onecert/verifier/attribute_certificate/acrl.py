@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
+from onecert.verifier.attribute_certificate.parse import MAX_SERIAL_OCTETS
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
 from onecert.verifier.der import INTEGER, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import MalformedError, RefusedError, SignatureInvalidError
@@ -174,6 +175,9 @@ def _number_and_key(
     number = extensions.get(ExtensionOID.CRL_NUMBER)
     if number is None or not isinstance(number.value, x509.CRLNumber):
         raise MalformedError("ACRL_FORM", detail="no CRL number")
+    # RFC 5280, section 5.2.3: at most 20 octets.
+    if number.value.crl_number.bit_length() > 8 * MAX_SERIAL_OCTETS:
+        raise MalformedError("ACRL_FORM", detail="the CRL number is too long")
     key = extensions.get(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
     if key is None or not isinstance(key.value, x509.AuthorityKeyIdentifier):
         return number.value.crl_number, None

@@ -100,6 +100,8 @@ def _parse(data: bytes) -> AttributeCertificate:
     info = asn1.decode_der(syntax.AttributeCertificateInfo, info_der)
     if outer.signature.padding_bits():
         raise DerError("the signature is not whole octets")
+    if info.version.bit_length() > 31:
+        raise DerError("version")
     algorithm_der = asn1.encode_der(info.signature)
     outer_algorithm_der = asn1.encode_der(outer.algorithm)
     for algorithm in {algorithm_der, outer_algorithm_der}:

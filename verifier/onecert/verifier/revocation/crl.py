@@ -133,9 +133,9 @@ class Crl:
                 self.critical.add(oid)
             value_reader = Reader(value)
             if oid == "2.5.29.20":
-                self.number = value_reader.integer()
+                self.number = _number(value_reader)
             elif oid == "2.5.29.27":
-                self.base_number = value_reader.integer()
+                self.base_number = _number(value_reader)
             elif oid == "2.5.29.28":
                 self.scope = _read_scope(value_reader)
                 self.scope_der = value
@@ -231,6 +231,14 @@ class Crl:
         number, before = (self.number or 0), (known.number or 0)
         if number < before or self.this_update < known.this_update:
             raise RefusedError("CRL_ROLLBACK", issuer=self.issuer_text, number=number, known=before)
+
+
+def _number(reader: Reader) -> int:
+    number = reader.integer()
+    # RFC 5280, section 5.2.3. What is much longer cannot even be written out in a text.
+    if number.bit_length() > 160:
+        raise DerError("the CRL number is longer than 20 octets")
+    return number
 
 
 def _read_scope(reader: Reader) -> IssuingDistributionPoint:

@@ -93,7 +93,7 @@ class CrlIndex:
             MalformedError: the entry's time cannot be read.
         """
         number = self._issuers.get(issuer)
-        size = serial.bit_length() // 8 + 1
+        size = (serial + (serial < 0)).bit_length() // 8 + 1  # -128 needs one octet, -129 two
         if number is None or size > SERIAL_MAX:
             return None
         key = b"\x02%c%b" % (size, serial.to_bytes(size, "big", signed=True))
