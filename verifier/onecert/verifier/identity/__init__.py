@@ -1,8 +1,9 @@
 """Who the holder of a certificate is: profiles, strict decoding, claims, one canonical id."""
 
 from onecert.verifier.identity.check_digits import IdType
+from onecert.verifier.identity.claims import ClaimView
 from onecert.verifier.identity.errors import DecodeError, IdentityError, InvalidIdError, ProfileError
-from onecert.verifier.identity.identity import ClaimView, Entity, Identity, Person, PersonRule, identify
+from onecert.verifier.identity.identity import Entity, Identity, Person, PersonRule, identify
 from onecert.verifier.identity.pairwise import load_pairwise_key, pairwise_id
 from onecert.verifier.identity.profile import HolderClass, IdentityProfile, load_profile, parse_profile
 from onecert.verifier.identity.registry import MemoryRegistry, NoRegistry, Registry, RegistryEntry

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from cryptography import x509
 
@@ -45,12 +46,32 @@ class Claim:
     key_number: int | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The canonical spelling with its type, such as ``uscc:91440300MA5DEM004J``."""
         if self.id_type is IdType.PASSPORT:
             return f"passport:{self.country}:{self.value}"
         return f"{self.id_type}:{self.value}"
+
+    def view(self, *, raw: bool) -> ClaimView:
+        """For a department; the number of a person only with ``raw``."""
+        visible = self.subject is SubjectKind.ENTITY or raw
+        return ClaimView(
+            id_type=self.id_type,
+            subject=self.subject,
+            source=self.source,
+            value=self.value if visible else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimView:
+    """One claim as a department sees it; a person's number is never in it."""
+
+    id_type: str
+    subject: str
+    source: str
+    value: str | None
 
 
 @dataclass(frozen=True)

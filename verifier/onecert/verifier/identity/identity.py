@@ -6,30 +6,25 @@ looks at who issued the certificate, and nothing here checks signatures or revoc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.identity.check_digits import IdType
 from onecert.verifier.identity.claims import (
     Claim,
-    Subjects,
+    ClaimView,
     organisation_code_of,
-    read_claims,
-    reduce_claims,
 )
-from onecert.verifier.identity.decode import Form, decode
-from onecert.verifier.identity.errors import DecodeError, IdentityError
+from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.pairwise import pairwise_id
-from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
+from onecert.verifier.identity.profile import HolderClass, IdentityProfile, SubjectKind
 from onecert.verifier.identity.registry import NoRegistry, Registry, RegistryEntry
-
-_CLASS_FORMS = (Form.UTF8, Form.PRINTABLE, Form.IA5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +41,6 @@ class Person:
 
     id: str | None
     number: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClaimView:
-    """One claim as a department sees it; a person's number is never in it."""
-
-    id_type: str
-    subject: str
-    source: str
-    value: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,94 +102,36 @@ def identify(
         CouldNotCheckError: PAIRWISE_KEY_MISSING for a natural person when no key was given.
     """
     registry = registry or NoRegistry()
-    # 1. Every source of the profile, decoded, spelled in one way, with right check digits.
-    parsed = as_parsed(cert)
-    claims = read_claims(parsed, profile, at=at)
-    # 2. One entity, one person; contradictions refuse.
-    subjects = reduce_claims(claims)
-    # 3. The class, and whether this CA may say such things at all.
-    rule = _class_of(parsed, profile, subjects)
-    _check_scope(profile, rule, claims)
-    # 4. The canonical id of the entity, with the register's help when there is one.
+    # 1. What the certificate says, in the words of its CA's profile.
+    reading = profile.readings.read(as_parsed(cert), at)
+    claims, subjects, rule = reading.claims, reading.subjects, reading.rule
+    # 2. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)
     entity, entry = _entity(subjects.entity, claims, registry, at)
-    name = _common_name(parsed.certificate)
     if entry is not None:
-        warnings += _registry_warnings(entry, name, rule.holder_class)
+        warnings += _registry_warnings(entry, reading.name, rule.holder_class)
         if "REGISTRATION_NUMBER_NOT_CONFIRMED" in warnings and _registry_confirms(
             claims, entry, registry, at
         ):
             warnings.remove("REGISTRATION_NUMBER_NOT_CONFIRMED")
-    # 5. The person, as this application may see it.
+    # 3. The person, as this application may see it.
     person = _person(subjects.person, persons, needed=rule.holder_class is HolderClass.CITIZEN)
     return Identity(
         id=_main_id(rule.holder_class, entity, person),
-        name=name,
+        name=reading.name,
         holder_class=rule.holder_class,
         assurance=rule.assurance,
         entity=entity,
         person=person,
         ca_service=ca_service,
         key_number=subjects.key_number,
-        claims=tuple(_view(claim, persons) for claim in claims),
+        claims=reading.views(raw=persons.raw_numbers),
         warnings=tuple(warnings),
     )
 
 
-def _class_of(
-    cert: ParsedCertificate,
-    profile: IdentityProfile,
-    subjects: Subjects,
-) -> ClassRule:
-    matching = [rule for rule in profile.classes if _matches(rule, cert, subjects)]
-    if not matching:
-        raise IdentityError("CLASS_UNKNOWN")
-    if len({rule.holder_class for rule in matching}) > 1:
-        classes = ", ".join(sorted(rule.holder_class for rule in matching))
-        raise IdentityError("CLASS_CONFLICT", classes=classes)
-    rule = matching[0]
-    is_citizen = rule.holder_class is HolderClass.CITIZEN
-    if is_citizen and subjects.entity is not None:
-        raise IdentityError("CLASS_CONFLICT", classes=f"{rule.holder_class}, {SubjectKind.ENTITY}")
-    if (subjects.person if is_citizen else subjects.entity) is None:
-        raise IdentityError("IDENTITY_MISSING", holder_class=rule.holder_class)
-    return rule
-
-
-def _matches(rule: ClassRule, cert: ParsedCertificate, subjects: Subjects) -> bool:
-    if rule.policy is not None:
-        return rule.policy in (cert.policies or ())
-    if rule.extension is not None:
-        value = cert.extension_value(rule.extension)
-        return value is not None and decode(value, _CLASS_FORMS).text == rule.value
-    if rule.claims is SubjectKind.ENTITY:
-        return subjects.entity is not None
-    return subjects.entity is None and subjects.person is not None
-
-
-def _check_scope(profile: IdentityProfile, rule: ClassRule, claims: list[Claim]) -> None:
-    scope = profile.scope
-    if rule.holder_class not in scope.classes:
-        raise IdentityError("OUT_OF_SCOPE", what=f"class {rule.holder_class}")
-    for claim in claims:
-        if claim.id_type not in scope.id_types:
-            raise IdentityError("OUT_OF_SCOPE", what=f"number {claim.id_type}")
-        regions = scope.entity_regions if claim.subject is SubjectKind.ENTITY else scope.person_regions
-        region = _region_of(claim)
-        if regions and region is not None and not region.startswith(regions):
-            raise IdentityError("OUT_OF_SCOPE", what=f"region {region[:2]} of {claim.id_type}")
-
-
-def _region_of(claim: Claim) -> str | None:
-    if claim.id_type is IdType.USCC:
-        return claim.value[2:8]
-    if claim.id_type in (IdType.TAX_NUMBER, IdType.REGISTRATION_NUMBER, IdType.ID_CARD):
-        return claim.value[:6]
-    return None
-
-
 def _entity(
-    claim: Claim | None, claims: list[Claim], registry: Registry, at: datetime
+    claim: Claim | None, claims: Sequence[Claim], registry: Registry, at: datetime
 ) -> tuple[Entity | None, RegistryEntry | None]:
     if claim is None:
         return None, None
@@ -231,7 +158,9 @@ def _entity(
     return Entity(id=found, provisional=False), entry
 
 
-def _registry_confirms(claims: list[Claim], entry: RegistryEntry, registry: Registry, at: datetime) -> bool:
+def _registry_confirms(
+    claims: Sequence[Claim], entry: RegistryEntry, registry: Registry, at: datetime
+) -> bool:
     numbers = [c for c in claims if c.id_type is IdType.REGISTRATION_NUMBER]
     found = [registry.find(claim.canonical, at) for claim in numbers]
     return all(behind is not None and behind.uscc == entry.uscc for behind in found)
@@ -263,21 +192,3 @@ def _main_id(holder_class: HolderClass, entity: Entity | None, person: Person | 
     if holder is None or holder.id is None:
         raise IdentityError("IDENTITY_MISSING", holder_class=holder_class)
     return holder.id
-
-
-def _common_name(cert: x509.Certificate) -> str:
-    try:
-        values = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
-        raise DecodeError("ENCODING_NOT_ALLOWED", head="", allowed="name") from exc
-    return values[-1].value if values and isinstance(values[-1].value, str) else ""
-
-
-def _view(claim: Claim, rule: PersonRule) -> ClaimView:
-    visible = claim.subject is SubjectKind.ENTITY or rule.raw_numbers
-    return ClaimView(
-        id_type=claim.id_type,
-        subject=claim.subject,
-        source=claim.source,
-        value=claim.value if visible else None,
-    )

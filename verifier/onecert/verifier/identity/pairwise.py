@@ -8,10 +8,12 @@ trying all numbers without the key (个人信息保护法, data minimisation).
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from onecert.verifier.errors import CouldNotCheckError
@@ -37,16 +39,7 @@ def load_pairwise_key(path: Path, *, create: bool = False) -> bytes:
         CouldNotCheckError: PAIRWISE_KEY_MISSING when it cannot be read or has another size.
     """
     if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_OCTETS))
-                file.flush()
-                os.fsync(file.fileno())
+        _create(path)
     try:
         key = path.read_bytes()
     except OSError as exc:
@@ -54,3 +47,20 @@ def load_pairwise_key(path: Path, *, create: bool = False) -> bytes:
     if len(key) != KEY_OCTETS:
         raise CouldNotCheckError("PAIRWISE_KEY_MISSING")
     return key
+
+
+def _create(path: Path) -> None:
+    """Make the key under another name first: of processes that start together one wins, with a whole file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".pairwise-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_OCTETS))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)

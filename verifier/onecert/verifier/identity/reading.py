@@ -1,0 +1,145 @@
+"""What one certificate says in one profile: its claims, its class, its holder's name.
+
+That depends on a few fields of the certificate, on the profile and on the day, and on nothing else. Holders
+come again, and renew with the same fields: a reading is therefore remembered with the profile, for some
+thousand holders. The register, the pairwise ids and the state of the CA are never part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from threading import Lock
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.identity.check_digits import IdType
+from onecert.verifier.identity.claims import Claim, ClaimView, Subjects, read_claims, reduce_claims
+from onecert.verifier.identity.decode import Form, decode
+from onecert.verifier.identity.errors import DecodeError, IdentityError
+from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
+
+__all__ = ["Reading", "Readings"]
+
+_CLASS_FORMS = (Form.UTF8, Form.PRINTABLE, Form.IA5)
+_MOST = 4096
+_OCTETS_MAX = 4096
+
+Fields = tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Claims that agree with each other and lie within the licence, the rule of the class, and the name."""
+
+    claims: tuple[Claim, ...]
+    subjects: Subjects
+    rule: ClassRule
+    name: str
+    masked: tuple[ClaimView, ...]
+
+    def views(self, *, raw: bool) -> tuple[ClaimView, ...]:
+        """The claims as a department may see them."""
+        return tuple([claim.view(raw=True) for claim in self.claims]) if raw else self.masked
+
+
+class Readings:
+    """The readings of one profile. Safe to share between threads."""
+
+    def __init__(self, profile: IdentityProfile) -> None:
+        self._profile = profile
+        self._lock = Lock()
+        self._known: dict[tuple[date, Fields], Reading] = {}
+
+    def read(self, cert: ParsedCertificate, at: datetime) -> Reading:
+        """Read a certificate whose path is already validated.
+
+        Raises:
+            IdentityError: it does not name one holder in this profile (see messages/identity.json).
+        """
+        value = cert.extension_value
+        fields = (cert.subject_der, *[value(oid) for oid in self._profile.extensions_read])
+        key = (at.date(), fields)
+        known = self._known.get(key)
+        if known is None:
+            known = _read(cert, self._profile, at)
+            if sum(len(field or b"") for field in fields) <= _OCTETS_MAX:
+                with self._lock:
+                    self._known[key] = known
+                    while len(self._known) > _MOST:
+                        del self._known[next(iter(self._known))]
+        return known
+
+
+def _read(cert: ParsedCertificate, profile: IdentityProfile, at: datetime) -> Reading:
+    # 1. Every source of the profile, decoded, spelled in one way, with right check digits.
+    claims = read_claims(cert, profile, at=at)
+    # 2. One entity, one person; contradictions refuse.
+    subjects = reduce_claims(claims)
+    # 3. The class, and whether this CA may say such things at all.
+    rule = _class_of(cert, profile, subjects)
+    _check_scope(profile, rule, claims)
+    masked = tuple([claim.view(raw=False) for claim in claims])
+    return Reading(tuple(claims), subjects, rule, _common_name(cert.certificate), masked)
+
+
+def _class_of(
+    cert: ParsedCertificate,
+    profile: IdentityProfile,
+    subjects: Subjects,
+) -> ClassRule:
+    matching = [rule for rule in profile.classes if _matches(rule, cert, subjects)]
+    if not matching:
+        raise IdentityError("CLASS_UNKNOWN")
+    if len({rule.holder_class for rule in matching}) > 1:
+        classes = ", ".join(sorted(rule.holder_class for rule in matching))
+        raise IdentityError("CLASS_CONFLICT", classes=classes)
+    rule = matching[0]
+    is_citizen = rule.holder_class is HolderClass.CITIZEN
+    if is_citizen and subjects.entity is not None:
+        raise IdentityError("CLASS_CONFLICT", classes=f"{rule.holder_class}, {SubjectKind.ENTITY}")
+    if (subjects.person if is_citizen else subjects.entity) is None:
+        raise IdentityError("IDENTITY_MISSING", holder_class=rule.holder_class)
+    return rule
+
+
+def _matches(rule: ClassRule, cert: ParsedCertificate, subjects: Subjects) -> bool:
+    if rule.policy is not None:
+        return rule.policy in (cert.policies or ())
+    if rule.extension is not None:
+        value = cert.extension_value(rule.extension)
+        return value is not None and decode(value, _CLASS_FORMS).text == rule.value
+    if rule.claims is SubjectKind.ENTITY:
+        return subjects.entity is not None
+    return subjects.entity is None and subjects.person is not None
+
+
+def _check_scope(profile: IdentityProfile, rule: ClassRule, claims: list[Claim]) -> None:
+    scope = profile.scope
+    if rule.holder_class not in scope.classes:
+        raise IdentityError("OUT_OF_SCOPE", what=f"class {rule.holder_class}")
+    for claim in claims:
+        if claim.id_type not in scope.id_types:
+            raise IdentityError("OUT_OF_SCOPE", what=f"number {claim.id_type}")
+        regions = scope.entity_regions if claim.subject is SubjectKind.ENTITY else scope.person_regions
+        region = _region_of(claim)
+        if regions and region is not None and not region.startswith(regions):
+            raise IdentityError("OUT_OF_SCOPE", what=f"region {region[:2]} of {claim.id_type}")
+
+
+def _region_of(claim: Claim) -> str | None:
+    if claim.id_type is IdType.USCC:
+        return claim.value[2:8]
+    if claim.id_type in (IdType.TAX_NUMBER, IdType.REGISTRATION_NUMBER, IdType.ID_CARD):
+        return claim.value[:6]
+    return None
+
+
+def _common_name(cert: x509.Certificate) -> str:
+    try:
+        values = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
+        raise DecodeError("ENCODING_NOT_ALLOWED", head="", allowed="name") from exc
+    return values[-1].value if values and isinstance(values[-1].value, str) else ""
