@@ -1,5 +1,6 @@
 """The façade: certificates of three CAs, one identity; every refusal with its code in both languages."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from cryptography import x509
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
 from onecert.verifier.evidence import CrlFolder
 from onecert.verifier.fetch import CrlFetcher, FetchAnswer, FetchRequest, TrustListUrl
-from onecert.verifier.purposes import SIGNING
+from onecert.verifier.purposes import ANY, ENCRYPTION, LOGIN, SIGNING, Purpose
 from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
+from onecert.verifier.revocation import crl as crl_module
+from onecert.verifier.signatures import verify_signature
 from onecert.verifier.trust_list import FileState, MemoryState, TrustListFile, load_trust_list
+from onecert.verifier.validators import VALIDATORS_MAX
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -250,3 +254,88 @@ def test_list_that_was_never_fetched(world: Any, tmp_path: Path) -> None:
         fetch=Web({}),
     )
     assert refusal(make(world, trust_list=source), world.leaf()).code == "TRUST_LIST_MISSING"
+
+
+def test_policy_for_each_purpose(world: Any) -> None:
+    """Forms are accepted without evidence, logins are not; a purpose that is not named is strict."""
+    soft = RevocationPolicy(mode=RevocationMode.PREFER)
+    verifier = make(world, evidence=None, revocation={SIGNING: soft})
+    leaf = world.leaf()
+    assert verifier.verify(leaf.der, at=T, purpose=SIGNING).warnings == ("REVOCATION_NOT_CHECKED",)
+    for purpose in (LOGIN, ENCRYPTION, ANY):
+        other = world.leaf(usages=("digital_signature", "key_encipherment"))
+        assert refusal(verifier, other, purpose=purpose).code == "REVOCATION_UNKNOWN"
+    assert verifier.revocation_policy(SIGNING) is soft
+    assert verifier.revocation_policy(LOGIN) == RevocationPolicy()
+
+
+def test_warning_tells_what_was_tried(world: Any) -> None:
+    """A list that is over was at hand, and one that its CA did not sign: the warning names both."""
+    policy = RevocationPolicy(mode=RevocationMode.PREFER)
+    forged = world.crl("stranger").replace(b"stranger", "海港CA".encode())
+    verifier = make(
+        world,
+        evidence=RevocationEvidence(crls=[world.crl("harbour", this_update=T - 9 * DAY), forged]),
+        revocation=policy,
+    )
+    result = verifier.verify(world.leaf().der, at=T)
+    (text,) = result.warning_texts("en")
+    assert "CRL_STALE" in text
+    assert "海港CA" in text
+    assert "ocsp: NO_EVIDENCE" in text
+    assert result.oldest_evidence is None
+
+
+def test_offline_login_tells_the_age_at_each_call(world: Any) -> None:
+    """The department has been without network for a day and a half; its policy allows two days."""
+    policy = RevocationPolicy(allow_offline=2 * DAY)
+    verifier = make(world, revocation=policy)
+    for later, age in ((DAY, "1 day, 1:00:00"), (DAY + timedelta(hours=11), "1 day, 12:00:00")):
+        result = verifier.verify(world.leaf().der, at=T + later)
+        assert result.warnings == ("REVOCATION_STALE",)
+        assert age in result.warning_texts("en")[0]
+        assert result.oldest_evidence == later + timedelta(hours=1)
+    assert refusal(verifier, world.leaf(), at=T + 3 * DAY).code == "REVOCATION_UNKNOWN"
+
+
+def test_lists_are_checked_once_for_all_purposes(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Login, signing and encryption share one list object: one signature check over its bytes."""
+    checked: list[bytes] = []
+
+    def counting(key: Any, algorithm: Any, signature: bytes, data: bytes, **more: Any) -> None:
+        checked.append(data)
+        verify_signature(key, algorithm, signature, data, **more)
+
+    monkeypatch.setattr(crl_module, "verify_signature", counting)
+    verifier = make(world)
+    leaf = world.leaf(usages=("digital_signature", "key_encipherment"))
+    for purpose in (LOGIN, SIGNING, ENCRYPTION, ANY):
+        assert verifier.verify(leaf.der, at=T, purpose=purpose).oldest_evidence == timedelta(hours=1)
+    assert len(checked) == 1
+
+
+def test_the_memory_of_purposes_is_bounded(world: Any) -> None:
+    """A program that makes a new purpose for each call costs time, not memory."""
+    verifier = make(world)
+    leaf = world.leaf()
+    for number in range(VALIDATORS_MAX + 5):
+        assert verifier.verify(leaf.der, at=T, purpose=Purpose(name=f"use {number}"))
+    assert len(verifier._validators) == VALIDATORS_MAX
+
+
+def test_threads_share_a_verifier(world: Any) -> None:
+    """Eight threads, two purposes, one revoked certificate: each gets its own answer."""
+    good, bad = world.leaf(), world.leaf()
+    world.revoke("harbour", bad)
+    verifier = make(world)
+
+    def ask(number: int) -> str:
+        purpose = (LOGIN, SIGNING)[number % 2]
+        try:
+            return verifier.verify((good, bad)[number // 2 % 2].der, at=T, purpose=purpose).identity.id
+        except VerifyError as exc:
+            return exc.code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(64)))
+    assert answers == [f"uscc:{FIRM}", f"uscc:{FIRM}", "CERT_REVOKED", "CERT_REVOKED"] * 16

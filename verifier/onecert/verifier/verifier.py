@@ -9,7 +9,7 @@ Nothing is asked of the network unless the sources that are handed in do so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from onecert.verifier.service_status import Moments, ServiceVerdict, check_servi
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
 from onecert.verifier.trust_list.model import TrustedService, TrustList
+from onecert.verifier.validators import ValidatorMemory
 
 __all__ = ["VerifiedCertificate", "Verifier"]
 
@@ -60,7 +61,9 @@ class VerifiedCertificate:
 
     def warning_texts(self, language: str = "en") -> list[str]:
         """The warnings for a person."""
-        return [message(code, language) for code in self.warnings]
+        found = [notice.text(language) for notice in self.path.warnings]
+        told = {notice.code for notice in self.path.warnings}
+        return found + [message(code, language) for code in self.warnings if code not in told]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; the schema version changes when a field changes its meaning or goes away."""
@@ -88,7 +91,8 @@ class Verifier:
         raw_person_numbers: also give the numbers of natural persons; only for who has the right to them.
         registry: a mirror of the register of legal entities.
         candidates: CA certificates below the listed ones, if a CA has any.
-        revocation: how strict; the default refuses when nothing fresh is known.
+        revocation: how strict, for all purposes or for each; the default, also for purposes that are not
+            named, refuses when nothing fresh is known.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class Verifier:
         raw_person_numbers: bool = False,
         registry: Registry | None = None,
         candidates: Iterable[x509.Certificate | ParsedCertificate | bytes] = (),
-        revocation: RevocationPolicy | None = None,
+        revocation: RevocationPolicy | Mapping[Purpose, RevocationPolicy] | None = None,
         algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -115,10 +119,14 @@ class Verifier:
         )
         self._registry = registry or NoRegistry()
         self._candidates = tuple(as_parsed(candidate) for candidate in candidates)
-        self._revocation = revocation or RevocationPolicy()
+        if revocation is None or isinstance(revocation, RevocationPolicy):
+            self._policies: dict[Purpose, RevocationPolicy] = {}
+            self._otherwise = revocation or RevocationPolicy()
+        else:
+            self._policies, self._otherwise = dict(revocation), RevocationPolicy()
         self.algorithms = algorithms
         self._limits = limits
-        self._cache: _Cache | None = None
+        self._validators = ValidatorMemory(self._make_validator)
 
     def trust_list(self, at: datetime) -> TrustList:
         """The list in use.
@@ -127,6 +135,10 @@ class Verifier:
             VerifyError: there is none that may be used at this time.
         """
         return self._lists.current(at)
+
+    def revocation_policy(self, purpose: Purpose) -> RevocationPolicy:
+        """How revocation is judged for this purpose."""
+        return self._policies.get(purpose, self._otherwise)
 
     def verify(
         self,
@@ -221,31 +233,22 @@ class Verifier:
         return found
 
     def _validator(self, trust_list: TrustList, purpose: Purpose, at: datetime) -> PathValidator:
-        """The validator that holds for this list; what it learnt about paths goes with the list."""
-        evidence = self._evidence.lists(trust_list, at)
-        cache = self._cache
-        if cache is None or cache.trust_list is not trust_list:
-            cache = self._cache = _Cache(trust_list, {})
-        validator = cache.validators.get(purpose)
-        if validator is None:
-            validator = cache.validators[purpose] = PathValidator(
-                anchors=trust_list.anchors,
-                candidates=self._candidates,
-                evidence=evidence,
-                parameters=PathParameters(
-                    purpose=_widest(purpose, trust_list),
-                    revocation=self._revocation,
-                    algorithms=self.algorithms,
-                    limits=self._limits,
-                ),
-            )
-        return validator
+        return self._validators.find(trust_list, self._evidence.lists(trust_list, at), purpose)
 
-
-@dataclass(frozen=True)
-class _Cache:
-    trust_list: TrustList
-    validators: dict[Purpose, PathValidator]
+    def _make_validator(
+        self, trust_list: TrustList, evidence: RevocationEvidence, purpose: Purpose
+    ) -> PathValidator:
+        return PathValidator(
+            anchors=trust_list.anchors,
+            candidates=self._candidates,
+            evidence=evidence,
+            parameters=PathParameters(
+                purpose=_widest(purpose, trust_list),
+                revocation=self.revocation_policy(purpose),
+                algorithms=self.algorithms,
+                limits=self._limits,
+            ),
+        )
 
 
 def _widest(purpose: Purpose, trust_list: TrustList) -> Purpose:

@@ -142,7 +142,9 @@ class ListedSigners:
             candidates=verifier._candidates,
             evidence=verifier._evidence.lists(trust_list, known_at),
             parameters=PathParameters(
-                revocation=verifier._revocation, algorithms=verifier.algorithms, limits=verifier._limits
+                revocation=verifier.revocation_policy(self._purpose),
+                algorithms=verifier.algorithms,
+                limits=verifier._limits,
             ),
         )
         target = question.certificate
