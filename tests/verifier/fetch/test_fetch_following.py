@@ -24,6 +24,7 @@ from onecert.verifier import (
     RefusedError,
     RevocationMode,
     RevocationPolicy,
+    RevocationSources,
     RevokedError,
     explain,
 )
@@ -379,6 +380,46 @@ def test_prefer_still_asks(hierarchy: Hierarchy, fetch: HttpFetch) -> None:
     hierarchy.web.pages.pop("/issuing.crl")
     path = hierarchy.validator(fetch, parameters=parameters).validate(hierarchy.leaf.der, at=hierarchy.pki.T)
     assert [warning.code for warning in path.warnings] == ["REVOCATION_NOT_CHECKED"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "asked"),
+    [
+        (RevocationSources.EITHER, ["/ocsp"]),
+        (RevocationSources.PREFER_OCSP, ["/ocsp"]),
+        (RevocationSources.OCSP, ["/ocsp"]),
+        (RevocationSources.PREFER_CRL, ["/root.crl"]),
+        (RevocationSources.CRL, ["/root.crl"]),
+        (RevocationSources.BOTH, ["/ocsp", "/root.crl"]),
+    ],
+)
+def test_sources(pki: Any, web: Any, fetch: HttpFetch, sources: RevocationSources, asked: list[str]) -> None:
+    """What the policy does not want is not asked for."""
+    root = pki.root()
+    leaf = pki.leaf(root, extra=[access(ocsp=web.url("/ocsp")), points(web.url("/root.crl"))])
+    web.serve("/root.crl", pki.crl(root))
+    web.serve("/ocsp", pki.ocsp(root, leaf))
+    parameters = PathParameters(revocation=RevocationPolicy(sources=sources))
+    validator = FetchingValidator(anchors=[root.anchor], cache=FetchCache(fetch), parameters=parameters)
+    validator.validate(leaf.der, at=pki.T)
+    assert [item.path for item in web.asked] == asked
+
+
+def test_what_is_only_allowed_offline_is_fetched(pki: Any, web: Any, fetch: HttpFetch) -> None:
+    """The list at hand is over and still allowed; a fresh one can be had, and then there is no warning."""
+    root = pki.root()
+    leaf = pki.leaf(root, extra=[points(web.url("/root.crl"))])
+    old = pki.crl(root, this_update=pki.T - 2 * pki.DAY, next_update=pki.T - pki.DAY)
+    parameters = PathParameters(revocation=RevocationPolicy(allow_offline=7 * pki.DAY))
+
+    def make_one() -> FetchingValidator:
+        cache = FetchCache(fetch)
+        return FetchingValidator(anchors=[root.anchor], crls=[old], cache=cache, parameters=parameters)
+
+    path = make_one().validate(leaf.der, at=pki.T)
+    assert [warning.code for warning in path.warnings] == ["REVOCATION_STALE"]
+    web.serve("/root.crl", pki.crl(root))
+    assert make_one().validate(leaf.der, at=pki.T).warnings == ()
 
 
 # Lists of other kinds.

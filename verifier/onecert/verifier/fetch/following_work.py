@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
@@ -33,7 +34,7 @@ from onecert.verifier.path import PathValidator
 from onecert.verifier.path.order import key_id_fits
 from onecert.verifier.path.validator import AnyCertificate
 from onecert.verifier.result import Attempt, ValidatedPath
-from onecert.verifier.revocation import Crl, OcspResponse, load_ocsp
+from onecert.verifier.revocation import Crl, OcspResponse, RevocationSources, load_ocsp
 from onecert.verifier.signatures import PublicKey, load_public_key
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ __all__ = ["Work"]
 
 _NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 _UNKNOWN_STATUS = "REVOCATION_UNKNOWN"
-_UNCHECKED = "REVOCATION_NOT_CHECKED"
+_LACKS = frozenset({"REVOCATION_NOT_CHECKED", "REVOCATION_STALE"})
 # Another certificate of an issuer may help; other refusals of the target itself stand.
 _ISSUER_CODES = frozenset({"ISSUER_UNKNOWN", "CERT_SIGNATURE_INVALID"})
 _FAILURES_MAX = 32
@@ -123,10 +124,14 @@ class Work:
         return found
 
     def supply_for_warnings(self, path: ValidatedPath) -> bool:
-        """With the policy ``prefer`` a missing answer is only a warning; still it is worth a try."""
-        if not any(warning.code == _UNCHECKED for warning in path.warnings):
+        """What is missing or over may be only a warning (``prefer``, ``allow_offline``); worth a try."""
+        if not any(warning.code in _LACKS for warning in path.warnings):
             return False
-        answered = {source.certificate.der for source in path.sources}
+        answered = {
+            source.certificate.der
+            for source in path.sources
+            if source.next_update is None or path.at < source.next_update
+        }
         found = False
         for certificate, issuer in _with_issuers(path.chain, path.anchor):
             if certificate.der not in answered:
@@ -156,19 +161,22 @@ class Work:
         self, certificate: ParsedCertificate, issuer: ParsedCertificate | TrustAnchor
     ) -> Iterator[Callable[[], bool]]:
         spki_der = issuer.public_key_der if isinstance(issuer, TrustAnchor) else issuer.spki_der
+        sources = self.validator.parameters.revocation.sources_for(is_ca=certificate.is_ca)
         for again in (False, True):
-            ways = [
-                lambda again=again: self._supply_answer(certificate, spki_der, again=again),
-                lambda again=again: self._supply_lists(certificate, spki_der, again=again),
-            ]
+            ways: list[Callable[[], bool]] = []
+            if self.rules.ocsp and sources is not RevocationSources.CRL:
+                ways.append(partial(self._supply_answer, certificate, spki_der, again=again))
+            if self.rules.crls and sources is not RevocationSources.OCSP:
+                ways.append(partial(self._supply_lists, certificate, spki_der, again=again))
             # One list serves for all certificates of a CA; an answer is smaller than a list.
-            yield from reversed(ways) if certificate.is_ca else ways
+            lists_first = sources is RevocationSources.PREFER_CRL or (
+                certificate.is_ca and sources is not RevocationSources.PREFER_OCSP
+            )
+            yield from reversed(ways) if lists_first else ways
         if self.rules.issuers:  # the signer of the list may be among the issuer's certificates
-            yield lambda: self._ask_issuers(certificate)
+            yield partial(self._ask_issuers, certificate)
 
     def _supply_answer(self, certificate: ParsedCertificate, spki_der: bytes, *, again: bool) -> bool:
-        if not self.rules.ocsp:
-            return False
         for url in ocsp_urls(certificate):
             try:
                 question = OcspQuestion.about(certificate, spki_der)
