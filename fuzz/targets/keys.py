@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fuzz.material import ECDSA_SHA256, integer, sign, spki
 from fuzz.rules import answer, require
-from fuzz.tree import parse, tlv
+from fuzz.tree import Node, parse, tlv
 from onecert.verifier import key_id, load_public_key, verify_signature
 from onecert.verifier.keys import check_spki, spki_der
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, check_key, parse_algorithm
@@ -107,9 +107,12 @@ def _parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
     if nodes is None or len(nodes) != 4:
         return None
     key_node, algorithm, signature, message = nodes
-    signature_der = signature.to_der()
-    body = signature_der[2 if signature_der[1] < 0x80 else 2 + (signature_der[1] & 0x7F) :]
-    return key_node.to_der(), algorithm.to_der(), body[1:], message.to_der()
+    return key_node.to_der(), algorithm.to_der(), _contents(signature)[1:], _contents(message)
+
+
+def _contents(node: Node) -> bytes:
+    der = node.to_der()
+    return der[2 if der[1] < 0x80 else 2 + (der[1] & 0x7F) :]
 
 
 def run(data: bytes) -> None:
@@ -129,7 +132,6 @@ def run(data: bytes) -> None:
     if answer(lambda: check_key(key) or True):
         # The short way, for keys in certificates, whose structure has been seen to be right.
         require(answer(lambda: check_spki(key_der, DEFAULT_ALGORITHMS) or True), "two opinions on one key")
-    signed = message[2 if message[1] < 0x80 else 2 + (message[1] & 0x7F) :]
-    good = answer(lambda: verify_signature(key, algorithm, signature, signed) or True)
+    good = answer(lambda: verify_signature(key, algorithm, signature, message) or True)
     if good:
         require(message in _genuine().get(key_der, ()), "a signature that nobody made is good")

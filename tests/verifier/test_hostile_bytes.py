@@ -6,6 +6,7 @@ dictionary of what parsers trip over. What still loads is used as far as it goes
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import tracemalloc
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onecert.verifier import (
+    PathValidator,
     RevocationEvidence,
     VerifyError,
     load_certificate,
@@ -272,6 +274,29 @@ def test_large_extensions_and_names_are_not_kept(pki: Any) -> None:
     finally:
         tracemalloc.stop()
     assert kept < sum(map(len, stream))
+
+
+def test_a_validator_does_not_keep_large_candidates(pki: Any) -> None:
+    """root; each leaf brings a large "CA" of its own, which the root has not signed."""
+    root = pki.root()
+    validator = PathValidator(anchors=[root.anchor])
+    names = x509.SubjectAlternativeName([x509.DNSName(f"{i}.a.cn") for i in range(3000)])
+    stream = []
+    for number in range(20):
+        ca = pki.ca(pki.party(root.certificate, pki.key()), f"CA {number}", extra=[(names, False)])
+        stream.append((pki.leaf(ca).der, ca.der))
+    with pytest.raises(VerifyError, match="SIGNATURE"):
+        validator.validate(stream[0][0], at=T, candidates=[stream[0][1]])
+    tracemalloc.start()
+    try:
+        for leaf, ca_der in stream:
+            with pytest.raises(VerifyError, match="SIGNATURE"):
+                validator.validate(leaf, at=T, candidates=[bytes(bytearray(ca_der))])
+        gc.collect()  # errors and their frames know each other
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < sum(len(ca_der) for _, ca_der in stream) / 2
 
 
 @pytest.mark.parametrize("value", ["82016e", "0c81016e", "0c0182", "0c00"])

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Search", "key_id_fits"]
 
 _ATTEMPTS_MAX = 64
+# Larger certificates are forgotten with the search: anybody may send thousands of them.
+_REMEMBERED_MAX_BYTES = 8192
 _NOT_ASKED = RevocationAnswer((), (), None, None)
 
 
@@ -202,14 +204,22 @@ class Search:
             reason: why, or what makes the reason for the last certificate of ``path``.
         """
 
-    def signer_path(self, signer: ParsedCertificate, anchor: TrustAnchor) -> ValidatedPath:
-        """Validate a certificate that signed a CRL; its path must end at the anchor of the target's path."""
+    def signer_path(
+        self, signer: ParsedCertificate, state: PathState, *, by_superiors: bool
+    ) -> ValidatedPath:
+        """Validate a certificate that signed a CRL; its path must end at the anchor of the target's path.
+
+        Args:
+            by_superiors: it must be certified by the last authority of ``state`` or by one above that.
+            Otherwise any authority under the anchor could give a signer that name, and call off others'
+            revocations.
+        """
         outer, self.attempts = self.attempts, []
         parameters = self.validator.signer_parameters
         try:
             check_alone(signer, parameters, self.at)
             for candidate, chain in self._paths([signer]):
-                if candidate is not anchor:
+                if candidate is not state.anchor or not self._may_certify(chain[1:], state, by_superiors):
                     continue
                 try:
                     return finish(self.state_above(candidate, chain[1:]), signer, parameters, self)
@@ -220,6 +230,15 @@ class Search:
             raise choose_reason(signer, self.attempts, None)
         finally:
             self.attempts = outer
+
+    def _may_certify(
+        self, above: tuple[ParsedCertificate, ...], state: PathState, by_superiors: bool
+    ) -> bool:
+        ders = tuple(certificate.der for certificate in reversed(above))
+        # Nobody whose own status is the question speaks in it, nor whoever was certified below.
+        if not self.asking.isdisjoint(ders):
+            return False
+        return not by_superiors or ders == tuple(item.der for item in state.chain[: len(ders)])
 
     def candidates_for(self, name: CanonicalName) -> list[ParsedCertificate]:
         """All candidates with this subject, those of this call first."""
@@ -241,7 +260,8 @@ class Search:
         row = parse_algorithm(certificate.algorithm_der)
         algorithms = self.validator.parameters.algorithms
         algorithms.check(row, self.at)
-        memory = self._signed if final else self.validator.signature_memory()
+        is_large = len(certificate.der) + len(key_spki_der) > _REMEMBERED_MAX_BYTES
+        memory = self._signed if final or is_large else self.validator.signature_memory()
         memory_key = (certificate.der, key_spki_der)
         fault = memory.get(memory_key)
         if fault is None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from onecert.verifier.der import OCTET_STRING, OID, SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.extensions import parse_general_names
 from onecert.verifier.names import CanonicalName, canonical_name
+from onecert.verifier.remembered import remembered
 from onecert.verifier.times import read_generalized_time, read_time
 
 __all__ = [
@@ -133,7 +134,7 @@ def _read_moment(time_der: bytes) -> datetime:
     return read_time(Reader(time_der))
 
 
-@lru_cache(maxsize=4096)
+@remembered(most=4096)
 def read_entry_extensions(extensions_der: bytes) -> EntryExtensions:
     """Read the ``Extensions`` of an entry.
 
