@@ -29,7 +29,7 @@ _OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 
 
 def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | None:
-    """Raise unless the issuer itself, the anchor, or a certificate of the same anchor has signed ``crl``.
+    """Raise unless the issuer itself, the anchor, or a signer certified under the same anchor signed ``crl``.
 
     Returns:
         ``None`` for the issuer and the anchor; else the end of what was learned about the signer.
@@ -58,7 +58,8 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
         try:
             if not _has_signed(search, crl, load_public_key(signer.spki_der)):
                 continue
-            return search.signer_path(signer, state.anchor).valid_until
+            # An indirect list of another issuer is one that the certificate itself names.
+            return search.signer_path(signer, state, by_superiors=crl.issuer == state.issuer).valid_until
         except BudgetError:
             raise
         except VerifyError as exc:

@@ -1,0 +1,74 @@
+"""What the comparison with other verifiers has found in ours, each in the smallest hierarchy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from onecert.verifier import CouldNotCheckError, RevokedError
+from onecert.verifier.purposes import ANY
+
+LISTS_ONLY = {"without": [x509.BasicConstraints]}
+
+
+def signer_of(pki: Any, issuer: Any, subject: str) -> Any:
+    """A certificate for signing lists in the name of ``subject``."""
+    return pki.issue(subject, issuer, key_usage=pki.usage("crl_sign"), **LISTS_ONLY)
+
+
+def test_revoked_ca_cannot_call_off_its_revocation(pki: Any) -> None:
+    """root -> CA -> leaf, the CA revoked; it certifies a signer named as the root, who signs a newer list.
+
+    Must be refused: RFC 5280, section 6.3.3 (f), wants a valid path for the signer of a list, and this one
+    leads through the certificate whose status is the question.
+    """
+    root = pki.root()
+    ca = pki.ca(root)
+    leaf = pki.leaf(ca)
+    pki.revoke(root, ca)
+    false_root = signer_of(pki, ca, "Root")
+    newer = pki.crl(false_root, this_update=pki.T - pki.DAY / 48)
+    crls = [pki.crl(ca), newer]
+
+    with pytest.raises(RevokedError):
+        pki.validate(leaf, root=root, cas=[ca, false_root], crls=[*crls, pki.crl(root)], purpose=ANY)
+    with pytest.raises(CouldNotCheckError):
+        pki.validate(leaf, root=root, cas=[ca, false_root], crls=crls, purpose=ANY)
+
+
+def test_ca_cannot_sign_lists_of_another(pki: Any) -> None:
+    """root -> CA -> leaf, the leaf revoked; another CA of the root certifies a signer named as the CA.
+
+    Must be refused: a list of the issuer is signed by the issuer, or by whom it or an authority above it has
+    certified for that; not by whom any authority of the same anchor has given its name.
+    """
+    root = pki.root()
+    ca, other = pki.ca(root), pki.ca(root, "Other CA")
+    leaf = pki.leaf(ca)
+    pki.revoke(ca, leaf)
+    false_ca = signer_of(pki, other, "Issuing CA")
+    newer = pki.crl(false_ca, this_update=pki.T - pki.DAY / 48)
+    crls = [pki.crl(root), pki.crl(other), newer]
+
+    with pytest.raises(RevokedError):
+        pki.validate(leaf, root=root, cas=[ca, other, false_ca], crls=[*crls, pki.crl(ca)], purpose=ANY)
+    with pytest.raises(CouldNotCheckError):
+        pki.validate(leaf, root=root, cas=[ca, other, false_ca], crls=crls, purpose=ANY)
+
+
+@pytest.mark.parametrize("certified_by", ["the CA", "the root"])
+def test_own_key_for_lists(pki: Any, certified_by: str) -> None:
+    """root -> CA -> leaf; the CA's lists are signed by a key of their own, certified by the CA or the root.
+
+    Must be accepted.
+    """
+    root = pki.root()
+    ca = pki.ca(root)
+    leaf = pki.leaf(ca)
+    signer = signer_of(pki, ca if certified_by == "the CA" else root, "Issuing CA")
+
+    path = pki.validate(leaf, root=root, cas=[ca, signer], crls=[pki.crl(root), pki.crl(signer)], purpose=ANY)
+
+    assert path.chain[0].der == leaf.der
