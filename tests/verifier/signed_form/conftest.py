@@ -6,7 +6,9 @@ root -> issuing CA -> signer ("Firm")          everything valid at T, revocation
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -272,3 +274,16 @@ def new_authority() -> Any:
 @pytest.fixture
 def document() -> bytes:
     return DOCUMENT
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Any:
+    """The three CA services and their signed list, from the façade's tests."""
+    path = Path(__file__).parents[1] / "department" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("signed_form_world", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.World(tmp_path)

@@ -14,7 +14,7 @@ from onecert.verifier.der import DerError
 __all__ = ["DEPTH_MAX", "VALUES_MAX", "normalise"]
 
 DEPTH_MAX = 48
-VALUES_MAX = 200_000
+VALUES_MAX = 50_000
 _CONSTRUCTED = 0x20
 _END_OF_CONTENTS = b"\x00\x00"
 # OCTET STRING and the string types whose pieces are joined; BIT STRING has its own rule and never comes in
@@ -26,7 +26,7 @@ def normalise(data: bytes) -> bytes:
     """The one value in ``data`` with definite, minimal lengths and strings in one piece.
 
     Raises:
-        DerError: not BER, deeper than 48, more than 200,000 values, or bytes follow.
+        DerError: not BER, deeper than 48, more than 50,000 values, or bytes follow.
     """
     reader = _Reader(data)
     value = reader.value(0, len(data), 0)

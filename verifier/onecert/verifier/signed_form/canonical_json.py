@@ -8,6 +8,7 @@ surrogates, whole numbers that no double holds, NaN and infinities, deep nesting
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from onecert.verifier.errors import MalformedError
@@ -138,10 +139,16 @@ def _number(value: float) -> str:
         double = float(value)
     except OverflowError:
         _refuse("a number is too large")
-    if isinstance(value, int) and int(double) != value:
-        _refuse("a whole number that no double holds")
-    if double in {float("inf"), float("-inf")} or double != double:  # noqa: PLR0124  NaN
+    if not math.isfinite(double):
         _refuse("a number is too large")
+    text = _double(double)
+    # What reads as another number must not be signed; the spelling of a double has no more than 17 digits.
+    if isinstance(value, int) and int(double) != value and text != str(value):
+        _refuse("a whole number that no double holds")
+    return text
+
+
+def _double(double: float) -> str:
     if double == 0:
         return "0"
     # repr gives the fewest digits that come back as the same double, as ECMAScript asks.

@@ -29,7 +29,7 @@ _SIGNED_DATA = {"1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"}
 # id-data, and that of GM/T 0010: only these may be signed without attributes.
 DATA_TYPES = frozenset({"1.2.840.113549.1.7.1", "1.2.156.10197.6.1.4.2.1"})
 _OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
-_CERTIFICATES_MAX, _LISTS_MAX, _SIGNERS_MAX = 64, 64, 32
+_CERTIFICATES_MAX, _LISTS_MAX, _SIGNERS_MAX = 64, 64, 16
 _KIND = "CMS"
 _PEM = re.compile(
     rb"\A\s*-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA)-----\s*?\n([A-Za-z0-9+/=\s]*)-----END \1-----\s*\Z"

@@ -13,8 +13,8 @@
      "sha256": hex of the canonical JSON (RFC 8785) of everything above}
 
 ``sha256`` finds accidents. Against forgers each token of ``archive`` stamps the canonical JSON of the record,
-without ``sha256``, up to and with its own entry, but for the token itself. Nothing in a record says whom to trust: the keys of the list and the anchors of the timestamp
-authorities come from whoever checks it.
+without ``sha256``, up to and with its own entry, but for the token itself. Nothing in a record says whom to
+trust: the keys of the list and the anchors of the timestamp authorities come from whoever checks it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["ArchiveEntry", "EvidenceRecord", "Materials", "load_evidence"]
 TYPE, SCHEMA = "onecert-evidence-record", 1
 MAX_BYTES = 64 * 1024 * 1024
 _BLOBS_MAX, _ENTRIES_MAX, _DIGESTS_MAX = 256, 64, 8
-_VERDICT_SIGNERS_MAX = 32
+_VERDICT_SIGNERS_MAX = 16
 _TIME_SOURCES = ("timestamp", "archive", "now")
 
 

@@ -16,7 +16,7 @@ from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust, ch
 
 __all__ = ["ProvedTime", "prove_time", "whole_second_after"]
 
-_TOKENS_MAX = 8
+_TOKENS_MAX = 4
 
 
 @dataclass(frozen=True, kw_only=True)

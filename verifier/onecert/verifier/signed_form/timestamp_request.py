@@ -9,13 +9,16 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from onecert.verifier.attribute_certificate.encoding import tlv
 from onecert.verifier.der import BIT_STRING, INTEGER, OCTET_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.signed_form.digests import algorithm_der, digest
 from onecert.verifier.signed_form.timestamp import TOKEN_MAX_BYTES, load_timestamp
+
+if TYPE_CHECKING:
+    from onecert.verifier.fetch import Fetch
 
 __all__ = ["TimestampClient", "TimestampRequest", "read_timestamp_response", "request_timestamp"]
 
@@ -39,14 +42,6 @@ _STATUSES = {
     4: "revocationWarning",
     5: "revocationNotification",
 }
-
-
-class Fetch(Protocol):
-    """Posts; raises ``CouldNotCheckError`` for every failure. ``onecert.verifier.HttpFetch`` is one."""
-
-    def __call__(
-        self, url: str, *, max_bytes: int, body: bytes | None = None, content_type: str = ""
-    ) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +147,13 @@ class TimestampClient:
         request = request_timestamp(
             data, hash_algorithm=hash_algorithm, nonce=None if self._nonce is None else self._nonce()
         )
-        answer = self._fetch(
-            self._url,
+        # Only who asks an authority pays for the network's modules.
+        from onecert.verifier.fetch import FetchRequest  # noqa: PLC0415
+
+        asked = FetchRequest(
+            url=self._url,
             max_bytes=TOKEN_MAX_BYTES,
             body=request.der,
             content_type="application/timestamp-query",
         )
-        return read_timestamp_response(answer, request)
+        return read_timestamp_response(self._fetch(asked).data or b"", request)
