@@ -316,7 +316,7 @@ def test_many_leaves_of_one_ca(chain: Chain) -> None:
         candidates=[sm2.certificate(chain.ca, chain.root)],
         parameters=PathParameters(revocation=OFF),
     )
-    for number in range(30):
+    for number in range(40):
         leaf = pki.leaf(chain.ca, f"Clerk {number}")
         validator.validate(sm2.certificate(leaf, chain.ca), at=pki.T)
     forged = sm2.certificate(pki.leaf(chain.ca, "Forged"), chain.root)

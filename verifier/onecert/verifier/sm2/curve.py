@@ -164,9 +164,9 @@ def make_table(point: Point, width: int) -> Table:
     return Table(width, octets)
 
 
-def sum_of(terms: Iterable[tuple[int, Table]], start: Sum | None = None) -> Sum | None:
+def sum_of(terms: Iterable[tuple[int, Table]]) -> Sum | None:
     """The sum of scalar * point, with the tables of the points."""
-    total = start
+    total: Sum | None = None
     for scalar, table in terms:
         for point in table.terms(scalar):
             total = _add(total, point)

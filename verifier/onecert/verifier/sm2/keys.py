@@ -29,9 +29,9 @@ _SPKI_SIZE = len(_SPKI_PREFIX) + 64
 _ALGORITHM = _SPKI_PREFIX[2:23]
 _COORDINATES = b"".join(n.to_bytes(32, "big") for n in (curve.A, curve.B, *GENERATOR))
 
-# Windows of 12 bits: 2.9 MB; of 11 bits: 1.6 MB. A table costs as much as some forty signatures without it.
-_GENERATOR_WIDTH, _KEY_WIDTH = 12, 11
-_USES_BEFORE_TABLE = 24
+# A table with windows of 11 bits has 1.6 MB and costs as much as some fifty signatures without it.
+_WINDOW = 11
+_USES_BEFORE_TABLE = 32
 _TABLES_MAX = 24
 
 
@@ -70,7 +70,7 @@ class Sm2PublicKey:
         self.point = point
         self._octets = b"".join(coordinate.to_bytes(32, "big") for coordinate in point)
         self._prefixes: dict[bytes, bytes] = {}
-        self._factor = _Factor(point, _KEY_WIDTH)
+        self._uses = 0
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sm2PublicKey) and self.point == other.point
@@ -132,33 +132,22 @@ class Sm2PublicKey:
 
     def _sum(self, s: int, t: int) -> Sum:
         """s * G + t * self."""
-        with_table: list[tuple[int, Table]] = []
-        without: list[tuple[int, Point]] = []
-        for scalar, factor in ((s, _GENERATOR), (t, self._factor)):
-            table = factor.find_table()
-            if table is None:
-                without.append((scalar, factor.point))
-            else:
-                with_table.append((scalar, table))
-        total = curve.sum_of(with_table, start=curve.multiply(without) if without else None)
+        table = self._find_table()
+        if table is None:
+            total = curve.multiply([(s, GENERATOR), (t, self.point)])
+        else:
+            total = curve.sum_of([(s, _generator_table()), (t, table)])
         if total is None:
             raise InvalidSignature
         return total
 
-
-class _Factor:
-    """A point that is multiplied: without a table at first, with one when that happens often."""
-
-    def __init__(self, point: Point, width: int) -> None:
-        self.point, self._width, self._uses = point, width, 0
-
-    def find_table(self) -> Table | None:
+    def _find_table(self) -> Table | None:
         table = _TABLES.get(self.point)
         if table is None:
             self._uses += 1
             if self._uses > _USES_BEFORE_TABLE:
                 self._uses = 0  # before the work, so that no second thread begins it
-                table = curve.make_table(self.point, self._width)
+                table = curve.make_table(self.point, _WINDOW)
                 _keep_table(self.point, table)
         return table
 
@@ -166,15 +155,18 @@ class _Factor:
 # By point, because one key may be loaded more than once.
 _TABLES: dict[Point, Table] = {}
 _TABLES_LOCK = threading.Lock()
-_GENERATOR = _Factor(GENERATOR, _GENERATOR_WIDTH)
 
 
 def _keep_table(point: Point, table: Table) -> None:
     with _TABLES_LOCK:
+        while len(_TABLES) >= _TABLES_MAX:
+            del _TABLES[next(iter(_TABLES))]
         _TABLES[point] = table
-        keys = [kept for kept in _TABLES if kept != GENERATOR]
-        for oldest in keys[:-_TABLES_MAX]:
-            del _TABLES[oldest]
+
+
+@lru_cache(maxsize=1)
+def _generator_table() -> Table:
+    return curve.make_table(GENERATOR, _WINDOW)
 
 
 def _digest(prefix: bytes, data: bytes) -> int:
