@@ -55,7 +55,7 @@ def test_bytes_never_cause_anything_else(load: Callable[[Any], object], data: by
 
 
 @pytest.mark.parametrize("load", LOADERS)
-@pytest.mark.parametrize("wrong", ["clerk.crt", "", None, 5, Path("clerk.crt"), object()])
+@pytest.mark.parametrize("wrong", ["clerk.crt", "", None, 5, Path("clerk.crt"), ["clerk.crt"], object()])
 def test_what_is_no_bytes_is_named(load: Callable[[Any], object], wrong: object) -> None:
     """A path or a text where bytes belong: the message says what came."""
     with pytest.raises(TypeError, match=type(wrong).__name__):

@@ -6,6 +6,7 @@ The public names below are loaded at first use, so that a program pays only for 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 # Public name -> module that holds it. Everything that is not listed may change.
 _PUBLIC = {
@@ -81,14 +82,91 @@ _PUBLIC = {
 __all__ = sorted(_PUBLIC)  # noqa: PLE0605  a plain list at run time
 
 
-def __getattr__(name: str) -> object:
-    module = _PUBLIC.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+# The same for type checkers, which do not follow __getattr__; a test compares the two.
+# isort: off
+if TYPE_CHECKING:
+    from onecert.verifier.certificate import (
+        load_certificate as load_certificate,
+        parse_certificate as parse_certificate,
+        ParsedCertificate as ParsedCertificate,
+    )
+    from onecert.verifier.signatures import (
+        verify_signature as verify_signature,
+        load_public_key as load_public_key,
+        AlgorithmPolicy as AlgorithmPolicy,
+        key_id as key_id,
+    )
+    from onecert.verifier.jws import verify_document as verify_document
+    from onecert.verifier.limits import Limits as Limits
+    from onecert.verifier.anchors import TrustAnchor as TrustAnchor
+    from onecert.verifier.purposes import Purpose as Purpose
+    from onecert.verifier.path import (
+        PathParameters as PathParameters,
+        PathValidator as PathValidator,
+        PolicyInputs as PolicyInputs,
+        validate_path as validate_path,
+        explain_path as explain_path,
+    )
+    from onecert.verifier.result import ValidatedPath as ValidatedPath, explain as explain
+    from onecert.verifier.path.qualifiers import (
+        ValidPolicies as ValidPolicies,
+        PolicyQualifier as PolicyQualifier,
+    )
+    from onecert.verifier.explanation import Explanation as Explanation, CandidatePath as CandidatePath
+    from onecert.verifier.revocation import (
+        Crl as Crl,
+        OcspResponse as OcspResponse,
+        RevocationEvidence as RevocationEvidence,
+        RevocationMode as RevocationMode,
+        RevocationPolicy as RevocationPolicy,
+        RevocationSources as RevocationSources,
+        load_crl as load_crl,
+        load_ocsp as load_ocsp,
+    )
+    from onecert.verifier.department import open_verifier as open_verifier
+    from onecert.verifier.verifier import Verifier as Verifier, VerifiedCertificate as VerifiedCertificate
+    from onecert.verifier.login import Login as Login, Challenge as Challenge
+    from onecert.verifier.login_store import MemoryStore as MemoryStore, SqliteStore as SqliteStore
+    from onecert.verifier.evidence import CrlFolder as CrlFolder
+    from onecert.verifier.fetch import (
+        CrlFetcher as CrlFetcher,
+        HttpFetch as HttpFetch,
+        TrustListUrl as TrustListUrl,
+        listed_fetch as listed_fetch,
+        FetchCache as FetchCache,
+        FetchRules as FetchRules,
+        FetchingValidator as FetchingValidator,
+        FollowRules as FollowRules,
+    )
+    from onecert.verifier.trust_list import (
+        TrustListFile as TrustListFile,
+        TrustList as TrustList,
+        FileState as FileState,
+        MemoryState as MemoryState,
+        load_list_keys as load_list_keys,
+        load_trust_list as load_trust_list,
+    )
+    from onecert.verifier.identity import Identity as Identity, load_pairwise_key as load_pairwise_key
+    from onecert.verifier.errors import (
+        VerifyError as VerifyError,
+        RefusedError as RefusedError,
+        MalformedError as MalformedError,
+        SignatureInvalidError as SignatureInvalidError,
+        RevokedError as RevokedError,
+        CouldNotCheckError as CouldNotCheckError,
+        RevocationUnknownError as RevocationUnknownError,
+        BudgetError as BudgetError,
+    )
+else:
+    # isort: on
 
+    def __getattr__(name: str) -> object:
+        module = _PUBLIC.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return list(__all__)
+    def __dir__() -> list[str]:
+        return list(__all__)

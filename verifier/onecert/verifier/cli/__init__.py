@@ -26,7 +26,7 @@ from onecert.verifier.cli.parser import Parser, UsageError, choose_language
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.messages import message
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Namespace], int]]] = {
     "certificate": ("HELP_COMMAND_CERTIFICATE", certificate.add_options, certificate.run),
@@ -41,7 +41,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; wrong usage leaves with ``SystemExit(2)``."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser(choose_language(given)).parse_args(given)
+    options = make_parser(choose_language(given)).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -61,7 +61,8 @@ def run_program() -> NoReturn:
     sys.exit(main())
 
 
-def _parser(language: str) -> Parser:
+def make_parser(language: str) -> Parser:
+    """All commands with their options, in this language."""
     parser = Parser(
         prog="onecert-verify", language=language, description=message("HELP_DESCRIPTION", language)
     )
