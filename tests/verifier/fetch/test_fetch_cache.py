@@ -364,6 +364,21 @@ def test_refresh_on_demand(pki: Any, network: Network) -> None:
     assert [error.code for error in cache.refresh(pki.T + 3 * HOUR)] == ["FETCH_TIMEOUT"]
 
 
+def test_asking_once_keeps_nothing_but_failures(pki: Any, network: Network) -> None:
+    """For questions with a nonce: each one goes out, unless the server is known to be dead."""
+    cache = FetchCache(network)
+    place = Place(URL, Kind.CRL, b"question")
+    for body in (b"one", b"two"):
+        cache.ask_once(place, body, pki.T, Ask())
+    assert [request.body for request in network.requests] == [b"one", b"two"]
+    assert cache.held(place) is None
+    network.say = down()
+    for code in ("FETCH_TIMEOUT", "FETCH_LATER"):
+        with pytest.raises(CouldNotCheckError, match=code):
+            cache.ask_once(place, b"three", pki.T, Ask())
+    assert network.count == 3
+
+
 # Bounds.
 
 
@@ -378,6 +393,21 @@ def test_memory_is_bounded(pki: Any, root: Any, network: Network) -> None:
     assert network.count == 4
     (one, *_) = cache.evidence.crls_of(root.anchor.name)
     assert sorted(crl.number or 0 for crl in cache.evidence.crls_of(one.issuer)) == [1, 3, 4]
+
+
+def test_strangers_do_not_push_out_lists(pki: Any, root: Any, network: Network) -> None:
+    """Anybody can make us fetch certificates, or try to: they go first."""
+    cache = FetchCache(network, rules=FetchRules(max_documents=3))
+    cache.get(PLACE, pki.T)
+    network.say = root.der
+    for number in range(5):
+        cache.get(Place(f"http://maze.example/{number}", Kind.CERTIFICATES), pki.T)
+    network.say = down("FETCH_STATUS")
+    for number in range(5, 10):
+        with pytest.raises(CouldNotCheckError):
+            cache.get(Place(f"http://maze.example/{number}", Kind.CERTIFICATES), pki.T)
+    assert cache.held(PLACE) is not None
+    assert len(cache.evidence.crls_of(root.anchor.name)) == 1
 
 
 def test_memory_is_bounded_in_bytes(pki: Any, root: Any, network: Network) -> None:

@@ -67,6 +67,20 @@ def test_a_restart_asks_nobody(pki: Any, network: Network, folder: Path) -> None
     assert len(network.requests) == 3
 
 
+def test_what_another_process_has_may_be_due_as_well(pki: Any, network: Network, folder: Path) -> None:
+    """Two processes; the newer copy of the other one is old by now too: asked in the same call."""
+    one, other = (FetchCache(network, folder=folder, rules=EXACT) for _ in range(2))
+    one.get(PLACE, pki.T)
+    other.get(PLACE, pki.T)
+    other.get(PLACE, pki.T + HOUR)
+    assert len(network.requests) == 2
+    one.get(PLACE, pki.T + HOUR + HOUR / 2)  # taken over
+    assert len(network.requests) == 2
+    other.get(PLACE, pki.T + 2 * HOUR)
+    one.get(PLACE, pki.T + 4 * HOUR)
+    assert len(network.requests) == 4
+
+
 def test_modes(pki: Any, network: Network, folder: Path) -> None:
     """Nobody else on the machine reads or writes there; no lock and no half file stays behind."""
     FetchCache(network, folder=folder).get(PLACE, pki.T)
@@ -197,6 +211,20 @@ def test_eviction(pki: Any, network: Network, folder: Path) -> None:
     kept = {path.stem for path in folder.glob("*.json")}
     assert kept == {place.name for place in places[1:]}
     assert foreign <= {path.name for path in folder.iterdir()}
+
+
+def test_strangers_do_not_push_out_lists(pki: Any, network: Network, folder: Path) -> None:
+    """Anybody can make us fetch certificates: they go first, although they are newer."""
+    rules = FetchRules(max_documents=2)
+    FetchCache(network, folder=folder, rules=rules).get(PLACE, pki.T)
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    network.data = pki.root().der
+    for number in range(4):
+        place = Place(f"http://maze.example/{number}", Kind.CERTIFICATES)
+        FetchCache(network, folder=folder, rules=rules).get(place, pki.T)
+    assert file(folder, "crl").exists()
+    assert len(list(folder.glob("*.certificates"))) == 1
 
 
 def test_eviction_by_size(pki: Any, network: Network, folder: Path) -> None:

@@ -32,6 +32,8 @@ __all__ = ["CacheFolder", "Failure", "Record", "read_regular_file", "write_atomi
 log = logging.getLogger(__name__)
 
 _OURS = re.compile(r"([0-9a-f]{32})\.(crl|ocsp|certificates|json|down)")
+# What goes first, as in ``shelf``: anybody can make us fetch certificates.
+_WORTH = {"certificates": 1, "ocsp": 2, "crl": 3}
 _RECORD_MAX = 16 * 1024
 _POLL_S = 0.01
 
@@ -189,9 +191,10 @@ class CacheFolder:
         write_atomically(self._path / file_name, text.encode("utf-8"), durable=False)
 
     def _evict(self, keep: str) -> None:
-        """Remove the documents that were confirmed longest ago until the rest fits."""
+        """Remove what is worth least and was confirmed longest ago until the rest fits."""
         sizes: dict[str, int] = {}
         newest: dict[str, float] = {}
+        worth: dict[str, int] = {}
         with os.scandir(self._path) as entries:
             for entry in entries:
                 match = _OURS.fullmatch(entry.name)
@@ -201,8 +204,9 @@ class CacheFolder:
                     found = entry.stat(follow_symlinks=False)
                     sizes[match[1]] = sizes.get(match[1], 0) + found.st_size
                     newest[match[1]] = max(newest.get(match[1], 0), found.st_mtime)
+                    worth[match[1]] = max(worth.get(match[1], 0), _WORTH.get(match[2], 0))
         total = sum(sizes.values())
-        for name in sorted(sizes, key=lambda item: (item == keep, newest[item])):
+        for name in sorted(sizes, key=lambda item: (item == keep, worth[item], newest[item])):
             if (total <= self._max_bytes and len(sizes) <= self._max_documents) or name == keep:
                 return
             for suffix in ("json", "crl", "ocsp", "certificates", "down"):

@@ -70,7 +70,6 @@ class OcspQuestion:
             CouldNotCheckError: ``FETCH_…``.
         """
         sent = secrets.token_bytes(_NONCE_OCTETS) if nonce else None
-        body = None if sent is None else _build(self.serial, self.issuer_der, self.issuer_spki_der, sent)
 
         def accept(document: Document) -> None:
             assert isinstance(document, OcspResponse)  # noqa: S101  the place is one of OCSP
@@ -82,10 +81,13 @@ class OcspQuestion:
             if sent is not None and document.nonce != sent:
                 raise CouldNotCheckError("OCSP_NONCE", source="RFC 9654")
 
+        ask = Ask(accept=accept, allowance=allowance, again=again)
         place = Place(url, Kind.OCSP, self.request)
-        if by_get and body is None:
-            place = _by_get(url, self.request) or place
-        found = cache.get(place, at, Ask(accept=accept, allowance=allowance, again=again, body=body))
+        if sent is not None:
+            body = _build(self.serial, self.issuer_der, self.issuer_spki_der, sent)
+            found = cache.ask_once(place, body, at, ask)
+        else:
+            found = cache.get((by_get and _by_get(url, self.request)) or place, at, ask)
         assert isinstance(found, OcspResponse)  # noqa: S101  the place is one of OCSP
         return found
 
