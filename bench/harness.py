@@ -83,7 +83,8 @@ class Contender:
         work: does `batch` units of work; with several `threads`, all of them call it.
         prepare: is told the seconds of each measurement before its clock runs.
         calls_min: so many calls are made, however long they take.
-        rounds: takes part in so many rounds only, and in no warm-up, because one call takes seconds.
+        rounds: takes part in so many rounds only, the last ones, and in no warm-up: one call takes seconds,
+            and what it leaves in memory would slow the others down.
     """
 
     work: Callable[[], Any]
@@ -222,7 +223,7 @@ def measure(name: str, row: Row, *, rounds: int, seconds: float) -> dict[str, An
             contender.measure(min(seconds, WARM_UP_S))  # caches filled, sessions and connections open
     for number in range(rounds):
         for contender, share in contenders:
-            if contender.rounds is None or number < contender.rounds:
+            if contender.rounds is None or number >= rounds - contender.rounds:
                 found[id(contender)].append(contender.measure(seconds * share))
 
     ours = found[id(row.ours)]
@@ -233,9 +234,10 @@ def measure(name: str, row: Row, *, rounds: int, seconds: float) -> dict[str, An
         """Its median, and ours against it: pair by pair, so that drift of the machine cancels out."""
         if other is None:
             return None, None
-        pairs = list(zip(ours, found[id(other)], strict=False))
-        ratio = statistics.median(theirs / mine if less else mine / theirs for mine, theirs in pairs)
-        return _rounded(statistics.median(found[id(other)])), float(f"{ratio:.4g}")
+        theirs = found[id(other)]
+        pairs = zip(ours[-len(theirs) :], theirs, strict=True)
+        ratio = statistics.median(b / a if less else a / b for a, b in pairs)
+        return _rounded(statistics.median(theirs)), float(f"{ratio:.4g}")
 
     floor, floor_ratio = against(row.floor)
     peers = [
