@@ -205,7 +205,7 @@ class Office:
         extra: bytes = b"",
         certificate_named: Any = None,
         fraction: str = "",
-        digest_of: bytes | None = None,
+        imprint: bytes | None = None,
     ) -> bytes:
         """A TimeStampToken at a time of our choice; openssl only knows now."""
         tlv, authority = self.pki.tlv, authority or self.authority
@@ -216,7 +216,7 @@ class Office:
             tlv(
                 0x30,
                 algorithm_der(algorithm),
-                tlv(0x04, digest(algorithm, data if digest_of is None else digest_of)),
+                tlv(0x04, imprint or digest(algorithm, data)),
             ),
             b"\x02\x01\x07",
             tlv(0x18, (at.strftime("%Y%m%d%H%M%S") + fraction + "Z").encode()),

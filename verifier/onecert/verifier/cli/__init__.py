@@ -4,6 +4,8 @@
     onecert-verify chain --anchor root.crt --intermediate ca.crt --crls crls/ --purpose signing leaf.crt
     onecert-verify explain --tree --anchor root.crt --intermediate bundle.pem leaf.crt
     onecert-verify crl --issuer ca.crt --certificate leaf.crt ca.crl
+    onecert-verify form --trust-list trust-list.json --list-keys list-keys.json --document form.json form.p7s
+    onecert-verify evidence --list-keys list-keys.json --tsa-anchor tsa-root.crt record.json
     onecert-verify identity --profile pearl.json clerk.crt firm.crt
     onecert-verify trust-list trust-list.json --list-keys list-keys.json
 
@@ -20,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from onecert.verifier.cli import certificate, chain, crl, explain, identity, trust_list
+from onecert.verifier.cli import certificate, chain, crl, evidence, explain, form, identity, trust_list
 from onecert.verifier.cli.common import NOT_CHECKED, report
 from onecert.verifier.cli.parser import Parser, UsageError, choose_language
 from onecert.verifier.errors import VerifyError
@@ -33,6 +35,8 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
     "chain": ("HELP_COMMAND_CHAIN", chain.add_options, chain.run),
     "explain": ("HELP_COMMAND_EXPLAIN", explain.add_options, explain.run),
     "crl": ("HELP_COMMAND_CRL", crl.add_options, crl.run),
+    "form": ("HELP_COMMAND_FORM", form.add_options, form.run),
+    "evidence": ("HELP_COMMAND_EVIDENCE", evidence.add_options, evidence.run),
     "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
     "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
 }

@@ -16,6 +16,7 @@ from onecert.verifier.errors import MalformedError, RefusedError
 
 __all__ = [
     "DIGESTS",
+    "RENEWAL_DIGESTS",
     "algorithm_der",
     "check_digest",
     "digest",
@@ -55,6 +56,8 @@ _DER = {
     "sha512": "300b0609608648016503040203",
     "sm3": "300a06082a811ccf55018311",
 }
+# What we ask timestamps with, the usual one first.
+RENEWAL_DIGESTS = tuple(_DER)
 # Signature algorithms that hash by themselves: the digests that may stand beside them in a SignerInfo.
 # RFC 8419, section 3.1; RFC 9882, section 3.3 (a digest at least as strong as the key).
 _BESIDE = {
