@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
@@ -58,9 +59,9 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
         MalformedError: ``TOO_LARGE``, ``CRL_ENTRIES``, ``CRL_UNUSUAL_ENTRIES``, ``NOT_DER``, ``NOT_PEM``,
             ``DUPLICATE_EXTENSION``, ``MALFORMED``.
     """
+    data = as_octets(data, "a CRL")
     if len(data) > limits.crl_max_bytes:
         raise MalformedError("TOO_LARGE", kind="CRL", max=limits.crl_max_bytes)
-    data = bytes(data)
     if data[:1] != b"\x30":
         data = decode_pem(data, "X509 CRL")
     if len(data) >= OFFSET_MAX:
@@ -75,7 +76,12 @@ def load_crl(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Crl:
 
 
 class Crl:
-    """One loaded list. Immutable but for the memory of the keys that have verified it."""
+    """One loaded list. Immutable but for the memory of the keys that have verified it.
+
+    Beside the methods: ``issuer`` (canonical name), ``this_update``, ``next_update`` (or ``None``),
+    ``number`` and ``base_number`` (or ``None``; the latter is set in a delta list), ``scope`` (the issuing
+    distribution point, or ``None``), ``der``; ``len(crl)`` is the number of entries.
+    """
 
     def __init__(self, der: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         """Take apart ``der``, whose outer structure ``load_crl`` has checked."""
@@ -158,14 +164,17 @@ class Crl:
 
     @property
     def is_delta(self) -> bool:
+        """Whether it only changes a complete list (RFC 5280, section 5.2.4)."""
         return self.base_number is not None
 
     @property
     def is_indirect(self) -> bool:
+        """Whether it may list certificates of other issuers (RFC 5280, section 5.2.5)."""
         return self.scope is not None and self.scope.indirect
 
     @property
     def issuer_text(self) -> str:
+        """The issuer for people; never compare it."""
         return display_name(self.issuer_der)
 
     source_text = issuer_text
