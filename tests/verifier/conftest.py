@@ -245,10 +245,16 @@ class Pki:
         by_name: bool = False,
         include: Sequence[Party] | None = None,
         extensions: bytes = b"",
+        single_extensions: bytes = b"",
     ) -> bytes:
         """Sign an OCSP answer, DER. Written by hand, because the builder reads the clock for producedAt."""
         signer = responder or issuer
-        oid = {"sha1": "06052b0e03021a", "sha256": "0609608648016503040201"}[digest]
+        oid = {
+            "sha1": "06052b0e03021a",
+            "sha256": "0609608648016503040201",
+            "sha384": "0609608648016503040202",
+            "sha512": "0609608648016503040203",
+        }[digest]
         key = issuer.certificate.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         singles = b""
         for party in parties:
@@ -265,7 +271,8 @@ class Pki:
                 0xA1, general_time(revoked_at), why
             )
             until = b"" if next_update is None else tlv(0xA0, general_time(next_update))
-            singles += tlv(0x30, cert_id, answer, general_time(this_update), until)
+            more = tlv(0xA1, tlv(0x30, single_extensions)) if single_extensions else b""
+            singles += tlv(0x30, cert_id, answer, general_time(this_update), until, more)
         signer_key = signer.certificate.public_key().public_bytes(
             Encoding.X962, PublicFormat.UncompressedPoint
         )

@@ -27,6 +27,7 @@ __all__ = [
     "PolicyConstraints",
     "Subtree",
     "parse_distribution_point_name",
+    "parse_distribution_points",
     "parse_extension",
     "parse_general_names",
     "parse_large_extension",
@@ -242,7 +243,8 @@ def parse_distribution_point_name(reader: Reader) -> tuple[tuple[GeneralName, ..
     return (), reader.contents(0xA1)
 
 
-def _distribution_points(reader: Reader) -> tuple[DistributionPoint, ...]:
+def parse_distribution_points(reader: Reader) -> tuple[DistributionPoint, ...]:
+    """A ``CRLDistributionPoints`` value, also of the extension freshestCRL."""
     sequence = reader.enter(SEQUENCE)
     points = []
     while sequence:
@@ -288,14 +290,15 @@ _PARSERS: dict[str, Callable[[Reader], Any]] = {
     "2.5.29.17": _subject_alternative_name,
     "2.5.29.19": _basic_constraints,
     "2.5.29.30": parse_name_constraints,
-    "2.5.29.31": _distribution_points,
+    "2.5.29.31": parse_distribution_points,
     "2.5.29.32": _policies,
     "2.5.29.33": _policy_mappings,
     "2.5.29.35": _authority_key_id,
     "2.5.29.36": _policy_constraints,
     "2.5.29.37": _oids,
-    "2.5.29.46": _distribution_points,
+    "2.5.29.46": parse_distribution_points,
     "2.5.29.54": _inhibit_any_policy,
+    "2.5.29.56": _null,  # noRevAvail, RFC 9608
     "1.3.6.1.5.5.7.1.1": _access_descriptions,
     "1.3.6.1.5.5.7.48.1.5": _null,  # id-pkix-ocsp-nocheck
 }

@@ -22,6 +22,7 @@ from onecert.verifier.path.statements import (
 from onecert.verifier.path.validate import RevocationAnswer
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation.policy import RevocationMode, RevocationSources
+from onecert.verifier.revocation.unavailable import has_no_revocation
 
 __all__ = ["StatusQuestion", "find_status"]
 
@@ -29,8 +30,6 @@ _HOLD = "certificateHold"
 # There was nothing to look at; every other failure says that something was there and could not be believed.
 _NOTHING = "NO_EVIDENCE"
 _NOTHING_ASKED = RevocationAnswer((), (), None, None)
-_CRL_POINTS, _FRESHEST, _NO_REV_AVAIL = "2.5.29.31", "2.5.29.46", "2.5.29.56"
-_ACCESS, _OCSP_ACCESS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.48.1"
 
 
 class _Ask(Protocol):
@@ -41,7 +40,7 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
     """Answer for a certificate that is good.
 
     Raises:
-        RevokedError: ``CERT_REVOKED``, ``CERT_HELD``, ``CERTNEVER_ISSUED``.
+        RevokedError: ``CERT_REVOKED``, ``CERT_HELD``, ``CERT_NEVER_ISSUED``.
         RevocationUnknownError: ``REVOCATION_UNKNOWN``; the fact ``causes`` has the codes behind it, ``tried``
             each list and answer that was looked at.
     """
@@ -73,12 +72,13 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
             if ask in trusted:
                 failures.append(exc)
     # 2. Whoever says "revoked" is heard, whichever kind was wanted.
-    _refuse_revoked(certificate, list(statements.values()))
+    agree = sources is RevocationSources.BOTH
+    _refuse_revoked(certificate, list(statements.values()), agree=agree)
     # 3. Those that may say "good", in the order of the policy.
     good = [statements[ask] for ask in trusted if ask in statements and statements[ask].revoked_at is None]
-    if good and (sources is not RevocationSources.BOTH or len(good) == len(trusted)):
+    if good and (not agree or len(good) == len(trusted)):
         return _accept(sources, good)
-    if _has_no_revocation(certificate):
+    if has_no_revocation(certificate):
         facts = (("subject", certificate.subject_text),)
         return RevocationAnswer((), (Notice("REVOCATION_NOT_AVAILABLE", facts),), None, None)
     return _unknown(certificate, mode, failures)
@@ -97,14 +97,16 @@ _ALL_ASKED = frozenset({RevocationSources.EITHER, RevocationSources.BOTH})
 _LISTS_SUFFICE = frozenset(RevocationSources) - {RevocationSources.BOTH, RevocationSources.OCSP}
 
 
-def _refuse_revoked(certificate: ParsedCertificate, statements: list[Statement]) -> None:
+def _refuse_revoked(certificate: ParsedCertificate, statements: list[Statement], *, agree: bool) -> None:
+    """A hold counts when it is the newest thing known, or when all must agree."""
     newest_first = sorted(statements, key=lambda item: item.source.this_update, reverse=True)
     for statement in newest_first:
         if statement.revoked_at is not None and statement.reason != _HOLD:
             never = statement.reason == NEVER_ISSUED
-            _refuse("CERTNEVER_ISSUED" if never else "CERT_REVOKED", certificate, statement)
-    if newest_first and newest_first[0].revoked_at is not None:
-        _refuse("CERT_HELD", certificate, newest_first[0])
+            _refuse("CERT_NEVER_ISSUED" if never else "CERT_REVOKED", certificate, statement)
+    for statement in newest_first if agree else newest_first[:1]:
+        if statement.revoked_at is not None:
+            _refuse("CERT_HELD", certificate, statement)
 
 
 def _accept(sources: RevocationSources, good: list[Statement]) -> RevocationAnswer:
@@ -119,19 +121,6 @@ def _accept(sources: RevocationSources, good: list[Statement]) -> RevocationAnsw
         tuple(warning for one in good for warning in one.warnings),
         max(one.valid_from for one in good),
         min(one.valid_until for one in good),
-    )
-
-
-def _has_no_revocation(certificate: ParsedCertificate) -> bool:
-    """RFC 9608: nobody can answer for this certificate. Not for a CA, nor where it names who would answer:
-    such a certificate contradicts itself, and then its status is looked for."""
-    if _NO_REV_AVAIL not in certificate.extensions or certificate.is_ca:
-        return False
-    access = certificate.extensions.get(_ACCESS)
-    return (
-        _CRL_POINTS not in certificate.extensions
-        and _FRESHEST not in certificate.extensions
-        and not (access and any(method == _OCSP_ACCESS for method, _ in access.value))
     )
 
 

@@ -12,6 +12,7 @@ import re
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
 from onecert.verifier.revocation.crl import Crl
+from onecert.verifier.revocation.unavailable import NO_REVOCATION, contradicts_no_revocation
 
 __all__ = ["check_crl_profile", "check_profile"]
 
@@ -45,7 +46,7 @@ def check_profile(certificate: ParsedCertificate) -> None:
             _refuse(certificate, section, f"extension {oid} is {'not ' if wanted else ''}critical")
         if oid in _CA_ONLY and not certificate.is_ca:
             _refuse(certificate, _CA_ONLY[oid], f"extension {oid} outside of a CA certificate")
-    for check in (_check_serial, _check_key_ids, _check_ca, _check_names):
+    for check in (_check_serial, _check_key_ids, _check_ca, _check_names, _check_no_revocation):
         check(certificate)
 
 
@@ -77,6 +78,17 @@ def _check_ca(certificate: ParsedCertificate) -> None:
         _refuse(certificate, "4.2.1.9", "a path length without cA and keyCertSign")
 
 
+def _check_no_revocation(certificate: ParsedCertificate) -> None:
+    """RFC 9608, sections 2 and 3: noRevAvail excludes cA and every pointer to revocation information."""
+    extension = certificate.extensions.get(NO_REVOCATION)
+    if extension is None:
+        return
+    if extension.critical:
+        _refuse(certificate, "2", "noRevAvail is critical", "RFC 9608")
+    if contradicts_no_revocation(certificate):
+        _refuse(certificate, "3", "noRevAvail beside cA or a pointer to revocation information", "RFC 9608")
+
+
 def _check_names(certificate: ParsedCertificate) -> None:
     alternative = certificate.extensions.get("2.5.29.17")
     if not certificate.subject and (alternative is None or not alternative.critical):
@@ -95,11 +107,11 @@ def _is_host_name(text: str) -> bool:
     return False
 
 
-def _refuse(certificate: ParsedCertificate, section: str, detail: str) -> None:
+def _refuse(certificate: ParsedCertificate, section: str, detail: str, standard: str = "RFC 5280") -> None:
     raise RefusedError(
         "ISSUER_PROFILE",
         certificate=certificate.certificate,
-        source=f"RFC 5280, section {section}",
+        source=f"{standard}, section {section}",
         subject=certificate.subject_text,
         detail=detail,
     )

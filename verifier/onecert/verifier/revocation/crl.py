@@ -18,7 +18,12 @@ from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
-from onecert.verifier.extensions import GeneralName, parse_distribution_point_name
+from onecert.verifier.extensions import (
+    DistributionPoint,
+    GeneralName,
+    parse_distribution_point_name,
+    parse_distribution_points,
+)
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
 from onecert.verifier.revocation.crl_entries import REASONS, RevokedEntry, read_extension
@@ -91,6 +96,7 @@ class Crl:
         self.scope: IssuingDistributionPoint | None = None
         self.scope_der = b""
         self.authority_key_id: bytes | None = None
+        self.freshest_points: tuple[DistributionPoint, ...] = ()  # where its delta lists are
         self.critical: set[str] = set()  # OIDs of the critical extensions of the list
         self.unknown_critical: str | None = None  # OID; the list must not be used then
         self._lock = threading.Lock()
@@ -145,6 +151,8 @@ class Crl:
             elif oid == "2.5.29.28":
                 self.scope = _read_scope(value_reader)
                 self.scope_der = value
+            elif oid == "2.5.29.46":
+                self.freshest_points = parse_distribution_points(value_reader)
             elif oid == "2.5.29.35":
                 identifier = value_reader.enter(SEQUENCE)
                 if identifier.peek() == 0x80:
