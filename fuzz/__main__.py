@@ -2,6 +2,7 @@
 
 python fuzz run [--seconds S] [TARGET ...]   fuzz; one JSON line a target, exit code 1 on a finding
 python fuzz TARGET FILE ...                  replay inputs, without atheris
+python fuzz growth TARGET [FOLDER]           whether known inputs leave memory behind
 python fuzz minimise [FOLDER]                merge what runs have found into the committed corpus
 python fuzz list                             the targets
 """
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     if command == "list":
         print("\n".join(targets.NAMES))
         return 0
+    if command == "growth" and rest and rest[0] in targets.NAMES:
+        return growth(*rest)
     if command in targets.NAMES and rest:
         return replay(command, rest)
     print(__doc__, file=sys.stderr)
@@ -61,6 +64,15 @@ def replay(name: str, files: Sequence[str]) -> int:
         print(f"{file}: {'TOO SLOW' if slow else 'fine'}, {1000 * seconds:.1f} ms")
         worst = max(worst, int(slow))
     return worst
+
+
+def growth(name: str, folder: str = "") -> int:
+    """Run the committed inputs, and those of a folder, again and again."""
+    from fuzz.replay import GROWTH_MAX_BYTES, corpus_of, growth_of, some_of  # noqa: PLC0415
+
+    grown = growth_of(targets.load(name), [*corpus_of(name), *some_of(folder)])
+    print(f"{name}: {grown} bytes more after the same inputs")
+    return int(grown > GROWTH_MAX_BYTES)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import shlex
 import sys
 import time
 import traceback
@@ -118,6 +119,20 @@ def _load(name: str) -> Any:
         return load(name)
 
 
+def _until(end: str, launcher: Path, seed: str) -> list[str]:
+    """The options that say what is done, and until when."""
+    if end == "again":
+        return []
+    if end != "merge":
+        return [f"-max_total_time={max(int(float(end) - time.time()), 1)}"]  # 0 would be for ever
+    # libFuzzer merges in processes that it starts itself, and adds options of its own to the name it was
+    # started under: that is this script, and what it starts comes here again.
+    command = [sys.executable, *sys.argv[:4], "again", seed]
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    launcher.chmod(0o700)
+    return ["-merge=1"]
+
+
 def main(arguments: list[str]) -> None:
     """Fuzz until the time is over; does not return."""
     import atheris  # noqa: PLC0415
@@ -125,8 +140,9 @@ def main(arguments: list[str]) -> None:
     name, folder, end, seed, *corpus = arguments
     run = Run(name, Path(folder))
     run.write()
-    options = ["-merge=1"] if end == "merge" else [f"-max_total_time={max(int(float(end) - time.time()), 1)}"]
-    options += [
+    launcher = Path(folder) / "launch"
+    options = [
+        *_until(end, launcher, seed),
         f"-seed={seed}",
         f"-artifact_prefix={folder}/",
         f"-timeout={HANG_S}",
@@ -147,5 +163,5 @@ def main(arguments: list[str]) -> None:
             return edited
 
         further["custom_mutator"] = custom
-    atheris.Setup([sys.argv[0], *options, *corpus], run.one_input, **further)
+    atheris.Setup([str(launcher), *options, *corpus], run.one_input, **further)
     atheris.Fuzz()

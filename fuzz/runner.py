@@ -32,7 +32,9 @@ _PATIENCE_S = 60
 # Caches fill in the first half of a run; what is added after that is growth.
 _GROWTH_MAX_MB = 160
 _GROWTH_SAMPLES_MIN = 20
-_JUDGED_INPUTS = 300
+# A share as long as this has time for the same inputs over and over, under a tracer of memory.
+_SHARE_WITH_TRACER_S = 120
+_TRACER_S = 60
 _COVERAGE = re.compile(r"\bcov: (\d+) ft: (\d+)")
 _ADDED = re.compile(r"^stat::new_units_added:\s+(\d+)", re.MULTILINE)
 _PEAK = re.compile(r"^stat::peak_rss_mb:\s+(\d+)", re.MULTILINE)
@@ -87,8 +89,10 @@ def main(arguments: Sequence[str]) -> int:
     total = sum(summary.inputs for summary in summaries)
     print(f"fuzz: {total} inputs, {len(found)} findings, seed {seed}", file=sys.stderr)
     for summary in summaries:
-        for file in summary.findings:
-            print(f"fuzz: replay with: python fuzz {summary.target} {file}", file=sys.stderr)
+        for place in summary.findings:
+            is_input = not place.startswith("memory") and not place.endswith(".log")
+            hint = f"replay with: python fuzz {summary.target} " if is_input else f"{summary.target}: "
+            print(f"fuzz: {hint}{place}", file=sys.stderr)
     return 1 if found else 0
 
 
@@ -99,11 +103,13 @@ def _fuzz(name: str, share_s: float, seed: int) -> Summary:
     for folder in (grown, findings, CORPUS / name):
         folder.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
+    is_traced = share_s >= _SHARE_WITH_TRACER_S
+    fuzz_s = share_s - _TRACER_S if is_traced else share_s
     with tempfile.TemporaryDirectory(prefix="onecert-fuzz-") as place:
         seeds = Path(place) / "seeds"
         write_seeds(name, seeds)
         while summary.starts < _STARTS_MAX:
-            left = share_s - (time.monotonic() - begin)
+            left = fuzz_s - (time.monotonic() - begin)
             if summary.starts and left < _SECONDS_MIN:
                 break
             folder = Path(place) / str(summary.starts)
@@ -114,8 +120,24 @@ def _fuzz(name: str, share_s: float, seed: int) -> Summary:
             summary.findings += _keep(name, folder, findings, died)
             if not died:
                 break
+    if summary.rss_growth_mb > _GROWTH_MAX_MB:
+        summary.findings.append(f"memory: {summary.rss_growth_mb} MB more in the second half of a run")
+    if is_traced:
+        summary.findings += _trace(name, grown)
     summary.seconds = round(time.monotonic() - begin, 1)
     return summary
+
+
+def _trace(name: str, folder: Path) -> list[str]:
+    """What inputs leave behind, without instrumentation."""
+    command = [sys.executable, str(FOLDER), "growth", name, str(folder)]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, check=False, timeout=2 * _TRACER_S, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return [f"memory: python fuzz growth {name} did not end"]
+    return [f"memory: {(done.stdout or done.stderr)[-300:].strip()}"] if done.returncode else []
 
 
 def write_seeds(name: str, folder: Path) -> None:
