@@ -28,12 +28,17 @@ _PUBLIC = {
     "PolicyInputs": "path",
     "validate_path": "path",
     "ValidatedPath": "result",
+    "Attempt": "result",
+    "Evidence": "result",
+    "Notice": "result",
     "ValidPolicies": "path.qualifiers",
     "PolicyQualifier": "path.qualifiers",
     "explain": "result",
     "explain_path": "path",
     "Explanation": "explanation",
     "CandidatePath": "explanation",
+    "Step": "explanation",
+    "Node": "explanation",
     # revocation
     "Crl": "revocation",
     "OcspResponse": "revocation",
@@ -107,12 +112,23 @@ if TYPE_CHECKING:
         validate_path as validate_path,
         explain_path as explain_path,
     )
-    from onecert.verifier.result import ValidatedPath as ValidatedPath, explain as explain
+    from onecert.verifier.result import (
+        ValidatedPath as ValidatedPath,
+        Attempt as Attempt,
+        Evidence as Evidence,
+        Notice as Notice,
+        explain as explain,
+    )
     from onecert.verifier.path.qualifiers import (
         ValidPolicies as ValidPolicies,
         PolicyQualifier as PolicyQualifier,
     )
-    from onecert.verifier.explanation import Explanation as Explanation, CandidatePath as CandidatePath
+    from onecert.verifier.explanation import (
+        Explanation as Explanation,
+        CandidatePath as CandidatePath,
+        Step as Step,
+        Node as Node,
+    )
     from onecert.verifier.revocation import (
         Crl as Crl,
         OcspResponse as OcspResponse,

@@ -25,7 +25,7 @@ __all__ = ["TrustAnchor"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrustAnchor:
-    """One entry.
+    """One entry of what is trusted: a name and a key, with the limits of that trust.
 
     Args:
         name_der: subject name of the anchor, DER.

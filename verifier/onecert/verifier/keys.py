@@ -141,6 +141,7 @@ def spki_der(public_key: PublicKey) -> bytes:
 
 
 def key_id(public_key: PublicKey) -> str:
-    """Name of a key in our signed documents: base64url of SHA-256 over the SPKI, without padding."""
+    """Name of a key in our signed documents: base64url of SHA-256 over its DER SubjectPublicKeyInfo, 43
+    characters without padding."""
     digest = hashlib.sha256(spki_der(public_key)).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -146,6 +146,7 @@ class OcspResponse:
 
     @cached_property
     def responder_name(self) -> CanonicalName | None:
+        """The name that the response gives its responder; ``None`` when it names a key."""
         return None if self.responder_name_der is None else canonical_name(self.responder_name_der)
 
     @property

@@ -75,9 +75,11 @@ class RevocationPolicy:
             raise ValueError("allow_offline, ocsp_max_age and clock_skew must not be negative")
 
     def mode_for(self, *, is_ca: bool) -> RevocationMode:
+        """What happens when nothing is known of such a certificate."""
         return self.ca_mode if is_ca and self.ca_mode is not None else self.mode
 
     def sources_for(self, *, is_ca: bool) -> RevocationSources:
+        """Which kind of evidence can say that such a certificate is good."""
         return self.ca_sources if is_ca and self.ca_sources is not None else self.sources
 
     def last_use(self, end: datetime) -> datetime:
