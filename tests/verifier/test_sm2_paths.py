@@ -29,6 +29,7 @@ from onecert.verifier import (
     validate_path,
 )
 from onecert.verifier.certificate import parse_certificate
+from onecert.verifier.der import slice_tlv
 from onecert.verifier.path import PathParameters, PathValidator
 from onecert.verifier.purposes import ANY
 from onecert.verifier.revocation import RevocationMode, RevocationPolicy, load_crl, load_ocsp
@@ -37,6 +38,7 @@ from onecert.verifier.sm2 import DEFAULT_ID, Sm2PublicKey, curve
 
 OFF = RevocationPolicy(mode=RevocationMode.OFF)
 SM2_ALGORITHM = bytes.fromhex("300a06082a811ccf55018375")
+SM2_WITH_NULL = bytes.fromhex("300c06082a811ccf550183750500")
 P256_ALGORITHM = bytes.fromhex("300a06082a8648ce3d040302")
 BASIC = bytes.fromhex("06092b0601050507300101")
 ALICE = b"ALICE123@YAHOO.COM"
@@ -49,6 +51,8 @@ class Sm2:
     pki: Any
     tools: Any
     identifier: bytes = DEFAULT_ID
+    inner: bytes = SM2_ALGORITHM
+    outer: bytes = SM2_ALGORITHM
     _privates: dict[bytes, int] = field(default_factory=dict)
 
     def private(self, party: Any) -> int:
@@ -59,10 +63,10 @@ class Sm2:
         return Sm2PublicKey(self.tools.affine(self.private(party)))
 
     def sign(self, tbs: bytes, signer: Any, *after: bytes) -> bytes:
-        tbs = tbs.replace(P256_ALGORITHM, SM2_ALGORITHM)
-        signature = self.tools.sign(self.private(signer), tbs, self.identifier)
         tlv = self.pki.tlv
-        return tlv(0x30, tbs, SM2_ALGORITHM, tlv(0x03, b"\x00", signature), *after)
+        tbs = tlv(0x30, tbs[slice_tlv(tbs, 0)[0] :].replace(P256_ALGORITHM, self.inner))
+        signature = self.tools.sign(self.private(signer), tbs, self.identifier)
+        return tlv(0x30, tbs, self.outer, tlv(0x03, b"\x00", signature), *after)
 
     def certificate(self, party: Any, issuer: Any = None) -> bytes:
         tbs = parse_certificate(party.der).tbs
@@ -130,6 +134,21 @@ def test_a_chain_with_lists(chain: Chain) -> None:
     chain.sm2.pki.revoke(chain.ca, chain.leaf)
     with pytest.raises(RevokedError):
         chain.validate()
+
+
+def test_parameters_inside_and_outside(chain: Chain) -> None:
+    """GM/T 0015 writes NULL, openssl nothing: either is accepted when both places have it."""
+    sm2 = chain.sm2
+    sm2.inner = sm2.outer = SM2_WITH_NULL
+    chain.validate()
+    good = {"crls": [sm2.crl(chain.root), sm2.crl(chain.ca)]}
+    sm2.outer = SM2_ALGORITHM
+    with pytest.raises(RefusedError) as caught:
+        chain.validate(target=sm2.certificate(chain.leaf, chain.ca), revocation=RevocationEvidence(**good))
+    assert caught.value.code == "ALGORITHM_MISMATCH"
+    with pytest.raises(RefusedError) as caught:
+        load_crl(sm2.crl(chain.ca))
+    assert caught.value.code in {"ALGORITHM_MISMATCH", "NOT_DER"}
 
 
 def test_answers_of_the_ca_and_of_its_responder(chain: Chain) -> None:
