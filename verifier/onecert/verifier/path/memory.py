@@ -13,13 +13,15 @@ A state is kept with all that it depends on, so that an answer from memory is th
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from threading import Lock
-from typing import TypeVar
 
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.inputs import PathParameters
 from onecert.verifier.path.validate import PathState
 from onecert.verifier.revocation.evidence import RevocationEvidence
@@ -27,7 +29,7 @@ from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.revocation.ocsp_check import end_of_answer
 from onecert.verifier.revocation.policy import RevocationPolicy
 
-__all__ = ["Epoch", "Given", "StateMemory", "evict_oldest"]
+__all__ = ["Epoch", "Given", "Inputs", "StateMemory"]
 
 _ISSUERS_MAX = 1024
 _STATES_PER_ISSUER = 8
@@ -37,8 +39,28 @@ _END = datetime.max.replace(tzinfo=UTC)
 
 # When something begins and ends, as far as it does.
 Span = tuple[datetime | None, datetime | None]
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a validator judges by. Not the validator itself: who validates once leaves no cycle to collect."""
+
+    anchors: Mapping[CanonicalName, Sequence[TrustAnchor]]
+    candidates: Mapping[CanonicalName, Sequence[ParsedCertificate]]
+    evidence: RevocationEvidence
+    parameters: PathParameters
+
+    def spans(self) -> Iterator[Span]:
+        """When each thing begins and ends."""
+        for anchors in self.anchors.values():
+            for anchor in anchors:
+                yield anchor.valid_from, anchor.valid_until
+        for candidates in self.candidates.values():
+            for candidate in candidates:
+                yield candidate.not_before, candidate.not_after
+        for end in self.parameters.algorithms.algorithms.values():
+            yield None, end
+        yield from _spans_of(self.evidence, self.parameters.revocation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +90,17 @@ class _Kept:
 class Epoch:
     """The states found while the lists and answers were the same."""
 
-    def __init__(self, evidence: RevocationEvidence, spans: Callable[[], Iterable[Span]]) -> None:
-        """Begin with what ``evidence`` holds now."""
-        self._evidence = evidence
-        self._version, self._answers = evidence.version, evidence.ocsp
-        self._spans = spans
+    def __init__(self, inputs: Inputs) -> None:
+        """Begin with the evidence that there is now."""
+        self._inputs = inputs
+        self._version, self._answers = inputs.evidence.version, inputs.evidence.ocsp
         self._lock = Lock()
         self._kept: dict[bytes, tuple[_Kept, ...]] = {}
 
     @property
     def is_over(self) -> bool:
         """Whether the evidence has changed."""
-        evidence = self._evidence
+        evidence = self._inputs.evidence
         return self._version != evidence.version or self._answers is not evidence.ocsp
 
     def find(self, issuer_der: bytes, given: Given, at: datetime) -> Iterator[PathState]:
@@ -108,12 +129,13 @@ class Epoch:
                 or old.candidates != new.candidates
             ]
             self._kept[issuer_der] = (new, *others[: _STATES_PER_ISSUER - 1])
-            evict_oldest(self._kept, _ISSUERS_MAX)
+            if len(self._kept) > _ISSUERS_MAX:
+                del self._kept[next(iter(self._kept))]  # the oldest
 
     @cached_property
     def _cuts(self) -> Sequence[datetime]:
         cuts = set()
-        for moment in {moment for span in self._spans() for moment in span if moment is not None}:
+        for moment in {moment for span in self._inputs.spans() for moment in span if moment is not None}:
             cuts.add(moment)
             # The last second of a certificate belongs to it, that of a list does not: cut on both sides.
             if moment < _END - _SECOND:
@@ -132,31 +154,17 @@ class Epoch:
 class StateMemory:
     """The epoch of now. Safe to share between threads."""
 
-    def __init__(
-        self, evidence: RevocationEvidence, parameters: PathParameters, lives: Callable[[], Iterable[Span]]
-    ) -> None:
-        """Take what stays the same.
-
-        Args:
-            lives: when the anchors and candidates begin and end.
-        """
-        self._evidence = evidence
-        self._parameters = parameters
-        self._lives = lives
-        self._epoch = Epoch(evidence, self._spans)
+    def __init__(self, inputs: Inputs) -> None:
+        """Begin with nothing."""
+        self._inputs = inputs
+        self._epoch = Epoch(inputs)
 
     def now(self) -> Epoch:
         """To be asked before a search, and told after it: what arrives meanwhile begins another epoch."""
         epoch = self._epoch
         if epoch.is_over:
-            epoch = self._epoch = Epoch(self._evidence, self._spans)
+            epoch = self._epoch = Epoch(self._inputs)
         return epoch
-
-    def _spans(self) -> Iterator[Span]:
-        yield from self._lives()
-        for end in self._parameters.algorithms.algorithms.values():
-            yield None, end
-        yield from _spans_of(self._evidence, self._parameters.revocation)
 
 
 def _spans_of(evidence: RevocationEvidence, policy: RevocationPolicy) -> Iterator[Span]:
@@ -179,9 +187,3 @@ def _later(moment: datetime, by: timedelta) -> datetime | None:
         return moment + by
     except OverflowError:  # a list may say 9999-12-31
         return None
-
-
-def evict_oldest(memory: dict[Key, Value], most: int) -> None:
-    """Keep a dictionary that is full from growing. Whoever calls holds its lock."""
-    while len(memory) > most:
-        del memory[next(iter(memory))]

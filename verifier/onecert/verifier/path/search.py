@@ -131,10 +131,9 @@ class Search:
     ) -> Iterator[tuple[TrustAnchor, tuple[ParsedCertificate, ...]]]:
         """All chains from ``chain`` upwards to an anchor whose signatures hold."""
         last = chain[-1]
-        anchors = sorted(
-            self.validator.anchors.get(last.issuer, ()),
-            key=lambda item: not key_id_fits(last, item.subject_key_id),
-        )
+        anchors = self.validator.anchors.get(last.issuer, [])
+        if len(anchors) > 1:
+            anchors = sorted(anchors, key=lambda item: not key_id_fits(last, item.subject_key_id))
         for anchor in anchors:
             self.budget.step()
             if self._is_signed(chain, anchor, anchor.public_key_der):
@@ -147,7 +146,8 @@ class Search:
         dead_end = not anchors
         for issuer in issuers:
             self.budget.step()
-            if any(issuer.subject == other.subject and issuer.spki_der == other.spki_der for other in chain):
+            # The keys first: the name of an end certificate need not be put in canonical form at all.
+            if any(issuer.spki_der == other.spki_der and issuer.subject == other.subject for other in chain):
                 continue  # a loop
             dead_end = False
             try:

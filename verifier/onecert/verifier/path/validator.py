@@ -26,7 +26,7 @@ from onecert.verifier.path.batch import FirstAlone, map_in_order
 from onecert.verifier.path.checks import check_alone
 from onecert.verifier.path.explain import ExhaustiveSearch, explain_search
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
-from onecert.verifier.path.memory import Given, Span, StateMemory
+from onecert.verifier.path.memory import Given, Inputs, StateMemory
 from onecert.verifier.path.search import Search, key_id_fits
 from onecert.verifier.path.validate import finish
 from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
@@ -78,7 +78,7 @@ class PathValidator:
             self.anchors.setdefault(anchor.name, []).append(anchor)
         self._candidates = _by_subject(candidates)
         self._signatures: dict[tuple[bytes, bytes], str] = {}
-        self._memory = StateMemory(self.evidence, self.parameters, self._lives)
+        self._memory = StateMemory(Inputs(self.anchors, self._candidates, self.evidence, self.parameters))
 
     @cached_property
     def signer_parameters(self) -> PathParameters:
@@ -199,15 +199,6 @@ class PathValidator:
         further = _by_subject(candidates, skip_unreadable=True)
         search = ExhaustiveSearch(self, _whole_seconds(at), further, answers)
         return explain_search(search, as_parsed(target))
-
-    def _lives(self) -> Iterator[Span]:
-        """When the anchors and candidates begin and end."""
-        for anchors in self.anchors.values():
-            for anchor in anchors:
-                yield anchor.valid_from, anchor.valid_until
-        for candidates in self._candidates.values():
-            for candidate in candidates:
-                yield candidate.not_before, candidate.not_after
 
     def candidates_for(self, name: CanonicalName) -> Sequence[ParsedCertificate]:
         """Candidates with this subject."""
