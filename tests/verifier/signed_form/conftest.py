@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from onecert.verifier import RevocationEvidence, parse_certificate
+from onecert.verifier.der import Reader
 from onecert.verifier.signed_form import FormPolicy, PathTrust, SignedForm, TimestampTrust, verify_form
 from onecert.verifier.signed_form.digests import algorithm_der, digest
 
@@ -230,6 +231,19 @@ class Office:
         ]
         signed = self.signer_info(attributes, party=authority)
         return self.signed_data(info, signed, content_type=TST_INFO, certificates=[authority.der])
+
+    def answer(self, request: bytes) -> bytes:
+        """What an authority answers to a TimeStampReq, at T."""
+        reader = Reader(request).enter(0x30)
+        reader.integer()
+        imprint = reader.enter(0x30)
+        imprint.raw()
+        value = imprint.contents(0x04)
+        algorithm = {32: "sha256", 48: "sha384", 64: "sha512"}[len(value)]
+        nonce = reader.integer()
+        token = self.token(b"", self.now, imprint=value, nonce=nonce, algorithm=algorithm)
+        made: bytes = self.pki.tlv(0x30, self.pki.tlv(0x30, b"\x02\x01\x00"), token)
+        return made
 
     def stamped(
         self, at: datetime, *, document: bytes = DOCUMENT, token: Any = None, **changes: Any

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from onecert.verifier.cli import main
-from onecert.verifier.der import Reader
 from onecert.verifier.fetch import FetchAnswer
 
 DAY = timedelta(days=1)
@@ -36,12 +35,7 @@ def desk(office: Any, world: Any, document: bytes, monkeypatch: pytest.MonkeyPat
     office.files(office.root, "root")
 
     def fetch(_self: object, request: Any) -> FetchAnswer:
-        reader = Reader(request.body).enter(0x30)
-        reader.integer()
-        imprint = reader.enter(0x30)
-        imprint.raw()
-        token = office.token(b"", office.now, imprint=imprint.contents(0x04), nonce=reader.integer())
-        return FetchAnswer(data=office.pki.tlv(0x30, office.pki.tlv(0x30, b"\x02\x01\x00"), token))
+        return FetchAnswer(data=office.answer(request.body))
 
     monkeypatch.setattr("onecert.verifier.fetch.HttpFetch.__call__", fetch)
     return office

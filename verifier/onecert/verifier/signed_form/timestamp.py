@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
+from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.der import GENERALIZED_TIME, OCTET_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.general_names import parse_general_name
 from onecert.verifier.purposes import TIMESTAMPING
+from onecert.verifier.revocation import RevocationEvidence
 from onecert.verifier.signed_form.attributes import SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2
 from onecert.verifier.signed_form.cms import SignedData, load_signed_data
 from onecert.verifier.signed_form.digests import check_digest, digest, read_digest_algorithm
@@ -69,6 +71,16 @@ class TimestampTrust:
     policies: frozenset[str] | None = None
     accuracy_max: timedelta = timedelta(minutes=1)
     clock_skew: timedelta = timedelta(minutes=5)
+
+    @classmethod
+    def below(cls, *certificates: bytes, evidence: RevocationEvidence) -> TimestampTrust:
+        """Trust the authorities below these certificates (DER or PEM), with what is known in ``evidence``.
+
+        Raises:
+            MalformedError: one of them is not a certificate.
+        """
+        anchors = tuple(TrustAnchor.from_certificate(certificate) for certificate in certificates)
+        return cls(path=PathTrust(anchors=anchors, evidence=evidence))
 
 
 @dataclass(frozen=True, kw_only=True)
