@@ -52,11 +52,12 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
         raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der)) from exc
     except (ValueError, TypeError) as exc:
         raise RefusedError("KEY_INVALID", detail="the encoding or the point is wrong") from exc
-    if not _is_one_of(type(key), PublicKey):
+    kind: Any = type(key)
+    if not _is_one_of(kind, PublicKey):
         raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der))
     if (
         not _has_usual_form(public_key_der)
-        and _is_one_of(type(key), ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+        and _is_one_of(kind, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
         and spki_der(key) != public_key_der
         and _key_algorithm(public_key_der) != _RSA_PSS
     ):
