@@ -39,7 +39,7 @@ def warm(name: str) -> Iterator[Row]:
     crl = None if entries is None else big_crl(kind) if entries == 1_000_000 else made.crl(entries)
     validator = known_path(made, crl)
     leaves = itertools.cycle(made.leaves_der)
-    # It goes through the list's entries as objects: some seconds for each look-up, and a gigabyte.
+    # It makes an object of every entry: many seconds for its first look-up, and a gigabyte.
     rounds = 1 if variant == "crl1000000" else None
     yield Row(
         unit="validations/s",

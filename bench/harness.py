@@ -24,8 +24,8 @@ Maker = Callable[[str], Iterator["Row"]]
 # A look at the clock costs a tenth of a microsecond; short work is done this long between two looks.
 BETWEEN_LOOKS_S = 0.001
 WARM_UP_S = 0.1
-# Peers are there to be compared with: half the time says enough about them.
-PEER_SHARE = 0.5
+# Peers are there to be compared with: a part of the time says enough about them.
+PEER_SHARE = 0.4
 LESS_IS_BETTER = " (less is better)"
 
 
