@@ -24,8 +24,10 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_list_signed_with_the_next_key(pki: Any) -> None:
-    """root -> CA (old key) -> leaf, and root -> CA (new key), which signs the lists of both. Accepted; refused
-    when the list names the leaf; not known once the new certificate is itself revoked."""
+    """root -> CA (old key) -> leaf, and root -> CA (new key), which signs the lists of both. Accepted.
+
+    Refused when the list names the leaf; not known once the new certificate is itself revoked.
+    """
     root = pki.root()
     old, new = pki.ca(root), pki.ca(root)
     leaf = pki.leaf(old)
