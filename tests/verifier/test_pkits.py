@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import cryptography_vectors
 import pytest
 
-from onecert.verifier import RevocationEvidence, TrustAnchor, VerifyError, validate_path
+from onecert.verifier import RevocationEvidence, TrustAnchor, VerifyError, explain_path, validate_path
 from onecert.verifier.certificate import parse_certificate as parse
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.extensions import ANY_POLICY
@@ -41,6 +41,8 @@ ALGORITHMS = replace(
 # RFC 5280, section 4.1.1.2, leaves the choice of algorithms open; FIPS 186-5 has withdrawn DSA, and
 # `cryptography` reads no DSA key without parameters. No CA of today can issue such a certificate.
 EXCEPTIONS = {"4.1.5": "NOT_DER"}
+# Verdicts about a certificate that cannot be loaded: then nothing is searched.
+UNREADABLE = {"NOT_DER"}
 
 
 @cache
@@ -96,6 +98,33 @@ def test_pkits(case: dict[str, str]) -> None:
     expected = EXCEPTIONS.get(case["case"], case["expected"])
     certificates = [load("certs", name) for name in case["intermediates"].split()]
     assert verdict(case, certificates, [load("crls", name) for name in case["crls"].split()]) == expected
+
+
+def test_explain_has_the_verdict_of_validate() -> None:
+    """Every case once more: the explanation answers the same, and names the path that the answer rests on."""
+    anchor = TrustAnchor.from_certificate(load("certs", "TrustAnchorRootCertificate"))
+    without_path = set()
+    for case in CASES:
+        if case["case"] in EXCEPTIONS or case["expected"] in UNREADABLE:
+            continue
+        explanation = explain_path(
+            load("certs", case["target"]),
+            candidates=[load("certs", name) for name in case["intermediates"].split()],
+            anchors=[anchor],
+            at=AT,
+            revocation=RevocationEvidence(crls=[load("crls", name) for name in case["crls"].split()]),
+            parameters=PathParameters(purpose=ANY, policies=inputs(case), algorithms=ALGORITHMS),
+        )
+        answer, chosen = explanation.answer, explanation.chosen
+        found = answer.code if isinstance(answer, VerifyError) else "accept"
+        assert (case["case"], found) == (case["case"], case["expected"].partition(":")[0])
+        assert explanation.complete
+        assert explanation.tree_lines("zh")
+        if chosen is None:
+            without_path.add(found)
+        else:
+            assert chosen.accepted == explanation.accepted
+    assert without_path <= {"ISSUER_UNKNOWN"}
 
 
 def test_dsa_is_accepted_only_where_a_policy_names_it() -> None:

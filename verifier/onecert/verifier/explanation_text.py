@@ -102,17 +102,7 @@ def _step_lines(step: Step, language: str) -> Iterator[str]:
         facts.append(message("EXPLAIN_SIGNED", language, algorithm=step.algorithm, key=key))
     if step.policies is not None:
         facts.append(_policies(step.policies, language))
-    for evidence in step.evidence:
-        minutes = int(evidence.age.total_seconds() // 60)
-        facts.append(
-            message(
-                "EXPLAIN_EVIDENCE",
-                language,
-                kind=evidence.kind.upper(),
-                issuer=evidence.issuer,
-                minutes=minutes,
-            )
-        )
+    facts += [evidence.text(language) for evidence in step.evidence]
     facts += [f"{message('LABEL_WARNING', language)}: {warning.text(language)}" for warning in step.warnings]
     yield f"{name}: {'; '.join(facts)}"
     if step.error is not None:

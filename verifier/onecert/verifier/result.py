@@ -64,6 +64,16 @@ class Evidence:
     age: timedelta
     number: int | None = None  # CRL number
 
+    def text(self, language: str = "en") -> str:
+        """One line for a person: what it is, whose, and how old."""
+        return message(
+            "EXPLAIN_EVIDENCE",
+            language,
+            kind=self.kind.upper(),
+            issuer=self.issuer,
+            minutes=int(self.age.total_seconds() // 60),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -197,9 +207,10 @@ def explain(answer: ValidatedPath | VerifyError | Explanation, language: str = "
         TypeError: it is none of these.
     """
     if isinstance(answer, ValidatedPath):
-        lines = [f"{'  ' * depth}{c.subject_text}" for depth, c in enumerate(reversed(answer.chain), start=1)]
-        lines.insert(0, f"[{answer.anchor.label or answer.anchor.subject}]")
-        lines += [f"{e.kind} {e.issuer}: {e.this_update.isoformat()} ({e.age})" for e in answer.evidence]
+        lines = [names_along((), answer.anchor)]
+        for depth, certificate in enumerate(reversed(answer.chain), start=1):
+            lines.append("  " * depth + names_along((certificate,), None))
+        lines += [evidence.text(language) for evidence in answer.evidence]
         return lines + [warning.text(language) for warning in answer.warnings]
     if not isinstance(answer, VerifyError):
         if not hasattr(answer, "lines"):

@@ -59,7 +59,7 @@ def certificate_lines(result: VerifiedCertificate, language: str) -> list[str]:
         ("CA_STATUS", message(f"STATUS_{result.service_verdict.at_use.name}", language)),
         ("LIST", str(result.list_sequence)),
     ]
-    rows += _evidence_rows(result.path, language)
+    rows += [("EVIDENCE", evidence.text(language)) for evidence in result.path.evidence]
     rows += [("WARNING", text) for text in result.warning_texts(language)]
     return _table(rows, language)
 
@@ -142,20 +142,10 @@ def path_lines(path: ValidatedPath, language: str) -> list[str]:
         for row in qualifiers:
             text = " ".join(part for part in (row.organization, row.text, row.uri) if part)
             rows.append(("QUALIFIER", f"{policy}: {text or row.kind}"))
-    rows += _evidence_rows(path, language)
+    rows += [("EVIDENCE", evidence.text(language)) for evidence in path.evidence]
     rows += [("WARNING", warning.text(language)) for warning in path.warnings]
     rows.append(("VALID_UNTIL", _time(path.valid_until)))
     return _table(rows, language)
-
-
-def _evidence_rows(path: ValidatedPath, language: str) -> list[tuple[str, str]]:
-    rows = []
-    for evidence in path.evidence:
-        minutes = int(evidence.age.total_seconds() // 60)
-        kind = evidence.kind.upper()
-        text = message("EXPLAIN_EVIDENCE", language, kind=kind, issuer=evidence.issuer, minutes=minutes)
-        rows.append(("EVIDENCE", text))
-    return rows
 
 
 def crl_lines(report: CrlReport, language: str) -> list[str]:
