@@ -147,3 +147,44 @@ def test_ed25519(office: Any, document: bytes) -> None:
     with pytest.raises(VerifyError) as caught:
         office.verify(message("sha256"))
     assert caught.value.code == "ALGORITHM_MISMATCH"
+
+
+@pytest.mark.parametrize("form", ["DER", "PEM"])
+def test_smime(office: Any, document: bytes, form: str) -> None:
+    """The older command writes PKCS #7, which CMS contains."""
+    certificate, key = office.files(office.signer, "signer")
+    (office.folder / "document").write_bytes(document)
+    arguments = ("smime", "-sign", "-binary", "-in", "document", "-signer", certificate, "-inkey", key)
+    signature = office.openssl(*arguments, "-outform", form, "-md", "sha256").stdout
+    assert signature.startswith(b"-----BEGIN PKCS7-----") == (form == "PEM")
+    assert office.verify(signature).document == document
+
+
+def test_answers_in_the_message(office: Any, document: bytes) -> None:
+    """RFC 5940: an OCSP answer that travels with the message says that the signer is good, or revoked."""
+    tlv, pki = office.pki.tlv, office.pki
+    trust = office.trust(pki.crl(office.root))
+    for status, fine in (("good", True), ("revoked", False)):
+        answer = pki.ocsp(office.ca, office.signer, status=status)
+        other = tlv(0xA1, bytes.fromhex("06082b06010505071002"), answer)
+        message = office.signed_data(None, office.signer_info(office.attributes(document)), crls=[other])
+        if fine:
+            form = office.verify(message, trust=trust)
+            assert [item.kind for item in form.signer.judged.judged.path.evidence] == ["crl", "ocsp"]
+            continue
+        with pytest.raises(VerifyError) as caught:
+            office.verify(message, trust=trust)
+        assert caught.value.code == "FORM_REVOKED_TIME_NOT_PROVED"
+
+
+def test_key_that_was_certified_anew(office: Any, document: bytes) -> None:
+    """Named by key identifier; the old certificate of the same key travels too, and has expired."""
+    pki, now = office.pki, office.now
+    old = pki.leaf(office.ca, "Firm", key=office.signer.key, not_after=now.replace(day=20))
+    certificate, _ = office.files(old, "old")
+    signature = office.cms("-keyid", "-certfile", certificate)
+    assert len(load_signed_data(signature).certificates) == 2
+    assert office.verify(signature).signer.certificate.der == office.signer.der
+    office.pki.revoke(office.ca, office.signer)
+    with pytest.raises(VerifyError):
+        office.verify(signature)

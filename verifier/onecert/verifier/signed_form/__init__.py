@@ -4,28 +4,24 @@ from onecert.verifier.signed_form.canonical_json import canonical_json, canonica
 from onecert.verifier.signed_form.cms import SignedData, load_signed_data
 from onecert.verifier.signed_form.evidence import (
     CheckedEvidence,
-    EvidenceTrust,
     check_evidence,
     make_evidence,
     renew_evidence,
 )
 from onecert.verifier.signed_form.evidence_record import EvidenceRecord, load_evidence
-from onecert.verifier.signed_form.form import FormPolicy, FormSigner, SignedForm, verify_form
+from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust
+from onecert.verifier.signed_form.form import verify_form
+from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignedForm
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
-from onecert.verifier.signed_form.timestamp import (
-    Timestamp,
-    TimestampToken,
-    TimestampTrust,
-    check_timestamp,
-    load_timestamp,
-)
+from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust, check_timestamp
 from onecert.verifier.signed_form.timestamp_request import (
     TimestampClient,
     TimestampRequest,
     read_timestamp_response,
     request_timestamp,
 )
+from onecert.verifier.signed_form.timestamp_token import TimestampToken, load_timestamp
 
 __all__ = [
     "CheckedEvidence",

@@ -32,7 +32,7 @@ from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.jws import load_json
 from onecert.verifier.signed_form.canonical_json import canonical_json
 from onecert.verifier.signed_form.digests import DIGESTS
-from onecert.verifier.signed_form.form import FormPolicy
+from onecert.verifier.signed_form.form_result import FormPolicy
 from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 

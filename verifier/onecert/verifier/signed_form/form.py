@@ -10,21 +10,19 @@ without one he is judged now, and the result says why.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError
-from onecert.verifier.identity.identity import Identity
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError, VerifyError
 from onecert.verifier.keys import load_public_key
 from onecert.verifier.login import default_algorithm
 from onecert.verifier.result import Notice
 from onecert.verifier.signatures import verify_signature
 from onecert.verifier.signed_form.attributes import COUNTERSIGNATURE, SIGNATURE_TIMESTAMP
 from onecert.verifier.signed_form.cms import SignedData, SignerInfo, load_signed_data
+from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignedForm
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.proved_time import ProvedTime, prove_time
 from onecert.verifier.signed_form.raw import RawSignature
@@ -36,119 +34,10 @@ from onecert.verifier.signed_form.signers import (
     SignerJudge,
     SignerQuestion,
 )
-from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust
+from onecert.verifier.signed_form.timestamp import TimestampTrust
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["FormPolicy", "FormSigner", "SignedForm", "judge_form", "verify_form"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormPolicy:
-    """What an application asks of a signed form.
-
-    Args:
-        allow_no_attributes: accept CMS signatures over bare content, as old PKCS #7 signers make them.
-        several_signers: accept messages with more than one signer; all of them must be good.
-        require_timestamp: refuse what no timestamp proves.
-        require_later_status: the signer's status must have been asked after the proved time, so that a
-            revocation on its way could not be missed; without it the result carries a warning.
-    """
-
-    allow_no_attributes: bool = False
-    several_signers: bool = False
-    require_timestamp: bool = False
-    require_later_status: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormSigner:
-    """One good signature and who made it."""
-
-    certificate: ParsedCertificate
-    judged: JudgedSigner
-    time: ProvedTime
-    claimed_at: datetime | None
-    digest_algorithm: str
-    notices: tuple[Notice, ...]
-
-    @property
-    def identity(self) -> Identity | None:
-        """Who the signer is; only with a trust list."""
-        return self.judged.identity
-
-    @property
-    def signed_at(self) -> datetime:
-        """The signature existed at this time at the latest."""
-        return self.time.at
-
-    @property
-    def timestamp(self) -> Timestamp | None:
-        """The timestamp that proves it."""
-        return self.time.timestamp
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Codes of the notices and of those about path, service and identity."""
-        codes = (*(notice.code for notice in self.notices), *self.judged.warnings)
-        return tuple(dict.fromkeys(codes))
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "subject": self.certificate.subject_text,
-            **self.judged.as_dict(),
-            "signed_at": self.signed_at.isoformat(),
-            "time_source": self.time.source,
-            "timestamp": self.timestamp and self.timestamp.as_dict(),
-            "claimed_at": self.claimed_at and self.claimed_at.isoformat(),
-            "warnings": list(self.warnings),
-            "validation": self.judged.judged.path.as_dict(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignedForm:
-    """A document with at least one good signature; ``message`` is there for CMS, ``raw`` for the other.
-
-    ``judge``, ``timestamps`` and ``policy`` are what it was judged with, for an evidence record.
-    """
-
-    content: Content = field(repr=False)
-    signers: tuple[FormSigner, ...]
-    checked_at: datetime
-    judge: SignerJudge = field(repr=False)
-    timestamps: TimestampTrust | None = field(default=None, repr=False)
-    policy: FormPolicy = field(default_factory=FormPolicy, repr=False)
-    message: SignedData | None = field(default=None, repr=False)
-    raw: RawSignature | None = field(default=None, repr=False)
-
-    @property
-    def signer(self) -> FormSigner:
-        """The only signer, or the first of several."""
-        return self.signers[0]
-
-    @property
-    def document(self) -> bytes | None:
-        """What was signed, as presented or as the message carries it."""
-        return self.content.data
-
-    @property
-    def document_sha256(self) -> str:
-        """Hex SHA-256 of the document."""
-        if self.content.data is None:
-            return self.content.digest("sha256").hex()
-        return hashlib.sha256(self.content.data).hexdigest()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; the schema version changes when a field changes its meaning or goes away."""
-        return {
-            "schema": 1,
-            "accepted": True,
-            "document_sha256": self.document_sha256,
-            "form": "raw" if self.message is None else "cms",
-            "checked_at": self.checked_at.isoformat(),
-            "signers": [signer.as_dict() for signer in self.signers],
-        }
+__all__ = ["judge_form", "verify_form"]
 
 
 def verify_form(
@@ -265,9 +154,9 @@ def _verify_signer(signer: SignerInfo, message: SignedData, content: Content, ar
     # 1. When did the signature exist?
     tokens = () if signer.unsigned is None else signer.unsigned.values.get(SIGNATURE_TIMESTAMP, ())
     time = around.time_of(signer.signature, tokens, message.certificates)
-    # 2. Is it right, with algorithms that were accepted then, and whose certificate is it?
+    # 2. Is it right, with algorithms that were accepted then, and whose certificates are they?
     certificates = (*message.certificates, *around.judge.candidates)
-    certificate = check_signer_info(
+    named = check_signer_info(
         signer,
         message.content_type,
         content,
@@ -277,7 +166,7 @@ def _verify_signer(signer: SignerInfo, message: SignedData, content: Content, ar
         allow_no_attributes=around.policy.allow_no_attributes,
     )
     # 3. Could the signer be relied upon at that time?
-    judged = _judge(certificate, time, around, message)
+    certificate, judged = _judge_one_of(named, time, around, message)
     # 4. What a person should know.
     claimed_at = None if signer.signed is None else signer.signed.signing_time
     notices = [*time.notices, *_status_notices(judged, time, around)]
@@ -330,6 +219,20 @@ def _verify_raw(document: bytes | None, signature: RawSignature, around: _Around
         policy=around.policy,
         raw=signature,
     )
+
+
+def _judge_one_of(
+    certificates: Sequence[ParsedCertificate], time: ProvedTime, around: _Around, message: SignedData
+) -> tuple[ParsedCertificate, JudgedSigner]:
+    """The first certificate that may be relied upon: a key that was certified anew has several."""
+    failure: VerifyError | None = None
+    for certificate in certificates:
+        try:
+            return certificate, _judge(certificate, time, around, message)
+        except VerifyError as exc:
+            failure = failure or exc
+    assert failure is not None  # noqa: S101  there is at least one certificate
+    raise failure
 
 
 def _judge(

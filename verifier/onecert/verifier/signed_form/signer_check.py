@@ -81,8 +81,8 @@ def check_signer_info(
     policy: AlgorithmPolicy,
     at: datetime,
     allow_no_attributes: bool = False,
-) -> ParsedCertificate:
-    """Check one signature and return the certificate of its signer, which is not validated yet.
+) -> tuple[ParsedCertificate, ...]:
+    """Check one signature and return the certificates of its signer, at least one, none validated yet.
 
     Args:
         certificates: those of the message first.
@@ -119,6 +119,7 @@ def check_signer_info(
             subject=named[0].subject_text,
         )
     failure: VerifyError | None = None
+    good: list[ParsedCertificate] = []
     for certificate in meant:
         try:
             key = load_public_key(certificate.spki_der)
@@ -127,8 +128,10 @@ def check_signer_info(
             exc.certificate = certificate.certificate
             failure = failure or exc
             continue
-        return certificate
-    raise failure or SignatureInvalidError("SIGNATURE_INVALID")
+        good.append(certificate)
+    if not good:
+        raise failure or SignatureInvalidError("SIGNATURE_INVALID")
+    return tuple(good)
 
 
 def _bare_content(content_type: str, content: Content, *, allow: bool) -> bytes:

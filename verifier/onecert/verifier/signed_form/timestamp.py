@@ -1,4 +1,4 @@
-"""RFC 3161 timestamps: what a token says, and whether it may be believed.
+"""RFC 3161 timestamps: whether a token may be believed.
 
 The token is a SignedData over TSTInfo by exactly one authority, whose certificate may serve for nothing but
 timestamps (section 2.3), named by signing-certificate (RFC 5816). Its path is judged at the time that it
@@ -11,49 +11,24 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.der import GENERALIZED_TIME, OCTET_STRING, SEQUENCE, DerError, Reader
-from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
-from onecert.verifier.general_names import parse_general_name
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, SignatureInvalidError
 from onecert.verifier.purposes import TIMESTAMPING
 from onecert.verifier.revocation import RevocationEvidence
 from onecert.verifier.signed_form.attributes import SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2
-from onecert.verifier.signed_form.cms import SignedData, load_signed_data
-from onecert.verifier.signed_form.digests import check_digest, digest, read_digest_algorithm
+from onecert.verifier.signed_form.digests import check_digest, digest
 from onecert.verifier.signed_form.past_path import JudgedPath, PathTrust, judge_path
 from onecert.verifier.signed_form.signer_check import Content, check_signer_info
-from onecert.verifier.times import read_generalized_time
+from onecert.verifier.signed_form.timestamp_token import TimestampToken, load_timestamp
 
-__all__ = ["Timestamp", "TimestampToken", "TimestampTrust", "check_timestamp", "load_timestamp"]
+__all__ = ["Timestamp", "TimestampTrust", "check_timestamp"]
 
-TOKEN_MAX_BYTES = 256 * 1024
-_TST_INFO = "1.2.840.113549.1.9.16.1.4"
 _EXTENDED_KEY_USAGE = "2.5.29.37"
 _TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 # RFC 3161, section 4 (1): a revocation for one of these leaves earlier tokens valid; no reason does not.
 _HARMLESS = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimestampToken:
-    """What a token says; nothing of it has been verified.
-
-    ``accuracy`` is zero when the authority states none. ``extensions`` are the OIDs of critical ones.
-    """
-
-    message: SignedData
-    policy: str
-    hash_algorithm: str
-    imprint: bytes
-    serial: int
-    time: datetime
-    accuracy: timedelta
-    ordering: bool
-    nonce: int | None
-    critical_extensions: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,100 +92,6 @@ class Timestamp:
         }
 
 
-def load_timestamp(data: bytes) -> TimestampToken:
-    """Load a TimeStampToken, DER, BER or PEM, at most 256 KiB. Nothing is verified here.
-
-    Raises:
-        MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``, ``TIMESTAMP_MALFORMED``.
-        RefusedError: ``TIMESTAMP_TYPE`` when it is another kind of message.
-    """
-    if len(data) > TOKEN_MAX_BYTES:
-        raise MalformedError("TOO_LARGE", kind="timestamp", max=TOKEN_MAX_BYTES)
-    message = load_signed_data(data)
-    if message.content_type != _TST_INFO or message.content is None:
-        raise RefusedError("TIMESTAMP_TYPE", source="RFC 3161, section 2.4.2", found=message.content_type)
-    if len(message.signers) != 1:
-        _malformed("it has several signers")
-    try:
-        return _token(message, message.content)
-    except DerError as exc:
-        raise MalformedError(
-            "TIMESTAMP_MALFORMED", source="RFC 3161, section 2.4.2", detail=str(exc)
-        ) from exc
-
-
-def _malformed(detail: str) -> NoReturn:
-    raise MalformedError("TIMESTAMP_MALFORMED", source="RFC 3161, section 2.4.2", detail=detail)
-
-
-def _token(message: SignedData, info_der: bytes) -> TimestampToken:
-    outer = Reader(info_der)
-    info = outer.enter(SEQUENCE)
-    outer.done()
-    if info.integer() != 1:
-        _malformed("version")
-    policy = info.oid()
-    imprint = info.enter(SEQUENCE)
-    hash_algorithm = read_digest_algorithm(imprint)
-    hashed = imprint.contents(OCTET_STRING)
-    imprint.done()
-    serial = info.integer()
-    time = _time(info)
-    accuracy = _accuracy(info.enter(SEQUENCE)) if info.peek() == SEQUENCE else timedelta(0)
-    ordering = info.default_false()
-    nonce = info.integer() if info.peek() == 0x02 else None
-    if info.peek() == 0xA0:
-        name = info.enter(0xA0)
-        parse_general_name(name)
-        name.done()
-    critical: set[str] = set()
-    if info.peek() == 0xA1:
-        extensions = info.enter(0xA1)
-        while extensions:
-            extension = extensions.enter(SEQUENCE)
-            oid = extension.oid()
-            if extension.default_false():
-                critical.add(oid)
-            extension.contents(OCTET_STRING)
-            extension.done()
-    info.done()
-    return TimestampToken(
-        message=message,
-        policy=policy,
-        hash_algorithm=hash_algorithm,
-        imprint=hashed,
-        serial=serial,
-        time=time,
-        accuracy=accuracy,
-        ordering=ordering,
-        nonce=nonce,
-        critical_extensions=frozenset(critical),
-    )
-
-
-def _time(reader: Reader) -> datetime:
-    """A GeneralizedTime that may have a fraction (RFC 3161: no trailing zeros, so that there is one form)."""
-    contents = reader.contents(GENERALIZED_TIME)
-    whole, point, fraction = contents[:-1].partition(b".")
-    if contents[-1:] != b"Z" or (point and (not fraction.isdigit() or fraction.endswith(b"0"))):
-        raise DerError("time")
-    if len(fraction) > 9:
-        raise DerError("time")
-    whole_der = bytes((GENERALIZED_TIME, len(whole) + 1)) + whole + b"Z"
-    microseconds = int(fraction.ljust(9, b"0")) // 1000 if fraction else 0
-    return read_generalized_time(Reader(whole_der)) + timedelta(microseconds=microseconds)
-
-
-def _accuracy(reader: Reader) -> timedelta:
-    seconds = reader.integer() if reader.peek() == 0x02 else 0
-    millis = reader.integer(0x80) if reader.peek() == 0x80 else 0
-    micros = reader.integer(0x81) if reader.peek() == 0x81 else 0
-    reader.done()
-    if not 0 <= seconds <= 1 << 31 or not 0 <= millis <= 999 or not 0 <= micros <= 999:
-        raise DerError("accuracy")
-    return timedelta(seconds=seconds, milliseconds=millis, microseconds=micros)
-
-
 def check_timestamp(
     token: TimestampToken | bytes,
     data: bytes,
@@ -258,7 +139,7 @@ def check_timestamp(
             attribute=SIGNING_CERTIFICATE_V2,
         )
     certificates = (*loaded.message.certificates, *candidates, *trust.path.candidates)
-    authority = check_signer_info(
+    authority, *_ = check_signer_info(
         signer,
         loaded.message.content_type,
         Content(data=loaded.message.content),

@@ -15,7 +15,7 @@ from onecert.verifier.attribute_certificate.encoding import tlv
 from onecert.verifier.der import BIT_STRING, INTEGER, OCTET_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.signed_form.digests import algorithm_der, digest
-from onecert.verifier.signed_form.timestamp import TOKEN_MAX_BYTES, load_timestamp
+from onecert.verifier.signed_form.timestamp_token import TOKEN_MAX_BYTES, load_timestamp
 
 if TYPE_CHECKING:
     from onecert.verifier.fetch import Fetch

@@ -1,0 +1,114 @@
+"""The verdict in an evidence record, whom its checker believes, and the comparison with a new verdict."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
+from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.errors import RefusedError
+from onecert.verifier.identity.registry import Registry
+from onecert.verifier.result import Notice
+from onecert.verifier.revocation import RevocationPolicy
+from onecert.verifier.signed_form.evidence_record import EvidenceRecord
+from onecert.verifier.signed_form.form_result import FormSigner, SignedForm
+from onecert.verifier.signed_form.timestamp import TimestampTrust
+from onecert.verifier.strict_json import format_time
+from onecert.verifier.trust_list.load import ListKeys
+
+__all__ = ["EvidenceTrust", "compare_verdicts", "verdict_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTrust:
+    """Whom the checker believes; nothing of this is taken from a record.
+
+    Args:
+        timestamps: whose timestamps count, also those of authorities that have gone.
+        list_keys: officers' keys, for records with a trust list; those of the time of the record.
+        anchors: for records with explicit anchors.
+        revocation, algorithms: as for a new form; algorithms with an end date fit old records.
+        pairwise_key, registry: the department's own; without them the identity of a citizen, or one that the
+            register named, is shown as recorded.
+    """
+
+    timestamps: TimestampTrust | None = None
+    list_keys: ListKeys | None = None
+    anchors: tuple[TrustAnchor, ...] = ()
+    revocation: RevocationPolicy = field(default_factory=RevocationPolicy)
+    algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
+    pairwise_key: bytes | None = field(default=None, repr=False)
+    registry: Registry | None = None
+
+
+def verdict_of(signer: FormSigner) -> dict[str, Any]:
+    """What a record says about one signer; everything in it is judged again later."""
+    path = signer.judged.judged.path
+    return {
+        "certificate": hashlib.sha256(signer.certificate.der).hexdigest(),
+        "path": [hashlib.sha256(certificate.der).hexdigest() for certificate in path.chain],
+        "anchor": path.anchor.label or path.anchor.subject,
+        "identity": signer.identity and signer.identity.as_dict(),
+        "time_source": signer.time.source,
+        "signed_at": format_time(signer.signed_at),
+    }
+
+
+def compare_verdicts(record: EvidenceRecord, form: SignedForm, trust: EvidenceTrust) -> list[Notice]:
+    """Refuse unless the new verdict says what the recorded one says.
+
+    Raises:
+        RefusedError: ``EVIDENCE_VERDICT``; the fact ``field`` names the difference.
+    """
+    recorded = record.verdict["signers"]
+    if len(recorded) != len(form.signers):
+        raise RefusedError("EVIDENCE_VERDICT", field="signers")
+    notices: list[Notice] = []
+    for old, signer in zip(recorded, form.signers, strict=True):
+        new = verdict_of(signer)
+        for name in ("certificate", "path", "anchor"):
+            if old[name] != new[name]:
+                raise RefusedError("EVIDENCE_VERDICT", field=name)
+        if old["time_source"] == "timestamp" or new["time_source"] == "timestamp":
+            # A record made without trust in the authority, or checked without it, has another time.
+            if old["time_source"] != new["time_source"]:
+                notices.append(Notice("EVIDENCE_TIME_SOURCE", (("recorded", old["time_source"]),)))
+            elif old["signed_at"] != new["signed_at"]:
+                raise RefusedError("EVIDENCE_VERDICT", field="signed_at")
+        elif old["signed_at"] != format_time(record.created_at):
+            raise RefusedError("EVIDENCE_VERDICT", field="signed_at")
+        if _identity_differs(old["identity"], new["identity"], trust, notices):
+            raise RefusedError("EVIDENCE_VERDICT", field="identity")
+    return notices
+
+
+def _identity_differs(
+    old: Mapping[str, Any] | None,
+    new: Mapping[str, Any] | None,
+    trust: EvidenceTrust,
+    notices: list[Notice],
+) -> bool:
+    if old is None or new is None:
+        return old is not new
+    if dict(old) == dict(new):
+        return False
+    # What only the department's secret, or its mirror of the register, can make again.
+    left_out = {"warnings"}
+    if trust.registry is None:
+        left_out |= {"id", "entity", "assurance"} if _is_provisional(new) else set()
+    if trust.pairwise_key is None and new.get("person"):
+        left_out |= {"person"} if new.get("entity") else {"person", "id"}
+    if {key: value for key, value in old.items() if key not in left_out} != {
+        key: value for key, value in new.items() if key not in left_out
+    }:
+        return True
+    notices.append(Notice("EVIDENCE_IDENTITY_AS_RECORDED"))
+    return False
+
+
+def _is_provisional(identity: Mapping[str, Any]) -> bool:
+    entity = identity.get("entity")
+    return bool(entity and entity["provisional"])
