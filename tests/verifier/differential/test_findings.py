@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from onecert.verifier import CouldNotCheckError, RevokedError
+from onecert.verifier import (
+    CouldNotCheckError,
+    PolicyInputs,
+    RefusedError,
+    RevocationMode,
+    RevocationPolicy,
+    RevokedError,
+)
 from onecert.verifier.purposes import ANY
 
 LISTS_ONLY = {"without": [x509.BasicConstraints]}
@@ -72,3 +79,34 @@ def test_own_key_for_lists(pki: Any, certified_by: str) -> None:
     path = pki.validate(leaf, root=root, cas=[ca, signer], crls=[pki.crl(root), pki.crl(signer)], purpose=ANY)
 
     assert path.chain[0].der == leaf.der
+
+
+def test_no_path_comes_back_to_its_anchor(pki: Any) -> None:
+    """root -> CA -> root -> leaf; the CA maps its policy 1 to the leaf's policy 2, and policy 1 is asked for.
+
+    Must be refused: RFC 4158, section 5.2, drops a path in which one name and key come twice. The root has
+    said that the leaf is under policy 2, and a CA below it cannot tell otherwise.
+    """
+
+    def policies(*numbers: int) -> tuple[x509.ExtensionType, bool]:
+        oids = [x509.ObjectIdentifier(f"1.2.3.{number}") for number in numbers]
+        return x509.CertificatePolicies([x509.PolicyInformation(oid, None) for oid in oids]), False
+
+    root = pki.root()
+    ca = pki.ca(root, extra=[policies(1)])
+    mapping = pki.tlv(0x30, pki.tlv(0x30, b"\x06\x03\x2a\x03\x01", b"\x06\x03\x2a\x03\x02"))
+    mapped = (x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.33"), mapping), True)
+    back = pki.ca(ca, "Root", key=root.key, extra=[policies(1), mapped])
+    leaf = pki.leaf(root, extra=[policies(2)])
+
+    with pytest.raises(RefusedError) as caught:
+        pki.validate(
+            leaf,
+            root=root,
+            cas=[ca, back],
+            purpose=ANY,
+            policies=PolicyInputs(initial=frozenset({"1.2.3.1"}), require_explicit=True),
+            revocation_policy=RevocationPolicy(mode=RevocationMode.OFF),
+        )
+
+    assert caught.value.code == "POLICY"

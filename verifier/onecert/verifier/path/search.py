@@ -136,6 +136,9 @@ class Search:
             anchors = sorted(anchors, key=lambda item: not key_id_fits(last, item.subject_key_id))
         for anchor in anchors:
             self.budget.step()
+            spki = anchor.public_key_der
+            if any(anchor.name == other.subject and spki == other.spki_der for other in chain[1:]):
+                continue  # a loop: this path has left the anchor before
             if self._is_signed(chain, anchor, anchor.public_key_der):
                 yield anchor, tuple(chain)
         issuers = best_first(last, self.candidates_for(last.issuer), self.validator.anchors)
