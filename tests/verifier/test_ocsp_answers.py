@@ -14,7 +14,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp as builder
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from onecert.verifier import CouldNotCheckError, PathValidator, RevokedError, load_ocsp
+from onecert.verifier import (
+    CouldNotCheckError,
+    PathValidator,
+    RevocationEvidence,
+    RevokedError,
+    load_ocsp,
+)
 
 MINUTE = timedelta(minutes=1)
 NULL = b"\x05\x00"
@@ -186,3 +192,20 @@ def test_answers_about_a_ca_are_remembered_as_long_as_they_hold(pki: Any) -> Non
         validator.validate(leaf.der, at=pki.T + minutes * MINUTE, ocsp=answers)
     with pytest.raises(CouldNotCheckError):
         validator.validate(leaf.der, at=pki.T + 5 * MINUTE, ocsp=answers)
+
+
+def test_answers_about_others_change_nothing(pki: Any) -> None:
+    """A folder full of answers about other certificates: the list answers, first and remembered alike."""
+    root = pki.root()
+    leaves = [pki.leaf(root, f"Clerk {number}") for number in range(4)]
+    pki.revoke(root, leaves[3])
+    others = [pki.ocsp(root, pki.leaf(root, f"Other {number}")) for number in range(8)]
+    evidence = RevocationEvidence(crls=[pki.crl(root)], ocsp=[*others, pki.ocsp(root, leaves[1])])
+    validator = PathValidator(anchors=[root.anchor], evidence=evidence)
+    kinds = [
+        sorted(source.kind for source in validator.validate(leaf.der, at=pki.T).evidence)
+        for leaf in leaves[:3]
+    ]
+    assert kinds == [["crl"], ["crl", "ocsp"], ["crl"]]
+    with pytest.raises(RevokedError):
+        validator.validate(leaves[3].der, at=pki.T)

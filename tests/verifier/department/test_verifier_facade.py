@@ -339,3 +339,26 @@ def test_threads_share_a_verifier(world: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(64)))
     assert answers == [f"uscc:{FIRM}", f"uscc:{FIRM}", "CERT_REVOKED", "CERT_REVOKED"] * 16
+
+
+def test_offline_evidence_does_not_keep_a_withdrawn_ca(world: Any) -> None:
+    """pearl's licence has ended and its certificates still count while their status is answered: by a list
+    that is over nothing is answered any more."""
+
+    def run_out(lote: dict[str, Any]) -> None:
+        for service in lote["TrustedEntitiesList"][0]["TrustedEntityServices"]:
+            info = service["ServiceInformation"]
+            if info["ServiceDigitalIdentity"]["OtherIds"] == ["pearl"]:
+                info["ServiceInformationExtensions"].append(
+                    {
+                        "Type": "urn:onecert:extension:status-terms",
+                        "Critical": True,
+                        "Value": {"existing_until": "2027-01-01T00:00:00Z"},
+                    }
+                )
+
+    data = world.trust_list(status={"pearl": [("withdrawn", T - DAY)]}, change=run_out)
+    verifier = make(world, data, revocation=RevocationPolicy(allow_offline=5 * DAY))
+    leaf = world.leaf("pearl")
+    assert verifier.verify(leaf.der, at=T).warnings == ("CA_WITHDRAWN_EXISTING_ACCEPTED",)
+    assert refusal(verifier, leaf, at=T + 2 * DAY).code == "CA_WITHDRAWN"

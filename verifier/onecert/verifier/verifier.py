@@ -266,6 +266,16 @@ def _moments(path: ValidatedPath, issued_at: datetime | None, at: datetime) -> M
         used=at,
         checked=at,
         recorded=issued_at is not None,
+        status_answered=_has_fresh_answer(path),
+    )
+
+
+def _has_fresh_answer(path: ValidatedPath) -> bool:
+    """Tell whether the status of the target itself is known, and not only from evidence that is over."""
+    stale = any(warning.code == "REVOCATION_STALE" for warning in path.warnings)
+    return any(
         # Two certificates of a path may have one serial number, of different issuers.
-        status_answered=any(source.certificate.der == target.der for source in path.sources),
+        source.certificate.der == path.target.der
+        and (not stale if source.next_update is None else path.at < source.next_update)
+        for source in path.sources
     )

@@ -51,7 +51,7 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
     sources = policy.sources_for(is_ca=certificate.is_ca)
     if question.lists_only:
         sources = RevocationSources.CRL
-    if not question.responses and sources in _LISTS_SUFFICE:
+    if sources in _LISTS_SUFFICE and not _is_spoken_of(question):
         known = ask_known_lists(question)
         if known is not None:
             return known
@@ -95,6 +95,11 @@ _ORDERS: dict[RevocationSources, tuple[tuple[_Ask, ...], tuple[_Ask, ...]]] = {
 }
 _ALL_ASKED = frozenset({RevocationSources.EITHER, RevocationSources.BOTH})
 _LISTS_SUFFICE = frozenset(RevocationSources) - {RevocationSources.BOTH, RevocationSources.OCSP}
+
+
+def _is_spoken_of(question: StatusQuestion) -> bool:
+    serial = question.certificate.serial
+    return any(serial in response.serials for response in question.responses)
 
 
 def _refuse_revoked(certificate: ParsedCertificate, statements: list[Statement], *, agree: bool) -> None:

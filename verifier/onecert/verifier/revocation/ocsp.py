@@ -134,6 +134,11 @@ class OcspResponse:
                 self.unknown_critical = oid
 
     @cached_property
+    def serials(self) -> frozenset[int]:
+        """The serial numbers that it speaks of, of whichever issuer."""
+        return frozenset(answer.serial for answer in self.answers)
+
+    @cached_property
     def certificates(self) -> list[ParsedCertificate]:
         """Certificates sent along, unchecked; those that cannot be read are left out."""
         found = []
