@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def replay(name: str, files: Sequence[str]) -> int:
     from fuzz.replay import SLOWEST_S, run_timed  # noqa: PLC0415
 
     target = targets.load(name)
+    warnings.simplefilter("error")
     worst = 0
     for file in files:
         try:

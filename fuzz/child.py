@@ -17,6 +17,7 @@ import shlex
 import sys
 import time
 import traceback
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,5 +164,6 @@ def main(arguments: list[str]) -> None:
             return edited
 
         further["custom_mutator"] = custom
+    warnings.simplefilter("error")  # as in the ordinary tests: bytes of others are no reason for a warning
     atheris.Setup([str(launcher), *options, *corpus], run.one_input, **further)
     atheris.Fuzz()

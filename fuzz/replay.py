@@ -20,7 +20,6 @@ from fuzz.targets import Target
 FOLDER = Path(__file__).parent
 CORPUS = FOLDER / "corpus"
 SLOWEST_S = 1.0
-_PASSES = 3
 _SOME = 100
 GROWTH_MAX_BYTES = 256 * 1024
 
@@ -54,17 +53,25 @@ def some_of(folder: str) -> list[bytes]:
 def growth_of(target: Target, inputs: Iterable[bytes]) -> int:
     """Octets that stay allocated after the inputs have run once more, with every cache emptied."""
     inputs = list(inputs)
-    levels = []
+    _run_all(target, inputs)  # what is made once
     tracemalloc.start()
     try:
-        for _ in range(_PASSES):
-            for data in inputs:
-                target.run(data)
-            _empty_caches()
-            levels.append(tracemalloc.get_traced_memory()[0])
+        _run_all(target, inputs)
+        before, _ = tracemalloc.get_traced_memory()
+        _run_all(target, inputs)
+        after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    return levels[-1] - levels[-2]
+    return after - before
+
+
+def _run_all(target: Target, inputs: Iterable[bytes]) -> None:
+    for data in inputs:
+        target.run(data)
+    for cache in caches():
+        cache.cache_clear()
+    rules.forget()
+    gc.collect()
 
 
 def check_growth(target: Target, inputs: Iterable[bytes]) -> None:
@@ -85,10 +92,3 @@ def caches() -> list[functools._lru_cache_wrapper[object]]:
             values = [value for value in vars(module).values() if hasattr(value, "cache_parameters")]
             found += [value for value in values if value.__module__ == name]
     return found
-
-
-def _empty_caches() -> None:
-    for cache in caches():
-        cache.cache_clear()
-    rules._seen.clear()
-    gc.collect()

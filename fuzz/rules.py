@@ -66,6 +66,11 @@ def check_error(error: VerifyError) -> None:
     check_texts([str(error), error.source])
 
 
+def forget() -> None:
+    """Look at the texts of every error again."""
+    _seen.clear()
+
+
 def check_texts(texts: Iterable[str]) -> None:
     """Texts for people hold nothing that could deceive a terminal."""
     for text in texts:

@@ -50,13 +50,13 @@ def test_seeds_and_corpus_keep_the_rules(target: Target) -> None:
 
 
 def test_mutants_keep_the_rules(target: Target) -> None:
-    for data in mutants(target, 150):
+    for data in mutants(target, 80):
         replay.run_timed(target, data)
 
 
 def test_inputs_leave_nothing_behind(target: Target) -> None:
     """The same inputs again and again: what they allocate is given back, but for caches that have a bound."""
-    replay.check_growth(target, [*inputs(target)[:10], *mutants(target, 10)])
+    replay.check_growth(target, [*inputs(target)[:6], *mutants(target, 4)])
 
 
 def test_every_cache_of_the_library_has_a_bound() -> None:

@@ -32,6 +32,7 @@ from onecert.verifier import (
     validate_path,
 )
 from onecert.verifier.certificate import decode_pem
+from onecert.verifier.explanation import error_as_dict
 from onecert.verifier.names import display_name
 from onecert.verifier.purposes import ANY
 from onecert.verifier.signatures import parse_algorithm
@@ -246,6 +247,18 @@ def test_numbers_too_long_to_print(pki: Any) -> None:
     assert load_crl(pki.crl(root, number=(1 << 159) - 1)).number == (1 << 159) - 1
     with pytest.raises(VerifyError, match="NOT_DER"):
         load_crl(pki.crl(root, number=1 << 8000))
+
+
+def test_a_serial_that_is_not_positive_is_no_reason_for_a_warning(pki: Any) -> None:
+    """cryptography warns whoever reads such a serial; warnings are errors here."""
+    leaf = pki.leaf(pki.root(), serial=0x7F).der.replace(
+        b"\xa0\x03\x02\x01\x02\x02\x01\x7f", b"\xa0\x03\x02\x01\x02\x02\x01\x80"
+    )
+    parsed = parse_certificate(leaf)
+    assert parsed.serial == -128
+    with pytest.raises(VerifyError) as caught:
+        validate_path(parsed, anchors=[], at=T)
+    assert error_as_dict(caught.value)["certificate"] == "-80"
 
 
 def test_names_do_not_write_on_the_terminal() -> None:

@@ -11,12 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from onecert.verifier.der import slice_tlv
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.explanation_text import path_lines, tree_lines
 from onecert.verifier.messages import LANGUAGES
 from onecert.verifier.result import Evidence, Notice, ValidatedPath
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from onecert.verifier.anchors import TrustAnchor
     from onecert.verifier.certificate import ParsedCertificate
 
@@ -24,6 +29,7 @@ __all__ = ["SCHEMA", "CandidatePath", "Explanation", "Node", "Step", "error_as_d
 
 # Grows when a field of the JSON changes its meaning or goes away; new fields may come at any time.
 SCHEMA = 1
+_VERSION = 0xA0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +201,18 @@ def error_as_dict(error: VerifyError) -> dict[str, Any]:
         "text": {language: error.text(language) for language in LANGUAGES},
         "hint": {language: error.hint(language) for language in LANGUAGES},
         "source": error.source,
-        "certificate": None if certificate is None else f"{certificate.serial_number:x}",
+        "certificate": None if certificate is None else _serial(certificate),
     }
+
+
+def _serial(certificate: x509.Certificate) -> str:
+    # RFC 5280, section 4.1.2.2: readers should handle serials that are not positive. cryptography warns.
+    der = certificate.public_bytes(Encoding.DER)
+    pos = slice_tlv(der, slice_tlv(der, 0)[0])[0]
+    if der[pos] == _VERSION:
+        pos = slice_tlv(der, pos)[1]
+    start, end = slice_tlv(der, pos)
+    return f"{int.from_bytes(der[start:end], 'big', signed=True):x}"
 
 
 def _certificate_as_dict(certificate: ParsedCertificate) -> dict[str, Any]:

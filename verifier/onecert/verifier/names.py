@@ -14,6 +14,7 @@ from onecert.verifier.remembered import remembered
 
 __all__ = [
     "CanonicalName",
+    "attribute_values",
     "canonical_name",
     "check_name",
     "display_name",
@@ -108,6 +109,11 @@ def email_addresses(name_der: bytes) -> list[str]:
         for oid, tag, value in rdn
         if oid == _EMAIL_ADDRESS and (text := _decode(tag, value)) is not None
     ]
+
+
+def attribute_values(name_der: bytes, oid: str) -> list[tuple[int, bytes]]:
+    """Tag and contents of every value of one attribute, in the order of the name."""
+    return [(tag, value) for rdn in _attributes(name_der) for found, tag, value in rdn if found == oid]
 
 
 def display_name(name_der: bytes) -> str:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from cryptography import x509
-
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity import check_digits
@@ -22,6 +20,7 @@ from onecert.verifier.identity.errors import DecodeError, IdentityError
 from onecert.verifier.identity.grammar import Uid, parse_short, parse_uid
 from onecert.verifier.identity.normalise import normalise
 from onecert.verifier.identity.profile import IdentityProfile, Meaning, Source, SubjectKind
+from onecert.verifier.names import attribute_values
 
 _CHECKS: Mapping[IdType, Callable[..., str]] = {
     IdType.USCC: check_digits.check_uscc,
@@ -170,6 +169,11 @@ def organisation_code_of(claim: Claim) -> str | None:
     return None
 
 
+# CAs put UTF-8 into every kind of string that has no encoding of its own.
+_CODECS = dict.fromkeys((0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A), "utf-8")
+_CODECS |= {0x1C: "utf-32-be", 0x1E: "utf-16-be"}
+
+
 def _place(source: Source) -> str:
     return f"{source.kind} {source.oid}"
 
@@ -182,11 +186,21 @@ def _texts(cert: ParsedCertificate, source: Source) -> list[tuple[str, str]]:
             return []
         decoded = decode(value, source.forms)
         return [(str(decoded.alternative), decoded.text)]
+    return [("0", text) for text in subject_texts(cert, source.oid)]
+
+
+def subject_texts(cert: ParsedCertificate, oid: str) -> list[str]:
+    """The texts of one attribute of the subject, in their order.
+
+    Not read with ``cryptography``, which warns of unusual lengths and meets a BIT STRING with a TypeError.
+
+    Raises:
+        MalformedError: a value that is no text.
+    """
     try:
-        attributes = cert.certificate.subject.get_attributes_for_oid(x509.ObjectIdentifier(source.oid))
-    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
+        return [value.decode(_CODECS[tag]) for tag, value in attribute_values(cert.subject_der, oid)]
+    except (KeyError, UnicodeDecodeError) as exc:
         raise MalformedError("MALFORMED", kind="certificate", detail="subject") from exc
-    return [("0", a.value) for a in attributes if isinstance(a.value, str)]
 
 
 def _claim(source: Source, key: str, text: str, profile: IdentityProfile, at: datetime) -> Claim:

@@ -11,17 +11,23 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Lock
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.check_digits import IdType
-from onecert.verifier.identity.claims import Claim, ClaimView, Subjects, read_claims, reduce_claims
+from onecert.verifier.identity.claims import (
+    Claim,
+    ClaimView,
+    Subjects,
+    read_claims,
+    reduce_claims,
+    subject_texts,
+)
 from onecert.verifier.identity.decode import Form, decode
-from onecert.verifier.identity.errors import DecodeError, IdentityError
+from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
 
 __all__ = ["Reading", "Readings"]
+
+_COMMON_NAME = "2.5.4.3"
 
 _CLASS_FORMS = (Form.UTF8, Form.PRINTABLE, Form.IA5)
 _MOST = 4096
@@ -82,7 +88,7 @@ def _read(cert: ParsedCertificate, profile: IdentityProfile, at: datetime) -> Re
     rule = _class_of(cert, profile, subjects)
     _check_scope(profile, rule, claims)
     masked = tuple([claim.view(raw=False) for claim in claims])
-    return Reading(tuple(claims), subjects, rule, _common_name(cert.certificate), masked)
+    return Reading(tuple(claims), subjects, rule, _common_name(cert), masked)
 
 
 def _class_of(
@@ -137,9 +143,6 @@ def _region_of(claim: Claim) -> str | None:
     return None
 
 
-def _common_name(cert: x509.Certificate) -> str:
-    try:
-        values = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, TypeError) as exc:  # a BIT STRING in a name is a TypeError there
-        raise DecodeError("ENCODING_NOT_ALLOWED", head="", allowed="name") from exc
-    return values[-1].value if values and isinstance(values[-1].value, str) else ""
+def _common_name(cert: ParsedCertificate) -> str:
+    values = subject_texts(cert, _COMMON_NAME)
+    return values[-1] if values else ""
