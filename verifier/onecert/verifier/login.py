@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError, SignatureInvalidError
 from onecert.verifier.login_store import ChallengeStore, MemoryStore, StoredChallenge
@@ -115,6 +116,8 @@ class Login:
         Raises:
             CouldNotCheckError: LOGIN_STORE.
         """
+        check_aware(at)
+        check_kind(session, str, "session")
         challenge_id = _base64url(self._random(16))
         expires_at = at.replace(microsecond=0) + self._ttl
         # The name travels as base64url, so that the text stays ASCII with exactly these lines.
@@ -165,6 +168,8 @@ class Login:
                 LOGIN_OTHER_SESSION, LOGIN_OTHER_APPLICATION, LOGIN_ALGORITHM, LOGIN_SIGNATURE, SM2_EMPTY_ID.
             VerifyError: as ``Verifier.verify``.
         """
+        check_aware(at)
+        check_kind(session, str, "session")
         # 1. Use the challenge up, before anything that could be tried twice.
         stored = self._use(challenge, session, at)
         # 2. The certificate: path, state of the CA, revocation, usage, identity.

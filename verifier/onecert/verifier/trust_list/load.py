@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
 from onecert.verifier.jws import load_json, verify_document
@@ -75,6 +76,7 @@ def load_trust_list(
         TrustListRollbackError: the list goes backwards.
         TrustListUnavailableError: TRUST_LIST_EXPIRED, TRUST_LIST_FUTURE, TRUST_LIST_STATE.
     """
+    check_kind(keys, ListKeys, "keys")
     # 1. Enough officers signed these very bytes.
     try:
         payload = verify_document(
@@ -99,6 +101,7 @@ def check_current(trust_list: TrustList, at: datetime) -> None:
     Raises:
         TrustListUnavailableError: TRUST_LIST_EXPIRED or TRUST_LIST_FUTURE.
     """
+    check_aware(at)
     if at >= trust_list.next_update:
         raise TrustListUnavailableError(
             "TRUST_LIST_EXPIRED", sequence=trust_list.sequence, next_update=trust_list.next_update

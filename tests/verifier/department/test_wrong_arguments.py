@@ -1,0 +1,54 @@
+"""The façade's side of ``test_public_functions``: a program's mistake is named and breaks nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from onecert.verifier import CrlFolder, Login, MemoryStore, Verifier, load_trust_list
+
+T = datetime(2026, 11, 21, 9, tzinfo=UTC)
+NAIVE = T.replace(tzinfo=None)
+
+
+def verifier(world: Any) -> Verifier:
+    trust_list = load_trust_list(world.trust_list(), keys=world.list_keys, at=T)
+    return Verifier(trust_list=trust_list, evidence=CrlFolder(world.publish_crls()), application="tax")
+
+
+def test_times_without_a_zone(world: Any) -> None:
+    leaf = world.leaf()
+    made = verifier(world)
+    for ask in (made.verify, made.explain):
+        with pytest.raises(ValueError, match="aware"):
+            ask(leaf.der, at=NAIVE)
+        with pytest.raises(TypeError, match="datetime"):
+            ask(leaf.der, at="2026-11-21")
+    with pytest.raises(ValueError, match="aware"):
+        load_trust_list(world.trust_list(), keys=world.list_keys, at=NAIVE)
+
+
+def test_a_naive_time_does_not_spoil_the_store(world: Any) -> None:
+    """A challenge without a zone would lie in the store and break every later one."""
+    store = MemoryStore()
+    login = Login(verifier(world), store=store)
+    with pytest.raises(ValueError, match="aware"):
+        login.challenge(session="s", at=NAIVE)
+    leaf = world.leaf()
+    made = login.challenge(session="s", at=T)
+    with pytest.raises(ValueError, match="aware"):
+        login.verify(made, leaf.der, leaf.sign(made.data), session="s", at=NAIVE)
+    # The challenge was not used up by the mistake.
+    assert login.verify(made, leaf.der, leaf.sign(made.data), session="s", at=T).identity.id
+
+
+def test_other_kinds(world: Any) -> None:
+    login = Login(verifier(world))
+    for session in (b"s", None, 5):
+        with pytest.raises(TypeError, match="session"):
+            login.challenge(session=session, at=T)  # type: ignore[arg-type]
+    for keys in (None, world.list_keys_json, {}):
+        with pytest.raises(TypeError, match="ListKeys"):
+            load_trust_list(world.trust_list(), keys=keys, at=T)
