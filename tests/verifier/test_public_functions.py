@@ -18,6 +18,9 @@ from onecert.verifier import (
     PolicyInputs,
     RefusedError,
     RevocationEvidence,
+    RevocationMode,
+    RevocationPolicy,
+    RevocationSources,
     TrustAnchor,
     VerifyError,
     explain,
@@ -137,6 +140,15 @@ def test_parameters(pki: Any) -> None:
     validator = PathValidator(anchors=[root.anchor], parameters=PathParameters(constraints_der=b"x"))
     with pytest.raises(VerifyError):
         validator.validate(pki.leaf(root).der, at=pki.T)
+
+
+def test_words_of_a_revocation_policy() -> None:
+    """``mode="off"`` is the member; a word that is none was judged as the strictest mode, in silence."""
+    assert RevocationPolicy(mode="off").mode is RevocationMode.OFF  # type: ignore[arg-type]
+    assert RevocationPolicy(ca_sources="crl").ca_sources is RevocationSources.CRL  # type: ignore[arg-type]
+    for change in ({"mode": "nothing"}, {"ca_mode": "nothing"}, {"sources": "nothing"}):
+        with pytest.raises(ValueError, match="nothing"):
+            RevocationPolicy(**change)  # type: ignore[arg-type]
 
 
 def test_explain_takes_answers_only() -> None:

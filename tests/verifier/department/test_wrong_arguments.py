@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from onecert.verifier import CrlFolder, Login, MemoryStore, Verifier, load_trust_list
+from onecert.verifier import (
+    CrlFolder,
+    FileState,
+    Login,
+    MemoryStore,
+    SqliteStore,
+    TrustListFile,
+    Verifier,
+    load_pairwise_key,
+    load_trust_list,
+)
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 NAIVE = T.replace(tzinfo=None)
@@ -52,3 +62,22 @@ def test_other_kinds(world: Any) -> None:
     for keys in (None, world.list_keys_json, {}):
         with pytest.raises(TypeError, match="ListKeys"):
             load_trust_list(world.trust_list(), keys=keys, at=T)
+
+
+def test_paths_may_be_text(world: Any) -> None:
+    """A file's name as text is understood wherever a path is."""
+    folder = world.folder
+    (folder / "list").write_bytes(world.trust_list())
+    state = FileState(str(folder / "state.json"))
+    lists = TrustListFile(str(folder / "list"), keys=world.list_keys, state=state)
+    world.publish_crls()
+    key = load_pairwise_key(str(folder / "pairwise.key"), create=True)
+    made = Verifier(
+        trust_list=lists, evidence=CrlFolder(str(folder / "crls")), application="tax", pairwise_key=key
+    )
+    store = SqliteStore(str(folder / "logins.sqlite"))
+    login = Login(made, store=store)
+    leaf = world.leaf()
+    challenge = login.challenge(session="s", at=T)
+    assert login.verify(challenge, leaf.der, leaf.sign(challenge.data), session="s", at=T).identity.id
+    store.close()

@@ -78,12 +78,12 @@ class CrlFolder:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         *,
         look_every: timedelta = timedelta(seconds=1),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._path = path
+        self._path = Path(path)
         self._look_every = look_every
         self._limits = limits
         self._lock = threading.Lock()

@@ -101,8 +101,9 @@ CREATE TABLE IF NOT EXISTS login_challenge (
 class SqliteStore:
     """For all processes of one machine: one small SQLite file, readable by its owner only."""
 
-    def __init__(self, path: Path, *, timeout: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(self, path: Path | str, *, timeout: timedelta = timedelta(seconds=5)) -> None:
         self._lock = threading.Lock()
+        path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=True)

@@ -30,7 +30,7 @@ def pairwise_id(canonical: str, *, application: str, key: bytes) -> str:
     return "person:" + base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
-def load_pairwise_key(path: Path, *, create: bool = False) -> bytes:
+def load_pairwise_key(path: Path | str, *, create: bool = False) -> bytes:
     """Read the department's key (32 octets); ``create`` makes it once, readable by its owner only.
 
     Losing this file changes the ids of all natural persons: keep it with the backups.
@@ -38,6 +38,7 @@ def load_pairwise_key(path: Path, *, create: bool = False) -> bytes:
     Raises:
         CouldNotCheckError: PAIRWISE_KEY_MISSING when it cannot be read or has another size.
     """
+    path = Path(path)
     if create:
         _create(path)
     try:

@@ -57,7 +57,7 @@ class RevocationPolicy:
         nonce: the nonce that was sent; answers that repeat another one, or none, are not used.
 
     Raises:
-        ValueError: a duration is negative.
+        ValueError: a duration is negative, or there is no such mode or kind of source.
     """
 
     mode: RevocationMode = RevocationMode.REQUIRE
@@ -71,6 +71,11 @@ class RevocationPolicy:
     nonce: bytes | None = None
 
     def __post_init__(self) -> None:
+        """Take the words of modes and sources too; what is compared later are the members."""
+        for name, kind in (("mode", RevocationMode), ("sources", RevocationSources)):
+            object.__setattr__(self, name, kind(getattr(self, name)))
+            of_ca = getattr(self, f"ca_{name}")
+            object.__setattr__(self, f"ca_{name}", None if of_ca is None else kind(of_ca))
         if min(self.allow_offline, self.ocsp_max_age, self.clock_skew) < _NOTHING:
             raise ValueError("allow_offline, ocsp_max_age and clock_skew must not be negative")
 

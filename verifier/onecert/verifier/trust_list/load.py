@@ -135,8 +135,8 @@ class FixedTrustList:
 class TrustListFile:
     """A list in a file that something else keeps fresh; read again when the file changes."""
 
-    def __init__(self, path: Path, *, keys: ListKeys, state: TrustListState) -> None:
-        self._path = path
+    def __init__(self, path: Path | str, *, keys: ListKeys, state: TrustListState) -> None:
+        self._path = Path(path)
         self._keys = keys
         self._state = state
         self._loaded: tuple[tuple[int, int, int], TrustList] | None = None

@@ -71,8 +71,8 @@ class MemoryState:
 class FileState:
     """A small JSON file, replaced atomically under a lock. Keep it apart from the cache of lists."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
 
     def advance(self, trust_list: TrustList) -> None:
         """See ``TrustListState``.
