@@ -20,16 +20,16 @@ from diff_undo import (
     named_keys,
     no_anchor_policies,
     no_any_usage,
+    no_crl_issuers,
     no_deltas,
     no_endless_lists,
     no_pointers_to_deltas,
     no_registered_ids,
-    own_issuer_unnamed,
     own_path_only,
     plain_anchors,
     pointers_to_deltas,
     stated_mappings,
-    used_lists,
+    unread_lists_empty,
 )
 from diff_world import (
     ANY,
@@ -164,10 +164,10 @@ ROWS = (
         ),
     ),
     Row(
-        id="own-issuer-named",
+        id="pyhanko-named-issuer-only",
         peers=("pyhanko",),
         kinds=(ACCEPT, REFUSE),
-        undo=own_issuer_unnamed,
+        undo=no_crl_issuers,
         example=ask(change(STRAIGHT, 2, points=(Point(crl_issuer=Dn("CA 0")),)), crls=True),
     ),
     Row(
@@ -198,18 +198,24 @@ ROWS = (
         ),
     ),
     Row(
-        id="pyhanko-every-list",
-        peers=("pyhanko",),
+        id="every-list",
+        peers=(*OPENSSL, "pyhanko"),
         kinds=(ACCEPT, REFUSE),
-        seen=lambda case: case.theirs.reason.startswith("RevokedError"),
-        undo=used_lists,
+        seen=lambda case: case.theirs.reason.startswith(("RevokedError", "23 at")),
+        undo=unread_lists_empty,
         example=ask(
-            replace(
-                STRAIGHT,
-                crls=(
-                    STRAIGHT.crls[0],
-                    CrlSpec(Dn("CA 0"), 1, (Entry(2, 1),), this_update=-7200),
-                    CrlSpec(Dn("CA 0"), 1, number=2),
+            World(
+                (
+                    ROOT,
+                    Cert(Dn("Root 1"), Dn("Root 1"), 61, 0, ca=None, usage=frozenset({CRL_SIGN})),
+                    CA,
+                    LEAF,
+                ),
+                (0,),
+                (
+                    CrlSpec(Dn("Root 1"), 0, (Entry(2, 1),)),
+                    CrlSpec(Dn("Root 1"), 61, number=2, this_update=-60),
+                    CrlSpec(Dn("CA 0"), 1),
                 ),
             ),
             crls=True,

@@ -121,15 +121,16 @@ def pointers_to_deltas(world: World, _: Case) -> World:
     return replace(world, crls=tuple(replace(crl, freshest=crl.base is None) for crl in world.crls))
 
 
-def used_lists(world: World, case: Case) -> World:
-    """No complete list that we left unread because another of its issuer had answered."""
+def unread_lists_empty(world: World, case: Case) -> World:
+    """No entries on complete lists that we left unread because another of their issuer had answered."""
     answered = {spec.issuer.entity for spec in world.crls if crl(spec) in case.ours.lists}
-    kept = tuple(
-        spec
+    emptied = tuple(
+        replace(spec, entries=())
+        if spec.base is None and spec.issuer.entity in answered and crl(spec) not in case.ours.lists
+        else spec
         for spec in world.crls
-        if spec.base is not None or spec.issuer.entity not in answered or crl(spec) in case.ours.lists
     )
-    return replace(world, crls=kept)
+    return replace(world, crls=emptied)
 
 
 def all_key_identifiers(world: World, _: Case) -> World:
@@ -182,24 +183,13 @@ def no_anchor_policies(world: World, _: Case) -> World:
     return world
 
 
-def own_issuer_unnamed(world: World, _: Case) -> World:
-    """No distribution point names the issuer of the certificate as the issuer of the list."""
-    return replace(
-        world,
-        certificates=tuple(
-            replace(
-                cert,
-                points=tuple(
-                    replace(point, crl_issuer=None)
-                    if point.crl_issuer and point.crl_issuer.entity == cert.issuer.entity
-                    else point
-                    for point in cert.points
-                    if point.name or point.crl_issuer is None or point.crl_issuer.entity != cert.issuer.entity
-                ),
-            )
-            for cert in world.certificates
-        ),
+def no_crl_issuers(world: World, _: Case) -> World:
+    """No distribution point names the issuer of a list."""
+    certs = tuple(
+        replace(cert, points=tuple(point for point in cert.points if point.crl_issuer is None))
+        for cert in world.certificates
     )
+    return replace(world, certificates=certs)
 
 
 def lists_of_issuers(world: World, _: Case) -> World:
