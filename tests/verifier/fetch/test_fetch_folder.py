@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -79,6 +80,19 @@ def test_what_another_process_has_may_be_due_as_well(pki: Any, network: Network,
     other.get(PLACE, pki.T + 2 * HOUR)
     one.get(PLACE, pki.T + 4 * HOUR)
     assert len(network.requests) == 4
+
+
+def test_another_process_does_not_bring_back_an_older_list(pki: Any, network: Network, folder: Path) -> None:
+    """One process knows list 50; the other, with a memory of its own, was shown 49 and wrote it down."""
+    root = pki.root()
+    network.data = pki.crl(root, number=50)
+    one = FetchCache(network, folder=folder, rules=EXACT)
+    known = one.get(PLACE, pki.T)
+    for path in folder.iterdir():
+        path.unlink()
+    network.data = pki.crl(root, number=49)
+    FetchCache(network, folder=folder, rules=EXACT).get(PLACE, pki.T + HOUR / 2)
+    assert one.get(PLACE, pki.T + HOUR) is known
 
 
 def test_modes(pki: Any, network: Network, folder: Path) -> None:
@@ -276,6 +290,28 @@ def test_the_lock_is_one_at_a_time(folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(enter, range(100)))
     assert most == 1
+
+
+def test_the_lock_of_a_file_that_is_gone_keeps_nobody_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B opens the file that A holds; A ends and removes it, C makes a new one and holds that: B must wait,
+    although the old file is free."""
+    a, b, c = (CacheFolder(folder, max_bytes=1, max_documents=1).lock("x", 0) for _ in range(3))
+    a.__enter__()
+    real = fcntl.flock
+    held = []
+
+    def flock(descriptor: int, how: int) -> None:
+        monkeypatch.setattr("onecert.verifier.fetch.folder.fcntl.flock", real)
+        a.__exit__(None, None, None)
+        held.append(c.__enter__())
+        real(descriptor, how)
+
+    monkeypatch.setattr("onecert.verifier.fetch.folder.fcntl.flock", flock)
+    with b as got:
+        assert (held, got) == ([True], False)
+    c.__exit__(None, None, None)
 
 
 def test_while_another_process_asks(pki: Any, network: Network, folder: Path) -> None:

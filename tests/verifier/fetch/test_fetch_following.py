@@ -306,6 +306,16 @@ def test_ocsp_by_get(pki: Any, web: Any, answered: Any, fetch: HttpFetch) -> Non
     )
 
 
+def test_a_responder_has_a_status_as_well(pki: Any, web: Any, answered: Any, fetch: HttpFetch) -> None:
+    """Its certificate lacks id-pkix-ocsp-nocheck: the list that speaks about it is fetched too."""
+    web.serve("/root.crl", pki.crl(answered.root))
+    responder = pki.responder(answered.root, no_check=False, extra=[points(web.url("/root.crl"))])
+    answered.say(responder=responder)
+    path = make(answered, fetch).validate(answered.leaf.der, at=pki.T)
+    assert "ocsp" in [item.kind for item in path.evidence]
+    assert [asked.path for asked in web.asked] == ["/ocsp", "/root.crl"]
+
+
 def test_ocsp_nonce(pki: Any, web: Any, answered: Any, fetch: HttpFetch) -> None:
     """The answer must repeat it; each validation asks with a new one."""
     nonces = []

@@ -119,14 +119,13 @@ class FetchCache:
             held.keys = ask.keys
         error = None
         if self._is_due(held, at, ask):
-            self._shelf.take_over(held, at)
-            tries = held.tries
+            self._shelf.take_over(held)
             if self._is_due(held, at, ask):
                 error = self._failures.find(place, at)
-                if error is None and held.copy is not None and not ask.again and not held.copy.is_over_at(at):
-                    self._refresh_ahead(held, tries, at, ask)
+                if error is None and not ask.again and self._serves_on(held, at):
+                    self._refresh_ahead(held, at, ask)
                 elif error is None:
-                    error = self._fly(held, tries, at, ask, wait=True)
+                    error = self._fly(held, at, ask, wait=True)
         if held.copy is None:
             raise error or self._nothing(place)
         return held.copy.document
@@ -159,20 +158,25 @@ class FetchCache:
         return None if copy is None else copy.document
 
     def keep_fresh(self, at: datetime) -> None:
-        """Refresh the lists that are due, at most once a second; in the background if there is one."""
+        """Refresh the lists that are due, at most once a second; in the background if there is one.
+
+        What is overdue is waited for: the first login after a quiet night must not go by last night's list.
+        """
         last = self._looked_at
         if last is not None and last <= at < last + min(_LOOK_EVERY, self._rules.every / 4):
             return
         self._looked_at = at
         allowance = Allowance(self._rules.max_documents, _REFRESH_TIME)
         for held in self._due_lists(at):
-            self._refresh_ahead(held, held.tries, at, Ask(keys=held.keys, allowance=allowance))
+            ask = Ask(keys=held.keys, allowance=allowance)
+            if self._serves_on(held, at):
+                self._refresh_ahead(held, at, ask)
+            else:
+                self._fly(held, at, ask, wait=True)
 
     def refresh(self, at: datetime) -> list[CouldNotCheckError]:
         """Refresh all lists that are due, now and here; what failed is returned."""
-        failures = [
-            self._fly(held, held.tries, at, Ask(keys=held.keys), wait=True) for held in self._due_lists(at)
-        ]
+        failures = [self._fly(held, at, Ask(keys=held.keys), wait=True) for held in self._due_lists(at)]
         return [failure for failure in failures if failure is not None]
 
     # When to ask.
@@ -181,7 +185,7 @@ class FetchCache:
         due = []
         for held in self._shelf.lists():
             if self._is_due(held, at, _PLAIN):
-                self._shelf.take_over(held, at)
+                self._shelf.take_over(held)
                 if self._is_due(held, at, _PLAIN) and self._failures.find(held.place, at) is None:
                     due.append(held)
         return due
@@ -198,25 +202,27 @@ class FetchCache:
         end = next_update(copy.document)
         return at >= self._rules.due_at(held.place.name, since, end, copy.record.max_age)
 
-    def _refresh_ahead(self, held: Held, tries: int, at: datetime, ask: Ask) -> None:
+    def _serves_on(self, held: Held, at: datetime) -> bool:
+        """Whether the copy at hand may serve while a newer one comes."""
+        copy = held.copy
+        return (
+            copy is not None
+            and not copy.is_over_at(at)
+            and not self._rules.is_overdue(copy.record.fetched_at, at)
+        )
+
+    def _refresh_ahead(self, held: Held, at: datetime, ask: Ask) -> None:
         pool = self._pool
         if pool is None:
-            self._fly(held, tries, at, ask, wait=False)
+            self._fly(held, at, ask, wait=False)
         elif held.place.name not in self._flights:
             quiet = Ask(keys=ask.keys, accept=ask.accept)
-            pool.submit(self._fly, held, tries, at, quiet, wait=False)
+            pool.submit(self._fly, held, at, quiet, wait=False)
 
     # Asking: one flight for each place.
 
-    def _fly(
-        self, held: Held, tries: int, at: datetime, ask: Ask, *, wait: bool
-    ) -> CouldNotCheckError | None:
-        """Fetch, or wait for who does.
-
-        Args:
-            tries: how often it had been tried when the caller decided; if somebody has tried since, that
-                counts.
-        """
+    def _fly(self, held: Held, at: datetime, ask: Ask, *, wait: bool) -> CouldNotCheckError | None:
+        """Fetch, or wait for who does."""
         name = held.place.name
         with self._lock:
             flight = self._flights.get(name)
@@ -226,10 +232,10 @@ class FetchCache:
         if not mine:
             error = self._wait(held.place, flight, ask) if wait else None
             if error is not None and error.code == "FETCH_LIMIT" and flight.error is error:
-                return self._fly(held, tries, at, ask, wait=True)  # it was not our limit
+                return self._fly(held, at, ask, wait=True)  # it was not our limit
             return error
         try:
-            flight.error = self._try(held, tries, at, ask, wait=wait)
+            flight.error = self._try(held, at, ask, wait=wait)
         except BaseException:
             flight.error = self._nothing(held.place)
             raise
@@ -248,18 +254,14 @@ class FetchCache:
             return CouldNotCheckError("FETCH_TIMEOUT", url=place.url, seconds=seconds)
         return flight.error
 
-    def _try(
-        self, held: Held, tries: int, at: datetime, ask: Ask, *, wait: bool
-    ) -> CouldNotCheckError | None:
+    def _try(self, held: Held, at: datetime, ask: Ask, *, wait: bool) -> CouldNotCheckError | None:
         place = held.place
-        if held.tries != tries:
-            return self._failures.find(place, at)
         try:
             with self._process_lock(place, ask, wait=wait) as alone:
                 if not alone:
                     return None if held.copy is not None else self._nothing(place)
-                # 1. Another process may have been faster, with success or without.
-                self._shelf.take_over(held, at)
+                # 1. Somebody may have been faster, here or in another process, with success or without.
+                self._shelf.take_over(held)
                 if not self._is_due(held, at, ask):
                     return None
                 refused = self._failures.find(place, at)
@@ -268,7 +270,6 @@ class FetchCache:
                 # 2. Ask, and keep what is better than what we have.
                 self._ask(held, at, ask)
         except CouldNotCheckError as exc:
-            held.tries += exc.code != "FETCH_LIMIT"
             self._failures.note(place, at, exc)
             return exc
         self._failures.end(place)

@@ -20,11 +20,16 @@ class FetchedEvidence(RevocationEvidence):
             old = self._by_place.pop(place, None)
             if crl is not None:
                 self._by_place[place] = crl
-            shared = any(other is old for other in self._by_place.values())
-        if crl is not None and crl is not old:
+            others = list(self._by_place.values())
+        if crl is old:
+            return
+        if crl is not None:
             self.add_crl(crl)
-        if old is not None and old is not crl and not shared:
+        if old is not None:
             self._remove(old)
+            for other in others:
+                if other.der == old.der:  # the same list from another place
+                    self.add_crl(other)
 
     def _remove(self, crl: Crl) -> None:
         with self._lock:

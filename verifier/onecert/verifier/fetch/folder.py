@@ -36,6 +36,7 @@ _OURS = re.compile(r"([0-9a-f]{32})\.(crl|ocsp|certificates|json|down)")
 _WORTH = {"certificates": 1, "ocsp": 2, "crl": 3}
 _RECORD_MAX = 16 * 1024
 _POLL_S = 0.01
+_SAME_TIME = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,8 @@ class Failure:
     detail: str
 
     def holds_at(self, at: datetime) -> bool:
-        """Not asked again yet? A clock that was set back ends the wait."""
-        return self.failed_at <= at < self.retry_at
+        """Not asked again yet? A clock that was set back ends the wait; threads may differ a little."""
+        return self.failed_at - _SAME_TIME <= at < self.retry_at
 
 
 class CacheFolder:

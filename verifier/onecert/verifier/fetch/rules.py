@@ -61,6 +61,10 @@ class FetchRules:
             wait = min(wait, (end - fetched_at) * self.refresh_at * earlier)
         return fetched_at + max(wait, self.floor * earlier)
 
+    def is_overdue(self, fetched_at: datetime, at: datetime) -> bool:
+        """Whether nobody has refreshed it for so long that its answers are no longer those of ``every``."""
+        return at >= fetched_at + 2 * self.every
+
     def failed(self, before: Failure | None, at: datetime, detail: str) -> Failure:
         """One more failure: when is the next try?"""
         count = 1 if before is None else before.count + 1

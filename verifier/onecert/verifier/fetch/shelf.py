@@ -47,12 +47,11 @@ class Copy:
 
 @dataclass
 class Held:
-    """One place; ``copy`` is replaced as a whole, ``tries`` counts whatever was tried since."""
+    """One place; ``copy`` is replaced as a whole."""
 
     place: Place
     copy: Copy | None = None
     keys: Sequence[PublicKey] = ()
-    tries: int = 0
 
     @property
     def worth(self) -> int:
@@ -100,18 +99,16 @@ class Shelf:
             self._held.pop(place.name, None)
         self.evidence.put(place.name, None)
 
-    def take_over(self, held: Held, at: datetime) -> None:
-        """Another process may have fetched it. Its clock is not believed: no record from the future."""
+    def take_over(self, held: Held) -> None:
+        """Another process may have fetched it."""
         copy = self._load(held)
-        if copy is not None and copy.record.fetched_at <= at + self._rules.floor:
+        if copy is not None:
             held.copy = copy
-            held.tries += 1
             self._show(held)
 
     def keep(self, held: Held, copy: Copy, data: bytes | None) -> None:
         """A new copy, or the same one confirmed (``data`` is ``None`` then)."""
         held.copy = copy
-        held.tries += 1
         self._show(held)
         if self._folder is not None:
             self._folder.store(held.place.name, copy.record, data)
