@@ -15,6 +15,7 @@ def main() -> int:
     up.add_argument("--data", type=Path, default=Path("data"))
     up.add_argument("--https-port", type=int, default=8443)
     up.add_argument("--http-port", type=int, default=8080)
+    up.add_argument("--office-port", type=int, default=8444, help="of the example tax office")
     chosen = parser.parse_args()
     if chosen.command == "story":
         import story as told  # noqa: PLC0415
@@ -22,7 +23,7 @@ def main() -> int:
         return told.main(chosen.folder.absolute())
     import up as started  # noqa: PLC0415
 
-    return started.main(chosen.data, chosen.https_port, chosen.http_port)
+    return started.main(chosen.data, chosen.https_port, chosen.http_port, chosen.office_port)
 
 
 if __name__ == "__main__":

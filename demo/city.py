@@ -6,6 +6,8 @@ is taken as it is.
 
 import csv
 import json
+import secrets
+import sys
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -231,6 +233,21 @@ class City:
             service["identity_profile"] = json.loads((HERE / "profiles" / f"{name}.json").read_text("utf-8"))
         text = json.dumps(draft, ensure_ascii=False, indent=1).replace("http://status.example", self.http)
         (self.papers / "trust-list-draft.json").write_text(text, "utf-8")
+
+    def open_office(self, https_port: int) -> Process:
+        """Start the tax office, a department's web application, beside the services."""
+        folder = self.data / "office"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        if not (folder / "secret.key").exists():
+            (folder / "secret.key").touch(mode=0o600)
+            (folder / "secret.key").write_bytes(secrets.token_bytes(32))
+        (folder / "list-keys.json").write_bytes((self.papers / "list-keys.json").read_bytes())
+        command: list[str | Path] = [sys.executable, HERE / "office", "--folder", folder]
+        command += ["--trust-list", f"{self.http}/supervision/trust-list.json"]
+        command += ["--https-port", str(https_port)]
+        command += ["--tls-certificate", self.data / "tls" / "certificate.pem"]
+        command += ["--tls-key", self.data / "tls" / "key.pem"]
+        return Process(command, self.data / "office.log")
 
     def start(self) -> Process:
         """Start every service in one process."""

@@ -18,7 +18,7 @@ PEOPLE = [
 ]
 
 
-def main(data: Path, https_port: int, http_port: int) -> int:
+def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
     """Set the city up at first start, serve until stopped, and say where to go."""
     city = City(data, https_port=https_port, http_port=http_port)
     if not city.is_set_up():
@@ -26,12 +26,16 @@ def main(data: Path, https_port: int, http_port: int) -> int:
         print(f"first start, setting a demonstration city up in {city.data}")
     city.set_up(lambda en, zh: print(f"  … {zh} {en}", flush=True))
     services = city.start()
+    office = city.open_office(office_port)
     names = {
         (row["service"], row["id"]): row["name"]
         for row in csv.DictReader((HERE / "operators.csv").open(encoding="utf-8"))
     }
     print(
         f"\n{city.https}/  页面 pages      {city.http}/  CRL, OCSP, CA 证书 certificates, 信任列表 trust list"
+    )
+    print(
+        f"{office.urls[0]}/  示例税务局：用证书登录、签名申报 example tax office: sign in, sign a declaration"
     )
     print(f"浏览器请导入 import into the browser: {city.papers / 'operations-root.pem'}")
     print("\n一次性登录链接（24 小时内有效，只能用一次，只能在本机用）")
@@ -41,7 +45,10 @@ def main(data: Path, https_port: int, http_port: int) -> int:
         print(f"  {names[service, operator]}  {zh} {en}\n    {link}")
     print("\n新的链接 a new link:  .venv/bin/onecert operators link ra clerk1" + f" --data {data}")
     print("停止 stop:  Ctrl-C", flush=True)
-    return wait(services)
+    try:
+        return wait(services)
+    finally:
+        office.stop()
 
 
 def wait(services: Process) -> int:

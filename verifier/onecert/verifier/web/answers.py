@@ -16,6 +16,7 @@ from onecert.verifier.messages import message
 __all__ = ["Answer", "answer_for", "language_of"]
 
 FORBIDDEN, BAD_REQUEST, NOT_NOW = 403, 400, 503
+PROBLEM = "application/problem+json"
 _RETRY_S = "30"
 _REASONS = {BAD_REQUEST: "Bad Request", FORBIDDEN: "Forbidden", NOT_NOW: "Service Unavailable"}
 
@@ -27,6 +28,11 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether the body is a problem document; otherwise it is a page."""
+        return ("Content-Type", PROBLEM) in self.headers
 
     @property
     def status_line(self) -> str:
@@ -51,7 +57,7 @@ def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "
     elif isinstance(error, CouldNotCheckError):
         status = NOT_NOW
     if "json" in accept.lower():
-        kind, body = "application/problem+json", _problem(error, status, language)
+        kind, body = PROBLEM, _problem(error, status, language)
     else:
         kind, body = "text/html; charset=utf-8", _page(error, language)
     headers = [

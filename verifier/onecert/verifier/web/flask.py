@@ -8,8 +8,10 @@
         return f"{onecert.holder.name} {onecert.holder.id}"
 
 It adds ``/login`` (a page; the browser's certificate over TLS, or a signed challenge from a USB-key program)
-and ``/logout``. The certificate is checked again every few minutes while its holder is signed in, so that a
-revocation ends the session. Needs ``pip install onecert-verifier[flask]``.
+and ``/logout``. Templates ``onecert/login.html`` (around ``{% include "onecert/login_form.html" %}``) and
+``onecert/refused.html`` of the application take the place of the plain ones. The certificate is checked
+again every few minutes while its holder is signed in, so that a revocation ends the session. Needs
+``pip install onecert-verifier[flask]``.
 """
 
 from __future__ import annotations
@@ -24,8 +26,7 @@ from importlib import resources
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, g, redirect, request, session, url_for
-from flask import render_template_string as render
+from flask import Blueprint, Flask, Response, g, redirect, render_template, request, session, url_for
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, VerifyError
 from onecert.verifier.login import Login
@@ -37,7 +38,7 @@ from onecert.verifier.web.client_certificate import ClientCertificates
 from onecert.verifier.web.gate import Gate
 from onecert.verifier.web.session import SignedIn
 
-__all__ = ["OneCert"]
+__all__ = ["OneCert", "is_own_page"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,7 +141,7 @@ class OneCert:
         return checked
 
     def _blueprint(self) -> Blueprint:
-        pages = Blueprint("onecert", __name__)
+        pages = Blueprint("onecert", __name__, template_folder="pages")
         pages.add_url_rule("/login", "page", self._page)
         pages.add_url_rule("/login/login.js", "script", _script)
         pages.add_url_rule("/login/challenge", "challenge", self._challenge, methods=["POST"])
@@ -152,17 +153,13 @@ class OneCert:
     def _page(self) -> Response:
         language = language_of(request.headers.get("Accept-Language", ""))
         texts = {name.lower(): message(f"WEB_LOGIN_{name}", language) for name in _TEXTS}
-        body = render(_asset("login.html"), language=language, next=_local(request.args.get("next")), **texts)
-        answer = Response(body, mimetype="text/html")
-        answer.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; connect-src 'self'; form-action 'self'; "
-            "frame-ancestors 'none'; base-uri 'none'"
+        body = render_template(
+            "onecert/login.html", language=language, next=_local(request.args.get("next")), **texts
         )
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return _secured(Response(body, mimetype="text/html"))
 
     def _challenge(self) -> Response | tuple[dict[str, str], int]:
-        if not _is_own_page():
+        if not is_own_page():
             return self._refuse(RefusedError("LOGIN_OTHER_SESSION"))
         browser = session.setdefault(_BROWSER, secrets.token_urlsafe(32))
         try:
@@ -189,7 +186,7 @@ class OneCert:
 
     def _certificate(self) -> Response:
         try:
-            if not _is_own_page():
+            if not is_own_page():
                 raise RefusedError("LOGIN_OTHER_SESSION")
             verified = self._gate.check(self._gate.certificates.from_environ(request.environ))
         except VerifyError as error:
@@ -199,7 +196,7 @@ class OneCert:
         return redirect(_local(request.form.get("next")), 303)  # type: ignore[return-value]  # werkzeug's base class
 
     def _logout(self) -> Response:
-        if not _is_own_page():
+        if not is_own_page():
             return self._refuse(RefusedError("LOGIN_OTHER_SESSION"))
         session.clear()
         return redirect(url_for("onecert.page"), 303)  # type: ignore[return-value]  # werkzeug's base class
@@ -217,10 +214,32 @@ class OneCert:
         answer = answer_for(
             error, accept=headers.get("Accept", ""), accept_language=headers.get("Accept-Language", "")
         )
-        return Response(answer.body, answer.status, list(answer.headers))
+        if answer.is_problem:
+            return Response(answer.body, answer.status, list(answer.headers))
+        language = language_of(headers.get("Accept-Language", ""))
+        body = render_template(
+            "onecert/refused.html",
+            language=language,
+            title=message("WEB_NOT_LET_IN", language),
+            text=error.text(language),
+            hint=error.hint(language),
+            code=error.code,
+            again=message("WEB_LOGIN_AGAIN", language),
+        )
+        return _secured(Response(body, answer.status, mimetype="text/html"))
 
 
-def _is_own_page() -> bool:
+def _secured(page: Response) -> Response:
+    page.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    page.headers["X-Content-Type-Options"] = "nosniff"
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+def is_own_page() -> bool:
     """Whether the browser says that this request was made by a page of this application."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -265,9 +284,6 @@ def _certificate_of(body: dict[str, Any]) -> bytes:
     return text.encode() if text.startswith("-----") else _base64(body, "certificate")
 
 
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath("pages", name).read_text(encoding="utf-8")
-
-
 def _script() -> Response:
-    return Response(_asset("login.js"), mimetype="text/javascript")
+    script = resources.files(__package__).joinpath("pages", "login.js").read_text(encoding="utf-8")
+    return Response(script, mimetype="text/javascript")

@@ -1,0 +1,89 @@
+"""Serve the tax office: `python demo/office --folder FOLDER --trust-list URL --https-port 8444`."""
+
+import argparse
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app import create_app
+from cryptography.hazmat.primitives import serialization
+
+from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
+from onecert.verifier import TrustListUrl
+from onecert.verifier.trust_list import FileState, load_list_keys
+
+LOOK_EVERY_S = 30.0
+
+
+class Office:
+    """The web server, and the CA certificates with which its TLS asks browsers for theirs."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        folder: Path = options.folder
+        self._authorities = folder / "client-authorities"
+        self._authorities.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._list = TrustListUrl(
+            options.trust_list,
+            cache=folder / "tls" / "trust-list.json",
+            keys=load_list_keys((folder / "list-keys.json").read_bytes()),
+            state=FileState(folder / "tls" / "state.json"),
+        )
+        self.look()
+        certificate, key = options.tls_certificate, options.tls_key
+        if certificate is None:
+            certificate, key, _ = ensure_certificate(folder / "tls", host="127.0.0.1", at=datetime.now(UTC))
+        app = create_app(folder, trust_list=options.trust_list)
+        self.server = WaitingServer(
+            ("127.0.0.1", options.https_port), app, numthreads=8, server_name="office"
+        )
+        self.server.ssl_adapter = TlsAdapter(certificate, key, anchors_folder=self._authorities, anchors=())
+        self._stopping = threading.Event()
+
+    def look(self) -> None:
+        """Browsers are asked for certificates of the CAs that stand on the list now."""
+        trust_list = self._list.current(datetime.now(UTC))
+        wanted = {}
+        for service in trust_list.services:
+            pem = service.certificates[0].certificate.public_bytes(serialization.Encoding.PEM)
+            wanted[self._authorities / f"{service.id}.pem"] = pem
+        for file in set(self._authorities.glob("*.pem")) - set(wanted):
+            file.unlink()
+        for file, pem in wanted.items():
+            if not file.exists() or file.read_bytes() != pem:
+                file.write_bytes(pem)
+
+    def serve(self) -> None:
+        """Serve until stopped."""
+        self.server.prepare()
+        threading.Thread(target=self._watch, daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: threading.Thread(target=self.stop).start())
+        print(f"ready https://127.0.0.1:{self.server.bind_addr[1]}", flush=True)
+        self.server.serve()
+
+    def stop(self) -> None:
+        """Let the answers that are on their way go out, then end."""
+        self._stopping.set()
+        self.server.stop()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            self.look()
+
+
+def main() -> int:
+    """Read the options and serve."""
+    options = argparse.ArgumentParser(prog="office", description=__doc__)
+    options.add_argument("--folder", type=Path, required=True, help="holds list-keys.json and secret.key")
+    options.add_argument("--trust-list", required=True, help="address of the signed trust list")
+    options.add_argument("--https-port", type=int, default=8444)
+    options.add_argument("--tls-certificate", type=Path, help="default: self-signed, for this machine")
+    options.add_argument("--tls-key", type=Path)
+    Office(options.parse_args()).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""The tax office: a department's web application with certificate sign-in and signed declarations.
+
+It knows what every department knows: a folder with the officers' list keys, and the address of the signed
+trust list. See ``verifier/examples/flask_app.py`` for the sign-in alone.
+"""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from declarations import Declaration, Declarations, FormError
+from flask import Flask, Response, abort, g, redirect, render_template, request, session, url_for
+from texts import LANGUAGES, text
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from onecert.verifier import CouldNotCheckError, VerifyError, load_list_keys, open_verifier
+from onecert.verifier.signed_form import CheckedEvidence, EvidenceTrust, check_evidence
+from onecert.verifier.web import ClientCertificates
+from onecert.verifier.web.answers import language_of
+from onecert.verifier.web.flask import OneCert, is_own_page
+
+APPLICATION = "tax-office"
+REFRESH = timedelta(seconds=15)  # so that a revocation can be watched; minutes do for a real office
+MAX_UPLOAD = 16 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+def create_app(folder: Path, *, trust_list: str, certificates: ClientCertificates | None = None) -> Flask:
+    """The application; ``folder`` holds ``list-keys.json`` and ``secret.key``, and keeps the declarations."""
+    app = Flask(__name__)
+    app.secret_key = (folder / "secret.key").read_bytes()
+    app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
+    verifier = open_verifier(folder, trust_list=trust_list, application=APPLICATION, refresh=REFRESH)
+    onecert = OneCert(app, verifier=verifier, certificates=certificates, recheck=REFRESH)
+    declarations = Declarations(
+        folder / "declarations",
+        verifier=verifier,
+        trust_list_file=folder / "trust-list.json",
+    )
+    keys = load_list_keys((folder / "list-keys.json").read_bytes())
+    pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys))
+    app.before_request(choose_language)
+    app.after_request(guard)
+    app.context_processor(
+        lambda: {"t": said, "language": g.language, "holder": pages.who(), "text_of": text_of}
+    )
+    app.register_error_handler(VerifyError, pages.refused)
+    app.register_error_handler(FormError, pages.refused)
+    app.register_error_handler(RequestEntityTooLarge, lambda error: message("TOO_LARGE", 413))
+    app.register_error_handler(HTTPException, lambda error: message(f"HTTP_{error.code}", error.code or 500))
+    app.add_url_rule("/", "home", pages.home)
+    app.add_url_rule("/declarations/new", "new", onecert.required(pages.new))
+    app.add_url_rule("/declarations", "create", onecert.required(pages.create), methods=["POST"])
+    app.add_url_rule("/declarations/<number>", "show", onecert.required(pages.show))
+    app.add_url_rule("/declarations/<number>/document", "document", onecert.required(pages.document))
+    app.add_url_rule("/declarations/<number>/evidence", "evidence", onecert.required(pages.evidence))
+    app.add_url_rule(
+        "/declarations/<number>/signature", "sign", onecert.required(pages.sign), methods=["POST"]
+    )
+    app.add_url_rule("/check", "check", pages.check, methods=["GET", "POST"])
+    return app
+
+
+class Pages:
+    """What each page does."""
+
+    def __init__(self, onecert: OneCert, declarations: Declarations, trust: EvidenceTrust) -> None:
+        self._onecert = onecert
+        self._declarations = declarations
+        self._trust = trust
+
+    def who(self) -> Any:
+        """Who is signed in, for the head of the page; nobody when that cannot be told."""
+        try:
+            return self._onecert.holder
+        except VerifyError:
+            return None
+
+    def home(self) -> str:
+        """The declarations of who is signed in, or an invitation."""
+        holder = self._onecert.holder
+        return render_template("home.html", declarations=self._declarations.of(holder.id) if holder else [])
+
+    def new(self) -> str:
+        """The empty form."""
+        return render_template("new.html", values={}, faults={}, this_year=datetime.now(UTC).year)
+
+    def create(self) -> Any:
+        """Keep what was typed, or show it again with what is wrong."""
+        check_own_page()
+        values = {name: request.form.get(name, "").strip()[:200] for name in ("year", "income", "remark")}
+        holder = self._onecert.holder
+        assert holder is not None
+        made = self._declarations.create(holder, values, at=datetime.now(UTC))
+        if isinstance(made, Declaration):
+            return redirect(url_for("show", number=made.number), 303)
+        page = render_template("new.html", values=values, faults=made, this_year=datetime.now(UTC).year)
+        return page, 422
+
+    def show(self, number: str) -> str:
+        """What is to be signed; once it is signed, by whom and how that is proved."""
+        return render_template("declaration.html", declaration=self._own(number))
+
+    def document(self, number: str) -> Response:
+        """The octets that are signed."""
+        return download(self._own(number).document, f"declaration-{number}.json", "application/json")
+
+    def evidence(self, number: str) -> Response:
+        """The evidence record."""
+        record = self._declarations.evidence(self._own(number))
+        if record is None:
+            abort(404)
+        return download(record, f"evidence-{number}.json", "application/json")
+
+    def sign(self, number: str) -> Any:
+        """Take a CMS signature over the document, and keep the evidence."""
+        check_own_page()
+        declaration, holder = self._own(number), self._onecert.holder
+        assert holder is not None
+        upload = request.files.get("signature")
+        if upload is None or not upload.filename:
+            raise FormError("NO_SIGNATURE")
+        self._declarations.sign(declaration, holder, upload.stream.read(), at=datetime.now(UTC))
+        log.info("declaration signed", extra={"number": number})
+        return redirect(url_for("show", number=number), 303)
+
+    def check(self) -> Any:
+        """Judge an evidence record again, for anybody."""
+        if request.method == "GET":
+            return render_template("check.html", checked=None)
+        check_own_page()
+        upload = request.files.get("record")
+        if upload is None or not upload.filename:
+            raise FormError("NO_RECORD")
+        checked: CheckedEvidence = check_evidence(
+            upload.stream.read(), trust=self._trust, at=datetime.now(UTC)
+        )
+        return render_template("check.html", checked=checked, signer=checked.form.signer)
+
+    def refused(self, error: VerifyError | FormError) -> Any:
+        """A refusal as a page: what was wrong, what to do, the code for the help desk."""
+        if isinstance(error, FormError):
+            return message(error.code, 422)
+        status = 503 if isinstance(error, CouldNotCheckError) else 422
+        language = g.language
+        page = render_template(
+            "message.html", what=error.text(language), hint=error.hint(language), code=error.code
+        )
+        return page, status
+
+    def _own(self, number: str) -> Declaration:
+        holder = self._onecert.holder
+        found = self._declarations.find(number)
+        # Another holder's declaration and none at all look the same from outside.
+        if holder is None or found is None or found.holder_id != holder.id:
+            abort(404)
+        return found
+
+
+def message(code: str, status: int) -> Any:
+    """A page that says one thing."""
+    what = text(code, g.get("language", "zh")) if code else ""
+    return render_template(
+        "message.html", what=what, hint=text(f"{code}_HINT", g.language), code=code
+    ), status
+
+
+def check_own_page() -> None:
+    """Refuse what a page of another site posts."""
+    if not is_own_page():
+        raise FormError("OTHER_SITE")
+
+
+def choose_language() -> None:
+    """The language of the link that was clicked, of the last choice, or of the browser."""
+    asked = request.args.get("language")
+    if asked in LANGUAGES:
+        session["language"] = asked
+    g.language = session.get("language") or language_of(request.headers.get("Accept-Language", ""))
+
+
+def guard(response: Response) -> Response:
+    """Pages load nothing from elsewhere, run no script but our own, and stay out of frames and caches."""
+    if "Content-Security-Policy" not in response.headers:
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+            "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def said(code: str, **facts: object) -> str:
+    """A text of this application in the reader's language."""
+    return text(code, g.language, **facts)
+
+
+def text_of(declaration: Declaration) -> list[tuple[str, str]]:
+    """The signed fields, for people."""
+    fields = json.loads(declaration.document)
+    return [(said(f"FIELD_{name.upper()}"), str(value)) for name, value in fields.items()]
+
+
+def download(data: bytes, name: str, kind: str) -> Response:
+    """A file to keep."""
+    answer = Response(data, mimetype=kind)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
