@@ -29,6 +29,7 @@ from onecert.verifier.signed_form import (
     TimestampTrust,
     canonical_json,
     check_evidence,
+    load_evidence,
     make_evidence,
     renew_evidence,
 )
@@ -367,3 +368,27 @@ def test_reads_as_json(archive: Archive) -> None:
     value = json.loads(archive.record())
     assert (value["type"], value["schema"]) == ("onecert-evidence-record", 1)
     assert base64.b64decode(value["document"]["digests"]["sha256"])
+
+
+def test_folder_with_lists_of_years(archive: Archive, document: bytes) -> None:
+    """Hundreds of old lists at hand: the record keeps those that decide, and reads again."""
+    office = archive.office
+    lists = [
+        office.pki.crl(office.ca, this_update=office.now - n * DAY, next_update=office.now + 300 * DAY)
+        for n in range(1, 300)
+    ]
+    trust = office.trust(office.pki.crl(office.root), office.pki.crl(office.ca), *lists)
+    stamped = office.stamped(office.now - 20 * DAY, authority=archive.authorities[0])
+    form = office.verify(stamped, timestamps=archive.timestamps(office.now), trust=trust)
+    record = make_evidence(form, at=office.now, stamp=archive.stamp(office.now))
+    assert len(load_evidence(record).materials.crls) < 40
+    at = office.now + YEAR
+    assert check_evidence(record, document, trust=archive.trust(at, lists=False), at=at)
+
+
+def test_too_large(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be read again is not handed out."""
+    monkeypatch.setattr("onecert.verifier.signed_form.evidence_record.MAX_BYTES", 5000)
+    with pytest.raises(CouldNotCheckError) as caught:
+        archive.record()
+    assert caught.value.code == "EVIDENCE_TOO_LARGE"

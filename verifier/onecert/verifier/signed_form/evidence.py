@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from onecert.verifier.errors import CouldNotCheckError, RefusedError
+from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError
 from onecert.verifier.path import PathParameters
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation import RevocationEvidence
@@ -91,7 +91,8 @@ def make_evidence(
 
     Raises:
         RefusedError: ``EVIDENCE_LIST`` when the list is another one than the form was judged by.
-        CouldNotCheckError: the timestamp authority did not answer; ``EVIDENCE_NO_TIMESTAMP_TRUST``.
+        CouldNotCheckError: the timestamp authority did not answer; ``EVIDENCE_NO_TIMESTAMP_TRUST``;
+            ``EVIDENCE_TOO_LARGE`` when lists or document are larger than a record may be.
     """
     if form.content.data is None:
         raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
@@ -126,7 +127,7 @@ def make_evidence(
             materials=Materials(),
             hash_algorithm=hash_algorithm,
         )
-    return record.to_json()
+    return _file(record)
 
 
 def check_evidence(
@@ -211,7 +212,17 @@ def renew_evidence(
         hash_algorithm=hash_algorithm,
         document_digests=digests,
     )
-    return record.to_json()
+    return _file(record)
+
+
+def _file(record: EvidenceRecord) -> bytes:
+    """The record as a file that ``load_evidence`` will read."""
+    data = record.to_json()
+    try:
+        load_evidence(data)
+    except MalformedError as exc:
+        raise CouldNotCheckError("EVIDENCE_TOO_LARGE", detail=str(exc)) from exc
+    return data
 
 
 def _raw(form: SignedForm) -> Any:

@@ -30,7 +30,7 @@ from typing import Any
 
 from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.jws import load_json
-from onecert.verifier.signed_form.canonical_json import canonical_json
+from onecert.verifier.signed_form.canonical_json import canonical_json, count_separators
 from onecert.verifier.signed_form.digests import DIGESTS
 from onecert.verifier.signed_form.form_result import FormPolicy
 from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
@@ -40,6 +40,7 @@ __all__ = ["ArchiveEntry", "EvidenceRecord", "Materials", "load_evidence"]
 
 TYPE, SCHEMA = "onecert-evidence-record", 1
 MAX_BYTES = 64 * 1024 * 1024
+_SEPARATORS_MAX = 50_000  # a record is few large values
 _BLOBS_MAX, _ENTRIES_MAX, _DIGESTS_MAX = 256, 64, 8
 _VERDICT_SIGNERS_MAX = 16
 _TIME_SOURCES = ("timestamp", "archive", "now")
@@ -177,6 +178,8 @@ def load_evidence(data: bytes) -> EvidenceRecord:
         MalformedError: ``TOO_LARGE``, ``DOCUMENT_MALFORMED``, ``EVIDENCE_MALFORMED``.
         RefusedError: ``EVIDENCE_ALTERED``.
     """
+    if count_separators(data) > _SEPARATORS_MAX:
+        raise MalformedError("EVIDENCE_MALFORMED", detail="too many values")
     try:
         with Node(load_json(data, max_bytes=MAX_BYTES), "") as node:
             record = _record(node)

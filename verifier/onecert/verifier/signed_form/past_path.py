@@ -30,6 +30,7 @@ from onecert.verifier.revocation import Crl, OcspResponse, RevocationEvidence, R
 __all__ = ["JoinedEvidence", "JudgedPath", "LaterRevocation", "PathTrust", "judge_path"]
 
 _LATER_MOMENTS_MAX = 8
+_OTHER_LISTS_MAX = 16
 _SECOND = timedelta(seconds=1)
 _NOT_ASKED = RevocationAnswer((), (), None, None)
 
@@ -64,7 +65,7 @@ class LaterRevocation:
 class JudgedPath:
     """A path that held at ``path.at``.
 
-    ``later`` are the revocations that came after it; ``crls`` and ``ocsp`` are all lists and answers that
+    ``later`` are the revocations that came after it; ``crls`` and ``ocsp`` are the lists and answers that
     were looked at, for a record.
     """
 
@@ -130,11 +131,21 @@ def judge_path(
         path=replace(path, warnings=tuple(dict.fromkeys((*path.warnings, *notices)))),
         known_at=known_at,
         later=later,
-        crls=tuple(crl for crl in evidence.asked.values() if crl.next_update is None or crl.next_update > at),
+        crls=_worth_keeping(evidence.asked.values(), path, at),
         ocsp=tuple(
             answer for answer in evidence.ocsp if any(one.serial in serials for one in answer.answers)
         ),
     )
+
+
+def _worth_keeping(asked: Iterable[Crl], path: ValidatedPath, at: datetime) -> tuple[Crl, ...]:
+    """The lists that decided, and the newest of the others: a folder may hold those of years."""
+    decisive = {source.answer.der for source in path.sources}
+    newest_first = sorted(asked, key=lambda crl: crl.this_update, reverse=True)
+    others = [crl for crl in newest_first if crl.next_update is None or crl.next_update > at]
+    kept = {crl.der: crl for crl in newest_first if crl.der in decisive}
+    kept |= {crl.der: crl for crl in others[:_OTHER_LISTS_MAX]}
+    return tuple(kept.values())
 
 
 def _later_notice(item: LaterRevocation) -> Notice:
