@@ -129,7 +129,7 @@ def read_entry(der: bytes, pos: int) -> RevokedEntry:
     return RevokedEntry(revoked_at, extensions.reason, extensions.invalid_since)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8192)
 def _read_moment(time_der: bytes) -> datetime:
     return read_time(Reader(time_der))
 

@@ -99,7 +99,7 @@ class CrlIndex:
         key = b"\x02%c%b" % (size, serial.to_bytes(size, "big", signed=True))
         der, table = self._der, self._table
         mask = len(table) - 1
-        slot = hash(key + _suffix(number)) & mask
+        slot = hash(key + _suffix(number) if number else key) & mask
         while offset := table[slot]:
             if self._is_about(offset, key, number):
                 try:
