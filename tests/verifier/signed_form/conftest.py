@@ -246,19 +246,16 @@ class Office:
         return made
 
     def stamped(
-        self, at: datetime, *, document: bytes = DOCUMENT, token: Any = None, **changes: Any
+        self, at: datetime, *, document: bytes = DOCUMENT, bound: bool = False, **changes: Any
     ) -> bytes:
-        """A detached signature with a timestamp made at ``at``."""
-        value = self.signer.key.sign(
-            self.pki.tlv(0x31, *sorted(self.attributes(document))), ec.ECDSA(hashes.SHA256())
-        )
-        made = token(value) if token else self.token(value, at, **changes)
-        info = self.signer_info(
-            self.attributes(document),
-            sign=lambda _: value,
-            unsigned=[self.attribute(ATTRIBUTE + "16.2.14", made)],
-        )
-        return self.signed_data(None, info)
+        """A detached signature with a timestamp made at ``at``; ``bound`` names the signer's certificate."""
+        attributes = self.attributes(document)
+        if bound:
+            attributes.append(self.signing_certificate(self.signer))
+        value = self.signer.key.sign(self.pki.tlv(0x31, *sorted(attributes)), ec.ECDSA(hashes.SHA256()))
+        token = self.attribute(ATTRIBUTE + "16.2.14", self.token(value, at, **changes))
+        info = self.signer_info(attributes, sign=lambda _: value, unsigned=[token])
+        return self.signed_data(None, info, certificates=[self.signer.der])
 
 
 def make_office(pki: Any, folder: Path) -> Office:

@@ -154,6 +154,18 @@ def test_ca_revoked_since(office: Any) -> None:
         office.verify(stamped, timestamps=office.timestamps(), trust=trust)
 
 
+def test_ca_compromised_since(office: Any) -> None:
+    """The issuing CA's key was lost yesterday: only a signature that names its certificate stands."""
+    office.pki.revoke(office.root, office.ca, at=office.now - DAY)
+    before = office.pki.crl(office.ca, this_update=office.now - 2 * DAY, next_update=office.now)
+    trust = office.trust(office.pki.crl(office.root), before)
+    then, timestamps = office.now - 3 * DAY, office.timestamps()
+    assert office.verify(office.stamped(then, bound=True), timestamps=timestamps, trust=trust)
+    with pytest.raises(RefusedError) as caught:
+        office.verify(office.stamped(then), timestamps=timestamps, trust=trust)
+    assert caught.value.code == "FORM_CERTIFICATE_NOT_BOUND"
+
+
 @pytest.mark.parametrize(("days", "fine"), [(1, True), (3, False)])
 def test_ocsp_from_after_the_signature(office: Any, days: int, fine: bool) -> None:
     """Stamped two days ago; an OCSP answer of today says since when the certificate is revoked."""

@@ -66,7 +66,7 @@ def test_state_of_the_service(
     """Stamped two days ago; the service changed its state one or three days ago (the rule table)."""
     data = world.trust_list(status={"harbour": [(status, firm.now - days * DAY)]})
     inputs: dict[str, Any] = {"verifier": verifier(world, firm, data=data), "at": firm.now}
-    stamped = firm.stamped(firm.now - 2 * DAY)
+    stamped = firm.stamped(firm.now - 2 * DAY, bound=True)
     if not code:
         assert verify_form(document, stamped, timestamps=firm.timestamps(), **inputs)
         with pytest.raises(RefusedError):
@@ -75,6 +75,17 @@ def test_state_of_the_service(
     with pytest.raises(VerifyError) as caught:
         verify_form(document, stamped, timestamps=firm.timestamps(), **inputs)
     assert caught.value.code == code
+
+
+def test_thief_of_a_ca_key(firm: Any, world: Any, document: bytes) -> None:
+    """Stamped two days ago, the CA's key lost yesterday: a thief may have written the certificate since. Only
+    a signature that names its certificate stands."""
+    data = world.trust_list(status={"harbour": [("key_compromised", firm.now - DAY)]})
+    inputs: dict[str, Any] = {"verifier": verifier(world, firm, data=data), "timestamps": firm.timestamps()}
+    assert verify_form(document, firm.stamped(firm.now - 2 * DAY, bound=True), at=firm.now, **inputs)
+    with pytest.raises(RefusedError) as caught:
+        verify_form(document, firm.stamped(firm.now - 2 * DAY), at=firm.now, **inputs)
+    assert caught.value.code == "FORM_CERTIFICATE_NOT_BOUND"
 
 
 def test_signer_of_a_ca_that_is_not_listed(firm: Any, world: Any, document: bytes) -> None:

@@ -167,6 +167,8 @@ def _verify_signer(signer: SignerInfo, message: SignedData, content: Content, ar
     )
     # 3. Could the signer be relied upon at that time?
     certificate, judged = _judge_one_of(named, time, around, message)
+    if signer.signed is None or not signer.signed.certificate_hashes():
+        _check_unbound(judged, certificate)
     # 4. What a person should know.
     claimed_at = None if signer.signed is None else signer.signed.signing_time
     notices = [*time.notices, *_status_notices(judged, time, around)]
@@ -202,6 +204,7 @@ def _verify_raw(document: bytes | None, signature: RawSignature, around: _Around
         at=time.at,
     )
     judged = _judge(certificate, time, around, None)
+    _check_unbound(judged, certificate)
     signer = FormSigner(
         certificate=certificate,
         judged=judged,
@@ -263,6 +266,17 @@ def _judge(
         )
         error.attempts = exc.attempts
         raise error from exc
+
+
+def _check_unbound(judged: JudgedSigner, certificate: ParsedCertificate) -> None:
+    """A timestamp proves the signature, not the certificate: that may be a thief's, made later."""
+    if judged.issuer_compromised:
+        raise RefusedError(
+            "FORM_CERTIFICATE_NOT_BOUND",
+            certificate=certificate.certificate,
+            source="RFC 5035, section 4",
+            subject=certificate.subject_text,
+        )
 
 
 def _status_notices(judged: JudgedSigner, time: ProvedTime, around: _Around) -> list[Notice]:

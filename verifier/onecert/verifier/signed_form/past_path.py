@@ -27,9 +27,12 @@ from onecert.verifier.purposes import Purpose
 from onecert.verifier.result import Notice, ValidatedPath
 from onecert.verifier.revocation import Crl, OcspResponse, RevocationEvidence, RevocationMode
 
-__all__ = ["JoinedEvidence", "JudgedPath", "LaterRevocation", "PathTrust", "judge_path"]
+__all__ = ["HARMLESS_REASONS", "JoinedEvidence", "JudgedPath", "LaterRevocation", "PathTrust", "judge_path"]
 
 _LATER_MOMENTS_MAX = 8
+# RFC 3161, section 4 (1): a revocation for one of these says nothing against what the key signed before; one
+# without a reason does.
+HARMLESS_REASONS = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
 _OTHER_LISTS_MAX = 16
 _SECOND = timedelta(seconds=1)
 _NOT_ASKED = RevocationAnswer((), (), None, None)

@@ -20,8 +20,9 @@ from onecert.verifier.path import PathParameters
 from onecert.verifier.purposes import SIGNING, Purpose
 from onecert.verifier.revocation import Crl, OcspResponse
 from onecert.verifier.service_status import Moments, check_service, service_facts
-from onecert.verifier.signed_form.past_path import JudgedPath, PathTrust, judge_path
+from onecert.verifier.signed_form.past_path import HARMLESS_REASONS, JudgedPath, PathTrust, judge_path
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.vocabulary import Status
 from onecert.verifier.verifier import Verifier
 
 __all__ = ["AnchoredSigners", "JudgedSigner", "ListedSigners", "SignerJudge", "SignerQuestion"]
@@ -45,7 +46,11 @@ class SignerQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedSigner:
-    """A signer who may be relied upon. ``identity`` and ``list_sequence`` come from a trust list only."""
+    """A signer who may be relied upon. ``identity`` and ``list_sequence`` come from a trust list only.
+
+    ``issuer_compromised`` says that a key above the signer was lost after he signed: whoever has it can write
+    certificates with old dates, so that the signature itself must name the certificate.
+    """
 
     judged: JudgedPath
     identity: Identity | None = None
@@ -53,6 +58,7 @@ class JudgedSigner:
     ca_status: str = ""
     list_sequence: int | None = None
     list_sha256: str = ""
+    issuer_compromised: bool = False
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,7 +106,11 @@ class AnchoredSigners:
     def judge(self, question: SignerQuestion) -> JudgedSigner:
         """See ``SignerJudge``."""
         judged = _judge_path(question, self.trust, self.purpose)
-        return JudgedSigner(judged=judged, warnings=tuple(notice.code for notice in judged.path.warnings))
+        return JudgedSigner(
+            judged=judged,
+            issuer_compromised=_is_issuer_compromised(judged),
+            warnings=tuple(notice.code for notice in judged.path.warnings),
+        )
 
 
 class ListedSigners:
@@ -179,6 +189,11 @@ class ListedSigners:
             ca_status=verdict.at_use.value,
             list_sequence=trust_list.sequence,
             list_sha256=trust_list.sha256,
+            issuer_compromised=_is_issuer_compromised(judged)
+            or any(
+                entry.status is Status.KEY_COMPROMISED and entry.start <= known_at
+                for entry in service.history
+            ),
             warnings=tuple(dict.fromkeys(codes)),
         )
 
@@ -196,6 +211,10 @@ def _judge_path(
         crls=question.crls,
         ocsp=(*question.ocsp, *answers),
     )
+
+
+def _is_issuer_compromised(judged: JudgedPath) -> bool:
+    return any(later.certificate.is_ca and later.reason not in HARMLESS_REASONS for later in judged.later)
 
 
 def _is_answered(judged: JudgedPath) -> bool:

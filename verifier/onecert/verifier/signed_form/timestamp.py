@@ -19,7 +19,7 @@ from onecert.verifier.purposes import TIMESTAMPING
 from onecert.verifier.revocation import RevocationEvidence
 from onecert.verifier.signed_form.attributes import SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2
 from onecert.verifier.signed_form.digests import check_digest, digest
-from onecert.verifier.signed_form.past_path import JudgedPath, PathTrust, judge_path
+from onecert.verifier.signed_form.past_path import HARMLESS_REASONS, JudgedPath, PathTrust, judge_path
 from onecert.verifier.signed_form.signer_check import Content, check_signer_info
 from onecert.verifier.signed_form.timestamp_token import TimestampToken, load_timestamp
 
@@ -27,8 +27,6 @@ __all__ = ["Timestamp", "TimestampTrust", "check_timestamp"]
 
 _EXTENDED_KEY_USAGE = "2.5.29.37"
 _TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
-# RFC 3161, section 4 (1): a revocation for one of these leaves earlier tokens valid; no reason does not.
-_HARMLESS = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +158,7 @@ def check_timestamp(
         ocsp=loaded.message.ocsp,
     )
     for later in judged.later:
-        if later.reason not in _HARMLESS:
+        if later.reason not in HARMLESS_REASONS:
             raise RefusedError(
                 "TIMESTAMP_AUTHORITY_REVOKED",
                 certificate=later.certificate.certificate,
