@@ -54,15 +54,11 @@ def plain_anchors(world: World, _: Case) -> World:
 
 def named_keys(world: World, _: Case) -> World:
     """No authority key identifier that names another key than the one that signed."""
-    return replace(
-        world,
-        certificates=tuple(
-            replace(
-                cert, authority_key_id="none" if cert.authority_key_id == "wrong" else cert.authority_key_id
-            )
-            for cert in world.certificates
-        ),
+    certs = tuple(
+        replace(cert, authority_key_id="key" if cert.authority_key_id == "wrong" else cert.authority_key_id)
+        for cert in world.certificates
     )
+    return replace(world, certificates=certs)
 
 
 def later_ends(world: World, _: Case) -> World:
@@ -190,6 +186,18 @@ def no_crl_issuers(world: World, _: Case) -> World:
         for cert in world.certificates
     )
     return replace(world, certificates=certs)
+
+
+def no_lent_names(world: World, _: Case) -> World:
+    """No list is signed by whom another authority has certified under the name of the list's issuer."""
+    lent = {
+        (cert.subject.entity, cert.key)
+        for cert in world.certificates
+        if not cert.ca and cert.subject.entity != cert.issuer.entity
+    }
+    return replace(
+        world, crls=tuple(spec for spec in world.crls if (spec.issuer.entity, spec.signer) not in lent)
+    )
 
 
 def lists_of_issuers(world: World, _: Case) -> World:
