@@ -74,6 +74,7 @@ class CrlIndex:
         self._collides = False
         # RFC 5280, section 5.3.3: the issuer that an entry names holds until another entry names a new one.
         # So the list falls into sections: where each begins, and the number of its issuer.
+        self._issuer = issuer
         self._issuers: dict[CanonicalName, int] = {issuer: 0}
         self._section_offsets = array("I")
         self._section_issuers = array("I")
@@ -92,7 +93,8 @@ class CrlIndex:
         Raises:
             MalformedError: the entry's time cannot be read.
         """
-        number = self._issuers.get(issuer)
+        # Nearly always the very object: names are remembered, and hashing one takes as long as the look-up.
+        number = 0 if issuer is self._issuer else self._issuers.get(issuer)
         size = (serial + (serial < 0)).bit_length() // 8 + 1  # -128 needs one octet, -129 two
         if number is None or size > SERIAL_MAX:
             return None
