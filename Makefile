@@ -7,7 +7,7 @@ members := verifier hsm server ca ra pmi supervision
 DATA ?= data
 SECONDS ?= 120
 
-.PHONY: help demo up test check tests soak bench conformance fuzz requirements clean
+.PHONY: help demo up test check tests soak bench conformance fuzz api requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
 	@echo "make fuzz    the verifier under hostile bytes for SECONDS=$(SECONDS), all targets together"
+	@echo "make api     write the verifier's API reference anew from its docstrings"
 	@echo "make requirements   pin the newest packages again"
 	@echo "make clean   remove what the set-up made (not your data)"
 
@@ -31,6 +32,7 @@ up:
 test:
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory check tests
+	@$(environment) $(python) fuzz run --seconds 120
 
 check:
 	.venv/bin/ruff check .
@@ -56,6 +58,10 @@ conformance:
 fuzz:
 	@deploy/setup.sh test
 	@$(environment) $(python) fuzz run --seconds $(SECONDS) $(TARGETS)
+
+api:
+	@deploy/setup.sh test
+	@$(python) docs/make_api.py
 
 requirements:
 	@deploy/setup.sh test

@@ -53,7 +53,9 @@ def test_all_members_are_importable_side_by_side() -> None:
 def test_the_verifier_needs_nothing_but_cryptography() -> None:
     allowed = set(sys.stdlib_module_names) | {"cryptography"}
     foreign = set()
-    for path in tracked("verifier/*.py"):
+    # Adapters for who has the framework; nothing else imports them (import-linter holds it).
+    adapters = {"flask.py": "flask", "django.py": "django"}
+    for path in tracked("verifier/onecert/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -63,7 +65,9 @@ def test_the_verifier_needs_nothing_but_cryptography() -> None:
             foreign |= {
                 (path.name, n)
                 for n in names
-                if n.split(".")[0] not in allowed and not n.startswith("onecert.verifier")
+                if n.split(".")[0] not in allowed
+                and not n.startswith("onecert.verifier")
+                and not (path.parent.name == "web" and adapters.get(path.name) == n.split(".")[0])
             }
     assert foreign == set()
 

@@ -20,7 +20,7 @@ from onecert.verifier.web.client_certificate import ClientCertificates
 from onecert.verifier.web.gate import Gate
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["CERTIFICATE", "IDENTITY", "CertificateMiddleware"]
 
