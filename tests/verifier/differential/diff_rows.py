@@ -9,6 +9,7 @@ from diff_keys import ED25519
 from diff_peers import ACCEPT, CRASH, REFUSE
 from diff_table import Row
 from diff_undo import (
+    able_anchors,
     addresses_in_names_only,
     all_key_identifiers,
     change,
@@ -30,6 +31,7 @@ from diff_undo import (
     plain_anchors,
     pointers_to_deltas,
     stated_mappings,
+    stated_policies,
     unread_lists_empty,
 )
 from diff_world import (
@@ -121,6 +123,26 @@ ROWS = (
         kinds=(REFUSE, ACCEPT),
         seen=lambda case: case.ours.reason == "POLICY_MAPPING",
         example=change(change(STRAIGHT, 1, mappings=((ANY, 1),)), 0),
+    ),
+    Row(
+        id="openssl-mapping-under-any",
+        peers=("openssl",),
+        kinds=(ACCEPT, REFUSE),
+        seen=lambda case: case.theirs.reason.startswith("43 at"),
+        undo=stated_policies,
+        example=ask(
+            World(
+                (
+                    ROOT,
+                    replace(CA, policies=(ANY,), mappings=((1, 2),)),
+                    Cert(Dn("CA 1"), Dn("CA 0"), 3, 1, policies=(1, ANY)),
+                    replace(LEAF, issuer=Dn("CA 1"), signer=3, policies=(2,)),
+                ),
+                (0,),
+            ),
+            policies=frozenset({1}),
+            explicit=True,
+        ),
     ),
     Row(
         id="openssl-mapping-inhibited-any",
@@ -319,10 +341,8 @@ ROWS = (
         id="pyhanko-anchor-extensions",
         peers=("pyhanko",),
         kinds=(REFUSE, ACCEPT),
-        seen=lambda case: (
-            case.ours.reason in {"NOT_A_CA", "CA_KEY_USAGE", "UNKNOWN_CRITICAL_EXTENSION"}
-            and case.world.inputs.anchor_extensions
-        ),
+        seen=lambda case: case.world.inputs.anchor_extensions,
+        undo=able_anchors,
         example=ask(change(STRAIGHT, 0, usage=frozenset({CRL_SIGN})), anchor_extensions=True),
     ),
     Row(

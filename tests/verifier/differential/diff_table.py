@@ -61,18 +61,24 @@ def explain(case: Case, rows: tuple[Row, ...]) -> tuple[Row, ...]:
     present = [row for row in concerned if row.undo and row.undo(case.world, case) != case.world]
     for count in (1, 2, 3):
         for together in itertools.combinations(present, count):
-            if _agree_without(case, together):
+            left = _without(case, together)
+            if left.ours.kind == case.ours.kind == left.theirs.kind:
                 return together
+            # What remains may be a crash.
+            for row in rows:
+                if row.undo is None and left.ours.kind == case.ours.kind and row.may_concern(left):
+                    return (*together, row)
     return ()
 
 
-def _agree_without(case: Case, rows: tuple[Row, ...]) -> bool:
+def _without(case: Case, rows: tuple[Row, ...]) -> Case:
+    """The case in the world from which the features of ``rows`` are taken out."""
     world = case.world
     for row in rows:
         if row.undo is not None:
             world = row.undo(world, case)
     question = Question(world)
-    return PEERS[case.peer](question).kind == case.ours.kind == ours(question).kind
+    return Case(case.peer, world, ours(question), PEERS[case.peer](question))
 
 
 def disagreements(world: World) -> tuple[Verdict, dict[str, Verdict], Iterator[Case]]:

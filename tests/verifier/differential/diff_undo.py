@@ -7,7 +7,7 @@ from typing import Any
 
 from diff_build import certificate, crl
 from diff_table import Case
-from diff_world import KEY_CERT_SIGN, Cert, CrlSpec, Dn, World
+from diff_world import ANY, KEY_CERT_SIGN, Cert, CrlSpec, Dn, World
 
 
 def change(world: World, number: int, **changes: Any) -> World:
@@ -50,6 +50,18 @@ def plain_anchors(world: World, _: Case) -> World:
         )
         world = change(world, number, **vars(plain))
     return world
+
+
+def able_anchors(world: World, _: Case) -> World:
+    """Only anchors that are CAs, may sign certificates, and hold nothing critical that nobody knows."""
+    able = tuple(
+        number
+        for number in world.anchors
+        if (cert := world.certificates[number]).ca
+        and (cert.usage is None or KEY_CERT_SIGN in cert.usage)
+        and cert.unknown != "critical"
+    )
+    return replace(world, anchors=able, withheld=world.withheld | {*world.anchors} - {*able})
 
 
 def named_keys(world: World, _: Case) -> World:
@@ -215,6 +227,19 @@ def addresses_in_names_only(world: World, _: Case) -> World:
             replace(cert, names=() if cert.subject.email else cert.names) for cert in world.certificates
         ),
     )
+
+
+def stated_policies(world: World, _: Case) -> World:
+    """Whoever states anyPolicy and maps others states those too."""
+    certs = tuple(
+        replace(
+            cert, policies=(*cert.policies, *sorted({above for above, _ in cert.mappings} - {*cert.policies}))
+        )
+        if cert.policies and ANY in cert.policies
+        else cert
+        for cert in world.certificates
+    )
+    return replace(world, certificates=certs)
 
 
 def stated_mappings(world: World, _: Case) -> World:

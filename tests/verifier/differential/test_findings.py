@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from diff_peers import REFUSE, Question, ours
+from diff_world import CRL_SIGN, LEAF_USAGE, Cert, CrlSpec, Dn, Entry, Inputs, Point, Scope, World
 
 from onecert.verifier import (
     CouldNotCheckError,
@@ -63,6 +65,37 @@ def test_ca_cannot_sign_lists_of_another(pki: Any) -> None:
         pki.validate(leaf, root=root, cas=[ca, other, false_ca], crls=[*crls, pki.crl(ca)], purpose=ANY)
     with pytest.raises(CouldNotCheckError):
         pki.validate(leaf, root=root, cas=[ca, other, false_ca], crls=crls, purpose=ANY)
+
+
+@pytest.mark.parametrize("with_true_list", [True, False])
+def test_revoked_ca_cannot_sign_the_indirect_list_about_itself(with_true_list: bool) -> None:
+    """root -> CA -> leaf; the CA's distribution point names the issuer "CRL", and the CA certifies one.
+
+    Must be refused, whether or not the list of the true one, on which the CA is revoked, is at hand.
+    """
+    root = Cert(Dn("Root 1"), Dn("Root 1"), 0, 0)
+    ca = Cert(Dn("CA 0"), Dn("Root 1"), 1, 0, points=(Point(crl_issuer=Dn("CRL")),))
+    leaf = Cert(Dn("Leaf"), Dn("CA 0"), 2, 1, ca=None, usage=LEAF_USAGE)
+    lists_only = {"ca": None, "usage": frozenset({CRL_SIGN})}
+    true_issuer = Cert(Dn("CRL"), Dn("Root 1"), 60, 0, **lists_only)
+    false_issuer = Cert(Dn("CRL"), Dn("CA 0"), 61, 1, **lists_only)
+    indirect = Scope(indirect=True)
+    true_list = CrlSpec(Dn("CRL"), 60, (Entry(1, 1, Dn("Root 1")),), scope=indirect)
+    crls = (
+        *([true_list] if with_true_list else []),
+        CrlSpec(Dn("CRL"), 61, number=9, scope=indirect, this_update=-60),
+        CrlSpec(Dn("Root 1"), 0, scope=Scope(only_user=True)),
+        CrlSpec(Dn("CA 0"), 1),
+    )
+
+    verdict = ours(
+        Question(World((root, ca, true_issuer, false_issuer, leaf), (0,), crls, Inputs(crls=True)))
+    )
+
+    assert (verdict.kind, verdict.reason) == (
+        REFUSE,
+        "CERT_REVOKED" if with_true_list else "REVOCATION_UNKNOWN?:CRL_SIGNER",
+    )
 
 
 @pytest.mark.parametrize("certified_by", ["the CA", "the root"])
