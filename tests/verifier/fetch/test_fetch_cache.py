@@ -12,7 +12,7 @@ import pytest
 
 from onecert.verifier import CouldNotCheckError, Crl, FetchCache, FetchRules, load_public_key
 from onecert.verifier.fetch import FetchAnswer, FetchRequest
-from onecert.verifier.fetch.cache import Ask
+from onecert.verifier.fetch.asking import Ask
 from onecert.verifier.fetch.documents import Kind, Place
 from onecert.verifier.fetch.rules import Allowance
 
@@ -295,7 +295,7 @@ def test_one_thread_fetches(pki: Any, network: Network) -> None:
     arrived = threading.Barrier(8)
     network.gate = lambda: arrived.wait(60)  # opened by the seven that wait
     cache = FetchCache(network)
-    flights = cache._flights
+    flights = cache._flights._flights
 
     class Announcing(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
@@ -307,7 +307,7 @@ def test_one_thread_fetches(pki: Any, network: Network) -> None:
             flight.done = Announcing()
             super().__setitem__(name, flight)
 
-    cache._flights = Flights(flights)
+    cache._flights._flights = Flights(flights)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: cache.get(PLACE, pki.T), range(8)))
     assert network.count == 1

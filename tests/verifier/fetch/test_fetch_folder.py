@@ -199,7 +199,7 @@ def test_full_disk(
     if call == "mkdir":
         monkeypatch.setattr(Path, "mkdir", fail)
     else:
-        monkeypatch.setattr(f"onecert.verifier.fetch.folder.{module}.{call}", fail)
+        monkeypatch.setattr(f"{module}.{call}", fail)
     cache = FetchCache(network, folder=folder)
     cache.get(PLACE, pki.T)
     cache.get(PLACE, pki.T + 2 * HOUR)
@@ -303,12 +303,12 @@ def test_the_lock_of_a_file_that_is_gone_keeps_nobody_out(
     held = []
 
     def flock(descriptor: int, how: int) -> None:
-        monkeypatch.setattr("onecert.verifier.fetch.folder.fcntl.flock", real)
+        monkeypatch.setattr("fcntl.flock", real)
         a.__exit__(None, None, None)
         held.append(c.__enter__())
         real(descriptor, how)
 
-    monkeypatch.setattr("onecert.verifier.fetch.folder.fcntl.flock", flock)
+    monkeypatch.setattr("fcntl.flock", flock)
     with b as got:
         assert (held, got) == ([True], False)
     c.__exit__(None, None, None)

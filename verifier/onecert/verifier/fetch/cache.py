@@ -6,27 +6,25 @@ still good enough is decided where it is used. A server that fails is left alone
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from onecert.verifier.errors import CouldNotCheckError, VerifyError
-from onecert.verifier.fetch.documents import Document, Place, check_may_replace, load_document, next_update
+from onecert.verifier.errors import CouldNotCheckError
+from onecert.verifier.fetch.asking import Ask, Asker
+from onecert.verifier.fetch.documents import Document, Place, next_update
 from onecert.verifier.fetch.failures import Failures
 from onecert.verifier.fetch.fetched_evidence import FetchedEvidence
-from onecert.verifier.fetch.folder import CacheFolder, Record, sha256_hex
+from onecert.verifier.fetch.flights import Flights, nothing_yet
+from onecert.verifier.fetch.folder import CacheFolder
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.rules import Allowance, FetchRules
-from onecert.verifier.fetch.shelf import Copy, Held, Shelf
-from onecert.verifier.fetch.transfer import Fetch, FetchAnswer, FetchRequest
+from onecert.verifier.fetch.shelf import Held, Shelf
+from onecert.verifier.fetch.transfer import Fetch
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
-from onecert.verifier.signatures import PublicKey
 
-__all__ = ["Ask", "FetchCache"]
+__all__ = ["FetchCache"]
 
 _LOCK_WAIT_S = 15.0
 _WORKERS = 2
@@ -35,31 +33,7 @@ _LOOK_EVERY = timedelta(seconds=1)
 _REFRESH_TIME = timedelta(seconds=20)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """How a document is asked for.
-
-    Args:
-        keys: of the authority whose list is expected; a list that one of them has signed gives way only to
-            another such list.
-        accept: raises a ``VerifyError`` when what came is not what was asked for.
-        allowance: bounds what is spent on the network.
-        again: the copy at hand did not do: fetch, and take what comes for it.
-    """
-
-    keys: Sequence[PublicKey] = ()
-    accept: Callable[[Document], None] | None = None
-    allowance: Allowance | None = None
-    again: bool = False
-
-
 _PLAIN = Ask()
-
-
-@dataclass
-class _Flight:
-    done: threading.Event = field(default_factory=threading.Event)
-    error: CouldNotCheckError | None = None
 
 
 class FetchCache:
@@ -83,17 +57,15 @@ class FetchCache:
         background: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._fetch = fetch or HttpFetch()
         self._rules = rules = rules or FetchRules()
-        self._limits = limits
         self._folder = None
         if folder is not None:
             self._folder = CacheFolder(folder, max_bytes=rules.max_bytes, max_documents=rules.max_documents)
         self._shelf = Shelf(rules, self._folder, limits)
+        self._asker = Asker(fetch or HttpFetch(), self._shelf, limits)
         self._failures = Failures(rules, self._folder)
         self._pool = ThreadPoolExecutor(_WORKERS, "onecert-fetch") if background else None
-        self._lock = threading.Lock()
-        self._flights: dict[str, _Flight] = {}
+        self._flights = Flights()
         self._looked_at: datetime | None = None
 
     @property
@@ -127,7 +99,7 @@ class FetchCache:
                 elif error is None:
                     error = self._fly(held, at, ask, wait=True)
         if held.copy is None:
-            raise error or self._nothing(place)
+            raise error or nothing_yet(place)
         return held.copy.document
 
     def ask_once(self, place: Place, body: bytes, at: datetime, ask: Ask) -> Document:
@@ -140,8 +112,7 @@ class FetchCache:
         if refused is not None:
             raise refused
         try:
-            answer = self._carry_out(place, ask, body=body)
-            document = self._read(place, answer, ask)
+            document = self._asker.ask_once(place, body, ask)
         except CouldNotCheckError as exc:
             self._failures.note(place, at, exc)
             raise
@@ -215,51 +186,27 @@ class FetchCache:
         pool = self._pool
         if pool is None:
             self._fly(held, at, ask, wait=False)
-        elif held.place.name not in self._flights:
+        elif not self._flights.is_under_way(held.place):
             quiet = Ask(keys=ask.keys, accept=ask.accept)
             pool.submit(self._fly, held, at, quiet, wait=False)
 
-    # Asking: one flight for each place.
+    # Asking.
 
     def _fly(self, held: Held, at: datetime, ask: Ask, *, wait: bool) -> CouldNotCheckError | None:
         """Fetch, or wait for who does."""
-        name = held.place.name
-        with self._lock:
-            flight = self._flights.get(name)
-            mine = flight is None
-            if flight is None:
-                flight = self._flights[name] = _Flight()
-        if not mine:
-            error = self._wait(held.place, flight, ask) if wait else None
-            if error is not None and error.code == "FETCH_LIMIT" and flight.error is error:
-                return self._fly(held, at, ask, wait=True)  # it was not our limit
-            return error
-        try:
-            flight.error = self._try(held, at, ask, wait=wait)
-        except BaseException:
-            flight.error = self._nothing(held.place)
-            raise
-        finally:
-            with self._lock:
-                del self._flights[name]
-            flight.done.set()
-        return flight.error
-
-    def _wait(self, place: Place, flight: _Flight, ask: Ask) -> CouldNotCheckError | None:
-        try:
-            seconds = None if ask.allowance is None else ask.allowance.left_s(place.url)
-        except CouldNotCheckError as exc:
-            return exc
-        if not flight.done.wait(seconds):
-            return CouldNotCheckError("FETCH_TIMEOUT", url=place.url, seconds=seconds)
-        return flight.error
+        return self._flights.fly(
+            held.place,
+            lambda: self._try(held, at, ask, wait=wait),
+            allowance=ask.allowance,
+            wait=wait,
+        )
 
     def _try(self, held: Held, at: datetime, ask: Ask, *, wait: bool) -> CouldNotCheckError | None:
         place = held.place
         try:
             with self._process_lock(place, ask, wait=wait) as alone:
                 if not alone:
-                    return None if held.copy is not None else self._nothing(place)
+                    return None if held.copy is not None else nothing_yet(place)
                 # 1. Somebody may have been faster, here or in another process, with success or without.
                 self._shelf.take_over(held)
                 if not self._is_due(held, at, ask):
@@ -268,7 +215,7 @@ class FetchCache:
                 if refused is not None:
                     return refused
                 # 2. Ask, and keep what is better than what we have.
-                self._ask(held, at, ask)
+                self._asker.ask(held, at, ask)
         except CouldNotCheckError as exc:
             self._failures.note(place, at, exc)
             return exc
@@ -280,76 +227,3 @@ class FetchCache:
             return nullcontext(True)
         seconds = _LOCK_WAIT_S if ask.allowance is None else ask.allowance.left_s(place.url)
         return self._folder.lock(place.name, seconds if wait else 0.0)
-
-    def _nothing(self, place: Place) -> CouldNotCheckError:
-        return CouldNotCheckError(
-            "FETCH_FAILED", url=place.url, detail="somebody else is asking and has no answer yet"
-        )
-
-    def _ask(self, held: Held, at: datetime, ask: Ask) -> None:
-        place, known = held.place, held.copy
-        conditional = None if known is None or place.request or ask.again else known.record
-        answer = self._carry_out(place, ask, conditional=conditional, body=place.request or None)
-        if answer.data is None and known is not None and conditional is not None:
-            record = _record(place, at, conditional.sha256, answer, conditional)
-            self._shelf.keep(held, Copy(known.document, record), None)
-            return
-        digest = sha256_hex(answer.data or b"")
-        if known is not None and known.record.sha256 == digest:
-            self._shelf.keep(held, Copy(known.document, _record(place, at, digest, answer)), None)
-            return
-        document = self._read(place, answer, ask)
-        # What did not do keeps nothing out.
-        before = None if known is None or ask.again else known.document
-        try:
-            check_may_replace(document, before, keys=ask.keys or held.keys, at=at)
-        except VerifyError as exc:
-            raise CouldNotCheckError("FETCH_OLDER", url=place.url, detail=str(exc)) from exc
-        self._shelf.keep(held, Copy(document, _record(place, at, digest, answer)), answer.data)
-
-    def _carry_out(
-        self, place: Place, ask: Ask, *, conditional: Record | None = None, body: bytes | None
-    ) -> FetchAnswer:
-        request = FetchRequest(
-            url=place.url,
-            max_bytes=place.kind.max_bytes(self._limits),
-            body=body,
-            content_type="" if body is None else "application/ocsp-request",
-            etag=conditional.etag if conditional else "",
-            last_modified=conditional.last_modified if conditional else "",
-            timeout=None if ask.allowance is None else ask.allowance.take(place.url),
-        )
-        try:
-            return self._fetch(request)
-        except CouldNotCheckError:
-            raise
-        except Exception as exc:  # a Fetch of somebody else's making
-            raise CouldNotCheckError("FETCH_FAILED", url=place.url, detail=str(exc)[:200]) from exc
-
-    def _read(self, place: Place, answer: FetchAnswer, ask: Ask) -> Document:
-        try:
-            document = load_document(place.kind, answer.data or b"", self._limits)
-            if ask.accept is not None:
-                ask.accept(document)
-        except VerifyError as exc:
-            detail = f"{exc} ({answer.content_type})" if answer.content_type else str(exc)
-            raise CouldNotCheckError(
-                "FETCH_UNREADABLE", url=place.url, kind=place.kind.value, detail=detail
-            ) from exc
-        return document
-
-
-def _record(
-    place: Place, at: datetime, digest: str, answer: FetchAnswer, said: Record | None = None
-) -> Record:
-    """``said`` is the record that a 304 confirms: its server may leave out what it has said before."""
-    max_age_s = None if answer.max_age is None else int(answer.max_age.total_seconds())
-    return Record(
-        url=place.url,
-        kind=place.kind.value,
-        fetched_at=at,
-        sha256=digest,
-        etag=answer.etag or (said.etag if said else ""),
-        last_modified=answer.last_modified or (said.last_modified if said else ""),
-        max_age_s=said.max_age_s if max_age_s is None and said else max_age_s,
-    )

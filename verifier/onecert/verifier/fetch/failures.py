@@ -7,7 +7,8 @@ from datetime import datetime
 
 from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch.documents import Place
-from onecert.verifier.fetch.folder import CacheFolder, Failure
+from onecert.verifier.fetch.folder import CacheFolder
+from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.rules import FetchRules
 
 __all__ = ["Failures"]

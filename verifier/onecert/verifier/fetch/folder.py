@@ -9,25 +9,25 @@ cannot be read counts as absent, and what cannot be written costs only the shari
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
 import re
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+
+from onecert.verifier.fetch.files import read_regular_file, write_atomically
+from onecert.verifier.fetch.records import Failure, Record, read_failure, read_record
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover  Windows: two processes may fetch the same list at once
     fcntl = None  # type: ignore[assignment]  # the module is absent there
 
-__all__ = ["CacheFolder", "Failure", "Record", "read_regular_file", "write_atomically"]
+__all__ = ["CacheFolder"]
 
 log = logging.getLogger(__name__)
 
@@ -36,38 +36,6 @@ _OURS = re.compile(r"([0-9a-f]{32})\.(crl|ocsp|certificates|json|down)")
 _WORTH = {"certificates": 1, "ocsp": 2, "crl": 3}
 _RECORD_MAX = 16 * 1024
 _POLL_S = 0.01
-_SAME_TIME = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """When a document was fetched, or last confirmed by its server, and what the server said with it."""
-
-    url: str
-    kind: str
-    fetched_at: datetime
-    sha256: str
-    etag: str = ""
-    last_modified: str = ""
-    max_age_s: int | None = None
-
-    @property
-    def max_age(self) -> timedelta | None:
-        return None if self.max_age_s is None else timedelta(seconds=self.max_age_s)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An address, or a server, that failed ``count`` times in a row."""
-
-    count: int
-    failed_at: datetime
-    retry_at: datetime
-    detail: str
-
-    def holds_at(self, at: datetime) -> bool:
-        """Not asked again yet? A clock that was set back ends the wait; threads may differ a little."""
-        return self.failed_at - _SAME_TIME <= at < self.retry_at
 
 
 class CacheFolder:
@@ -87,7 +55,7 @@ class CacheFolder:
         """What is known of a document, or ``None``."""
         fields = self._load_json(f"{name}.json")
         try:
-            return None if fields is None else _record(fields)
+            return None if fields is None else read_record(fields)
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -115,7 +83,7 @@ class CacheFolder:
         """Whether the last try failed."""
         fields = self._load_json(f"{name}.down")
         try:
-            return None if fields is None else _failure(fields)
+            return None if fields is None else read_failure(fields)
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -224,79 +192,3 @@ class CacheFolder:
 
     def _warn(self, exc: Exception) -> None:
         log.warning("fetch cache unusable", extra={"path": str(self._path), "error": str(exc)[:200]})
-
-
-def _record(fields: dict[str, object]) -> Record:
-    max_age = fields["max_age_s"]
-    if max_age is not None and not isinstance(max_age, int):
-        raise TypeError("max_age_s")
-    return Record(
-        url=_text(fields["url"]),
-        kind=_text(fields["kind"]),
-        fetched_at=_time(fields["fetched_at"]),
-        sha256=_text(fields["sha256"]),
-        etag=_text(fields["etag"]),
-        last_modified=_text(fields["last_modified"]),
-        max_age_s=None if max_age is None else min(max(max_age, 0), 10**9),
-    )
-
-
-def _failure(fields: dict[str, object]) -> Failure:
-    count = fields["count"]
-    if not isinstance(count, int):
-        raise TypeError("count")
-    return Failure(
-        count=min(max(count, 1), 1000),
-        failed_at=_time(fields["failed_at"]),
-        retry_at=_time(fields["retry_at"]),
-        detail=_text(fields["detail"]),
-    )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _time(value: object) -> datetime:
-    found = datetime.fromisoformat(_text(value))
-    if found.tzinfo is None:
-        raise ValueError("a time without zone")
-    return found
-
-
-def sha256_hex(data: bytes) -> str:
-    """The form of ``Record.sha256``."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def read_regular_file(path: Path, max_bytes: int) -> bytes:
-    """Read a file of bounded size; a pipe, a device or a link is an error and does not block.
-
-    Raises:
-        OSError: it cannot be read, or is too large.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
-            raise OSError(f"{path.name} is no regular file of at most {max_bytes} bytes")
-        return file.read(max_bytes + 1)
-
-
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replace a file so that a reader sees the old or the new one, never half; mode 0600."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".fetch-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

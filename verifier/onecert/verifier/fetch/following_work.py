@@ -18,7 +18,8 @@ from onecert.verifier.errors import (
     VerifyError,
 )
 from onecert.verifier.extensions import DistributionPoint
-from onecert.verifier.fetch.cache import Ask, FetchCache
+from onecert.verifier.fetch.asking import Ask
+from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.documents import Kind, Place
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
 from onecert.verifier.fetch.pointers import (

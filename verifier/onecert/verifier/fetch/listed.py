@@ -17,11 +17,13 @@ from pathlib import Path
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
 from onecert.verifier.fetch.addresses import ANYWHERE
-from onecert.verifier.fetch.cache import Ask, FetchCache
+from onecert.verifier.fetch.asking import Ask
+from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.documents import Kind, Place
-from onecert.verifier.fetch.folder import Failure, write_atomically
+from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
+from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.rules import Allowance, FetchRules
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence

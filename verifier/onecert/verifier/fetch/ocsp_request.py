@@ -16,7 +16,8 @@ from cryptography.x509 import ocsp
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError
-from onecert.verifier.fetch.cache import Ask, FetchCache
+from onecert.verifier.fetch.asking import Ask
+from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.documents import Document, Kind, Place
 from onecert.verifier.fetch.rules import Allowance
 from onecert.verifier.revocation import OcspResponse

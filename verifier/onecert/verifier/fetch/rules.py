@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.verifier.errors import CouldNotCheckError
-from onecert.verifier.fetch.folder import Failure
+from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.wire import Deadline
 
 __all__ = ["Allowance", "FetchRules"]

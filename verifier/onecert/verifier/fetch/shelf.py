@@ -19,7 +19,8 @@ from onecert.verifier.fetch.documents import (
     size_of,
 )
 from onecert.verifier.fetch.fetched_evidence import FetchedEvidence
-from onecert.verifier.fetch.folder import CacheFolder, Record, sha256_hex
+from onecert.verifier.fetch.folder import CacheFolder
+from onecert.verifier.fetch.records import Record, sha256_hex
 from onecert.verifier.fetch.rules import FetchRules
 from onecert.verifier.limits import Limits
 from onecert.verifier.revocation import Crl

@@ -1,0 +1,42 @@
+"""Files that others may write too: read with a bound, replaced as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+__all__ = ["read_regular_file", "write_atomically"]
+
+
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """Read a file of bounded size; a pipe, a device or a link is an error and does not block.
+
+    Raises:
+        OSError: it cannot be read, or is too large.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+            raise OSError(f"{path.name} is no regular file of at most {max_bytes} bytes")
+        return file.read(max_bytes + 1)
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file so that a reader sees the old or the new one, never half; mode 0600."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".fetch-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
