@@ -77,7 +77,8 @@ class ExhaustiveSearch(Search):
         self, anchor: TrustAnchor, cas: tuple[ParsedCertificate, ...]
     ) -> PathState | VerifyError | None:
         """What this search has concluded below ``cas``, lowest first."""
-        return self._stepped.get((id(anchor), tuple(certificate.der for certificate in cas)))
+        ders = tuple(certificate.der for certificate in cas)
+        return self._stepped.get((id(anchor), ders, frozenset()))
 
     def is_good_signature(self, certificate: ParsedCertificate, spki_der: bytes) -> bool:
         """Tell whether the certificate's signature was checked with this key and found good."""

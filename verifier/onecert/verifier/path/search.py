@@ -55,10 +55,13 @@ class Search:
     attempts: list[Attempt] = field(default_factory=list)
     # Certificates whose revocation is being found out, so that a CRL signer whose own status stands on the
     # list that it signed does not send us in a circle.
-    asking: set[bytes] = field(default_factory=set)
+    asking: frozenset[bytes] = frozenset()
     _signed: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)
-    _stepped: dict[tuple[int, tuple[bytes, ...]], PathState | VerifyError] = field(default_factory=dict)
+    # What is concluded while a status is being asked takes it for granted, and holds for that question only.
+    _stepped: dict[tuple[int, tuple[bytes, ...], frozenset[bytes]], PathState | VerifyError] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.validator.parameters.limits)
@@ -108,7 +111,7 @@ class Search:
 
     def state_above(self, anchor: TrustAnchor, cas: tuple[ParsedCertificate, ...]) -> PathState:
         """The state below the CA certificates ``cas`` (lowest first), from the memory of this search."""
-        key = (id(anchor), tuple(certificate.der for certificate in cas))
+        key = (id(anchor), tuple([certificate.der for certificate in cas]), self.asking)
         known = self._stepped.get(key)
         if known is None:
             try:
@@ -292,7 +295,8 @@ class Search:
         policy = self.validator.parameters.revocation
         if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
             return _NOT_ASKED
-        self.asking.add(certificate.der)
+        before = self.asking
+        self.asking = before | {certificate.der}
         try:
             return find_status(
                 StatusQuestion(
@@ -308,7 +312,7 @@ class Search:
                 )
             )
         finally:
-            self.asking.discard(certificate.der)
+            self.asking = before
 
 
 def _too_deep(certificate: ParsedCertificate) -> VerifyError:

@@ -25,6 +25,8 @@ __all__ = ["check_crl_signer", "check_responder"]
 
 _CRL_SIGN = 6
 _EMPTY_ID = "SM2_EMPTY_ID"
+# A signer whose own status stands on the list of another signer, and so on: two or three have been seen.
+_SIGNERS_DEPTH_MAX = 8
 _OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 
 
@@ -52,7 +54,8 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
         if _fits(crl.authority_key_id, key_id) and _has_signed(search, crl, key):
             return None
     failure: VerifyError | None = None
-    for signer in search.candidates_for(crl.issuer):
+    is_too_deep = len(search.asking) > _SIGNERS_DEPTH_MAX
+    for signer in () if is_too_deep else search.candidates_for(crl.issuer):
         if not _fits(crl.authority_key_id, signer.subject_key_id):
             continue
         try:
