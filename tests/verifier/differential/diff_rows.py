@@ -81,11 +81,19 @@ ROWS = (
         ),
     ),
     Row(
-        id="openssl-anchor-certificate",
-        peers=OPENSSL,
+        id="pyhanko-anchor-policies",
+        peers=("pyhanko",),
+        kinds=(ACCEPT, REFUSE),
+        seen=lambda case: case.world.inputs.anchor_extensions,
+        undo=no_anchor_policies,
+        example=ask(change(STRAIGHT, 0, policies=(1,)), anchor_extensions=True),
+    ),
+    Row(
+        id="anchor-certificate",
+        peers=(*OPENSSL, "pyhanko"),
         kinds=(ACCEPT, REFUSE),
         undo=plain_anchors,
-        example=change(STRAIGHT, 0, path_length=0),
+        example=ask(change(STRAIGHT, 0, usage=LEAF_USAGE), crls=True),
     ),
     Row(
         id="key-identifier-decides",
@@ -399,14 +407,6 @@ ROWS = (
             2,
             names=(Tree("rid", "1.3.6.1.4.1.55555.7.1"),),
         ),
-    ),
-    Row(
-        id="pyhanko-anchor-policies",
-        peers=("pyhanko",),
-        kinds=(ACCEPT, REFUSE),
-        seen=lambda case: case.world.inputs.anchor_extensions,
-        undo=no_anchor_policies,
-        example=ask(change(STRAIGHT, 0, policies=(1,)), anchor_extensions=True),
     ),
     Row(
         id="pyhanko-distant-signer",
