@@ -18,6 +18,7 @@ from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.explanation import Explanation
 from onecert.verifier.fetch.cache import FetchCache
+from onecert.verifier.fetch.following_gathered import Gathered
 from onecert.verifier.fetch.following_work import Work
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
 from onecert.verifier.fetch.rules import Allowance
@@ -127,11 +128,12 @@ class FetchingValidator:
         work = self._begin(target, now or at, candidates, ocsp)
         with suppress(VerifyError):
             self._search(work, at)
+        gathered = work.gathered
         found = self.validator.explain(
-            work.target, at=at, candidates=work.candidates.values(), ocsp=work.answers
+            gathered.target, at=at, candidates=gathered.candidates.values(), ocsp=gathered.answers
         )
         if isinstance(found.answer, VerifyError):
-            work.tell(found.answer)
+            gathered.tell(found.answer)
         return found
 
     def _begin(
@@ -144,28 +146,29 @@ class FetchingValidator:
         parsed = as_parsed(target)
         self.cache.keep_fresh(now)
         allowance = Allowance(self.rules.fetches, self.rules.time)
-        work = Work(self.validator, self.cache, self.rules, parsed, now, allowance)
-        work.take(candidates, ocsp)
-        work.add_candidates(self._learned_above(parsed))
+        gathered = Gathered(self.validator, self.cache, parsed, now, allowance)
+        gathered.take(candidates, ocsp)
+        gathered.add_candidates(self._learned_above(parsed))
+        work = Work(gathered, self.rules)
         self._ask_as_before(work)
         return work
 
     def _search(self, work: Work, at: datetime) -> ValidatedPath:
         for _ in range(self.rules.rounds):
             try:
-                path = work.validate(at)
+                path = work.gathered.validate(at)
             except VerifyError as error:
                 if work.supply_for_error(error):
                     continue
-                work.tell(error)
+                work.gathered.tell(error)
                 raise
             if not work.supply_for_warnings(path):
                 self._learn(work, path)
                 return path
         try:
-            return work.validate(at)
+            return work.gathered.validate(at)
         except VerifyError as error:
-            work.tell(error)
+            work.gathered.tell(error)
             raise
 
     def _learned_above(self, target: ParsedCertificate) -> list[ParsedCertificate]:
@@ -181,20 +184,21 @@ class FetchingValidator:
 
     def _ask_as_before(self, work: Work) -> None:
         """An answer that is due is asked for again before the old one is used up."""
-        before = self._asked.get((work.target.issuer_der, work.target.serial))
+        target = work.gathered.target
+        before = self._asked.get((target.issuer_der, target.serial))
         if before is not None:
-            work.ask_ocsp(*before)
+            work.status.ask_ocsp(*before)
 
     def _learn(self, work: Work, path: ValidatedPath) -> None:
         for certificate in path.chain[1:]:
-            if certificate in work.fetched_certificates:
+            if certificate in work.issuers.fetched:
                 if len(self._learned) >= _LEARNED_MAX:
                     self._learned = {}
                 others = self._learned.get(certificate.subject, ())
                 if certificate not in others:
                     self._learned[certificate.subject] = (certificate, *others)[:4]
-        served = work.served_by
+        target, served = work.gathered.target, work.status.served_by
         if served is not None and not self.rules.nonce:
-            self._asked[work.target.issuer_der, work.target.serial] = served
+            self._asked[target.issuer_der, target.serial] = served
             while len(self._asked) > _QUESTIONS_MAX:
                 self._asked.popitem(last=False)
