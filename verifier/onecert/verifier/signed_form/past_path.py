@@ -201,7 +201,8 @@ class _PastSearch(Search):
         policy = self.validator.parameters.revocation
         if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
             return _NOT_ASKED
-        self.asking.add(certificate.der)
+        before = self.asking
+        self.asking = before | {certificate.der}
         failure: RevocationUnknownError | None = None
         unknown: RevocationAnswer | None = None
         try:
@@ -222,7 +223,7 @@ class _PastSearch(Search):
                     return answer
                 # RFC 5280, section 3.3: entries may leave the list after the certificate has expired.
         finally:
-            self.asking.discard(certificate.der)
+            self.asking = before
         if unknown is not None:
             return unknown
         raise failure or RevocationUnknownError(
@@ -255,6 +256,7 @@ class _PastSearch(Search):
                 at=moment,
                 evidence=self.validator.evidence,
                 responses=tuple(self.validator.evidence.ocsp) if use_ocsp else (),
+                lists_only=not use_ocsp,
                 policy=self.validator.parameters.revocation,
                 check_signer=lambda crl: check_crl_signer(self._at(crl.this_update), crl, state),
                 check_responder=lambda answer: check_responder(self._at(answer.produced_at), answer, state),
