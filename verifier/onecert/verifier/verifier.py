@@ -136,6 +136,14 @@ class Verifier:
         """
         return self._lists.current(at)
 
+    def evidence(self, at: datetime) -> RevocationEvidence:
+        """What is known about revocation now, for who watches its age.
+
+        Raises:
+            VerifyError: there is no list that may be used at this time.
+        """
+        return self._evidence.lists(self._lists.current(at), at)
+
     def revocation_policy(self, purpose: Purpose) -> RevocationPolicy:
         """How revocation is judged for this purpose."""
         return self._policies.get(purpose, self._otherwise)
