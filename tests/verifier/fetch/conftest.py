@@ -5,12 +5,20 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fetch_hierarchy import Hierarchy, access, points
+from fetch_network import Network
 
 from onecert.verifier.fetch import HttpFetch
 
@@ -126,3 +134,33 @@ def make_web() -> Iterator[Callable[[Web], Web]]:
 def fetch() -> HttpFetch:
     """Asks the loopback interface too."""
     return HttpFetch(allow=[LOOPBACK])
+
+
+@pytest.fixture
+def root(pki: Any) -> Any:
+    return pki.root()
+
+
+@pytest.fixture
+def network(pki: Any, root: Any) -> Network:
+    """Has a list that is good from an hour before T until a day after T."""
+    return Network(pki.crl(root))
+
+
+@pytest.fixture
+def hierarchy(web: Any, pki: Any) -> Hierarchy:
+    url = web.url
+    root = pki.root()
+    policy_ca = pki.ca(root, "Policy CA", extra=[points(url("/root.crl")), access(issuers=url("/root.cer"))])
+    issuing_ca = pki.ca(
+        policy_ca, "Issuing CA", extra=[points(url("/policy.crl")), access(issuers=url("/policy.cer"))]
+    )
+    leaf = pki.leaf(
+        issuing_ca,
+        extra=[points(url("/issuing.crl")), access(issuers=url("/issuing.p7c"))],
+    )
+    made = Hierarchy(web, pki, root, policy_ca, issuing_ca, leaf)
+    made.publish_lists()
+    web.serve("/policy.cer", policy_ca.der)
+    web.serve("/issuing.p7c", pkcs7.serialize_certificates([issuing_ca.certificate], Encoding.DER))
+    return made
