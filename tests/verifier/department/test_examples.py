@@ -8,59 +8,17 @@ import json
 import runpy
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onecert.verifier import CouldNotCheckError, RefusedError, open_verifier
-from onecert.verifier.web import gate
 
 EXAMPLES = Path(__file__).parents[3] / "verifier" / "examples"
 AT = datetime(2026, 11, 21, 9, tzinfo=UTC)
 FIRM_ID = "uscc:91440300MA5DEM004J"
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: Any) -> None:
-        """Nobody reads it."""
-
-
-@pytest.fixture
-def place(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A department's folder, and the city's web server with the lists."""
-    site, home = tmp_path / "site", tmp_path / "home"
-    site.mkdir()
-    (home / "pki").mkdir(parents=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
-    base = f"http://127.0.0.1:{server.server_address[1]}"
-
-    def point_here(content: dict[str, Any]) -> None:
-        for entity in content["TrustedEntitiesList"]:
-            for service in entity["TrustedEntityServices"]:
-                points = service["ServiceInformation"]["ServiceSupplyPoints"]
-                for point in points:
-                    point["uriValue"] = base + "/" + point["uriValue"].rpartition("/")[2]
-
-    (site / "trust-list.json").write_bytes(world.trust_list(change=point_here))
-    for ca in ("pearl", "harbour", "summit"):
-        (site / f"{ca}.crl").write_bytes(world.crl(ca))
-    (home / "pki" / "list-keys.json").write_bytes(world.list_keys_json)
-    (home / "pki" / "address").write_text(f"{base}/trust-list.json\n")
-    (home / "secret.key").write_text("not so secret in a test")
-    monkeypatch.chdir(home)
-    monkeypatch.setattr(gate, "now", lambda: AT)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield home
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def test_flask_in_fifteen_lines(place: Path, world: Any) -> None:

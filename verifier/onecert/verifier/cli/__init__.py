@@ -8,6 +8,7 @@
     onecert-verify evidence --list-keys list-keys.json --tsa-anchor tsa-root.crt record.json
     onecert-verify identity --profile pearl.json clerk.crt firm.crt
     onecert-verify trust-list trust-list.json --list-keys list-keys.json
+    onecert-verify serve --folder pki --trust-list http://pki.example/trust-list.json --application tax
 
 One module for each command. Answers go to stdout, everything else to stderr. Exit codes: 0 accepted,
 1 refused, 2 wrong usage, 3 could not check. Nothing is fetched from the network unless
@@ -22,7 +23,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from onecert.verifier.cli import certificate, chain, crl, evidence, explain, form, identity, trust_list
+from onecert.verifier.cli import certificate, chain, crl, evidence, explain, form, identity, serve, trust_list
 from onecert.verifier.cli.common import NOT_CHECKED, report
 from onecert.verifier.cli.parser import Parser, UsageError, choose_language
 from onecert.verifier.errors import VerifyError
@@ -39,6 +40,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
     "evidence": ("HELP_COMMAND_EVIDENCE", evidence.add_options, evidence.run),
     "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
     "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
+    "serve": ("HELP_COMMAND_SERVE", serve.add_options, serve.run),
 }
 
 

@@ -1,0 +1,208 @@
+"""The WSGI application: routes, sizes, who may ask, and problem documents (RFC 9457) for wrong requests.
+
+Verdicts are answers with status 200; a status of 400 and above says that nothing was judged. Without a token
+only this machine may ask: a verifier that anybody reaches would be an oracle about certificates.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from onecert.verifier.errors import MalformedError, VerifyError
+from onecert.verifier.jws import load_json
+from onecert.verifier.login import Login
+from onecert.verifier.login_store import ChallengeStore
+from onecert.verifier.service.calls import Call, Calls, run_call
+from onecert.verifier.service.health import Health
+from onecert.verifier.service.openapi import describe
+from onecert.verifier.signed_form import EvidenceTrust
+from onecert.verifier.verifier import Verifier
+from onecert.verifier.web.answers import language_of
+from onecert.verifier.web.gate import now
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["create_service"]
+
+log = logging.getLogger(__name__)
+
+SMALL, LARGE = 1024 * 1024, 48 * 1024 * 1024
+TOKEN_MIN_CHARACTERS = 32
+_STATUS = {
+    200: "200 OK",
+    201: "201 Created",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    413: "413 Content Too Large",
+    415: "415 Unsupported Media Type",
+    503: "503 Service Unavailable",
+}
+
+
+def create_service(
+    verifier: Verifier,
+    *,
+    store: ChallengeStore | None = None,
+    trust: EvidenceTrust | None = None,
+    trust_list_document: Callable[[], bytes] | None = None,
+    token: str | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> WSGIApplication:
+    """Make the application.
+
+    Args:
+        store: where login challenges wait; with several processes one that they share.
+        trust: for evidence records; without it they cannot be checked here.
+        trust_list_document: gives the signed list in use; needed for evidence records to be made.
+        token: programs send it as ``Authorization: Bearer``; at least 32 characters. Without one only this
+            machine and unix sockets are served.
+        clock: gives the time of a request; the machine's clock by default.
+
+    Raises:
+        ValueError: the token is too short.
+    """
+    if token is not None and len(token) < TOKEN_MIN_CHARACTERS:
+        raise ValueError(f"the token needs at least {TOKEN_MIN_CHARACTERS} random characters")
+    calls = Calls(
+        verifier, Login(verifier, store=store), trust=trust, trust_list_document=trust_list_document
+    )
+    return _Service(verifier, calls, token, clock or now)
+
+
+class _NotJudgedError(Exception):
+    """An answer with a status that says why nothing was judged."""
+
+    def __init__(self, status: int, error: VerifyError) -> None:
+        super().__init__(str(error))
+        self.status = status
+        self.error = error
+
+
+class _Service:
+    def __init__(
+        self, verifier: Verifier, calls: Calls, token: str | None, clock: Callable[[], datetime]
+    ) -> None:
+        self._token = token
+        self._clock = clock
+        self._health = Health(verifier)
+        self._verifier = verifier
+        self._calls: Mapping[str, tuple[Call, int, int]] = {
+            "/v1/certificates": (calls.verify, SMALL, 200),
+            "/v1/login/challenges": (calls.challenge, SMALL, 201),
+            "/v1/login/answers": (calls.answer, SMALL, 200),
+            "/v1/forms": (calls.form, LARGE, 200),
+            "/v1/evidence": (calls.evidence, LARGE, 200),
+        }
+        self._pages: Mapping[str, Callable[[datetime], tuple[int, Any]]] = {
+            "/v1/trust-list": lambda at: (200, verifier.trust_list(at).as_dict(at)),
+            "/openapi.json": lambda at: (200, describe()),
+            "/healthz": lambda at: (200, {"status": "ok"}),
+            "/readyz": self._ready,
+            "/metrics": lambda at: (200, self._health.metrics(at)),
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        language = language_of(str(environ.get("HTTP_ACCEPT_LANGUAGE", "")))
+        headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+        try:
+            status, body = self._answer(environ)
+            kind = "text/plain; version=0.0.4; charset=utf-8" if isinstance(body, str) else "application/json"
+        except _NotJudgedError as failure:
+            status, body, kind = failure.status, _problem(failure, language), "application/problem+json"
+            if status == 401:
+                headers.append(("WWW-Authenticate", "Bearer"))
+        except VerifyError as error:
+            status, kind = 503, "application/problem+json"
+            body = _problem(_NotJudgedError(status, error), language)
+        data = (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode("utf-8")
+        headers += [("Content-Type", kind), ("Content-Length", str(len(data)))]
+        start_response(_STATUS[status], headers)
+        return [data] if environ.get("REQUEST_METHOD") != "HEAD" else []
+
+    def _answer(self, environ: WSGIEnvironment) -> tuple[int, Any]:
+        path, method = str(environ.get("PATH_INFO", "")), str(environ.get("REQUEST_METHOD", ""))
+        at = self._clock()
+        if path != "/healthz":
+            self._check_caller(environ)
+        if path in self._pages:
+            _check_method(method, "GET", "HEAD")
+            return self._pages[path](at)
+        if path not in self._calls:
+            raise _NotJudgedError(404, MalformedError("SERVICE_NOT_FOUND", path=path))
+        _check_method(method, "POST")
+        call, max_bytes, status = self._calls[path]
+        try:
+            answer = run_call(call, load_json(_body(environ, max_bytes), max_bytes=max_bytes), at)
+        except MalformedError as error:
+            raise _NotJudgedError(400, error) from error
+        self._health.count(path, answer["verdict"], answer.get("code", ""))
+        if answer["verdict"] != "accepted":
+            log.info("not accepted", extra={"call": path, "code": answer["code"]})
+        return (status if answer["verdict"] == "accepted" else 200), answer
+
+    def _check_caller(self, environ: WSGIEnvironment) -> None:
+        if self._token is None:
+            if not _is_this_machine(str(environ.get("REMOTE_ADDR", ""))):
+                raise _NotJudgedError(403, MalformedError("SERVICE_ELSEWHERE"))
+            return
+        scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        wanted = self._token.encode("utf-8")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8"), wanted):
+            raise _NotJudgedError(401, MalformedError("SERVICE_TOKEN"))
+
+    def _ready(self, at: datetime) -> tuple[int, Any]:
+        faults = self._health.faults(at)
+        if faults:
+            raise _NotJudgedError(503, faults[0])
+        return 200, {"status": "ready", "trust_list": self._verifier.trust_list(at).sequence}
+
+
+def _check_method(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise _NotJudgedError(405, MalformedError("SERVICE_METHOD", allowed=", ".join(allowed)))
+
+
+def _body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
+    if not str(environ.get("CONTENT_TYPE", "")).lower().startswith("application/json"):
+        # Also keeps forms of web pages away: a browser asks before it sends JSON across sites.
+        raise _NotJudgedError(415, MalformedError("SERVICE_CONTENT_TYPE"))
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = -1
+    if length < 0:
+        raise _NotJudgedError(400, MalformedError("SERVICE_REQUEST", detail="Content-Length is not a number"))
+    if length > max_bytes:
+        raise _NotJudgedError(413, MalformedError("TOO_LARGE", kind="request", max=max_bytes))
+    data: bytes = environ["wsgi.input"].read(length)
+    return data
+
+
+def _is_this_machine(address: str) -> bool:
+    if address in {"", "unix:"}:
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(failure: _NotJudgedError, language: str) -> dict[str, Any]:
+    error = failure.error
+    return {
+        "type": f"urn:onecert:{error.code}",
+        "title": error.text(language),
+        "status": failure.status,
+        "code": error.code,
+        "detail": error.hint(language),
+    }
