@@ -117,6 +117,25 @@ def test_without_archive_timestamp(archive: Archive, document: bytes) -> None:
     assert checked.form.signer.time.source == "timestamp"
 
 
+def test_without_archive_timestamp_when_the_authority_has_ended(archive: Archive, document: bytes) -> None:
+    """Year 11: the authority of the signature's timestamp ended in year 10, and nobody tells what became of
+    its key since. The same with the message alone."""
+    at = archive.office.now + 11 * YEAR
+    record = archive.record(archived=False)
+    with pytest.raises(CouldNotCheckError) as caught:
+        check_evidence(record, document, trust=archive.trust(at, lists=False), at=at)
+    assert caught.value.code == "TIMESTAMP_AUTHORITY_ENDED"
+    assert caught.value.facts["ended"] == archive.office.now + 10 * YEAR
+    stamped = archive.office.stamped(archive.office.now - DAY, authority=archive.authorities[0])
+    for lists_of, code in (
+        (archive.office.now, "TIMESTAMP_AUTHORITY_ENDED"),
+        (at, "REVOCATION_UNKNOWN"),  # a list of today is silent about certificates that have ended
+    ):
+        with pytest.raises(CouldNotCheckError) as caught:
+            archive.office.verify(stamped, timestamps=archive.timestamps(lists_of), at=at)
+        assert caught.value.code == code
+
+
 def test_only_archive_timestamp(archive: Archive, document: bytes) -> None:
     """A signature without timestamp is proved by the record's stamp; without any it is judged as new."""
     at = archive.office.now + 5 * YEAR

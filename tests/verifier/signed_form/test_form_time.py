@@ -232,3 +232,17 @@ def test_timestamp_of_a_compromised_authority(office: Any) -> None:
     office.pki.revoke(office.root, office.authority, at=office.now - HOUR, reason=SUPERSEDED)
     form = office.verify(office.stamped(office.now - DAY), timestamps=office.timestamps())
     assert form.signer.time.is_proved
+
+
+def test_authority_ended_before_the_signers_certificate(office: Any, new_authority: Any) -> None:
+    """The authority's certificate ended yesterday, the signer's has not: judged as of now, and said."""
+    authority = new_authority(office.pki, office.root, "Old", not_after=office.now - DAY)
+    stamped = office.stamped(office.now - 2 * DAY, authority=authority)
+    then = office.pki.crl(office.root, this_update=office.now - 2 * DAY + HOUR)
+    timestamps = office.timestamps(then, *office.pki.crls(office.root))
+    signer = office.verify(stamped, timestamps=timestamps).signer
+    assert signer.time.source == "now"
+    assert "TIMESTAMP_AUTHORITY_ENDED" in str(dict(signer.notices[0].facts)["reason"])
+    with pytest.raises(RefusedError) as caught:
+        office.verify(stamped, timestamps=timestamps, require_timestamp=True)
+    assert caught.value.code == "FORM_TIME_NOT_PROVED"

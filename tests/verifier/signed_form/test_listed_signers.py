@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from onecert.verifier import RefusedError, RevocationEvidence, Verifier, VerifyError, load_trust_list
+from onecert.verifier import (
+    RefusedError,
+    RevocationEvidence,
+    RevocationPolicy,
+    Verifier,
+    VerifyError,
+    load_trust_list,
+)
 from onecert.verifier.signed_form import EvidenceTrust, check_evidence, make_evidence, verify_form
 
 DAY, YEAR = timedelta(days=1), timedelta(days=365)
@@ -75,6 +82,32 @@ def test_state_of_the_service(
     with pytest.raises(VerifyError) as caught:
         verify_form(document, stamped, timestamps=firm.timestamps(), **inputs)
     assert caught.value.code == code
+
+
+def test_offline_evidence_does_not_keep_a_withdrawn_ca(firm: Any, world: Any, document: bytes) -> None:
+    """harbour's licence has ended, its certificates still count while their status is answered. A list that
+    is over, though allowed offline, answers nothing, whether the time is proved or not."""
+
+    def run_out(lote: dict[str, Any]) -> None:
+        for service in lote["TrustedEntitiesList"][0]["TrustedEntityServices"]:
+            info = service["ServiceInformation"]
+            if info["ServiceDigitalIdentity"]["OtherIds"] == ["harbour"]:
+                terms = {"existing_until": "2027-01-01T00:00:00Z"}
+                kind = "urn:onecert:extension:status-terms"
+                info["ServiceInformationExtensions"].append({"Type": kind, "Critical": True, "Value": terms})
+
+    data = world.trust_list(status={"harbour": [("withdrawn", firm.now - 4 * DAY)]}, change=run_out)
+    policy = RevocationPolicy(allow_offline=5 * DAY)
+    judge = verifier(world, firm, data=data, revocation=policy)
+    for signature in (firm.cms(), firm.stamped(firm.now - DAY)):
+        inputs: dict[str, Any] = {"verifier": judge, "timestamps": firm.timestamps()}
+        form = verify_form(document, signature, at=firm.now, **inputs)
+        assert "CA_WITHDRAWN_EXISTING_ACCEPTED" in form.signer.warnings
+        over = world.crl("harbour", this_update=firm.now - 3 * DAY)
+        inputs["verifier"] = verifier(world, firm, data=data, revocation=policy, crls=[over])
+        with pytest.raises(RefusedError) as caught:
+            verify_form(document, signature, at=firm.now, **inputs)
+        assert caught.value.code == "CA_WITHDRAWN"
 
 
 def test_thief_of_a_ca_key(firm: Any, world: Any, document: bytes) -> None:

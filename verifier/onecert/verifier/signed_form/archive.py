@@ -97,19 +97,17 @@ def _check_entry(
             raise
         raise RefusedError("EVIDENCE_ARCHIVE", number=number, reason=str(exc)) from exc
     except VerifyError as exc:
+        if exc.code == "TIMESTAMP_AUTHORITY_ENDED":
+            raise CouldNotCheckError(
+                "EVIDENCE_RENEWAL_MISSED",
+                source="RFC 4998, section 5.3",
+                number=number,
+                authority=exc.facts["authority"],
+                ended=exc.facts["ended"],
+            ) from exc
         raise CouldNotCheckError("EVIDENCE_ARCHIVE_UNKNOWN", number=number, reason=str(exc)) from exc
     if timestamp.time > known_at and number < len(record.archive):
         raise RefusedError("EVIDENCE_ARCHIVE", number=number, reason="it is newer than the one after it")
-    ended = min(certificate.not_after for certificate in timestamp.judged.path.chain)
-    if known_at > ended:
-        # Nobody publishes what becomes of a key after its certificate has expired.
-        raise CouldNotCheckError(
-            "EVIDENCE_RENEWAL_MISSED",
-            source="RFC 4998, section 5.3",
-            number=number,
-            authority=timestamp.authority,
-            ended=ended,
-        )
     return timestamp
 
 

@@ -65,7 +65,8 @@ def verify_form(
         RevokedError: ``FORM_REVOKED_BEFORE_SIGNING``; ``FORM_REVOKED_TIME_NOT_PROVED`` when nothing proves
             that the signature is older than the revocation; ``FORM_KEY_INVALID_SINCE``.
         RefusedError: any other reason; ``code`` says which.
-        CouldNotCheckError: the list or the evidence is missing or stale.
+        CouldNotCheckError: the list or the evidence is missing or stale; when the signer's certificate has
+            ended, also why the timestamp cannot be judged, such as ``TIMESTAMP_AUTHORITY_ENDED``.
     """
     if (verifier is None) == (trust is None):
         raise ValueError("give verifier or trust")
@@ -266,6 +267,11 @@ def _judge(
         )
         error.attempts = exc.attempts
         raise error from exc
+    except RefusedError as exc:
+        # The timestamp may well be older than the end of the certificate: nobody can tell.
+        if exc.code == "CERT_EXPIRED" and isinstance(time.failure, CouldNotCheckError):
+            raise time.failure from exc
+        raise
 
 
 def _check_unbound(judged: JudgedSigner, certificate: ParsedCertificate) -> None:

@@ -35,6 +35,7 @@ _LATER_MOMENTS_MAX = 8
 HARMLESS_REASONS = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
 _OTHER_LISTS_MAX = 16
 _SECOND = timedelta(seconds=1)
+_STALE = "REVOCATION_STALE"
 _NOT_ASKED = RevocationAnswer((), (), None, None)
 
 
@@ -69,7 +70,8 @@ class JudgedPath:
     """A path that held at ``path.at``.
 
     ``later`` are the revocations that came after it; ``crls`` and ``ocsp`` are the lists and answers that
-    were looked at, for a record.
+    were looked at, for a record. ``is_answered`` says that the status of the target itself is known, and not
+    only from evidence that was over and is allowed offline.
     """
 
     path: ValidatedPath
@@ -77,6 +79,7 @@ class JudgedPath:
     later: tuple[LaterRevocation, ...]
     crls: tuple[Crl, ...]
     ocsp: tuple[OcspResponse, ...]
+    is_answered: bool
 
     @property
     def is_status_newer(self) -> bool:
@@ -138,6 +141,7 @@ def judge_path(
         ocsp=tuple(
             answer for answer in evidence.ocsp if any(one.serial in serials for one in answer.answers)
         ),
+        is_answered=target.der in search.answered,
     )
 
 
@@ -193,6 +197,7 @@ class _PastSearch(Search):
         super().__post_init__()
         self.known_at = self.at
         self.later: dict[bytes, LaterRevocation] = {}
+        self.answered: set[bytes] = set()
 
     def check_revocation(
         self, certificate: ParsedCertificate, state: PathState, *, use_ocsp: bool = True
@@ -201,6 +206,7 @@ class _PastSearch(Search):
         policy = self.validator.parameters.revocation
         if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
             return _NOT_ASKED
+        self.answered.discard(certificate.der)
         before = self.asking
         self.asking = before | {certificate.der}
         failure: RevocationUnknownError | None = None
@@ -216,10 +222,13 @@ class _PastSearch(Search):
                     self._check_is_later(certificate, exc)
                     later = LaterRevocation(certificate, exc.revoked_at, exc.reason)
                     self.later[certificate.der] = later
+                    self.answered.add(certificate.der)
                     return _NOT_ASKED
                 if not answer.sources:
                     unknown = answer  # nothing is known, and the policy lets it pass
                 elif moment <= certificate.not_after:
+                    if all(warning.code != _STALE for warning in answer.warnings):
+                        self.answered.add(certificate.der)
                     return answer
                 # RFC 5280, section 3.3: entries may leave the list after the certificate has expired.
         finally:

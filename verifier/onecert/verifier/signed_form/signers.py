@@ -168,7 +168,7 @@ class ListedSigners:
             used=question.at,
             checked=known_at,
             time_proved=question.time_proved,
-            status_answered=_is_answered(judged),
+            status_answered=judged.is_answered,
         )
         verdict = check_service(service, moments)
         if service.identity_profile is None:
@@ -215,9 +215,3 @@ def _judge_path(
 
 def _is_issuer_compromised(judged: JudgedPath) -> bool:
     return any(later.certificate.is_ca and later.reason not in HARMLESS_REASONS for later in judged.later)
-
-
-def _is_answered(judged: JudgedPath) -> bool:
-    target = judged.path.target.der
-    answered = {source.certificate.der for source in judged.path.sources}
-    return target in answered | {later.certificate.der for later in judged.later}

@@ -115,7 +115,8 @@ def check_timestamp(
         RefusedError: ``TIMESTAMP_NONCE``, ``TIMESTAMP_POLICY``, ``TIMESTAMP_ACCURACY``,
             ``TIMESTAMP_AUTHORITY``, ``TIMESTAMP_CRITICAL_EXTENSION``, ``TIMESTAMP_AUTHORITY_REVOKED``,
             or the reason why the authority's path does not validate.
-        CouldNotCheckError: ``TIMESTAMP_FUTURE``, or the authority's status is not known.
+        CouldNotCheckError: ``TIMESTAMP_FUTURE``; ``TIMESTAMP_AUTHORITY_ENDED`` when a certificate of the
+            authority's path has ended by ``known_at``; or the authority's status is not known.
     """
     loaded = token if isinstance(token, TimestampToken) else load_timestamp(token)
     algorithms = trust.path.parameters.algorithms
@@ -167,6 +168,17 @@ def check_timestamp(
                 revoked_at=later.revoked_at,
                 reason=later.reason or "-",
             )
+    ended = min(certificate.not_after for certificate in judged.path.chain)
+    if judged_at > ended:
+        # Nobody publishes what becomes of a key after its certificate has ended (RFC 5280, section 3.3), so
+        # that a token has to be stamped again before.
+        raise CouldNotCheckError(
+            "TIMESTAMP_AUTHORITY_ENDED",
+            certificate=authority.certificate,
+            source="RFC 3161, section 4 (3)",
+            authority=authority.subject_text,
+            ended=ended,
+        )
     return Timestamp(
         token=loaded,
         judged=judged,
