@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
@@ -24,11 +24,24 @@ from onecert.verifier.errors import MalformedError, RefusedError, SignatureInval
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.signatures import PublicKey, check_key, key_id, verify_signature
 
-__all__ = ["algorithms_for", "decode_base64url", "key_id", "load_json", "verify_document"]
+__all__ = [
+    "algorithms_for",
+    "decode_base64url",
+    "decode_json",
+    "key_id",
+    "load_json",
+    "load_payload",
+    "strict_decoder",
+    "verify_document",
+    "verify_payload",
+]
 
 _MAX_DEPTH = 32
 _MAX_SIGNATURES = 32
 _MAX_DIGITS = 20
+_HEAD = b'{"payload":"'
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 _NO_BRACKETS = re.compile(r"[^][{}]+")
 
 # JWS name -> row of onecert.verifier.signatures
@@ -66,20 +79,32 @@ def verify_document(
         SignatureInvalidError: a known key's signature is wrong. That is an altered document, whatever the
         rest.
     """
+    octets = verify_payload(data, typ=typ, keys=keys, threshold=threshold, max_bytes=max_bytes)
+    # Only now is the payload read: whatever its JSON does to the parser, trusted keys have signed it.
+    result = load_json(octets, max_bytes=max_bytes)
+    if not isinstance(result, dict):
+        _malformed("the payload is not an object")
+    return result
+
+
+def verify_payload(
+    data: bytes,
+    *,
+    typ: str,
+    keys: Mapping[str, PublicKey],
+    threshold: int = 1,
+    max_bytes: int = DEFAULT_LIMITS.document_max_bytes,
+) -> bytes:
+    """Check a signed document like ``verify_document``, and return the octets of its payload, not yet read.
+
+    Raises:
+        MalformedError, RefusedError, SignatureInvalidError: as ``verify_document``, except for what is wrong
+        inside the payload.
+    """
     if threshold < 1:
         raise ValueError("threshold must be at least 1")
-    document = load_json(data, max_bytes=max_bytes)
-    if not isinstance(document, dict) or document.keys() != {"payload", "signatures"}:
-        _malformed("it needs exactly payload and signatures")
-    payload, entries = document["payload"], document["signatures"]
-    if (
-        not isinstance(payload, str)
-        or not isinstance(entries, list)
-        or not 0 < len(entries) <= _MAX_SIGNATURES
-    ):
-        _malformed("payload or signatures")
-    decoded = decode_base64url(payload)
-
+    payload, entries = _open(data, max_bytes)
+    decoded = _decode(payload)
     signers: set[str] = set()
     for entry in entries:
         signer = _check_entry(entry, payload, typ, keys)
@@ -89,15 +114,42 @@ def verify_document(
             signers.add(signer)
     if len(signers) < threshold:
         raise RefusedError("DOCUMENT_THRESHOLD", found=len(signers), needed=threshold)
-
-    # Only now is the payload read: whatever its JSON does to the parser, trusted keys have signed it.
-    result = load_json(decoded, max_bytes=max_bytes)
-    if not isinstance(result, dict):
-        _malformed("the payload is not an object")
-    return result
+    return decoded
 
 
-def _check_entry(entry: object, payload: str, typ: str, keys: Mapping[str, PublicKey]) -> str | None:
+def load_payload(data: bytes, *, max_bytes: int) -> bytes:
+    """The octets of the payload of a signed document, whoever signed it: *no* signature is checked.
+
+    Raises:
+        MalformedError: ``TOO_LARGE`` or ``DOCUMENT_MALFORMED``.
+    """
+    return _decode(_open(data, max_bytes)[0])
+
+
+def _open(data: bytes, max_bytes: int) -> tuple[bytes, list[Any]]:
+    """The payload as base64url, and the signatures."""
+    data = as_octets(data, "a document")
+    payload = b""
+    if len(data) <= max_bytes and data.startswith(_HEAD):
+        # A long payload is taken out before the rest is read as JSON, which would look at each letter.
+        # What is no base64url in it is refused when it is decoded; escapes, which JSON allows, stay in.
+        end = data.find(b'"', len(_HEAD))
+        if end > 0 and data.find(b"\\", 0, end) < 0:
+            payload, data = data[len(_HEAD) : end], _HEAD + data[end:]
+    document = load_json(data, max_bytes=max_bytes)
+    if not isinstance(document, dict) or document.keys() != {"payload", "signatures"}:
+        _malformed("it needs exactly payload and signatures")
+    entries = document["signatures"]
+    if (
+        not isinstance(document["payload"], str)
+        or not isinstance(entries, list)
+        or not 0 < len(entries) <= _MAX_SIGNATURES
+    ):
+        _malformed("payload or signatures")
+    return payload or document["payload"].encode(), entries
+
+
+def _check_entry(entry: object, payload: bytes, typ: str, keys: Mapping[str, PublicKey]) -> str | None:
     """The id of the known key that made this signature; ``None`` when the key is not known."""
     if not isinstance(entry, dict) or entry.keys() != {"protected", "signature"}:
         _malformed("a signature needs exactly protected and signature")
@@ -122,7 +174,7 @@ def _check_entry(entry: object, payload: str, typ: str, keys: Mapping[str, Publi
         raise RefusedError("ALGORITHM_MISMATCH", algorithm=alg)
     try:
         verify_signature(
-            key, known[alg], _der_signature(key, signature_bytes), f"{protected}.{payload}".encode()
+            key, known[alg], _der_signature(key, signature_bytes), b"%b.%b" % (protected.encode(), payload)
         )
     except SignatureInvalidError as exc:
         raise SignatureInvalidError("DOCUMENT_SIGNATURE", kid=kid) from exc
@@ -158,11 +210,19 @@ def decode_base64url(text: str) -> bytes:
     Raises:
         MalformedError: another alphabet, padding, or leftover bits that are not zero.
     """
+    return _decode(text.encode("utf-8", "replace"))
+
+
+def _decode(text: bytes) -> bytes:
+    if text.translate(None, _BASE64URL):
+        _malformed("base64url")
     try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as exc:
+        decoded = binascii.a2b_base64(text.translate(_TO_BASE64) + b"=" * (-len(text) % 4))
+    except binascii.Error as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail="base64url") from exc
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != text:
+    # Only the last letters can hold bits that belong to no octet.
+    rest = decoded[len(decoded) - len(decoded) % 3 :]
+    if not text.endswith(base64.urlsafe_b64encode(rest).rstrip(b"=")):
         _malformed("base64url is not canonical")
     return decoded
 
@@ -181,8 +241,21 @@ def load_json(data: bytes, *, max_bytes: int) -> Any:
     except UnicodeDecodeError as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail="it is not UTF-8") from exc
     _check_depth(text)
+    return decode_json(text)
+
+
+def decode_json(text: str, decoder: json.JSONDecoder | None = None) -> Any:
+    """What ``load_json`` does after it has bounded the size and the depth.
+
+    Args:
+        text: as deep as it likes; what the parser cannot follow is refused.
+        decoder: made by ``strict_decoder``, when constants mean something.
+
+    Raises:
+        MalformedError: ``DOCUMENT_MALFORMED``.
+    """
     try:
-        value = _DECODER.decode(text)
+        value = (decoder or _DECODER).decode(text)
     except (ValueError, RecursionError) as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail="it is not JSON") from exc
     if "\\u" in text:
@@ -229,13 +302,18 @@ def _refuse_float(_: str) -> NoReturn:
     _malformed("numbers must be whole")
 
 
+def strict_decoder(constant: Callable[[str], Any] = _refuse_constant) -> json.JSONDecoder:
+    """A decoder without repeated keys, long numbers and fractions; ``constant`` reads NaN and the like."""
+    return json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_constant=constant,
+        parse_int=_integer,
+        parse_float=_refuse_float,
+    )
+
+
 # Made once: a decoder costs as much as reading a small document.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_constant=_refuse_constant,
-    parse_int=_integer,
-    parse_float=_refuse_float,
-)
+_DECODER = strict_decoder()
 
 
 def _check_text(value: object) -> None:

@@ -49,20 +49,29 @@ def format_time(at: datetime) -> str:
 class Node:
     """One JSON object being read; use as a context manager, which refuses the keys nobody took."""
 
-    def __init__(self, value: object, where: str) -> None:
+    __slots__ = ("_index", "_place", "_taken", "_values")
+
+    def __init__(self, value: object, where: str, index: int | None = None) -> None:
+        """Read ``value``, found at ``where``, or at that place of the list which is there."""
+        self._place = where
+        self._index = index
         if not isinstance(value, dict):
-            raise StrictJsonError(where, "must be an object")
+            raise StrictJsonError(self.where, "must be an object")
         self._values: dict[str, Any] = value
         self._taken: set[str] = set()
-        self.where = where
 
     def __enter__(self) -> Node:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        unknown = self._values.keys() - self._taken
-        if kind is None and unknown:
+        if kind is None and not self._taken.issuperset(self._values):
+            unknown = self._values.keys() - self._taken
             raise StrictJsonError(self.where, f"unknown key {', '.join(sorted(unknown))[:200]}")
+
+    @property
+    def where(self) -> str:
+        """The path of this object, for messages."""
+        return self._place if self._index is None else f"{self._place}[{self._index}]"
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -88,9 +97,10 @@ class Node:
 
     def text(self, key: str, *, default: Any = _MISSING, max_length: int = 2048) -> str:
         """A string that is not empty."""
-        value = self.take(key, default)
         if key not in self._values:
-            return value  # type: ignore[no-any-return]  # the caller's own default
+            return self.take(key, default)  # type: ignore[no-any-return]  # the caller's own default
+        self._taken.add(key)
+        value = self._values[key]
         if not isinstance(value, str) or not value.strip() or len(value) > max_length:
             raise StrictJsonError(self.place(key), f"must be text of 1 to {max_length} characters")
         return value
@@ -131,16 +141,19 @@ class Node:
     def texts(self, key: str, *, low: int = 0, high: int = 100, default: Any = _MISSING) -> tuple[str, ...]:
         """A list of different strings."""
         values = self.items(key, low=low, high=high, default=default)
-        if not all(isinstance(v, str) and v and len(v) <= 2048 for v in values) or len(set(values)) != len(
-            values
-        ):
-            raise StrictJsonError(self.place(key), "must be a list of different texts")
-        return tuple(values)
+        for value in values:
+            if not isinstance(value, str) or not 0 < len(value) <= 2048:
+                break
+        else:
+            if len(set(values)) == len(values):
+                return tuple(values)
+        raise StrictJsonError(self.place(key), "must be a list of different texts")
 
     def nodes(self, key: str, *, low: int = 0, high: int = 1000, default: Any = _MISSING) -> Iterator[Node]:
         """The objects of a list, each to be used as a context manager."""
+        place = self.place(key)
         for index, value in enumerate(self.items(key, low=low, high=high, default=default)):
-            yield Node(value, f"{self.place(key)}[{index}]")
+            yield Node(value, place, index)
 
     def node(self, key: str) -> Node:
         """An object inside this one."""

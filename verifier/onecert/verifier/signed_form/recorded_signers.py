@@ -6,6 +6,7 @@ signature's own timestamp was made. Otherwise it must be in force now.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,12 +15,11 @@ from onecert.verifier.algorithms import AlgorithmPolicy
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.identity.registry import Registry
-from onecert.verifier.jws import decode_base64url, load_json
+from onecert.verifier.jws import load_payload
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
 from onecert.verifier.signed_form.signers import ListedSigners, SignerQuestion
 from onecert.verifier.trust_list.load import ListKeys, check_current, load_trust_list
 from onecert.verifier.trust_list.model import TrustList
-from onecert.verifier.trust_list.parse import digest
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
@@ -90,7 +90,6 @@ class RecordedSigners(ListedSigners):
             RefusedError: ``EVIDENCE_LIST``.
         """
         try:
-            document = load_json(data, max_bytes=MAX_BYTES)
-            return digest(load_json(decode_base64url(document["payload"]), max_bytes=MAX_BYTES))
-        except (MalformedError, KeyError, TypeError, AttributeError) as exc:
+            return hashlib.sha256(load_payload(data, max_bytes=MAX_BYTES)).hexdigest()
+        except MalformedError as exc:
             raise RefusedError("EVIDENCE_LIST") from exc

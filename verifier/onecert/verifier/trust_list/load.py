@@ -11,12 +11,12 @@ from typing import Protocol
 from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
-from onecert.verifier.jws import load_json, verify_document
+from onecert.verifier.jws import load_json, verify_payload
 from onecert.verifier.signatures import PublicKey, key_id, load_public_key
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
 from onecert.verifier.trust_list.model import TrustList
-from onecert.verifier.trust_list.parse import parse_trust_list
+from onecert.verifier.trust_list.parse import read_trust_list
 from onecert.verifier.trust_list.state import TrustListState
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES, TYP
 
@@ -79,15 +79,13 @@ def load_trust_list(
     check_kind(keys, ListKeys, "keys")
     # 1. Enough officers signed these very bytes.
     try:
-        payload = verify_document(
-            data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MAX_BYTES
-        )
+        payload = verify_payload(data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MAX_BYTES)
     except MalformedError as exc:
         raise TrustListError("TRUST_LIST_MALFORMED", detail=exc.text("en")) from exc
     except VerifyError as exc:
         raise TrustListError("TRUST_LIST_SIGNATURE", detail=exc.text("en")) from exc
     # 2. They say what a list must say.
-    trust_list = parse_trust_list(payload)
+    trust_list = read_trust_list(payload)
     # 3. It is current, and not older than what was seen here.
     check_current(trust_list, at)
     if state is not None:

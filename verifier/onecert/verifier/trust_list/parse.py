@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
-from onecert.verifier.errors import VerifyError
+from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.identity.errors import ProfileError
 from onecert.verifier.identity.profile import IdentityProfile, parse_profile
+from onecert.verifier.jws import load_json
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list import vocabulary as v
 from onecert.verifier.trust_list.errors import TrustListError
@@ -32,9 +35,14 @@ from onecert.verifier.trust_list.model import (
     TrustedService,
     TrustList,
 )
+from onecert.verifier.trust_list.parts import NotInPartsError, Part, PartMemory, PartReader
 
 _SERVICE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _URL = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
+# Values of extensions that nobody here knows. The deepest lies 11 levels down, and 32 is the end of all JSON.
+_UNREAD_MAX_DEPTH = 16
+# Of this process. What octets say depends on nothing else, so that all lists may share it.
+_MEMORY = PartMemory()
 
 
 class _CriticalExtensionError(Exception):
@@ -43,15 +51,41 @@ class _CriticalExtensionError(Exception):
         self.name = name
 
 
-def parse_trust_list(payload: Mapping[str, Any]) -> TrustList:
+# ValueError has StrictJsonError and what is no UTF-8.
+_NOT_IN_PARTS = (NotInPartsError, VerifyError, ValueError, _CriticalExtensionError)
+
+
+def read_trust_list(octets: bytes) -> TrustList:
+    """Read the payload of a list, at most 16 MiB of UTF-8 JSON, like ``parse_trust_list``.
+
+    Parts that were read before are not read again; ``TrustList.sha256`` is the digest of these octets.
+
+    Raises:
+        TrustListError: as ``parse_trust_list``, and TRUST_LIST_MALFORMED for what is no strict JSON.
+    """
+    sha256 = hashlib.sha256(octets).hexdigest()
+    with contextlib.suppress(*_NOT_IN_PARTS):
+        parts = PartReader(_MEMORY)
+        return _root(parts.open(octets), sha256, parts)
+    try:
+        payload = load_json(octets, max_bytes=v.MAX_BYTES)
+    except MalformedError as exc:
+        raise TrustListError("TRUST_LIST_MALFORMED", detail=exc.text("en")) from exc
+    return parse_trust_list(payload, sha256=sha256)
+
+
+def parse_trust_list(payload: Mapping[str, Any], *, sha256: str | None = None) -> TrustList:
     """Read the payload of a list. Signatures, freshness and sequence are *not* checked here.
+
+    Args:
+        payload: the decoded JSON.
+        sha256: the digest of the octets it was read from; without it that of our own spelling.
 
     Raises:
         TrustListError: TRUST_LIST_MALFORMED, TRUST_LIST_CRITICAL_EXTENSION or TRUST_LIST_HISTORY.
     """
     try:
-        with Node(payload, "") as root, root.node("LoTE") as node:
-            return _list(node, digest(payload))
+        return _root(payload, sha256 or digest(payload), None)
     except StrictJsonError as exc:
         raise TrustListError("TRUST_LIST_MALFORMED", detail=str(exc)[:300]) from exc
     except ProfileError as exc:
@@ -61,12 +95,17 @@ def parse_trust_list(payload: Mapping[str, Any]) -> TrustList:
 
 
 def digest(payload: Mapping[str, Any]) -> str:
-    """SHA-256 of the content in one spelling, so that more signatures do not make another list."""
+    """SHA-256 of the octets that ``sign_document`` would sign."""
     text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _list(node: Node, sha256: str) -> TrustList:
+def _root(payload: object, sha256: str, parts: PartReader | None) -> TrustList:
+    with Node(payload, "") as root, root.node("LoTE") as node:
+        return _list(node, sha256, parts)
+
+
+def _list(node: Node, sha256: str, parts: PartReader | None) -> TrustList:
     with node.node("ListAndSchemeInformation") as info:
         info.integer("LoTEVersionIdentifier", low=v.LOTE_VERSION, high=v.LOTE_VERSION)
         info.choice("LoTEType", {v.LOTE_TYPE})
@@ -83,7 +122,7 @@ def _list(node: Node, sha256: str) -> TrustList:
         _extensions(info, "SchemeExtensions", known=())
     services: list[TrustedService] = []
     for entity in node.nodes("TrustedEntitiesList", high=500):
-        services.extend(_entity(entity))
+        services.extend(_entity(entity, parts))
     _check_unique(services)
     return TrustList(
         sequence=sequence,
@@ -112,26 +151,36 @@ def _pointer(node: Node) -> Pointer:
         return Pointer(location=_url(node, "LoTELocation"))
 
 
-def _entity(node: Node) -> list[TrustedService]:
+def _entity(node: Node, parts: PartReader | None) -> list[TrustedService]:
     with node:
         with node.node("TrustedEntityInformation") as info:
             name = _local_text(info, "TEName")
-        return [_service(item, name) for item in node.nodes("TrustedEntityServices", low=1, high=100)]
+        place = node.place("TrustedEntityServices")
+        services = enumerate(node.items("TrustedEntityServices", low=1, high=100))
+        if parts is None:
+            return [_service(Node(item, place, index), name, None) for index, item in services]
+
+        def read(value: Any) -> TrustedService:
+            return _service(Node(value, place), name, parts)
+
+        return [parts.read(_part(item), name, read) for _, item in services]
 
 
-def _service(node: Node, entity: LocalText) -> TrustedService:
+def _part(value: object) -> Part:
+    if not isinstance(value, Part):
+        raise NotInPartsError("a service elsewhere")
+    return value
+
+
+def _service(node: Node, entity: LocalText, parts: PartReader | None) -> TrustedService:
     with node:
         history = [_history_entry(item) for item in node.nodes("ServiceHistory", high=500, default=[])]
         with node.node("ServiceInformation") as info:
             service_type = info.choice("ServiceTypeIdentifier", {v.SERVICE_TYPE_CA})
             name = _local_text(info, "ServiceName")
             service_id, certificates = _digital_identity(info)
-            extensions = _extensions(
-                info,
-                "ServiceInformationExtensions",
-                known=(v.EXT_IDENTITY_PROFILE, v.EXT_STATUS_TERMS, v.EXT_ISSUANCE_LOG, v.EXT_CONTACT),
-            )
-            history.append(_status_entry(info, extensions.get(v.EXT_STATUS_TERMS)))
+            described = _described(info, parts)
+            history.append(_status_entry(info, described.terms_node()))
             # The standard lists history newest first; what counts is the starting time.
             history.sort(key=lambda entry: entry.start)
             check_history(service_id, history)
@@ -143,10 +192,48 @@ def _service(node: Node, entity: LocalText) -> TrustedService:
                 certificates=certificates,
                 history=tuple(history),
                 supply_points=tuple(_supply_point(p) for p in info.nodes("ServiceSupplyPoints", default=[])),
-                identity_profile=_profile(extensions.get(v.EXT_IDENTITY_PROFILE)),
-                issuance_log_required=_issuance_log(extensions.get(v.EXT_ISSUANCE_LOG)),
-                contact=_contact(extensions.get(v.EXT_CONTACT)),
+                identity_profile=described.identity_profile,
+                issuance_log_required=described.issuance_log_required,
+                contact=described.contact,
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What the extensions of a service say. The terms are read with the status that they belong to."""
+
+    identity_profile: IdentityProfile | None
+    issuance_log_required: bool
+    contact: Contact
+    terms: object
+    terms_where: str
+
+    def terms_node(self) -> Node | None:
+        return None if self.terms is None else Node(self.terms, self.terms_where)
+
+
+def _described(info: Node, parts: PartReader | None) -> _Described:
+    key = "ServiceInformationExtensions"
+    value = info.take(key, [])
+    if parts is not None and isinstance(value, Part):
+        return parts.read(value, key, lambda found: _describe(Node({key: found}, info.where), key))
+    return _describe(info, key)
+
+
+def _describe(node: Node, key: str) -> _Described:
+    found = _extensions(
+        node,
+        key,
+        known=(v.EXT_IDENTITY_PROFILE, v.EXT_STATUS_TERMS, v.EXT_ISSUANCE_LOG, v.EXT_CONTACT),
+    )
+    terms = found.get(v.EXT_STATUS_TERMS)
+    return _Described(
+        identity_profile=_profile(found.get(v.EXT_IDENTITY_PROFILE)),
+        issuance_log_required=_issuance_log(found.get(v.EXT_ISSUANCE_LOG)),
+        contact=_contact(found.get(v.EXT_CONTACT)),
+        terms=None if terms is None else terms.raw,
+        terms_where="" if terms is None else terms.where,
+    )
 
 
 def _history_entry(node: Node) -> StatusEntry:
@@ -257,11 +344,23 @@ def _extensions(node: Node, key: str, *, known: tuple[str, ...]) -> dict[str, No
         if name not in known:
             if critical:
                 raise _CriticalExtensionError(name)
+            _check_unread(value, item.place("Value"))
             continue
         if name in found:
             raise StrictJsonError(item.where, "the extension occurs twice")
         found[name] = Node(value, item.place("Value"))
     return found
+
+
+def _check_unread(value: object, where: str, deepest: int = _UNREAD_MAX_DEPTH) -> None:
+    """What nobody reads must still be JSON of a bounded depth, however the text was cut."""
+    if isinstance(value, (dict, list)):
+        if deepest == 0:
+            raise StrictJsonError(where, "nested too deeply")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_unread(inner, where, deepest - 1)
+    elif value is not None and not isinstance(value, (str, int)):
+        raise StrictJsonError(where, "not JSON")
 
 
 def _local_text(node: Node, key: str) -> LocalText:
