@@ -27,6 +27,7 @@ from onecert.verifier import (
     VerifyError,
     load_ocsp,
 )
+from onecert.verifier.path import signature_memory
 from onecert.verifier.path.search import Search
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS
 
@@ -268,3 +269,19 @@ def test_memory_is_bounded(pki: Any) -> None:
         check.validate(leaf.der, at=pki.T, candidates=[pki.root(f"Other {number}").der])
     kept = check._memory.now()._kept
     assert [len(states) for states in kept.values()] == [8]
+
+
+def test_memory_of_signatures_is_bounded(pki: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More octets of CA certificates than are kept: the memory begins anew, and the answers stay right."""
+    monkeypatch.setattr(signature_memory, "_OCTETS_MAX", 4096)
+    root, stranger = pki.root(), pki.root()
+    off = PathParameters(revocation=RevocationPolicy(mode=RevocationMode.OFF))
+    check = PathValidator(anchors=[root.anchor], parameters=off)
+    for number in range(20):
+        ca = pki.ca(root, f"CA {number}", issuer_name=root.subject)
+        forged = pki.ca(stranger, f"CA {number}", issuer_name=root.subject)
+        check.validate(pki.leaf(ca).der, at=pki.T, candidates=[ca.der, forged.der])
+        with pytest.raises(VerifyError):
+            check.validate(pki.leaf(forged).der, at=pki.T, candidates=[ca.der, forged.der])
+        kept = sum(len(der) + len(spki) for der, spki in check.signatures._faults)
+        assert 0 < kept <= 4096

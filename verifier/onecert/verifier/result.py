@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography import x509
 
@@ -27,8 +27,7 @@ __all__ = ["Attempt", "Evidence", "Notice", "Source", "ValidatedPath", "explain"
 _NAME_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One revocation answer as validation keeps it: no text is made until somebody asks for the evidence."""
 
     kind: str

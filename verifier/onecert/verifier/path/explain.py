@@ -82,8 +82,8 @@ class ExhaustiveSearch(Search):
 
     def is_good_signature(self, certificate: ParsedCertificate, spki_der: bytes) -> bool:
         """Tell whether the certificate's signature was checked with this key and found good."""
-        key = (certificate.der, spki_der)
-        return "" in (self._signed.get(key), self.validator.signature_memory().get(key))
+        memories = (self.signatures, self.validator.signatures)
+        return any(memory.find(certificate, spki_der) == "" for memory in memories)
 
 
 def explain_search(search: ExhaustiveSearch, target: ParsedCertificate) -> Explanation:

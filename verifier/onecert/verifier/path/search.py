@@ -13,24 +13,21 @@ from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.errors import (
-    BudgetError,
-    RefusedError,
-    SignatureInvalidError,
-    VerifyError,
-)
+from onecert.verifier.errors import BudgetError, RefusedError, VerifyError
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.checks import check_alone, check_is_ca
 from onecert.verifier.path.inputs import Budget
 from onecert.verifier.path.order import best_first, key_id_fits
+from onecert.verifier.path.signature_memory import SignatureMemory
 from onecert.verifier.path.signers import check_crl_signer, check_responder
+from onecert.verifier.path.statements import ask_known_lists
 from onecert.verifier.path.status import StatusQuestion, find_status
-from onecert.verifier.path.validate import PathState, RevocationAnswer, finish, start, step
+from onecert.verifier.path.validate import NOT_ASKED, PathState, RevocationAnswer, finish, start, step
 from onecert.verifier.path.verdict import choose_reason, unknown_issuer
 from onecert.verifier.result import Attempt, ValidatedPath
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.revocation.policy import RevocationMode
-from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
+from onecert.verifier.signatures import PublicKey, load_public_key
 
 if TYPE_CHECKING:
     from onecert.verifier.path.validator import PathValidator
@@ -40,7 +37,6 @@ __all__ = ["Search", "key_id_fits"]
 _ATTEMPTS_MAX = 64
 # Larger certificates are forgotten with the search: anybody may send thousands of them.
 _REMEMBERED_MAX_BYTES = 8192
-_NOT_ASKED = RevocationAnswer((), (), None, None)
 
 
 @dataclass
@@ -56,7 +52,7 @@ class Search:
     # Certificates whose revocation is being found out, so that a CRL signer whose own status stands on the
     # list that it signed does not send us in a circle.
     asking: frozenset[bytes] = frozenset()
-    _signed: dict[tuple[bytes, bytes], str] = field(default_factory=dict)
+    signatures: SignatureMemory = field(default_factory=SignatureMemory)
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)
     # What is concluded while a status is being asked takes it for granted, and holds for that question only.
     _stepped: dict[tuple[int, tuple[bytes, ...], frozenset[bytes]], PathState | VerifyError] = field(
@@ -263,48 +259,39 @@ class Search:
         self, certificate: ParsedCertificate, key: PublicKey, key_spki_der: bytes, *, final: bool
     ) -> None:
         """Check ``certificate`` with ``key``. CA certificates are remembered across searches."""
-        row = parse_algorithm(certificate.algorithm_der)
-        algorithms = self.validator.parameters.algorithms
-        algorithms.check(row, self.at)
-        is_large = len(certificate.der) + len(key_spki_der) > _REMEMBERED_MAX_BYTES
-        memory = self._signed if final or is_large else self.validator.signature_memory()
-        memory_key = (certificate.der, key_spki_der)
-        fault = memory.get(memory_key)
-        if fault is None:
-            self.budget.signature(row.cost)
-            fault = ""
-            try:
-                verify_signature(
-                    key, row, certificate.signature, certificate.tbs, policy=None, sm2_id=algorithms.sm2_id
-                )
-            except SignatureInvalidError as exc:
-                fault = "CERT_SIGNATURE_INVALID" if exc.code == "SIGNATURE_INVALID" else exc.code
-            memory[memory_key] = fault
-        if fault:
-            raise SignatureInvalidError(
-                fault,
-                certificate=certificate.certificate,
-                source="RFC 5280, section 6.1.3 (a)(1)",
-                subject=certificate.subject_text,
-            )
+        is_kept = not final and len(certificate.der) + len(key_spki_der) <= _REMEMBERED_MAX_BYTES
+        memory = self.validator.signatures if is_kept else self.signatures
+        memory.check(
+            certificate,
+            key,
+            key_spki_der,
+            algorithms=self.validator.parameters.algorithms,
+            at=self.at,
+            budget=self.budget,
+        )
 
     def check_revocation(
         self, certificate: ParsedCertificate, state: PathState, *, use_ocsp: bool = True
     ) -> RevocationAnswer:
         """Raise unless ``certificate``, issued by the last authority of ``state``, is good."""
-        policy = self.validator.parameters.revocation
-        if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
-            return _NOT_ASKED
+        validator, der = self.validator, certificate.der
+        policy, evidence = validator.parameters.revocation, validator.evidence
+        if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or der in self.asking:
+            return NOT_ASKED
+        responses = (*self.responses, *evidence.ocsp) if use_ocsp else ()
+        known = ask_known_lists(certificate, state, evidence, responses, self.at)
+        if known is not None:
+            return known
         before = self.asking
-        self.asking = before | {certificate.der}
+        self.asking = before | {der}
         try:
             return find_status(
                 StatusQuestion(
                     certificate=certificate,
                     state=state,
                     at=self.at,
-                    evidence=self.validator.evidence,
-                    responses=(*self.responses, *self.validator.evidence.ocsp) if use_ocsp else (),
+                    evidence=evidence,
+                    responses=responses,
                     lists_only=not use_ocsp,
                     policy=policy,
                     check_signer=lambda crl: check_crl_signer(self, crl, state),

@@ -9,7 +9,7 @@ from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, CouldNotCheckError, SignatureInvalidError, VerifyError
 from onecert.verifier.path.checks import check_alone
 from onecert.verifier.path.strict import check_crl_profile
-from onecert.verifier.path.validate import PathState, RevocationAnswer, finish
+from onecert.verifier.path.validate import NOT_ASKED, PathState, RevocationAnswer, finish
 from onecert.verifier.revocation.crl import Crl
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.signatures import PublicKey, load_public_key, parse_algorithm, verify_signature
@@ -132,7 +132,7 @@ class _ResponderSurroundings:
         # RFC 6960, section 4.2.2.2.1: with id-pkix-ocsp-nocheck the CA vouches for the life of the
         # certificate; without it a CRL must say so. A responder does not speak about itself.
         if _OCSP_NO_CHECK in certificate.extensions:
-            return RevocationAnswer((), (), None, None)
+            return NOT_ASKED
         return self.search.check_revocation(certificate, state, use_ocsp=False)
 
 

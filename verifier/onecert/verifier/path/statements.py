@@ -6,6 +6,7 @@ what they say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,13 +18,14 @@ from onecert.verifier.revocation.crl_check import SignerCheck, Subject, check_by
 from onecert.verifier.revocation.evidence import RevocationEvidence
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.revocation.ocsp_check import ResponderCheck, check_by_ocsp, end_of_answer
-from onecert.verifier.revocation.policy import RevocationPolicy
+from onecert.verifier.revocation.policy import RevocationPolicy, RevocationSources
 
 __all__ = ["NEVER_ISSUED", "Statement", "StatusQuestion", "ask_crls", "ask_known_lists", "ask_ocsp"]
 
 NEVER_ISSUED = "neverIssued"
 _CRL_POINTS = "2.5.29.31"
 _PLANS_MAX = 64
+_LISTS_SUFFICE = frozenset(RevocationSources) - {RevocationSources.BOTH, RevocationSources.OCSP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,36 +79,40 @@ def _stale_warning(source: Source, end: datetime, at: datetime) -> tuple[Notice,
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The lists that answer for every certificate of one CA with the same distribution points."""
+    """The lists that answer for every certificate of one CA with the same distribution points.
+
+    ``asked`` are those that were used, newest information first, and those that can only refuse.
+    """
 
     version: int
-    crls: tuple[Crl, ...]
-    watched: tuple[Crl, ...]
+    asked: tuple[Crl, ...]
     valid_from: datetime
     valid_until: datetime
 
 
-def ask_known_lists(question: StatusQuestion) -> RevocationAnswer | None:
+def ask_known_lists(
+    certificate: ParsedCertificate,
+    state: PathState,
+    evidence: RevocationEvidence,
+    responses: Sequence[OcspResponse],
+    at: datetime,
+) -> RevocationAnswer | None:
     """The short way: lists that have already answered for a sibling, none of which names this certificate.
 
-    ``None`` sends the question the long way, also when a list names the certificate: a delta may release it.
+    ``None`` sends the question the long way, also when a list names the certificate, because a delta may
+    release it, or when an answer speaks of its serial number.
     """
-    certificate, state = question.certificate, question.state
     plan = state.plans.get((certificate.extension_value(_CRL_POINTS), certificate.is_ca))
-    if (
-        plan is None
-        or plan.version != question.evidence.version
-        or not plan.valid_from <= question.at < plan.valid_until
-    ):
+    if plan is None or plan.version != evidence.version or not plan.valid_from <= at < plan.valid_until:
         return None
     serial, issuer = certificate.serial, state.issuer
-    for crl in plan.crls:
+    for response in responses:
+        if serial in response.serials:
+            return None
+    for crl in plan.asked:
         if crl.find(serial, issuer) is not None:
             return None
-    for crl in plan.watched:
-        if crl.find(serial, issuer) is not None:
-            return None
-    newest = plan.crls[0]
+    newest = plan.asked[0]
     source = Source("crl", certificate, newest, newest.this_update, newest.next_update)
     return RevocationAnswer((source,), (), plan.valid_from, plan.valid_until)
 
@@ -164,12 +170,13 @@ def ask_crls(question: StatusQuestion, *, revoked_only: bool) -> Statement:
     if answer.signers_until is not None:
         # What was learned about another signer holds from now until its own evidence ends.
         since, until = at, min(until, answer.signers_until)
-    if not stale and entry is None and answer.signers_until is None:
+    is_enough = policy.sources_for(is_ca=certificate.is_ca) in _LISTS_SUFFICE
+    if is_enough and not stale and entry is None and answer.signers_until is None:
         plans = question.state.plans
         if len(plans) >= _PLANS_MAX:
             plans.clear()
         key = (certificate.extension_value(_CRL_POINTS), certificate.is_ca)
-        plans[key] = _Plan(version, answer.crls, answer.watched, since, until)
+        plans[key] = _Plan(version, answer.crls + answer.watched, since, until)
     return Statement(
         None if entry is None else entry.revoked_at,
         "" if entry is None else entry.reason,

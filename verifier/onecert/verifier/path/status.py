@@ -16,10 +16,9 @@ from onecert.verifier.path.statements import (
     Statement,
     StatusQuestion,
     ask_crls,
-    ask_known_lists,
     ask_ocsp,
 )
-from onecert.verifier.path.validate import RevocationAnswer
+from onecert.verifier.path.validate import NOT_ASKED, RevocationAnswer
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation.policy import RevocationMode, RevocationSources
 from onecert.verifier.revocation.unavailable import has_no_revocation
@@ -29,7 +28,6 @@ __all__ = ["StatusQuestion", "find_status"]
 _HOLD = "certificateHold"
 # There was nothing to look at; every other failure says that something was there and could not be believed.
 _NOTHING = "NO_EVIDENCE"
-_NOTHING_ASKED = RevocationAnswer((), (), None, None)
 
 
 class _Ask(Protocol):
@@ -47,14 +45,10 @@ def find_status(question: StatusQuestion) -> RevocationAnswer:
     certificate, policy = question.certificate, question.policy
     mode = policy.mode_for(is_ca=certificate.is_ca)
     if mode is RevocationMode.OFF:
-        return _NOTHING_ASKED
+        return NOT_ASKED
     sources = policy.sources_for(is_ca=certificate.is_ca)
     if question.lists_only:
         sources = RevocationSources.CRL
-    if sources in _LISTS_SUFFICE and not _is_spoken_of(question):
-        known = ask_known_lists(question)
-        if known is not None:
-            return known
     # 1. Ask the kinds in their order. Of a kind that is no longer needed only a revocation is of interest.
     statements: dict[_Ask, Statement] = {}
     failures: list[VerifyError] = []
@@ -94,12 +88,6 @@ _ORDERS: dict[RevocationSources, tuple[tuple[_Ask, ...], tuple[_Ask, ...]]] = {
     RevocationSources.CRL: ((ask_crls, ask_ocsp), (ask_crls,)),
 }
 _ALL_ASKED = frozenset({RevocationSources.EITHER, RevocationSources.BOTH})
-_LISTS_SUFFICE = frozenset(RevocationSources) - {RevocationSources.BOTH, RevocationSources.OCSP}
-
-
-def _is_spoken_of(question: StatusQuestion) -> bool:
-    serial = question.certificate.serial
-    return any(serial in response.serials for response in question.responses)
 
 
 def _refuse_revoked(certificate: ParsedCertificate, statements: list[Statement], *, agree: bool) -> None:

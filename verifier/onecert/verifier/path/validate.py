@@ -7,9 +7,9 @@ one CA is computed once and used for each of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
@@ -30,6 +30,7 @@ from onecert.verifier.signatures import (
 )
 
 __all__ = [
+    "NOT_ASKED",
     "PathState",
     "RevocationAnswer",
     "Surroundings",
@@ -45,8 +46,7 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class PathState:
+class PathState(NamedTuple):
     """What is known below the last CA of ``chain`` (anchor first, the anchor itself left out)."""
 
     anchor: TrustAnchor
@@ -64,22 +64,22 @@ class PathState:
     valid_until: datetime
     sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
-    # Memories of what came out for siblings: policies here, lists in ``path.status``. They die with the
+    # Memories of what came out for siblings: policies here, lists in ``path.statements``. They die with the
     # state.
-    policy_sets: dict[tuple[bytes | None, bytes | None], ValidPolicies] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-    plans: dict[tuple[bytes | None, bool], Any] = field(default_factory=dict, compare=False, repr=False)
+    policy_sets: dict[tuple[bytes | None, bytes | None], ValidPolicies]
+    plans: dict[tuple[bytes | None, bool], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationAnswer:
+class RevocationAnswer(NamedTuple):
     """Good, as far as ``sources`` say and within the two times."""
 
     sources: tuple[Source, ...]
     warnings: tuple[Notice, ...]
     valid_from: datetime | None
     valid_until: datetime | None
+
+
+NOT_ASKED = RevocationAnswer((), (), None, None)
 
 
 class Surroundings(Protocol):
@@ -142,6 +142,8 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         valid_until=anchor.valid_until or _END,
         sources=(),
         warnings=(),
+        policy_sets={},
+        plans={},
     )
 
 
@@ -201,6 +203,8 @@ def step(
         ),
         sources=state.sources + answer.sources,
         warnings=state.warnings + answer.warnings,
+        policy_sets={},
+        plans={},
     )
 
 

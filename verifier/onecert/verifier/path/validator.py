@@ -28,6 +28,7 @@ from onecert.verifier.path.explain import ExhaustiveSearch, explain_search
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
 from onecert.verifier.path.memory import Given, Inputs, StateMemory
 from onecert.verifier.path.search import Search, key_id_fits
+from onecert.verifier.path.signature_memory import SignatureMemory
 from onecert.verifier.path.validate import finish
 from onecert.verifier.purposes import CRL_SIGNING, OCSP_SIGNING
 from onecert.verifier.result import ValidatedPath
@@ -38,7 +39,6 @@ __all__ = ["AnyCertificate", "PathValidator"]
 
 AnyCertificate = x509.Certificate | ParsedCertificate | bytes
 
-_SIGNATURES_MAX = 8192
 _NOTHING_GIVEN = Given()
 
 
@@ -77,7 +77,7 @@ class PathValidator:
             check_kind(anchor, TrustAnchor, "an anchor")
             self.anchors.setdefault(anchor.name, []).append(anchor)
         self._candidates = _by_subject(candidates)
-        self._signatures: dict[tuple[bytes, bytes], str] = {}
+        self.signatures = SignatureMemory()  # of CA certificates
         self._memory = StateMemory(Inputs(self.anchors, self._candidates, self.evidence, self.parameters))
 
     @cached_property
@@ -203,12 +203,6 @@ class PathValidator:
     def candidates_for(self, name: CanonicalName) -> Sequence[ParsedCertificate]:
         """Candidates with this subject."""
         return self._candidates.get(name, ())
-
-    def signature_memory(self) -> dict[tuple[bytes, bytes], str]:
-        """(certificate, key) -> what is wrong with the signature, or nothing; for CA certificates only."""
-        if len(self._signatures) >= _SIGNATURES_MAX:
-            self._signatures = {}
-        return self._signatures
 
 
 def _whole_seconds(at: datetime) -> datetime:
