@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 python := .venv/bin/python
 environment := . ./.tools/environment &&
-members := verifier hsm server ca ra pmi supervision
+members := verifier hsm server ca ra pmi supervision testkit
 DATA ?= data
 SECONDS ?= 120
 

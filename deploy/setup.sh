@@ -115,7 +115,7 @@ else
 fi
 
 # 4. The members, editable, so that the checkout is what runs
-members="verifier hsm server ca ra pmi supervision"
+members="verifier hsm server ca ra pmi supervision testkit"
 wanted=$(cat $(for m in $members; do echo "$m/pyproject.toml"; done) | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$environment/.members" 2>/dev/null || true)" != "$wanted" ]; then
     say "installing the members of this checkout: $members"

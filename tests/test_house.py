@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MEMBERS = ["verifier", "hsm", "server", "ca", "ra", "pmi", "supervision"]
+MEMBERS = ["verifier", "hsm", "server", "ca", "ra", "pmi", "supervision", "testkit"]
 
 
 def tracked(*patterns: str) -> list[Path]:

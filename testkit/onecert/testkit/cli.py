@@ -1,0 +1,96 @@
+"""onecert-testkit: make a kit, serve its lists, check a login against it.
+
+    onecert-testkit make kit
+    onecert-testkit serve kit
+    onecert-testkit check kit --url http://127.0.0.1:5000/login
+
+Answers go to stdout, everything else to stderr. Exit codes: 0 done, or all as expected; 1 something is not as
+expected; 2 wrong usage; 3 the login is not reachable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from onecert.testkit.errors import KitError
+from onecert.testkit.kit import DEFAULT_BASE_URL, load_kit, make_kit
+from onecert.testkit.serve import make_server
+from onecert.testkit.texts import text
+from onecert.verifier.cli.parser import Parser, choose_language
+from onecert.verifier.strict_json import parse_time
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; wrong usage leaves with ``SystemExit(2)``."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _make_parser(choose_language(given)).parse_args(given)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except KitError as exc:
+        said = text("ERROR", options.language, command="onecert-testkit", text=exc.text(options.language))
+        print(said, file=sys.stderr)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return 0
+
+
+def _make_parser(language: str) -> Parser:
+    def said(code: str) -> str:
+        return text(code, language)
+
+    parser = Parser(prog="onecert-testkit", language=language, description=said("HELP_DESCRIPTION"))
+    parser.speaks()
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> Parser:
+        made: Parser = commands.add_parser(name, help=about, description=about, language=language)
+        made.set_defaults(run=run)
+        made.speaks()
+        made.input("folder", text=said("HELP_FOLDER"), type=Path, metavar="FOLDER")
+        return made
+
+    make = command("make", said("HELP_MAKE"), _make)
+    make.option("--at", text=said("HELP_AT"), type=_reader(_time, "TIME_MALFORMED", language), metavar="TIME")
+    make.option("--years", text=said("HELP_YEARS"), type=int, default=2, metavar="N")
+    make.option("--base-url", text=said("HELP_BASE_URL"), default=DEFAULT_BASE_URL, metavar="URL")
+    serve = command("serve", said("HELP_SERVE"), _serve)
+    serve.option("--port", text=said("HELP_PORT"), type=int, metavar="N")
+    return parser
+
+
+def _reader(read: Callable[[str], datetime], code: str, language: str) -> Callable[[str], datetime]:
+    def reader(value: str) -> datetime:
+        try:
+            return read(value)
+        except ValueError as exc:
+            raise argparse.ArgumentTypeError(text(code, language, value=value)) from exc
+
+    return reader
+
+
+def _time(value: str) -> datetime:
+    return parse_time(value, "TIME")
+
+
+def _make(options: argparse.Namespace) -> int:
+    at = options.at or datetime.now(UTC)
+    kit = make_kit(options.folder, at=at, base_url=options.base_url, years=options.years)
+    print(text("MADE", options.language, count=len(kit.cases), folder=kit.folder, until=kit.until))
+    print(text("NEXT", options.language, folder=kit.folder), file=sys.stderr)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    kit = load_kit(options.folder)
+    with make_server(kit, port=options.port) as server:
+        address = f"{kit.base_url}/trust-list.json"
+        print(text("SERVING", options.language, address=address), flush=True)
+        server.serve_forever()
+    return 0
