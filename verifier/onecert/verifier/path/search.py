@@ -19,7 +19,7 @@ from onecert.verifier.path.checks import check_alone, check_is_ca
 from onecert.verifier.path.inputs import Budget
 from onecert.verifier.path.order import best_first, key_id_fits
 from onecert.verifier.path.signature_memory import SignatureMemory
-from onecert.verifier.path.signers import check_crl_signer, check_responder
+from onecert.verifier.path.signers import check_crl_signer, check_responder, may_certify_signers
 from onecert.verifier.path.statements import ask_known_lists
 from onecert.verifier.path.status import StatusQuestion, find_status
 from onecert.verifier.path.validate import NOT_ASKED, PathState, RevocationAnswer, finish, start, step
@@ -221,7 +221,9 @@ class Search:
         try:
             check_alone(signer, parameters, self.at)
             for candidate, chain in self._paths([signer]):
-                if candidate is not state.anchor or not self._may_certify(chain[1:], state, by_superiors):
+                if candidate is not state.anchor:
+                    continue
+                if not may_certify_signers(chain[1:], state, self.asking, by_superiors=by_superiors):
                     continue
                 try:
                     return finish(self.state_above(candidate, chain[1:]), signer, parameters, self)
@@ -232,15 +234,6 @@ class Search:
             raise choose_reason(signer, self.attempts, None)
         finally:
             self.attempts = outer
-
-    def _may_certify(
-        self, above: tuple[ParsedCertificate, ...], state: PathState, by_superiors: bool
-    ) -> bool:
-        ders = tuple(certificate.der for certificate in reversed(above))
-        # Nobody whose own status is the question speaks in it, nor whoever was certified below.
-        if not self.asking.isdisjoint(ders):
-            return False
-        return not by_superiors or ders == tuple(item.der for item in state.chain[: len(ders)])
 
     def candidates_for(self, name: CanonicalName) -> list[ParsedCertificate]:
         """All candidates with this subject, those of this call first."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onecert.verifier.path.inputs import Budget
     from onecert.verifier.path.search import Search
 
-__all__ = ["check_crl_signer", "check_responder"]
+__all__ = ["check_crl_signer", "check_responder", "may_certify_signers"]
 
 _CRL_SIGN = 6
 _EMPTY_ID = "SM2_EMPTY_ID"
@@ -73,6 +73,19 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
         issuer=crl.issuer_text,
         cause="" if failure is None else failure.code,
     ) from failure
+
+
+def may_certify_signers(
+    above: tuple[ParsedCertificate, ...], state: PathState, asking: frozenset[bytes], *, by_superiors: bool
+) -> bool:
+    """Tell whether the authorities ``above`` a signer, lowest first, may speak in a question below ``state``.
+
+    Nobody whose own status is the question speaks in it, nor whoever was certified below.
+    """
+    ders = tuple(certificate.der for certificate in reversed(above))
+    if not asking.isdisjoint(ders):
+        return False
+    return not by_superiors or ders == tuple(item.der for item in state.chain[: len(ders)])
 
 
 def _is_same_service(anchor: TrustAnchor, other: TrustAnchor, at: datetime) -> bool:
