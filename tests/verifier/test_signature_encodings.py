@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from onecert.verifier import RefusedError, SignatureInvalidError, VerifyError
+from onecert.verifier import (
+    PathParameters,
+    RefusedError,
+    RevocationMode,
+    RevocationPolicy,
+    SignatureInvalidError,
+    TrustAnchor,
+    VerifyError,
+    validate_path,
+)
+from onecert.verifier.login import default_algorithm
+from onecert.verifier.purposes import ANY
 from onecert.verifier.signatures import (
     ALGORITHMS,
     DEFAULT_ALGORITHMS,
@@ -234,6 +246,80 @@ def test_forms_of_other_keys(pki: Any, rsa_key: rsa.RSAPrivateKey) -> None:
         with pytest.raises(RefusedError) as caught:
             load_public_key(wrong)
         assert caught.value.code == "KEY_INVALID"
+
+
+@pytest.mark.parametrize("parameters", ["none", "sha256", "salt 40", "sha1", "null", "octets after"])
+def test_keys_for_pss_alone(pki: Any, rsa_key: rsa.RSAPrivateKey, parameters: str) -> None:
+    """RFC 4055, sections 1.2 and 3.3: a key of id-RSASSA-PSS checks PSS signatures, with its own hash and no
+    less salt than it names; nothing of PKCS #1 v1.5."""
+    tlv = pki.tlv
+    pkcs1 = rsa_key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+    whole = pss(tlv, change={"salt": tlv(0xA2, tlv(2, b"\x28"))} if parameters == "salt 40" else {})
+    oid = bytes.fromhex("06092a864886f70d01010a")
+    inside = {
+        "none": oid,
+        "sha1": oid + b"\x30\x00",  # the defaults
+        "null": oid + NULL,
+        "octets after": whole[2:] + NULL,
+    }.get(parameters, whole[2:])
+    encoded = spki(tlv, inside, pkcs1)
+    if parameters in {"sha1", "null", "octets after"}:
+        with pytest.raises(RefusedError) as caught:
+            load_public_key(encoded)
+        assert caught.value.code == "KEY_INVALID"
+        return
+    key = load_public_key(encoded)
+    assert spki_der(key) == encoded
+    assert key == load_public_key(encoded)
+    assert key != rsa_key.public_key()
+    assert default_algorithm(key) == "rsa-pss-sha256"
+
+    def verdict(algorithm: str | bytes, signature: bytes) -> str:
+        try:
+            verify_signature(key, algorithm, signature, DATA)
+        except VerifyError as error:
+            return error.code
+        return ""
+
+    def signed(scheme: Any, digest: Any) -> bytes:
+        return rsa_key.sign(DATA, scheme, digest)
+
+    sha256, sha384 = hashes.SHA256(), hashes.SHA384()
+    assert verdict("rsa-sha256", signed(padding.PKCS1v15(), sha256)) == "ALGORITHM_MISMATCH"
+    by_default = signed(padding.PSS(padding.MGF1(sha256), 32), sha256)
+    assert verdict("rsa-pss-sha256", by_default) == ("ALGORITHM_MISMATCH" if parameters == "salt 40" else "")
+    other = signed(padding.PSS(padding.MGF1(sha384), 48), sha384)
+    assert verdict("rsa-pss-sha384", other) == ("" if parameters == "none" else "ALGORITHM_MISMATCH")
+    salted = pss(tlv, change={"salt": tlv(0xA2, tlv(2, b"\x28"))})
+    assert verdict(salted, signed(padding.PSS(padding.MGF1(sha256), 40), sha256)) == ""
+    assert verdict("rsa-pss-sha256", bytes(256)) == (
+        "ALGORITHM_MISMATCH" if parameters == "salt 40" else "SIGNATURE_INVALID"
+    )
+
+
+def test_path_below_a_key_for_pss_alone(pki: Any, rsa_key: rsa.RSAPrivateKey) -> None:
+    """A CA of such a key (openssl genpkey -algorithm rsa-pss) -> leaf: signed with PSS good, else refused."""
+    tlv = pki.tlv
+    pkcs1 = rsa_key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+    encoded = spki(tlv, bytes.fromhex("06092a864886f70d01010a"), pkcs1)
+    root = pki.root("PSS", key=rsa_key)
+    anchor = TrustAnchor(name_der=root.subject.public_bytes(), public_key_der=encoded)
+    for scheme, code in ((padding.PSS(padding.MGF1(hashes.SHA256()), 32), ""), (None, "ALGORITHM_MISMATCH")):
+        builder = (
+            x509.CertificateBuilder(issuer_name=root.subject, subject_name=pki.name("Clerk 7"))
+            .public_key(pki.key().public_key())
+            .serial_number(7)
+            .not_valid_before(pki.T - pki.DAY)
+            .not_valid_after(pki.T + pki.DAY)
+        )
+        leaf = builder.sign(rsa_key, hashes.SHA256(), rsa_padding=scheme)
+        parameters = PathParameters(purpose=ANY, revocation=RevocationPolicy(mode=RevocationMode.OFF))
+        try:
+            validate_path(leaf, anchors=(anchor,), at=pki.T, parameters=parameters)
+            found = ""
+        except RefusedError as error:
+            found = error.code
+        assert found == code
 
 
 def test_short_rsa_pss_key_of_a_leaf(pki: Any) -> None:

@@ -15,6 +15,7 @@ from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.arguments import as_octets
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import RefusedError
+from onecert.verifier.pss_keys import load_pss_key
 from onecert.verifier.sm2 import Sm2PublicKey, find_sm2_key
 
 __all__ = ["PublicKey", "check_key", "check_spki", "key_id", "load_public_key", "spki_der"]
@@ -37,7 +38,7 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
 
     Only the one encoding of an RSA or EC key is taken: NULL parameters (RFC 3279, section 2.3.1), a named
     curve and an uncompressed point (RFC 5480, section 2). ``cryptography`` reads others too, such as hybrid
-    points.
+    points. A key for RSASSA-PSS alone (RFC 4055) is one that checks nothing else.
 
     Raises:
         RefusedError: ``KEY_INVALID`` (for example a point off the curve) or ``UNSUPPORTED_ALGORITHM``.
@@ -55,13 +56,11 @@ def load_public_key(public_key_der: bytes) -> PublicKey:
     kind: Any = type(key)
     if not _is_one_of(kind, PublicKey):
         raise RefusedError("UNSUPPORTED_ALGORITHM", algorithm=_key_algorithm(public_key_der))
-    if (
-        not _has_usual_form(public_key_der)
-        and _is_one_of(kind, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
-        and spki_der(key) != public_key_der
-        and _key_algorithm(public_key_der) != _RSA_PSS
-    ):
-        raise RefusedError("KEY_INVALID", detail="the form of the key")
+    if not _has_usual_form(public_key_der) and _is_one_of(kind, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        if _key_algorithm(public_key_der) == _RSA_PSS:
+            return load_pss_key(key, public_key_der)
+        if spki_der(key) != public_key_der:
+            raise RefusedError("KEY_INVALID", detail="the form of the key")
     known: PublicKey = key
     return known
 

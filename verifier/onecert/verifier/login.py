@@ -24,6 +24,7 @@ from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError, SignatureInvalidError
 from onecert.verifier.login_store import ChallengeStore, MemoryStore, StoredChallenge
+from onecert.verifier.pss_keys import RsaPssPublicKey
 from onecert.verifier.purposes import LOGIN
 from onecert.verifier.signatures import ALGORITHMS as ROWS
 from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
@@ -218,6 +219,8 @@ def default_algorithm(key: PublicKey) -> str:
     Raises:
         LoginError: LOGIN_ALGORITHM for a key that has no usual one here.
     """
+    if isinstance(key, RsaPssPublicKey):
+        return key.usual_algorithm
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa-sha256"
     if isinstance(key, ec.EllipticCurvePublicKey):

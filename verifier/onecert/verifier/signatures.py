@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -22,6 +22,7 @@ from onecert.verifier.algorithms import (
 )
 from onecert.verifier.errors import RefusedError, SignatureInvalidError
 from onecert.verifier.keys import PublicKey, check_key, check_spki, key_id, load_public_key, spki_der
+from onecert.verifier.pss_keys import RsaPssPublicKey
 from onecert.verifier.sm2 import EmptyIdError
 
 __all__ = [
@@ -73,7 +74,9 @@ def verify_signature(
         policy.check(row, at)
         check_key(public_key, policy)
     kind: Any = type(public_key)
-    if not _is_kind(kind, row.key):
+    # RFC 4055, section 1.2: the owner of the key may have meant it for PSS alone.
+    is_meant = kind is not RsaPssPublicKey or cast(RsaPssPublicKey, public_key).allows(row)
+    if not _is_kind(kind, row.key) or not is_meant:
         raise RefusedError("ALGORITHM_MISMATCH", algorithm=row.name)
     try:
         if row.scheme == "sm2":
