@@ -73,6 +73,20 @@ _PUBLIC = {
     "load_trust_list": "trust_list",
     "Identity": "identity",
     "load_pairwise_key": "identity",
+    # signed forms
+    "verify_form": "signed_form",
+    "FormPolicy": "signed_form",
+    "SignedForm": "signed_form",
+    "RawSignature": "signed_form",
+    "TimestampTrust": "signed_form",
+    "PathTrust": "signed_form",
+    "TimestampClient": "signed_form",
+    "make_evidence": "signed_form",
+    "check_evidence": "signed_form",
+    "renew_evidence": "signed_form",
+    "EvidenceTrust": "signed_form",
+    "CheckedEvidence": "signed_form",
+    "canonicalise": "signed_form",
     # errors
     "VerifyError": "errors",
     "RefusedError": "errors",
@@ -163,6 +177,21 @@ if TYPE_CHECKING:
         load_trust_list as load_trust_list,
     )
     from onecert.verifier.identity import Identity as Identity, load_pairwise_key as load_pairwise_key
+    from onecert.verifier.signed_form import (
+        verify_form as verify_form,
+        FormPolicy as FormPolicy,
+        SignedForm as SignedForm,
+        RawSignature as RawSignature,
+        TimestampTrust as TimestampTrust,
+        PathTrust as PathTrust,
+        TimestampClient as TimestampClient,
+        make_evidence as make_evidence,
+        check_evidence as check_evidence,
+        renew_evidence as renew_evidence,
+        EvidenceTrust as EvidenceTrust,
+        CheckedEvidence as CheckedEvidence,
+        canonicalise as canonicalise,
+    )
     from onecert.verifier.errors import (
         VerifyError as VerifyError,
         RefusedError as RefusedError,
