@@ -6,13 +6,15 @@ trust list. See ``verifier/examples/flask_app.py`` for the sign-in alone.
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from declarations import Declaration, Declarations, FormError
 from flask import Flask, Response, abort, g, redirect, render_template, request, session, url_for
-from texts import LANGUAGES, text
+from texts import LANGUAGES, has_text, text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from onecert.verifier import CouldNotCheckError, VerifyError, load_list_keys, open_verifier
@@ -24,32 +26,58 @@ from onecert.verifier.web.flask import OneCert, is_own_page
 APPLICATION = "tax-office"
 REFRESH = timedelta(seconds=15)  # so that a revocation can be watched; minutes do for a real office
 MAX_UPLOAD = 16 * 1024 * 1024
+# The page that a form stands on, for who wants to read its refusal in the other language.
+PAGE_OF = {"create": "new", "sign": "show", "check": "check"}
 log = logging.getLogger(__name__)
 
 
-def create_app(folder: Path, *, trust_list: str, certificates: ClientCertificates | None = None) -> Flask:
+def now() -> datetime:
+    """The clock of the machine, in UTC."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    folder: Path,
+    *,
+    trust_list: str,
+    certificates: ClientCertificates | None = None,
+    clock: Callable[[], datetime] = now,
+) -> Flask:
     """The application; ``folder`` holds ``list-keys.json`` and ``secret.key``, and keeps the declarations."""
     app = Flask(__name__)
     app.secret_key = (folder / "secret.key").read_bytes()
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     verifier = open_verifier(folder, trust_list=trust_list, application=APPLICATION, refresh=REFRESH)
-    onecert = OneCert(app, verifier=verifier, certificates=certificates, recheck=REFRESH)
+    onecert = OneCert(
+        app,
+        verifier=verifier,
+        certificates=certificates,
+        recheck=REFRESH,
+        clock=clock,
+        language=lambda: str(g.language),
+    )
     declarations = Declarations(
         folder / "declarations",
         verifier=verifier,
         trust_list_file=folder / "trust-list.json",
     )
     keys = load_list_keys((folder / "list-keys.json").read_bytes())
-    pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys))
+    pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys), clock)
     app.before_request(choose_language)
     app.after_request(guard)
     app.context_processor(
-        lambda: {"t": said, "language": g.language, "holder": pages.who(), "text_of": text_of}
+        lambda: {
+            "t": said,
+            "language": g.language,
+            "other_language": other_language(),
+            "holder": pages.who(),
+            "text_of": text_of,
+        }
     )
     app.register_error_handler(VerifyError, pages.refused)
     app.register_error_handler(FormError, pages.refused)
-    app.register_error_handler(RequestEntityTooLarge, lambda error: message("TOO_LARGE", 413))
-    app.register_error_handler(HTTPException, lambda error: message(f"HTTP_{error.code}", error.code or 500))
+    app.register_error_handler(RequestEntityTooLarge, lambda _: message("TOO_LARGE", 413))
+    app.register_error_handler(HTTPException, http_error)
     app.add_url_rule("/", "home", pages.home)
     app.add_url_rule("/declarations/new", "new", onecert.required(pages.new))
     app.add_url_rule("/declarations", "create", onecert.required(pages.create), methods=["POST"])
@@ -66,10 +94,17 @@ def create_app(folder: Path, *, trust_list: str, certificates: ClientCertificate
 class Pages:
     """What each page does."""
 
-    def __init__(self, onecert: OneCert, declarations: Declarations, trust: EvidenceTrust) -> None:
+    def __init__(
+        self,
+        onecert: OneCert,
+        declarations: Declarations,
+        trust: EvidenceTrust,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._onecert = onecert
         self._declarations = declarations
         self._trust = trust
+        self._clock = clock
 
     def who(self) -> Any:
         """Who is signed in, for the head of the page; nobody when that cannot be told."""
@@ -85,7 +120,7 @@ class Pages:
 
     def new(self) -> str:
         """The empty form."""
-        return render_template("new.html", values={}, faults={}, this_year=datetime.now(UTC).year)
+        return render_template("new.html", values={}, faults={}, this_year=self._clock().year)
 
     def create(self) -> Any:
         """Keep what was typed, or show it again with what is wrong."""
@@ -93,10 +128,10 @@ class Pages:
         values = {name: request.form.get(name, "").strip()[:200] for name in ("year", "income", "remark")}
         holder = self._onecert.holder
         assert holder is not None
-        made = self._declarations.create(holder, values, at=datetime.now(UTC))
+        made = self._declarations.create(holder, values, at=self._clock())
         if isinstance(made, Declaration):
             return redirect(url_for("show", number=made.number), 303)
-        page = render_template("new.html", values=values, faults=made, this_year=datetime.now(UTC).year)
+        page = render_template("new.html", values=values, faults=made, this_year=self._clock().year)
         return page, 422
 
     def show(self, number: str) -> str:
@@ -122,7 +157,7 @@ class Pages:
         upload = request.files.get("signature")
         if upload is None or not upload.filename:
             raise FormError("NO_SIGNATURE")
-        self._declarations.sign(declaration, holder, upload.stream.read(), at=datetime.now(UTC))
+        self._declarations.sign(declaration, holder, upload.stream.read(), at=self._clock())
         log.info("declaration signed", extra={"number": number})
         return redirect(url_for("show", number=number), 303)
 
@@ -134,9 +169,7 @@ class Pages:
         upload = request.files.get("record")
         if upload is None or not upload.filename:
             raise FormError("NO_RECORD")
-        checked: CheckedEvidence = check_evidence(
-            upload.stream.read(), trust=self._trust, at=datetime.now(UTC)
-        )
+        checked: CheckedEvidence = check_evidence(upload.stream.read(), trust=self._trust, at=self._clock())
         return render_template("check.html", checked=checked, signer=checked.form.signer)
 
     def refused(self, error: VerifyError | FormError) -> Any:
@@ -161,10 +194,13 @@ class Pages:
 
 def message(code: str, status: int) -> Any:
     """A page that says one thing."""
-    what = text(code, g.get("language", "zh")) if code else ""
-    return render_template(
-        "message.html", what=what, hint=text(f"{code}_HINT", g.language), code=code
-    ), status
+    return render_template("message.html", what=said(code), hint=said(f"{code}_HINT"), code=code), status
+
+
+def http_error(error: HTTPException) -> Any:
+    """No such page, a request that cannot be read, or a fault of ours."""
+    code = f"HTTP_{error.code}"
+    return message(code if has_text(code) else "HTTP_OTHER", error.code or 500)
 
 
 def check_own_page() -> None:
@@ -179,6 +215,15 @@ def choose_language() -> None:
     if asked in LANGUAGES:
         session["language"] = asked
     g.language = session.get("language") or language_of(request.headers.get("Accept-Language", ""))
+
+
+def other_language() -> str:
+    """The address of this page in the other language."""
+    other = "en" if g.language == "zh" else "zh"
+    if request.method in {"GET", "HEAD"}:
+        return f"{request.path}?{urlencode({**request.args, 'language': other})}"
+    page = PAGE_OF.get(request.endpoint or "", "home")
+    return url_for(page, **(request.view_args or {}), language=other)
 
 
 def guard(response: Response) -> Response:

@@ -14,6 +14,11 @@ def rows() -> dict[str, dict[str, str]]:
     return found
 
 
+def has_text(code: str) -> bool:
+    """Whether there is a text of this code."""
+    return code in rows()
+
+
 def text(code: str, language: str, **facts: object) -> str:
     """The text of a code; empty when there is none."""
     return rows().get(code, {}).get(language, "").format(**facts)

@@ -218,3 +218,16 @@ def test_application_without_a_secret(site: Site) -> None:
     """Sessions could be forged. Must stop at the start and say what to do."""
     with pytest.raises(RuntimeError, match="secret_key"):
         site.app.extensions["onecert"].init_app(Flask("open"))
+
+
+def test_pages_in_the_language_of_the_application(site: Site) -> None:
+    """The application lets people choose; whatever the browser says, pages and refusals follow."""
+    app = Flask("open")
+    app.secret_key = "not so secret in a test"
+    OneCert(app, verifier=site.app.extensions["onecert"]._verifier, language=lambda: "en")
+    browser, chinese = app.test_client(), {"Accept-Language": "zh"}
+    assert '<html lang="en">' in browser.get("/login", headers=chinese).text
+    refused = browser.post("/login/certificate", headers=chinese)
+    assert "CLIENT_CERTIFICATE_MISSING" in refused.text
+    assert '<html lang="en">' in refused.text
+    assert "not a JSON" in browser.post("/login/answer", headers=chinese | JSON).json["title"]

@@ -59,6 +59,8 @@ class OneCert:
         recheck: how often the certificate of who is signed in is checked again.
         secure_cookie: send the session cookie over https only; switch off for trials on http only.
         clock: gives the time of a request; the machine's clock by default.
+        language: gives the language of a page, ``zh`` or ``en``, where the application lets people choose;
+            by default the browser's.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class OneCert:
         recheck: timedelta = timedelta(minutes=5),
         secure_cookie: bool = True,
         clock: Callable[[], datetime] | None = None,
+        language: Callable[[], str] | None = None,
     ) -> None:
         self._verifier = verifier
         self._login = Login(verifier, store=store)
         self._gate = Gate(verifier, certificates=certificates, clock=clock)
         self._life, self._recheck = life, recheck
         self._secure_cookie = secure_cookie
+        self._language = language or _language_of_browser
         if app is not None:
             self.init_app(app)
 
@@ -151,7 +155,7 @@ class OneCert:
         return pages
 
     def _page(self) -> Response:
-        language = language_of(request.headers.get("Accept-Language", ""))
+        language = self._language()
         texts = {name.lower(): message(f"WEB_LOGIN_{name}", language) for name in _TEXTS}
         body = render_template(
             "onecert/login.html", language=language, next=_local(request.args.get("next")), **texts
@@ -210,13 +214,10 @@ class OneCert:
 
     def _refuse(self, error: VerifyError) -> Response:
         self._gate.note(error)
-        headers = request.headers
-        answer = answer_for(
-            error, accept=headers.get("Accept", ""), accept_language=headers.get("Accept-Language", "")
-        )
+        language = self._language()
+        answer = answer_for(error, accept=request.headers.get("Accept", ""), accept_language=language)
         if answer.is_problem:
             return Response(answer.body, answer.status, list(answer.headers))
-        language = language_of(headers.get("Accept-Language", ""))
         body = render_template(
             "onecert/refused.html",
             language=language,
@@ -227,6 +228,10 @@ class OneCert:
             again=message("WEB_LOGIN_AGAIN", language),
         )
         return _secured(Response(body, answer.status, mimetype="text/html"))
+
+
+def _language_of_browser() -> str:
+    return language_of(request.headers.get("Accept-Language", ""))
 
 
 def _secured(page: Response) -> Response:
