@@ -18,12 +18,16 @@ from onecert.verifier import VerifyError
 from onecert.verifier.signed_form import (
     EvidenceTrust,
     RawSignature,
+    canonicalise,
     check_evidence,
     check_timestamp,
+    load_evidence,
     load_signed_data,
+    load_timestamp,
     make_evidence,
     read_timestamp_response,
     request_timestamp,
+    verify_form,
 )
 
 HARD = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -180,3 +184,34 @@ def test_much_that_is_allowed(office: Any, document: bytes) -> None:
     )
     assert len(form.signers) == 16
     assert form.signer.time.failure.code == "TIMESTAMP_IMPRINT"
+
+
+def test_what_is_no_bytes_is_named(office: Any, document: bytes) -> None:
+    """A path or a text where bytes belong, a time without a zone: mistakes of the program, said as such."""
+    good = office.stamped(office.now)
+    naive = office.now.replace(tzinfo=None)
+    record = make_evidence(office.verify(good, timestamps=office.timestamps()), at=office.now)
+    trust = EvidenceTrust(timestamps=office.timestamps(), anchors=(office.root.anchor,))
+    for wrong in ("form.json", 5, ["x"], object()):
+        for call in (
+            load_signed_data,
+            load_timestamp,
+            canonicalise,
+            load_evidence,
+            office.verify,
+            lambda value: office.verify(good, value),
+            lambda value: RawSignature(value=value, certificate=office.signer.der),
+            lambda value: check_evidence(value, trust=trust, at=office.now),
+            lambda value: check_evidence(record, value, trust=trust, at=office.now),
+        ):
+            with pytest.raises(TypeError, match=type(wrong).__name__):
+                call(wrong)
+    form = office.verify(memoryview(good), bytearray(document), timestamps=office.timestamps())
+    assert form.document == document
+    for late in (
+        lambda: verify_form(document, good, trust=office.trust(), at=naive),
+        lambda: make_evidence(form, at=naive),
+        lambda: check_evidence(record, trust=trust, at=naive),
+    ):
+        with pytest.raises(ValueError, match="aware"):
+            late()

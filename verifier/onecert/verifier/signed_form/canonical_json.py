@@ -11,6 +11,7 @@ import json
 import math
 from typing import Any, NoReturn
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.errors import MalformedError
 
 __all__ = ["canonical_json", "canonicalise", "count_separators", "load_json_text"]
@@ -36,6 +37,7 @@ def load_json_text(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     Raises:
         MalformedError: ``TOO_LARGE``, ``JSON_NOT_CANONICAL``.
     """
+    data = as_octets(data, "a JSON text")
     if len(data) > max_bytes:
         raise MalformedError("TOO_LARGE", kind="JSON", max=max_bytes)
     if count_separators(data) > _SEPARATORS_MAX:

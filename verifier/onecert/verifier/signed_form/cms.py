@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
 from onecert.verifier.der import OCTET_STRING, OID, SEQUENCE, SET, DerError, Reader
 from onecert.verifier.errors import MalformedError, RefusedError
@@ -76,9 +77,9 @@ def load_signed_data(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> SignedD
         MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``.
         RefusedError: ``CMS_TYPE``, ``CMS_NO_SIGNER``, ``CMS_ATTRIBUTE_TWICE``.
     """
+    data = as_octets(data, "a signed message")
     if len(data) > limits.document_max_bytes:
         raise MalformedError("TOO_LARGE", kind=_KIND, max=limits.document_max_bytes)
-    data = bytes(data)
     if data[:1] != b"\x30":
         data = _decode_pem(data)
     try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from onecert.verifier.arguments import as_octets, check_aware
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError
 from onecert.verifier.path import PathParameters
 from onecert.verifier.result import Notice
@@ -94,6 +95,7 @@ def make_evidence(
         CouldNotCheckError: the timestamp authority did not answer; ``EVIDENCE_NO_TIMESTAMP_TRUST``;
             ``EVIDENCE_TOO_LARGE`` when lists or document are larger than a record may be.
     """
+    check_aware(at)
     if form.content.data is None:
         raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
     document = form.content.data
@@ -146,6 +148,9 @@ def check_evidence(
             ``EVIDENCE_LIST``, or the reason why the form itself is refused.
         CouldNotCheckError: ``EVIDENCE_ARCHIVE_UNKNOWN``, ``EVIDENCE_RENEWAL_MISSED``, and those of a form.
     """
+    check_aware(at)
+    if document is not None:
+        document = as_octets(document, "a document")
     record = data if isinstance(data, EvidenceRecord) else load_evidence(data)
     # 1. It is about this document.
     content = record.content if document is None else document

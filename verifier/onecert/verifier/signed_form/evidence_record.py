@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.jws import load_json
 from onecert.verifier.signed_form.canonical_json import canonical_json, count_separators
@@ -178,6 +179,7 @@ def load_evidence(data: bytes) -> EvidenceRecord:
         MalformedError: ``TOO_LARGE``, ``DOCUMENT_MALFORMED``, ``EVIDENCE_MALFORMED``.
         RefusedError: ``EVIDENCE_ALTERED``.
     """
+    data = as_octets(data, "an evidence record")
     if count_separators(data) > _SEPARATORS_MAX:
         raise MalformedError("EVIDENCE_MALFORMED", detail="too many values")
     try:

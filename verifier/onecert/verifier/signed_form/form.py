@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from onecert.verifier.arguments import as_octets, check_aware
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError, VerifyError
 from onecert.verifier.keys import load_public_key
@@ -70,8 +71,9 @@ def verify_form(
     """
     if (verifier is None) == (trust is None):
         raise ValueError("give verifier or trust")
-    if at.tzinfo is None:
-        raise ValueError("at must be an aware datetime")
+    check_aware(at)
+    if document is not None:
+        document = as_octets(document, "a document")
     judge: SignerJudge = AnchoredSigners(trust) if trust is not None else ListedSigners(_given(verifier))
     return judge_form(
         document, signature, judge=judge, timestamps=timestamps, policy=policy or FormPolicy(), at=at

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.signed_form.canonical_json import canonicalise
@@ -42,6 +43,9 @@ class RawSignature:
     algorithm: str = ""
     document_form: DocumentForm = DocumentForm.JSON
     timestamp: bytes | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", as_octets(self.value, "a signature"))
 
     def parse_certificate(self) -> ParsedCertificate:
         """The certificate, parsed.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
+from onecert.verifier.arguments import as_octets
 from onecert.verifier.der import GENERALIZED_TIME, OCTET_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.general_names import parse_general_name
@@ -45,6 +46,7 @@ def load_timestamp(data: bytes) -> TimestampToken:
         MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``, ``TIMESTAMP_MALFORMED``.
         RefusedError: ``TIMESTAMP_TYPE`` when it is another kind of message.
     """
+    data = as_octets(data, "a timestamp")
     if len(data) > TOKEN_MAX_BYTES:
         raise MalformedError("TOO_LARGE", kind="timestamp", max=TOKEN_MAX_BYTES)
     message = load_signed_data(data)
