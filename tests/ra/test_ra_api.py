@@ -55,6 +55,17 @@ def test_an_idempotency_key_makes_one_application(ra, clerk) -> None:
     assert len(ra.rows(applications)) == 1
 
 
+def test_an_idempotency_key_with_other_content_is_refused(ra, clerk) -> None:
+    """A script that forgot to draw a new key. Must not believe that its second applicant was entered."""
+    wanted = body(ra, submit=True)
+    first = clerk.api("POST", "/applications", wanted, Idempotency_Key="k1")
+    wanted["fields"]["mobile"] = "13900000009"
+    second = clerk.api("POST", "/applications", wanted, Idempotency_Key="k1")
+    assert (second.status_code, second.json["code"]) == (409, "REQUEST_KEY_REUSED")
+    assert first.json["number"] in second.json["title"] + second.json["detail"]
+    assert len(ra.rows(applications)) == 1
+
+
 def test_faults_are_listed_by_field(ra, clerk) -> None:
     """Two wrong fields: 422 with both; nothing is kept."""
     wanted = body(ra, csr_pem="rubbish")
@@ -183,6 +194,20 @@ def test_revoke_hold_release_by_rest(ra) -> None:
     assert first.json["revocation"] == second.json["revocation"]
     assert second.json["status"] == "revoked"
     assert officer.api("POST", f"{place}/release").json["code"] == "ALREADY_REVOKED"
+
+
+def test_a_used_key_does_not_pass_for_another_revocation(ra) -> None:
+    """At night, a script with a fixed key. Must not tell that the second certificate is revoked."""
+    for authority in ("pearl", "harbour"):
+        ra.issue(ra.entry(authority=authority))
+    officer = ra.browser(ra.officer)
+    one, two = [
+        f"/certificates/{row['authority']}/{row['serial']}/revoke"
+        for row in officer.api("GET", "/certificates").json["items"]
+    ]
+    assert officer.api("POST", one, {"reason": "keyCompromise"}, Idempotency_Key="r1").status_code == 200
+    answer = officer.api("POST", two, {"reason": "keyCompromise"}, Idempotency_Key="r1")
+    assert (answer.status_code, answer.json["code"]) == (409, "REQUEST_KEY_REUSED")
 
 
 def test_a_ca_that_is_away_answers_202(ra) -> None:

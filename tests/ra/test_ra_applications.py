@@ -52,8 +52,8 @@ def test_a_draft_keeps_what_was_typed_with_its_faults(ra) -> None:
 
 def test_the_same_request_twice_is_one_application(ra) -> None:
     """A double click, or a repeated REST call with its idempotency key. Must be one draft."""
-    first = ra.create(key="form-1")
-    second = ra.create(key="form-1")
+    entry = ra.entry()
+    first, second = (ra.applications.create(ra.entry_clerk, entry, request_key="form-1") for _ in range(2))
 
     assert first.id == second.id
     assert len(ra.rows(applications)) == 1

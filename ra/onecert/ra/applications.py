@@ -18,7 +18,13 @@ from onecert.ra.duplicates import release_claim, take_claim, take_key
 from onecert.ra.entries import Entries, Entry
 from onecert.ra.errors import ContentChangedError, ReasonMissingError, StaleFormError
 from onecert.ra.models import applications
-from onecert.ra.records import Application, find_by_request_key, load_application, load_frozen
+from onecert.ra.records import (
+    Application,
+    find_by_request_key,
+    is_request_known,
+    load_application,
+    load_frozen,
+)
 from onecert.ra.states import ENTRY, ROLE_OF_ACT, Act, check_move
 from onecert.ra.steps import OperatorSteps
 from onecert.ra.vault import Vault
@@ -60,6 +66,7 @@ class Applications:
 
         Raises:
             AuthorityUnknownError, ProfileMissingError: the CA has no such authority or certificate type.
+            RequestKeyReusedError: the same `request_key` came with another content.
         """
         check_role(operator, ENTRY)
         profile = self._directory.profile(entry.authority, entry.kind.value)
@@ -72,12 +79,13 @@ class Applications:
                 operator = self._load_operator(connection, operator.id)
                 check_usable(operator, at=now)
                 check_role(operator, ENTRY)
-                if (made := find_by_request_key(connection, key)) is not None:
+                if (made := find_by_request_key(connection, key, prepared.request_hmac)) is not None:
                     return made
                 connection.execute(
                     insert(applications).values(
                         id=application_id,
                         request_key=key,
+                        request_hmac=prepared.request_hmac,
                         profile=profile.name,
                         profile_version=profile.version,
                         state="draft",
@@ -93,14 +101,14 @@ class Applications:
                 return created
         except IntegrityError:
             with self._database.reading() as connection:
-                if (made := find_by_request_key(connection, key)) is None:
+                if (made := find_by_request_key(connection, key, prepared.request_hmac)) is None:
                     raise
                 return made
 
     def is_known(self, operator: Operator, request_key: str) -> bool:
         """Whether this operator already made an application with this key."""
         with self._database.reading() as connection:
-            return find_by_request_key(connection, f"{operator.id}:{request_key}"[:128]) is not None
+            return is_request_known(connection, f"{operator.id}:{request_key}"[:128])
 
     def save(self, operator: Operator, application_id: str, entry: Entry, *, revision: int) -> Application:
         """Replace what was entered; authority and type stay as they are.

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select
 
 from onecert.ra.certificate_records import Certificate, Revocation, load_certificate
-from onecert.ra.errors import RevocationRefusedError
+from onecert.ra.errors import RequestKeyReusedError, RevocationRefusedError
 from onecert.ra.keys import Keys
 from onecert.ra.models import revocations
 from onecert.ra.orders import REVOCATION_TYP, revocation_payload, sign_order
@@ -64,6 +64,7 @@ class Certificates:
 
         Raises:
             RevocationReasonError, RevocationRefusedError: this cannot be done to this certificate now.
+            RequestKeyReusedError: the key was used for another certificate or reason.
         """
         check_role(operator, SECURITY)
         check_reason(reason)
@@ -72,9 +73,9 @@ class Certificates:
             raise RevocationRefusedError("INVALIDITY_IN_FUTURE")
         key = f"{operator.id}:{request_key}"[:128]
         with self._database.reading() as connection:
-            if (made := _find_request(connection, key)) is not None:
-                return made
             serial_hex = load_certificate(connection, authority, serial_hex).serial_hex
+            if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
+                return made
         # Sign outside the write transaction: a slow token must not hold up the counters.
         revocation_id = str(uuid.uuid4())
         document = self.sign(
@@ -94,7 +95,7 @@ class Certificates:
             check_usable(operator, at=now)
             check_role(operator, SECURITY)
             certificate = load_certificate(connection, authority, serial_hex, lock=True)
-            if (made := _find_request(connection, key)) is not None:
+            if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
                 return made
             _check_change(connection, certificate, reason)
             connection.execute(
@@ -138,11 +139,17 @@ class Certificates:
         return sign_order(payload, typ=REVOCATION_TYP, key=self._keys.order_key())
 
 
-def _find_request(connection: Connection, request_key: str) -> str | None:
-    found: str | None = connection.scalar(
-        select(revocations.c.id).where(revocations.c.request_key == request_key)
-    )
-    return found
+def _find_request(
+    connection: Connection, request_key: str, authority: str, serial_hex: str, reason: str
+) -> str | None:
+    columns = [revocations.c[name] for name in ("id", "authority", "serial_hex", "reason")]
+    row = connection.execute(select(*columns).where(revocations.c.request_key == request_key)).one_or_none()
+    if row is None:
+        return None
+    # Whoever believes that this certificate is revoked, while the key belongs to another one, must be told.
+    if (row.authority, row.serial_hex, row.reason) != (authority, serial_hex, reason):
+        raise RequestKeyReusedError(f"{row.authority}/{row.serial_hex}")
+    return str(row.id)
 
 
 def _check_change(connection: Connection, certificate: Certificate, reason: str) -> None:

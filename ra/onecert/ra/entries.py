@@ -44,6 +44,7 @@ class PreparedEntry:
     entity_key: str | None
     open_fields: str
     personal_sealed: bytes
+    request_hmac: str
 
     def columns(self) -> dict[str, Any]:
         """The entry as a row of the table has it."""
@@ -131,12 +132,20 @@ class Entries:
             entity_key=entity_key(entry.kind, sound, hashed),
             open_fields=json.dumps(opened, ensure_ascii=False),
             personal_sealed=self._vault.seal_json(place_of(application_id), {**personal, "salt": salt}),
+            request_hmac=self._vault.content_hmac(_request_text(entry)),
         )
 
     def _hash_person(self, kind: Kind, outcome: Outcome) -> str | None:
         """The keyed hash of the person that the certificate is for; an organisation's agent is not."""
         number = _sound_values(outcome).get("idcard")
         return self._vault.idcard_hmac(number) if number and kind is not Kind.ORGANISATION else None
+
+
+def _request_text(entry: Entry) -> str:
+    """What was typed, in one spelling."""
+    csr = entry.csr if isinstance(entry.csr, str) else entry.csr.decode("latin-1")
+    said = [entry.kind.value, entry.authority, sorted(entry.fields.items()), csr.replace("\r\n", "\n")]
+    return json.dumps(said, ensure_ascii=False)
 
 
 def _sound_values(outcome: Outcome) -> dict[str, str]:

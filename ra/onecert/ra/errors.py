@@ -142,6 +142,22 @@ class DuplicateError(RaError):
         )
 
 
+class RequestKeyReusedError(RaError):
+    """An idempotency key came again, with another content; neither request was carried out twice."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(
+            "REQUEST_KEY_REUSED",
+            status=409,
+            text=_("This request was sent before with other content; it made %(number)s."),
+            hint=_(
+                "Nothing was done this time. To change what the first request made, open it; for something"
+                " new, begin anew (in the REST API: send a new Idempotency-Key)."
+            ),
+            number=number,
+        )
+
+
 class KeyRepeatedError(RaError):
     """The public key was already used in another application."""
 

@@ -42,6 +42,7 @@ applications = Table(
     Column("seq", _Sequence, primary_key=True, autoincrement=True),
     Column("id", String(36), nullable=False),
     Column("request_key", String(128), nullable=False),  # operator and idempotency key: a double click is one
+    Column("request_hmac", String(64), nullable=True),  # of what that request said; keyed, it names a person
     Column("kind", String(32), nullable=False),
     Column("authority", String(64), nullable=False),
     Column("profile", String(64), nullable=False),

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from onecert.ra.content import CheckedContent, Outcome
-from onecert.ra.errors import NotFoundError
+from onecert.ra.errors import NotFoundError, RequestKeyReusedError
 from onecert.ra.fields import ALL_FIELDS, Kind
 from onecert.ra.models import application_events, applications
 from onecert.ra.states import State
@@ -27,6 +27,7 @@ __all__ = [
     "count_by_state",
     "escaped_like",
     "find_by_request_key",
+    "is_request_known",
     "list_applications",
     "list_events",
     "load_application",
@@ -107,12 +108,12 @@ class ApplicationPage:
 _COLUMNS = [
     column
     for column in applications.c
-    if column.name not in {"request_key", "fields", "personal_sealed", "csr_pem"}
+    if column.name not in {"request_key", "request_hmac", "fields", "personal_sealed", "csr_pem"}
 ]
 
 
-def _application(row: Row[Any]) -> Application:
-    values = dict(row._mapping)
+def _application(row: Mapping[str, Any]) -> Application:
+    values = dict(row)
     values["kind"] = Kind(values["kind"])
     values["state"] = State(values["state"])
     return Application(**values)
@@ -124,13 +125,31 @@ def load_application(connection: Connection, application_id: str, *, lock: bool 
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFoundError(application_id)
-    return _application(row)
+    return _application(row._asdict())
 
 
-def find_by_request_key(connection: Connection, request_key: str) -> Application | None:
-    """The application that this idempotency key already made."""
-    row = connection.execute(select(*_COLUMNS).where(applications.c.request_key == request_key)).one_or_none()
-    return None if row is None else _application(row)
+def find_by_request_key(connection: Connection, request_key: str, request_hmac: str) -> Application | None:
+    """The application that this idempotency key already made.
+
+    Raises:
+        RequestKeyReusedError: the key came with another content.
+    """
+    columns = (*_COLUMNS, applications.c.request_hmac)
+    row = connection.execute(select(*columns).where(applications.c.request_key == request_key)).one_or_none()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    before = values.pop("request_hmac")
+    made = _application(values)
+    if before is not None and before != request_hmac:
+        raise RequestKeyReusedError(made.number)
+    return made
+
+
+def is_request_known(connection: Connection, request_key: str) -> bool:
+    """Whether this idempotency key already made an application."""
+    query = select(applications.c.id).where(applications.c.request_key == request_key)
+    return connection.scalar(query) is not None
 
 
 def load_frozen(connection: Connection, vault: Vault, application_id: str) -> Frozen:
@@ -225,7 +244,7 @@ def list_applications(
         query = query.where(applications.c.seq > after if oldest_first else applications.c.seq < after)
     order = applications.c.seq if oldest_first else applications.c.seq.desc()
     rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
-    items = [_application(row) for row in rows[:limit]]
+    items = [_application(row._asdict()) for row in rows[:limit]]
     return ApplicationPage(items, str(items[-1].seq) if len(rows) > limit else None)
 
 

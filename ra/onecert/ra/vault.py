@@ -60,6 +60,12 @@ class Vault:
         """
         return hmac.new(self._key(), number.encode(), hashlib.sha256).hexdigest()
 
+    def content_hmac(self, text: str) -> str:
+        """HMAC-SHA-256 of what a request said, hex; tells whether another one said the same."""
+        return hmac.new(
+            self._key(), b"content\0" + text.encode("utf-8", "replace"), hashlib.sha256
+        ).hexdigest()
+
     def _key(self) -> bytes:
         with self._lock:
             if self._search_key is None:
