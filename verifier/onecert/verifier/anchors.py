@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from cryptography import x509
 
-from onecert.verifier.arguments import check_aware, check_kind
+from onecert.verifier.arguments import check_aware, check_count, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.der import DerError
 from onecert.verifier.errors import MalformedError, RefusedError
-from onecert.verifier.extensions import PROCESSED
+from onecert.verifier.extensions import ANY_POLICY, PROCESSED, PolicyConstraints
 from onecert.verifier.names import CanonicalName, canonical_name, display_name
 from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
 
@@ -34,6 +35,9 @@ class TrustAnchor:
         valid_from, valid_until: when the trust begins and ends, both included; ``None`` for no bound.
         max_path_length: CA certificates allowed below; ``None`` for no bound.
         policies: policies the anchor may stand for; ``None`` for any.
+        require_explicit_policy: after how many certificates a policy must be valid along the path, 0 for at
+        once; ``None`` for never. So also inhibit_policy_mapping and inhibit_any_policy, after which policies
+        are not mapped and anyPolicy stands for nothing. Self-issued certificates do not count.
         constraints_der: a DER NameConstraints that applies to everything below; ``None`` for no bound.
         subject_key_id: for finding it faster and for CRL signers.
         key_usage: bits that limit what the key may sign; ``None`` for no limit.
@@ -47,18 +51,31 @@ class TrustAnchor:
     valid_until: datetime | None = None
     max_path_length: int | None = None
     policies: frozenset[str] | None = None
+    require_explicit_policy: int | None = None
+    inhibit_policy_mapping: int | None = None
+    inhibit_any_policy: int | None = None
     constraints_der: bytes | None = None
     subject_key_id: bytes | None = None
     key_usage: frozenset[int] | None = None
     certificate: x509.Certificate | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Raise ``TypeError`` or ``ValueError`` for times without a zone and for what is no DER."""
+        """Raise ``TypeError`` or ``ValueError`` for times without a zone, what is no DER, and no count."""
         check_kind(self.name_der, bytes, "name_der")
         check_kind(self.public_key_der, bytes, "public_key_der")
         for bound, what in ((self.valid_from, "valid_from"), (self.valid_until, "valid_until")):
             if bound is not None:
                 check_aware(bound, what)
+        for count, what in (
+            (self.max_path_length, "max_path_length"),
+            (self.require_explicit_policy, "require_explicit_policy"),
+            (self.inhibit_policy_mapping, "inhibit_policy_mapping"),
+            (self.inhibit_any_policy, "inhibit_any_policy"),
+        ):
+            if count is not None:
+                check_count(count, what)
+        if isinstance(self.policies, (str, bytes)):
+            raise TypeError("policies must be a set of object identifiers, not one string")
 
     @classmethod
     def from_certificate(
@@ -73,7 +90,8 @@ class TrustAnchor:
         Args:
             certificate: DER or PEM bytes, or a loaded one.
             label: what results call the anchor, at most some 200 characters.
-            use_extensions: also its path length, name constraints and key usage (RFC 5937).
+            use_extensions: also its path length, name constraints, key usage, policies and their constraints
+            (RFC 5937).
 
         Raises:
             MalformedError: the bytes are no certificate.
@@ -83,18 +101,16 @@ class TrustAnchor:
         parsed = as_parsed(certificate)
         if use_extensions:
             _check_extensions(parsed)
-        basic = parsed.basic_constraints if use_extensions else None
+        limits = _limits_of(parsed) if use_extensions else {}
         return cls(
             name_der=parsed.subject_der,
             public_key_der=parsed.spki_der,
             label=label,
             valid_from=parsed.not_before,
             valid_until=parsed.not_after,
-            max_path_length=basic.path_length if basic else None,
-            constraints_der=parsed.extension_value("2.5.29.30") if use_extensions else None,
             subject_key_id=parsed.subject_key_id,
-            key_usage=parsed.key_usage if use_extensions else None,
             certificate=parsed.certificate,
+            **limits,
         )
 
     @classmethod
@@ -127,6 +143,21 @@ class TrustAnchor:
     def subject(self) -> str:
         """The name for people."""
         return display_name(self.name_der)
+
+
+def _limits_of(certificate: ParsedCertificate) -> dict[str, Any]:
+    """What the extensions of a certificate mean to whoever trusts it, by the names of ``TrustAnchor``."""
+    basic, policies = certificate.basic_constraints, certificate.policies
+    constraints = certificate.policy_constraints or PolicyConstraints(None, None)
+    return {
+        "max_path_length": basic.path_length if basic else None,
+        "constraints_der": certificate.extension_value("2.5.29.30"),
+        "key_usage": certificate.key_usage,
+        "policies": None if policies is None or ANY_POLICY in policies else frozenset(policies),
+        "require_explicit_policy": constraints.require_explicit_policy,
+        "inhibit_policy_mapping": constraints.inhibit_policy_mapping,
+        "inhibit_any_policy": certificate.inhibit_any_policy,
+    }
 
 
 def _check_extensions(certificate: ParsedCertificate) -> None:

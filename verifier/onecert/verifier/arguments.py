@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ["as_octets", "check_aware", "check_kind"]
+__all__ = ["as_octets", "check_aware", "check_count", "check_kind"]
 
 
 def as_octets(data: bytes | bytearray | memoryview, what: str) -> bytes:
@@ -44,3 +44,16 @@ def check_kind(value: object, kind: type, what: str) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{what} must be {kind.__name__}, not {type(value).__name__}")
+
+
+def check_count(value: int, what: str) -> None:
+    """Check that an argument counts something.
+
+    Raises:
+        TypeError: it is no integer; True and False count nothing.
+        ValueError: it is negative.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{what} must be a count, 0 or more, not {value!r}")
+    if value < 0:
+        raise ValueError(f"{what} must not be negative")

@@ -10,28 +10,27 @@ certificates name, so the work is polynomial, which the tree's was not.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import RefusedError
 from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.limits import Limits
 from onecert.verifier.path.inputs import PolicyInputs
 
-__all__ = ["PolicyState", "initial_state"]
+__all__ = ["PolicyState", "acceptable_policies", "initial_state"]
 
 # Greater than any path: "n + 1" of section 6.1.2 without knowing n in advance.
 _NEVER = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(NamedTuple):
     expected: frozenset[str]
     roots: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyState:
+class PolicyState(NamedTuple):
     """The state variables (a), (d), (e), (f) of section 6.1.2. ``nodes`` is empty when the graph is NULL."""
 
     nodes: dict[str, _Node]
@@ -78,7 +77,7 @@ class PolicyState:
         mappings = certificate.policy_mappings
         if mappings:
             _check_count(certificate, len(mappings), limits)
-            state = replace(self, nodes=self._map(certificate, mappings))
+            state = self._replace(nodes=self._map(certificate, mappings))
         explicit, mapping, any_policy = state.explicit_policy, state.policy_mapping, state.inhibit_any
         if not certificate.is_self_issued:
             explicit, mapping, any_policy = max(explicit - 1, 0), max(mapping - 1, 0), max(any_policy - 1, 0)
@@ -115,7 +114,7 @@ class PolicyState:
         return nodes
 
     def finish(
-        self, certificate: ParsedCertificate, inputs: PolicyInputs
+        self, certificate: ParsedCertificate, acceptable: frozenset[str]
     ) -> tuple[frozenset[str], frozenset[str]]:
         """Section 6.1.5 (a), (b), (g): the authority-constrained and the user-constrained policy set."""
         explicit = self.explicit_policy
@@ -125,26 +124,43 @@ class PolicyState:
         constraints = certificate.policy_constraints
         if constraints is not None and constraints.require_explicit_policy == 0:
             explicit = 0
-        authority = frozenset[str]().union(*(node.roots for node in self.nodes.values()))
-        if ANY_POLICY in inputs.initial:
+        authority = frozenset[str]().union(*[node.roots for node in self.nodes.values()])
+        if ANY_POLICY in acceptable:
             constrained = authority
         elif ANY_POLICY in self.nodes:
-            constrained = inputs.initial
+            constrained = acceptable
         else:
-            constrained = authority & inputs.initial
+            constrained = authority & acceptable
         if not constrained and explicit <= 0:
             _refuse(certificate)
         return authority, constrained
 
 
-def initial_state(inputs: PolicyInputs) -> PolicyState:
-    """Section 6.1.2."""
+_ANY = frozenset({ANY_POLICY})
+_ANY_NODE = _Node(_ANY, _ANY)
+
+
+def acceptable_policies(inputs: PolicyInputs, anchor: TrustAnchor) -> frozenset[str]:
+    """RFC 5937, section 4: what the anchor may stand for narrows what the caller asked for."""
+    if anchor.policies is None:
+        return inputs.initial
+    return anchor.policies if ANY_POLICY in inputs.initial else anchor.policies & inputs.initial
+
+
+def initial_state(inputs: PolicyInputs, anchor: TrustAnchor) -> PolicyState:
+    """Section 6.1.2, with the limits of the anchor (RFC 5937, section 4)."""
     return PolicyState(
-        {ANY_POLICY: _Node(frozenset({ANY_POLICY}), frozenset({ANY_POLICY}))},
-        0 if inputs.require_explicit else _NEVER,
-        0 if inputs.inhibit_any else _NEVER,
-        0 if inputs.inhibit_mapping else _NEVER,
+        {ANY_POLICY: _ANY_NODE},
+        _first_count(inputs.require_explicit, anchor.require_explicit_policy),
+        _first_count(inputs.inhibit_any, anchor.inhibit_any_policy),
+        _first_count(inputs.inhibit_mapping, anchor.inhibit_policy_mapping),
     )
+
+
+def _first_count(asked: bool, of_anchor: int | None) -> int:
+    if asked:
+        return 0
+    return _NEVER if of_anchor is None else of_anchor
 
 
 def _roots(policy: str, parents: list[tuple[str, _Node]]) -> frozenset[str]:

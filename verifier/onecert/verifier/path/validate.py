@@ -7,19 +7,17 @@ one CA is computed once and used for each of them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError
-from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.checks import KEY_CERT_SIGN, check_is_ca, check_unknown_extensions
-from onecert.verifier.path.inputs import Budget, PathParameters, PolicyInputs
+from onecert.verifier.path.inputs import Budget, PathParameters
 from onecert.verifier.path.name_constraints import Layer, check_names, layer_from_der
-from onecert.verifier.path.policy import PolicyState, initial_state
+from onecert.verifier.path.policy import PolicyState, acceptable_policies, initial_state
 from onecert.verifier.path.qualifiers import ValidPolicies
 from onecert.verifier.path.strict import check_profile
 from onecert.verifier.result import Notice, Source, ValidatedPath
@@ -57,6 +55,8 @@ class PathState(NamedTuple):
     spki_der: bytes
     key_id: bytes | None
     key_usage: frozenset[int] | None
+    acceptable: frozenset[str]  # policies
+    first_policy: PolicyState
     policy: PolicyState
     constraints: tuple[Layer, ...]
     path_length: int
@@ -125,7 +125,7 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         constraints.append(layer_from_der("the caller", parameters.constraints_der))
     if anchor.constraints_der is not None:
         constraints.append(layer_from_der(anchor.subject, anchor.constraints_der))
-    policy = initial_state(parameters.policies)
+    policy = initial_state(parameters.policies, anchor)
     return PathState(
         anchor=anchor,
         chain=(),
@@ -135,6 +135,8 @@ def start(anchor: TrustAnchor, parameters: PathParameters, at: datetime) -> Path
         spki_der=anchor.public_key_der,
         key_id=anchor.subject_key_id,
         key_usage=anchor.key_usage,
+        acceptable=acceptable_policies(parameters.policies, anchor),
+        first_policy=policy,
         policy=policy,
         constraints=tuple(constraints),
         path_length=_NO_LIMIT if anchor.max_path_length is None else anchor.max_path_length,
@@ -191,6 +193,8 @@ def step(
         spki_der=certificate.spki_der,
         key_id=certificate.subject_key_id,
         key_usage=certificate.key_usage,
+        acceptable=state.acceptable,
+        first_policy=state.first_policy,
         policy=policy,
         constraints=constraints,
         path_length=path_length,
@@ -241,23 +245,14 @@ def finish(
     )
 
 
-def _policy_inputs(anchor: TrustAnchor, inputs: PolicyInputs) -> PolicyInputs:
-    """RFC 5937, section 4: what the anchor may stand for narrows what the caller asked for."""
-    if anchor.policies is None:
-        return inputs
-    narrowed = anchor.policies if ANY_POLICY in inputs.initial else anchor.policies & inputs.initial
-    return replace(inputs, initial=narrowed)
-
-
 def _final_policies(state: PathState, target: ParsedCertificate, parameters: PathParameters) -> ValidPolicies:
     """Sections 6.1.3 (d) to (f) and 6.1.5 (a), (b), (g): the same for all leaves with the same policies."""
     key = (target.extension_value(_POLICIES), target.extension_value(_POLICY_CONSTRAINTS))
     known = state.policy_sets.get(key)
     if known is None:
         policy = state.policy.process(target, final=True, limits=parameters.limits)
-        authority, user = policy.finish(target, _policy_inputs(state.anchor, parameters.policies))
-        begin = initial_state(parameters.policies)
-        known = ValidPolicies(authority, user, begin, (*state.chain, target), parameters.limits)
+        authority, user = policy.finish(target, state.acceptable)
+        known = ValidPolicies(authority, user, state.first_policy, (*state.chain, target), parameters.limits)
         # With one certificate left until a policy is needed, it matters whether the target is self-issued.
         if state.policy.explicit_policy != 1 and len(state.policy_sets) < _POLICY_SETS_MAX:
             state.policy_sets[key] = known
