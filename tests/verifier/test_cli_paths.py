@@ -91,6 +91,29 @@ def test_chain_inputs_of_the_standard(files: Files, capsys: pytest.CaptureFixtur
     assert main([*bare, "--revocation", "off", "--anchor-extensions", files["leaf.crt"]]) == 0
 
 
+def test_kinds_of_evidence(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """--sources as RevocationSources, --allow-offline in days, for chain and explain."""
+    for command in ("chain", "explain"):
+        base = [command, *files.inputs, "--language", "en"]
+        for sources in ("either", "prefer-ocsp", "prefer-crl", "crl"):
+            assert main([*base, "--sources", sources, files["leaf.crt"]]) == 0
+        for sources in ("ocsp", "both"):
+            assert main([*base, "--sources", sources, files["leaf.crt"]]) == 3
+        capsys.readouterr()
+        late = ["--at", "2026-11-23T09:00:00Z"]
+        assert main([*base, *late, files["leaf.crt"]]) == 3
+        assert main([*base, *late, "--allow-offline", "1", files["leaf.crt"]]) == 3
+        capsys.readouterr()
+        assert main([*base, *late, "--allow-offline", "3", files["leaf.crt"]]) == 0
+        assert command == "explain" or "allows it offline" in capsys.readouterr().out
+        assert main([*base, *late, "--allow-offline", "3", files["bad.crt"]]) == 1
+        for wrong in ("-1", "1.5", "367", "9" * 99, "²", ""):
+            with pytest.raises(SystemExit) as caught:
+                main([*base, f"--allow-offline={wrong}", files["leaf.crt"]])
+            assert caught.value.code == 2
+        assert "0 to 366" in capsys.readouterr().err
+
+
 def test_bundles(files: Files) -> None:
     """A file of several PEM blocks with words between them, as anchors and as intermediates."""
     blocks = [Path(files[name]).read_bytes() for name in ("root.crt", "ca.crt")]

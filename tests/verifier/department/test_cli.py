@@ -160,3 +160,15 @@ def test_as_a_program(files: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
     assert "珠江CA" in done.stdout.decode("utf-8")
     assert done.stderr == b""
+
+
+def test_offline_and_kinds(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of the CA ended yesterday: nobody can tell, unless it may be used offline, and then said."""
+    late = ("--at", "2026-11-23T09:00:00Z", "--json")
+    assert check(files, "good.pem", *late) == 3
+    capsys.readouterr()
+    assert check(files, "good.pem", *late, "--allow-offline", "2") == 0
+    assert "REVOCATION_STALE" in json.loads(capsys.readouterr().out)["warnings"]
+    assert check(files, "revoked.pem", *late, "--allow-offline", "2") == 1
+    assert check(files, "good.pem", "--sources", "crl") == 0
+    assert check(files, "good.pem", "--sources", "ocsp") == 3

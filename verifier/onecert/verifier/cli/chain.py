@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.cli.common import ACCEPTED, load_answers, load_crls, moment, print_answer, purpose
+from onecert.verifier.cli.common import (
+    ACCEPTED,
+    load_answers,
+    load_crls,
+    moment,
+    print_answer,
+    purpose,
+    revocation_policy,
+)
 from onecert.verifier.cli.files import read_certificate, read_certificates
 from onecert.verifier.cli.parser import Parser, UsageError, add_anchors, add_evidence
 from onecert.verifier.cli.text import path_lines
 from onecert.verifier.extensions import ANY_POLICY
 from onecert.verifier.path import PathParameters, PathValidator, PolicyInputs
-from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
+from onecert.verifier.revocation import RevocationEvidence
 
 if TYPE_CHECKING:
     from onecert.verifier.fetch import FetchingValidator
@@ -59,7 +67,7 @@ def make_validator(options: argparse.Namespace) -> PathValidator | FetchingValid
                 inhibit_mapping=options.inhibit_mapping,
                 inhibit_any=options.inhibit_any,
             ),
-            revocation=RevocationPolicy(mode=RevocationMode(options.revocation)),
+            revocation=revocation_policy(options),
             strict=options.strict,
         ),
     }

@@ -22,6 +22,7 @@ from onecert.verifier.revocation import (
     RevocationEvidence,
     RevocationMode,
     RevocationPolicy,
+    RevocationSources,
     load_crl,
     load_ocsp,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "print_answer",
     "purpose",
     "report",
+    "revocation_policy",
 ]
 
 ACCEPTED, REFUSED, USAGE, NOT_CHECKED = 0, 1, 2, 3
@@ -107,6 +109,15 @@ def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
     return load_trust_list(read(options.trust_list, MAX_BYTES), keys=keys, at=at, state=state)
 
 
+def revocation_policy(options: argparse.Namespace) -> RevocationPolicy:
+    """How strictly revocation is asked for."""
+    return RevocationPolicy(
+        mode=RevocationMode(options.revocation),
+        sources=RevocationSources(options.sources),
+        allow_offline=options.allow_offline,
+    )
+
+
 def make_verifier(options: argparse.Namespace, at: datetime, **settings: Any) -> Verifier:
     """A verifier for the list and the evidence that the options name."""
     evidence = RevocationEvidence(crls=load_crls(options), ocsp=load_answers(options))
@@ -114,6 +125,6 @@ def make_verifier(options: argparse.Namespace, at: datetime, **settings: Any) ->
         trust_list=load_list(options, at),
         evidence=evidence,
         candidates=read_certificates(options.intermediate),
-        revocation=RevocationPolicy(mode=RevocationMode(options.revocation)),
+        revocation=revocation_policy(options),
         **settings,
     )

@@ -6,14 +6,13 @@ import argparse
 from pathlib import Path
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.cli.common import ACCEPTED, moment, print_answer
+from onecert.verifier.cli.common import ACCEPTED, moment, print_answer, revocation_policy
 from onecert.verifier.cli.files import read, read_certificates
 from onecert.verifier.cli.form import add_timestamps, make_stamp, timestamp_trust, write
 from onecert.verifier.cli.form_text import evidence_lines
 from onecert.verifier.cli.parser import Parser, UsageError, add_evidence
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.limits import DEFAULT_LIMITS
-from onecert.verifier.revocation import RevocationMode, RevocationPolicy
 from onecert.verifier.signed_form import EvidenceTrust, check_evidence, renew_evidence
 from onecert.verifier.signed_form.digests import RENEWAL_DIGESTS
 from onecert.verifier.signed_form.evidence_record import MAX_BYTES
@@ -47,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         timestamps=timestamp_trust(options),
         list_keys=None if options.list_keys is None else load_list_keys(read(options.list_keys, 256 * 1024)),
         anchors=tuple(TrustAnchor.from_certificate(c) for c in read_certificates(options.anchor)),
-        revocation=RevocationPolicy(mode=RevocationMode(options.revocation)),
+        revocation=revocation_policy(options),
         pairwise_key=load_pairwise_key(options.pairwise_key) if options.pairwise_key else None,
     )
     if options.renew:

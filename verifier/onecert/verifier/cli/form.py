@@ -15,6 +15,7 @@ from onecert.verifier.cli.common import (
     make_verifier,
     moment,
     print_answer,
+    revocation_policy,
 )
 from onecert.verifier.cli.files import read, read_certificates
 from onecert.verifier.cli.form_text import form_lines
@@ -23,7 +24,7 @@ from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.path import PathParameters
-from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
+from onecert.verifier.revocation import RevocationEvidence
 from onecert.verifier.signed_form import (
     DocumentForm,
     FormPolicy,
@@ -141,7 +142,7 @@ def _path_trust(options: argparse.Namespace, anchors: list[Path]) -> PathTrust:
         anchors=tuple(TrustAnchor.from_certificate(c) for c in read_certificates(anchors)),
         candidates=tuple(read_certificates(options.intermediate)),
         evidence=RevocationEvidence(crls=load_crls(options), ocsp=load_answers(options)),
-        parameters=PathParameters(revocation=RevocationPolicy(mode=RevocationMode(options.revocation))),
+        parameters=PathParameters(revocation=revocation_policy(options)),
     )
 
 

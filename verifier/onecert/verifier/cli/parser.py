@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,7 @@ from onecert.verifier.purposes import (
     TIMESTAMPING,
     Purpose,
 )
-from onecert.verifier.revocation import RevocationMode
+from onecert.verifier.revocation import RevocationMode, RevocationSources
 from onecert.verifier.strict_json import parse_time
 
 __all__ = [
@@ -54,6 +55,7 @@ PURPOSES: dict[str, Purpose] = {
     "any": ANY,
 }
 
+_DAYS_MAX = 366
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,38})){1,31}\Z")
 # What argparse says, and our row for it. Groups are the facts of the row, in the order of its field names.
 _ARGPARSE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -156,6 +158,11 @@ class Parser(argparse.ArgumentParser):
         """An option that takes a serial number in hexadecimal."""
         self.option(name, text=text, type=self._checked(_serial, "USAGE_SERIAL"), metavar="HEX")
 
+    def days(self, name: str, *, text: str) -> None:
+        """An option that takes a number of whole days; none by default."""
+        kind = self._checked(_days, "USAGE_DAYS")
+        self.option(name, text=text, type=kind, metavar="DAYS", default=timedelta(0))
+
     def _checked(self, read: Callable[[str], Any], code: str) -> Callable[[str], Any]:
         def checked(text: str) -> Any:
             try:
@@ -204,6 +211,13 @@ def add_evidence(parser: Parser) -> None:
         choices=[mode.value for mode in RevocationMode],
         default=RevocationMode.REQUIRE.value,
     )
+    parser.option(
+        "--sources",
+        text="HELP_SOURCES",
+        choices=[sources.value for sources in RevocationSources],
+        default=RevocationSources.EITHER.value,
+    )
+    parser.days("--allow-offline", text="HELP_ALLOW_OFFLINE")
     parser.option("--purpose", text="HELP_PURPOSE", choices=sorted(PURPOSES), default="login")
     parser.files("--intermediate", "--untrusted", text="HELP_INTERMEDIATE")
 
@@ -231,6 +245,13 @@ def _oid(text: str) -> str:
     if not _OID.match(text):
         raise ValueError(text)
     return text
+
+
+def _days(text: str) -> timedelta:
+    # More than a year is no interruption any more.
+    if not re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) or int(text) > _DAYS_MAX:
+        raise ValueError(text)
+    return timedelta(days=int(text))
 
 
 def _serial(text: str) -> int:

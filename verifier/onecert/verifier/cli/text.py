@@ -26,9 +26,12 @@ __all__ = [
     "error_json",
     "error_lines",
     "identity_lines",
+    "identity_rows",
     "list_lines",
     "path_lines",
     "scope_words",
+    "table_lines",
+    "time_text",
 ]
 
 
@@ -36,7 +39,8 @@ def _label(name: str, language: str) -> str:
     return message(f"LABEL_{name}", language)
 
 
-def _table(rows: Sequence[tuple[str, str]], language: str) -> list[str]:
+def table_lines(rows: Sequence[tuple[str, str]], language: str) -> list[str]:
+    """Rows of a label's name and its value, in two columns."""
     labels = [_label(name, language) for name, _ in rows]
     width = max(map(_width, labels), default=0)
     return [
@@ -54,24 +58,25 @@ def certificate_lines(result: VerifiedCertificate, language: str) -> list[str]:
     """An accepted certificate."""
     rows = [
         ("ACCEPTED", result.path.target.subject_text),
-        *_identity_rows(result.identity, language),
+        *identity_rows(result.identity, language),
         ("CA", f"{result.service.name.get(language)} ({result.service.id})"),
         ("CA_STATUS", message(f"STATUS_{result.service_verdict.at_use.name}", language)),
         ("LIST", str(result.list_sequence)),
     ]
     rows += [("EVIDENCE", evidence.text(language)) for evidence in result.path.evidence]
     rows += [("WARNING", text) for text in result.warning_texts(language)]
-    return _table(rows, language)
+    return table_lines(rows, language)
 
 
 def identity_lines(identity: Identity, language: str) -> list[str]:
     """What a profile makes of a certificate."""
-    rows = _identity_rows(identity, language)
+    rows = identity_rows(identity, language)
     rows += [("WARNING", message(code, language)) for code in identity.warnings]
-    return _table(rows, language)
+    return table_lines(rows, language)
 
 
-def _identity_rows(identity: Identity, language: str) -> list[tuple[str, str]]:
+def identity_rows(identity: Identity, language: str) -> list[tuple[str, str]]:
+    """Who a holder is, as rows of a table."""
     rows = [
         ("ID", identity.id),
         ("NAME", identity.name),
@@ -86,12 +91,12 @@ def _identity_rows(identity: Identity, language: str) -> list[tuple[str, str]]:
 
 def list_lines(trust_list: TrustList, at: datetime, language: str) -> list[str]:
     """A trust list: its head, then each service with its state and history."""
-    lines = _table(
+    lines = table_lines(
         [
             ("LIST", str(trust_list.sequence)),
             ("OPERATOR", trust_list.operator.get(language)),
-            ("ISSUED", _time(trust_list.issued_at)),
-            ("NEXT_UPDATE", _time(trust_list.next_update)),
+            ("ISSUED", time_text(trust_list.issued_at)),
+            ("NEXT_UPDATE", time_text(trust_list.next_update)),
             ("SHA256", trust_list.sha256),
         ],
         language,
@@ -101,7 +106,7 @@ def list_lines(trust_list: TrustList, at: datetime, language: str) -> list[str]:
         state = message(f"STATUS_{entry.status.name}", language) if entry else "-"
         lines += ["", f"{service.id}: {service.name.get(language)} — {state}"]
         for item in service.history:
-            lines.append(f"  {_time(item.start)}  {message(f'STATUS_{item.status.name}', language)}")
+            lines.append(f"  {time_text(item.start)}  {message(f'STATUS_{item.status.name}', language)}")
         profile = service.identity_profile
         if profile is not None:
             lines.append(f"  {_label('PROFILE', language)}  {profile.name} {profile.version}")
@@ -144,8 +149,8 @@ def path_lines(path: ValidatedPath, language: str) -> list[str]:
             rows.append(("QUALIFIER", f"{policy}: {text or row.kind}"))
     rows += [("EVIDENCE", evidence.text(language)) for evidence in path.evidence]
     rows += [("WARNING", warning.text(language)) for warning in path.warnings]
-    rows.append(("VALID_UNTIL", _time(path.valid_until)))
-    return _table(rows, language)
+    rows.append(("VALID_UNTIL", time_text(path.valid_until)))
+    return table_lines(rows, language)
 
 
 def crl_lines(report: CrlReport, language: str) -> list[str]:
@@ -155,8 +160,8 @@ def crl_lines(report: CrlReport, language: str) -> list[str]:
     rows = [
         ("ISSUER", crl.issuer_text),
         ("NUMBER", "-" if crl.number is None else str(crl.number)),
-        ("ISSUED", _time(crl.this_update)),
-        ("NEXT_UPDATE", "-" if crl.next_update is None else _time(crl.next_update)),
+        ("ISSUED", time_text(crl.this_update)),
+        ("NEXT_UPDATE", "-" if crl.next_update is None else time_text(crl.next_update)),
         ("AGE", message("CRL_AGE", language, minutes=int(report.age.total_seconds() // 60))),
         ("ENTRIES", str(len(crl))),
         ("SCOPE", ", ".join(scope_words(crl.scope, language)) or message("SCOPE_FULL", language)),
@@ -173,7 +178,7 @@ def crl_lines(report: CrlReport, language: str) -> list[str]:
             reason = entry.reason or "-"
             text = message("CRL_LISTED", language, revoked_at=entry.revoked_at, reason=reason)
             rows.append(("STATUS", text))
-    lines = _table(rows, language)
+    lines = table_lines(rows, language)
     return lines if report.fault is None else [*lines, *error_lines(report.fault, language)]
 
 
@@ -195,5 +200,6 @@ def scope_words(scope: IssuingDistributionPoint | None, language: str) -> list[s
     return words
 
 
-def _time(at: datetime) -> str:
+def time_text(at: datetime) -> str:
+    """A moment in UTC, to the second."""
     return at.strftime("%Y-%m-%d %H:%M:%SZ")
