@@ -54,7 +54,11 @@ class CertificateRequest:
 
 @dataclass
 class Authority:
-    """One CA that holders meet: the issuing one. ``revoked`` are serial numbers with the reason."""
+    """One CA that holders meet: the issuing one.
+
+    ``revoked`` are serial numbers with the reason. An impostor names another's key as its own in what it
+    issues (``claimed_spki_der``), so that only the signature tells.
+    """
 
     id: str
     name: x509.Name
@@ -64,10 +68,18 @@ class Authority:
     root_der: bytes
     root_crl_der: bytes
     revoked: dict[int, x509.ReasonFlags] = field(default_factory=dict)
+    claimed_spki_der: bytes = b""
 
     def issue(self, request: CertificateRequest, *, algorithm: str | None = None) -> bytes:
         """A certificate, DER."""
-        return _issue(request, self.name, self.key, crl_url=self.crl_url, algorithm=algorithm)
+        return _issue(
+            request,
+            self.name,
+            self.key,
+            crl_url=self.crl_url,
+            algorithm=algorithm,
+            claimed_spki_der=self.claimed_spki_der,
+        )
 
     def crl(self, *, this_update: datetime, next_update: datetime) -> bytes:
         """The revocation list, DER."""
@@ -136,10 +148,12 @@ def _issue(
     *,
     crl_url: str,
     algorithm: str | None = None,
+    claimed_spki_der: bytes = b"",
 ) -> bytes:
     is_ca = request.ca_path_length is not None
     point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
-    authority = x509.AuthorityKeyIdentifier(_key_identifier(issuer_key.spki_der), None, None)
+    key_identifier = _key_identifier(claimed_spki_der or issuer_key.spki_der)
+    authority = x509.AuthorityKeyIdentifier(key_identifier, None, None)
     usage = x509.KeyUsage(**{name: name in request.usages for name in _USAGES})
     builder = (
         x509.CertificateBuilder()

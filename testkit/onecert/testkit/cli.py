@@ -11,13 +11,17 @@ expected; 2 wrong usage; 3 the login is not reachable.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from onecert.testkit.browser import LoginAddress
 from onecert.testkit.errors import KitError
 from onecert.testkit.kit import DEFAULT_BASE_URL, load_kit, make_kit
+from onecert.testkit.report import report_lines
+from onecert.testkit.runner import FAILED, FORMS, check_login
 from onecert.testkit.serve import make_server
 from onecert.testkit.texts import text
 from onecert.verifier.cli.parser import Parser, choose_language
@@ -62,6 +66,15 @@ def _make_parser(language: str) -> Parser:
     make.option("--base-url", text=said("HELP_BASE_URL"), default=DEFAULT_BASE_URL, metavar="URL")
     serve = command("serve", said("HELP_SERVE"), _serve)
     serve.option("--port", text=said("HELP_PORT"), type=int, metavar="N")
+    check = command("check", said("HELP_CHECK"), _check)
+    check.option("--url", text=said("HELP_URL"), required=True, metavar="URL")
+    check.option("--form", text=said("HELP_FORM"), choices=FORMS, default=FORMS[0])
+    check.option("--page", text=said("HELP_PAGE"), default="/", metavar="PATH")
+    check.option("--skip", text=said("HELP_SKIP"), action="append", default=[], metavar="CASE")
+    check.flag("--slow", text=said("HELP_SLOW"))
+    check.flag("--json", text="HELP_JSON")
+    check.option("--cafile", text=said("HELP_CAFILE"), metavar="FILE")
+    check.flag("--insecure", text=said("HELP_INSECURE"))
     return parser
 
 
@@ -94,3 +107,18 @@ def _serve(options: argparse.Namespace) -> int:
         print(text("SERVING", options.language, address=address), flush=True)
         server.serve_forever()
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    kit = load_kit(options.folder)
+    address = LoginAddress.parse(options.url, cafile=options.cafile, insecure=options.insecure)
+    outcomes = check_login(
+        kit, address, form=options.form, page=options.page, skip=options.skip, slow=options.slow
+    )
+    is_good = all(outcome.result != FAILED for outcome in outcomes)
+    if options.json:
+        value = {"schema": 1, "passed": is_good, "outcomes": [outcome.as_dict() for outcome in outcomes]}
+        print(json.dumps(value, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(report_lines(outcomes, options.language)))
+    return 0 if is_good else 1

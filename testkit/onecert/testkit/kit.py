@@ -158,7 +158,7 @@ def _establish(base_url: str, *, at: datetime, years: int) -> dict[str, Authorit
     names = {row.id: f"{row.zh} {row.en}" for row in AUTHORITIES}
     # A CA lives longer than what it issues.
     end = at + (years + 1) * 365 * DAY
-    return {
+    authorities = {
         row.id: establish(
             row.id,
             names[row.name_of or row.id],
@@ -170,6 +170,10 @@ def _establish(base_url: str, *, at: datetime, years: int) -> dict[str, Authorit
         )
         for row in AUTHORITIES
     }
+    for row in AUTHORITIES:
+        if row.name_of:
+            authorities[row.id].claimed_spki_der = authorities[row.name_of].key.spki_der
+    return authorities
 
 
 def _issue_all(folder: Path, authorities: dict[str, Authority], *, at: datetime, years: int) -> list[Case]:

@@ -41,7 +41,7 @@ class AuthorityRow:
     since: int = -1000
     keeps_existing: bool = False  # withdrawn, but what it had issued stays good
     crl_is_over: bool = False
-    name_of: str = ""  # takes the name of this CA
+    name_of: str = ""  # claims name and key of this CA
 
 
 AUTHORITIES = (
@@ -182,7 +182,7 @@ RECIPES: tuple[Recipe, ...] = (
         usages=("key_encipherment", "data_encipherment"),
     ),
     _Refused(name="unknown-ca", authority="stranger", code="ISSUER_UNKNOWN"),
-    _Refused(name="impostor-ca", authority="impostor", code="ISSUER_UNKNOWN"),
+    _Refused(name="impostor-ca", authority="impostor", code="CERT_SIGNATURE_INVALID"),
     _Refused(name="altered", authority="summit", code="CERT_SIGNATURE_INVALID", altered=True),
     _Refused(name="weak-key", authority="pearl", code="WEAK_KEY", keys="rsa-1024"),
     _Refused(name="sha1", authority="pearl", code="ALGORITHM_NOT_ALLOWED", algorithm="rsa-sha1"),
