@@ -362,3 +362,24 @@ def test_offline_evidence_does_not_keep_a_withdrawn_ca(world: Any) -> None:
     leaf = world.leaf("pearl")
     assert verifier.verify(leaf.der, at=T).warnings == ("CA_WITHDRAWN_EXISTING_ACCEPTED",)
     assert refusal(verifier, leaf, at=T + 2 * DAY).code == "CA_WITHDRAWN"
+
+
+def test_many_at_once(world: Any) -> None:
+    """Certificates of three CAs, one revoked, one that is none, some from strangers: each its own answer."""
+    leaves = [world.leaf(ca).der for ca in ("pearl", "harbour", "summit") for _ in range(3)]
+    revoked = world.leaf("harbour")
+    world.revoke("harbour", revoked)
+    verifier = make(world)
+    targets = [leaves[0], revoked.der, b"no certificate", *leaves[1:]]
+    answers = list(verifier.verify_many(iter(targets), at=T, purpose=SIGNING, threads=2))
+    assert len(answers) == len(targets)
+    for target, answer in zip(targets, answers, strict=True):
+        if isinstance(answer, VerifyError):
+            assert answer.code == refusal(verifier, target, purpose=SIGNING).code
+        else:
+            alone = verifier.verify(target, at=T, purpose=SIGNING)
+            assert (answer.identity, answer.warnings) == (alone.identity, alone.warnings)
+    codes = [answer.code for answer in answers if isinstance(answer, VerifyError)]
+    assert codes == ["CERT_REVOKED", "NOT_PEM"]
+    with pytest.raises(CouldNotCheckError):
+        verifier.verify_many(targets, at=T + 400 * DAY)

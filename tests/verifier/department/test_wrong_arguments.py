@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from onecert.verifier import (
     SqliteStore,
     TrustListFile,
     Verifier,
+    key_id,
     load_pairwise_key,
     load_trust_list,
+    verify_document,
 )
+from onecert.verifier.purposes import LOGIN
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 NAIVE = T.replace(tzinfo=None)
@@ -81,3 +85,34 @@ def test_paths_may_be_text(world: Any) -> None:
     challenge = login.challenge(session="s", at=T)
     assert login.verify(challenge, leaf.der, leaf.sign(challenge.data), session="s", at=T).identity.id
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"trust_list": b"{}"}, TypeError),
+        ({"trust_list": Path("trust-list.json")}, TypeError),
+        ({"trust_list": TrustListFile}, TypeError),
+        ({"evidence": Path("crls")}, TypeError),
+        ({"application": None}, TypeError),
+        ({"pairwise_key": "secret"}, TypeError),
+        ({"pairwise_key": b"short"}, ValueError),
+        ({"revocation": "require"}, TypeError),
+        ({"revocation": {LOGIN: "require"}}, TypeError),
+        ({"algorithms": {"sha256"}}, TypeError),
+        ({"limits": 5}, TypeError),
+    ],
+)
+def test_what_a_verifier_is_made_of(world: Any, change: dict[str, Any], error: type[Exception]) -> None:
+    """The message names the argument, when the verifier is made and not at the first login."""
+    trust_list = load_trust_list(world.trust_list(), keys=world.list_keys, at=T)
+    with pytest.raises(error, match=next(iter(change))):
+        Verifier(**{"trust_list": trust_list, "application": "tax", **change})
+
+
+def test_keys_of_documents(world: Any) -> None:
+    for wrong in (None, "key", world.leaf().certificate):
+        with pytest.raises(TypeError, match="public_key"):
+            key_id(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="keys"):
+        verify_document(world.trust_list(), typ="onecert-trust-list", keys=None)  # type: ignore[arg-type]

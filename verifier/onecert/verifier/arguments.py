@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ["as_octets", "check_aware", "check_count", "check_kind"]
+__all__ = ["as_octets", "check_aware", "check_count", "check_kind", "check_offers"]
 
 
 def as_octets(data: bytes | bytearray | memoryview, what: str) -> bytes:
@@ -57,3 +57,16 @@ def check_count(value: int, what: str) -> None:
         raise TypeError(f"{what} must be a count, 0 or more, not {value!r}")
     if value < 0:
         raise ValueError(f"{what} must not be negative")
+
+
+def check_offers(value: object, methods: tuple[str, ...], what: str, kind: str) -> None:
+    """Check that an argument can be asked what it will be asked.
+
+    Args:
+        kind: what belongs there, for the message.
+
+    Raises:
+        TypeError: it lacks a method, or is a class and no object.
+    """
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
+        raise TypeError(f"{what} must be {kind}, not {type(value).__name__}")

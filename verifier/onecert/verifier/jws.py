@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from onecert.verifier.arguments import as_octets
+from onecert.verifier.arguments import as_octets, check_kind
 from onecert.verifier.errors import MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.signatures import PublicKey, check_key, key_id, verify_signature
@@ -103,6 +103,7 @@ def verify_payload(
     """
     if threshold < 1:
         raise ValueError("threshold must be at least 1")
+    check_kind(keys, Mapping, "keys")
     payload, entries = _open(data, max_bytes)
     decoded = _decode(payload)
     signers: set[str] = set()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 
 from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
-from onecert.verifier.arguments import as_octets
+from onecert.verifier.arguments import as_octets, check_offers
 from onecert.verifier.der import SEQUENCE, DerError, Reader, slice_tlv
 from onecert.verifier.errors import RefusedError
 from onecert.verifier.pss_keys import load_pss_key
@@ -171,6 +171,11 @@ def spki_der(public_key: PublicKey) -> bytes:
 
 def key_id(public_key: PublicKey) -> str:
     """Name of a key in our signed documents: base64url of SHA-256 over its DER SubjectPublicKeyInfo, 43
-    characters without padding."""
+    characters without padding.
+
+    Raises:
+        TypeError: it is no public key.
+    """
+    check_offers(public_key, ("public_bytes", "verify"), "public_key", "a loaded public key")
     digest = hashlib.sha256(spki_der(public_key)).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

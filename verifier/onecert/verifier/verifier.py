@@ -9,75 +9,32 @@ Nothing is asked of the network unless the sources that are handed in do so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
 
-from cryptography import x509
-
+from onecert.verifier.arguments import check_kind, check_offers
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import RefusedError, VerifyError
 from onecert.verifier.evidence import EvidenceSource, FixedEvidence
 from onecert.verifier.explanation import Explanation
 from onecert.verifier.identity.errors import IdentityError
-from onecert.verifier.identity.identity import Identity, PersonRule, identify
+from onecert.verifier.identity.identity import PersonRule, identify
+from onecert.verifier.identity.pairwise import KEY_OCTETS
 from onecert.verifier.identity.registry import NoRegistry, Registry
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
-from onecert.verifier.messages import message
 from onecert.verifier.path import PathParameters, PathValidator
+from onecert.verifier.path.batch import AnyCertificate, answer_each
 from onecert.verifier.purposes import LOGIN, Purpose
-from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
-from onecert.verifier.service_status import Moments, ServiceVerdict, check_service, service_facts
+from onecert.verifier.service_status import check_service, service_facts
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
-from onecert.verifier.trust_list.model import TrustedService, TrustList
+from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.validators import ValidatorMemory
+from onecert.verifier.verified_certificate import VerifiedCertificate, moments_of
 
 __all__ = ["VerifiedCertificate", "Verifier"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerifiedCertificate:
-    """A certificate that may be relied upon for ``path.purpose`` at ``path.at``, and who its holder is."""
-
-    identity: Identity
-    path: ValidatedPath
-    service: TrustedService
-    service_verdict: ServiceVerdict
-    list_sequence: int
-    warnings: tuple[str, ...]
-
-    @property
-    def certificate(self) -> x509.Certificate:
-        """The certificate."""
-        return self.path.certificate
-
-    @property
-    def oldest_evidence(self) -> timedelta | None:
-        """Age of the oldest revocation answer relied upon; None when none was asked for."""
-        return max((evidence.age for evidence in self.path.evidence), default=None)
-
-    def warning_texts(self, language: str = "en") -> list[str]:
-        """The warnings for a person."""
-        found = [notice.text(language) for notice in self.path.warnings]
-        told = {notice.code for notice in self.path.warnings}
-        return found + [message(code, language) for code in self.warnings if code not in told]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; the schema version changes when a field changes its meaning or goes away."""
-        return {
-            "schema": 1,
-            "accepted": True,
-            **self.identity.as_dict(),
-            "ca_name": {"zh": self.service.name.zh, "en": self.service.name.en},
-            "ca_status": self.service_verdict.at_use.value,
-            "issue_time": self.service_verdict.issue_time,
-            "list_sequence": self.list_sequence,
-            "warnings": list(self.warnings),
-            "validation": self.path.as_dict(),
-        }
 
 
 class Verifier:
@@ -104,15 +61,28 @@ class Verifier:
         pairwise_key: bytes | None = None,
         raw_person_numbers: bool = False,
         registry: Registry | None = None,
-        candidates: Iterable[x509.Certificate | ParsedCertificate | bytes] = (),
+        candidates: Iterable[AnyCertificate] = (),
         revocation: RevocationPolicy | Mapping[Purpose, RevocationPolicy] | None = None,
         algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        check_kind(application, str, "application")
+        if pairwise_key is not None:
+            _check_pairwise_key(pairwise_key)
         self.application = application
+        if not isinstance(trust_list, TrustList):
+            check_offers(
+                trust_list,
+                ("current",),
+                "trust_list",
+                "a TrustList, or a source of one such as TrustListFile",
+            )
         self._lists = FixedTrustList(trust_list) if isinstance(trust_list, TrustList) else trust_list
         if evidence is None or isinstance(evidence, RevocationEvidence):
             evidence = FixedEvidence(evidence or RevocationEvidence())
+        check_offers(
+            evidence, ("lists", "answers"), "evidence", "RevocationEvidence, or a source such as CrlFolder"
+        )
         self._evidence = evidence
         self._persons = PersonRule(
             application=application, pairwise_key=pairwise_key, raw_numbers=raw_person_numbers
@@ -123,7 +93,12 @@ class Verifier:
             self._policies: dict[Purpose, RevocationPolicy] = {}
             self._otherwise = revocation or RevocationPolicy()
         else:
+            check_kind(revocation, Mapping, "revocation")
             self._policies, self._otherwise = dict(revocation), RevocationPolicy()
+            for policy in self._policies.values():
+                check_kind(policy, RevocationPolicy, "revocation for a purpose")
+        check_kind(algorithms, AlgorithmPolicy, "algorithms")
+        check_kind(limits, Limits, "limits")
         self.algorithms = algorithms
         self._limits = limits
         self._validators = ValidatorMemory(self._make_validator)
@@ -150,7 +125,7 @@ class Verifier:
 
     def verify(
         self,
-        certificate: x509.Certificate | ParsedCertificate | bytes,
+        certificate: AnyCertificate,
         *,
         at: datetime,
         purpose: Purpose = LOGIN,
@@ -172,7 +147,55 @@ class Verifier:
         """
         # 1. The signed list that holds now.
         trust_list = self._lists.current(at)
-        target = as_parsed(certificate)
+        return self._verify(
+            as_parsed(certificate),
+            trust_list,
+            purpose=purpose,
+            at=at,
+            candidates=candidates,
+            issued_at=issued_at,
+        )
+
+    def verify_many(
+        self,
+        certificates: Iterable[AnyCertificate],
+        *,
+        at: datetime,
+        purpose: Purpose = LOGIN,
+        candidates: Iterable[bytes] = (),
+        threads: int | None = None,
+    ) -> Iterator[VerifiedCertificate | VerifyError]:
+        """Check many certificates over threads: one answer for each, in their order, as they become known.
+
+        An answer is what ``verify`` would have returned or raised, all by the list that holds now, so that a
+        bad certificate does not stop the batch. Some hundred are held at a time, however many there are.
+
+        Args:
+            certificates: taken in the caller's thread, some hundred ahead of the answers.
+            candidates: as for ``verify``, for all certificates.
+            threads: how many; ``None`` for one per processor, up to four.
+
+        Raises:
+            VerifyError: there is no list that may be used.
+        """
+        trust_list = self._lists.current(at)
+        further = tuple(candidates)
+        return answer_each(
+            lambda target: self._verify(target, trust_list, purpose=purpose, at=at, candidates=further),
+            certificates,
+            threads=threads,
+        )
+
+    def _verify(
+        self,
+        target: ParsedCertificate,
+        trust_list: TrustList,
+        *,
+        purpose: Purpose,
+        at: datetime,
+        candidates: Iterable[bytes],
+        issued_at: datetime | None = None,
+    ) -> VerifiedCertificate:
         # 2. A path to one of its services, with dates, constraints, usage and revocation.
         path = self._validator(trust_list, purpose, at).validate(
             target,
@@ -184,7 +207,7 @@ class Verifier:
         if service is None:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
         # 3. The service's state when the certificate was issued and now.
-        verdict = check_service(service, _moments(path, issued_at, at))
+        verdict = check_service(service, moments_of(path, issued_at, at))
         # 4. Who the holder is, read as this service writes it.
         profile = service.identity_profile
         if profile is None:
@@ -211,7 +234,7 @@ class Verifier:
 
     def explain(
         self,
-        certificate: x509.Certificate | ParsedCertificate | bytes,
+        certificate: AnyCertificate,
         *,
         at: datetime,
         purpose: Purpose = LOGIN,
@@ -259,31 +282,16 @@ class Verifier:
         )
 
 
+def _check_pairwise_key(key: bytes) -> None:
+    check_kind(key, bytes, "pairwise_key")
+    if len(key) < KEY_OCTETS:
+        # Whoever has a table of ids and can try all keys has the numbers of the persons.
+        raise ValueError(f"pairwise_key must have {KEY_OCTETS} octets or more; see load_pairwise_key")
+
+
 def _widest(purpose: Purpose, trust_list: TrustList) -> Purpose:
     """A login without keyUsage is allowed by some profiles; which one applies is known after the path."""
     profiles = [service.identity_profile for service in trust_list.services]
     if purpose is LOGIN and any(profile and profile.login_without_key_usage for profile in profiles):
         return replace(purpose, allow_no_key_usage=True)
     return purpose
-
-
-def _moments(path: ValidatedPath, issued_at: datetime | None, at: datetime) -> Moments:
-    target = path.target
-    return Moments(
-        issued=issued_at or target.not_before,
-        used=at,
-        checked=at,
-        recorded=issued_at is not None,
-        status_answered=_has_fresh_answer(path),
-    )
-
-
-def _has_fresh_answer(path: ValidatedPath) -> bool:
-    """Tell whether the status of the target itself is known, and not only from evidence that is over."""
-    stale = any(warning.code == "REVOCATION_STALE" for warning in path.warnings)
-    return any(
-        # Two certificates of a path may have one serial number, of different issuers.
-        source.certificate.der == path.target.der
-        and (not stale if source.next_update is None else path.at < source.next_update)
-        for source in path.sources
-    )

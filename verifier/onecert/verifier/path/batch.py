@@ -15,8 +15,14 @@ from itertools import islice
 from threading import Event, Lock
 from typing import TypeVar
 
-__all__ = ["FirstAlone", "map_in_order"]
+from cryptography import x509
 
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.errors import VerifyError
+
+__all__ = ["AnyCertificate", "answer_each", "map_in_order"]
+
+AnyCertificate = x509.Certificate | ParsedCertificate | bytes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -65,7 +71,32 @@ def _work_on(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
     return [work(item) for item in chunk]
 
 
-class FirstAlone:
+def answer_each(
+    judge: Callable[[ParsedCertificate], Result],
+    targets: Iterable[AnyCertificate],
+    *,
+    threads: int | None = None,
+) -> Iterator[Result | VerifyError]:
+    """What ``judge`` returns or raises for each target, in order: a bad one does not stop the batch."""
+    firsts = _FirstAlone()
+
+    def answer(target: AnyCertificate) -> Result | VerifyError:
+        try:
+            parsed = as_parsed(target)
+            gate = firsts.enter(parsed.issuer_der)
+            try:
+                return judge(parsed)
+            finally:
+                if gate is not None:
+                    gate.set()
+        except VerifyError as exc:
+            # Who keeps the answers of a batch should not keep the frames that a traceback holds.
+            return exc.with_traceback(None)
+
+    return map_in_order(answer, targets, threads=threads)
+
+
+class _FirstAlone:
     """Lets the first leaf of each issuer go first, so that its path is searched once and not once a thread.
 
     Whether a path was found does not matter: the others then go all at once.

@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
-from cryptography import x509
-
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
@@ -22,7 +20,7 @@ from onecert.verifier.errors import (
 )
 from onecert.verifier.explanation import Explanation
 from onecert.verifier.names import CanonicalName
-from onecert.verifier.path.batch import FirstAlone, map_in_order
+from onecert.verifier.path.batch import AnyCertificate, answer_each
 from onecert.verifier.path.checks import check_alone
 from onecert.verifier.path.explain import ExhaustiveSearch, explain_search
 from onecert.verifier.path.inputs import PathParameters, PolicyInputs
@@ -36,8 +34,6 @@ from onecert.verifier.revocation.evidence import RevocationEvidence
 from onecert.verifier.revocation.ocsp import OcspResponse, load_ocsp
 
 __all__ = ["AnyCertificate", "PathValidator"]
-
-AnyCertificate = x509.Certificate | ParsedCertificate | bytes
 
 _NOTHING_GIVEN = Given()
 
@@ -138,22 +134,9 @@ class PathValidator:
         """
         moment = _whole_seconds(at)
         further = _by_subject(candidates, skip_unreadable=True) if candidates else {}
-        firsts = FirstAlone()
-
-        def answer(target: AnyCertificate) -> ValidatedPath | VerifyError:
-            try:
-                parsed = as_parsed(target)
-                gate = firsts.enter(parsed.issuer_der)
-                try:
-                    return self._validate(parsed, moment, further, ())
-                finally:
-                    if gate is not None:
-                        gate.set()
-            except VerifyError as exc:
-                # Who keeps the answers of a batch should not keep the frames that a traceback holds.
-                return exc.with_traceback(None)
-
-        return map_in_order(answer, targets, threads=threads)
+        return answer_each(
+            lambda target: self._validate(target, moment, further, ()), targets, threads=threads
+        )
 
     def _validate(
         self,
