@@ -7,10 +7,10 @@ that, by ``jws.load_json``, which refuses repeated keys, deep nesting and oversi
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 _MISSING = object()
@@ -32,12 +32,22 @@ def parse_time(text: str, where: str) -> datetime:
     Raises:
         StrictJsonError: any other form.
     """
-    if _TIME.fullmatch(text) is not None:
-        # Slices, because strptime costs ten times as much and a list has thousands of times.
-        parts = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
-        with contextlib.suppress(ValueError):
-            return datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
-    raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z")
+    at = _time_of(text)
+    if at is None:
+        raise StrictJsonError(where, "not a time such as 2026-11-21T09:00:00Z")
+    return at
+
+
+@lru_cache(maxsize=1024)
+def _time_of(text: str) -> datetime | None:
+    if _TIME.fullmatch(text) is None:
+        return None
+    # Slices, because strptime costs ten times as much and a list has thousands of times.
+    parts = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
+    try:
+        return datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[arg-type, misc]  # six numbers
+    except ValueError:
+        return None
 
 
 def format_time(at: datetime) -> str:

@@ -42,7 +42,7 @@ _URL = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
 # Values of extensions that nobody here knows. The deepest lies 11 levels down, and 32 is the end of all JSON.
 _UNREAD_MAX_DEPTH = 16
 # Of this process. What octets say depends on nothing else, so that all lists may share it.
-_MEMORY = PartMemory()
+MEMORY = PartMemory()
 
 
 class _CriticalExtensionError(Exception):
@@ -65,7 +65,7 @@ def read_trust_list(octets: bytes) -> TrustList:
     """
     sha256 = hashlib.sha256(octets).hexdigest()
     with contextlib.suppress(*_NOT_IN_PARTS):
-        parts = PartReader(_MEMORY)
+        parts = PartReader(MEMORY)
         return _root(parts.open(octets), sha256, parts)
     try:
         payload = load_json(octets, max_bytes=v.MAX_BYTES)
@@ -163,7 +163,7 @@ def _entity(node: Node, parts: PartReader | None) -> list[TrustedService]:
         def read(value: Any) -> TrustedService:
             return _service(Node(value, place), name, parts)
 
-        return [parts.read(_part(item), name, read) for _, item in services]
+        return [parts.read(_part(item), (name.zh, name.en), read) for _, item in services]
 
 
 def _part(value: object) -> Part:

@@ -64,6 +64,12 @@ class PartMemory:
     def __len__(self) -> int:
         return len(self._known)
 
+    def clear(self) -> None:
+        """Forget everything, as a new process would know nothing."""
+        with self._lock:
+            self._known.clear()
+            self._bytes = 0
+
     def get(self, octets: bytes, context: Hashable) -> Any:
         """What was kept for these octets in this context; ``None`` for nothing."""
         key = (octets, context)
