@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
-NAMES = ("certificate", "crl", "ocsp", "path", "constraints", "documents", "attribute", "keys", "pem")
+NAMES = (
+    "certificate",
+    "crl",
+    "ocsp",
+    "path",
+    "constraints",
+    "documents",
+    "attribute",
+    "keys",
+    "pem",
+    "forms",
+    "records",
+)
 
 
 @dataclass(frozen=True)

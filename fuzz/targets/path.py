@@ -25,6 +25,7 @@ from onecert.verifier import (
     RevocationEvidence,
     RevocationMode,
     RevocationPolicy,
+    RevocationSources,
     TrustAnchor,
     ValidatedPath,
     explain,
@@ -47,6 +48,12 @@ _TIMES = (
     datetime.max.replace(tzinfo=T.tzinfo),
 )
 _MODES = (RevocationMode.REQUIRE, RevocationMode.PREFER, RevocationMode.OFF)
+_SOURCES = tuple(RevocationSources)
+_KINDS = {
+    RevocationSources.CRL: {"crl"},
+    RevocationSources.OCSP: {"ocsp"},
+    RevocationSources.BOTH: {"crl", "ocsp"},
+}
 _POLICY_SETS = (frozenset({ANY_POLICY}), frozenset({POLICY_1}), frozenset({POLICY_2}), frozenset[str]())
 _CONSTRAINTS = (None, tlv(0x30, tlv(0xA0, tlv(0x30, tlv(0x82, b"a.cn")))))
 _STRANGER = 99
@@ -97,6 +104,9 @@ def seeds() -> Iterable[bytes]:
         for purpose in range(len(_PURPOSES)):
             yield bytes((leaf, purpose, *bytes(8)))
         yield bytes((leaf, *bytes(6), 0x10, 0, 0))
+        # Each kind of evidence for the leaf, whichever there is for the CAs.
+        for sources in range(len(_SOURCES)):
+            yield bytes((leaf, *bytes(5), len(_SOURCES) + sources << 2, 0, 0, 0))
     for piece in range(len(_pieces())):
         yield bytes((*bytes(7), 0x10, 0, 0, piece, 0, 9, 0, 0))
 
@@ -163,24 +173,29 @@ def _question(choices: FromBytes) -> tuple[PathParameters, datetime]:
     purpose = pick(choices, _PURPOSES)
     at = pick(choices, _TIMES)
     bits = choices.below(256)
-    revocation = RevocationPolicy(
-        mode=pick(choices, _MODES),
-        ca_mode=(None, *_MODES)[bits & 3],
-        allow_offline=(timedelta(0), 3 * DAY)[bits >> 2 & 1],
-        use_deltas=not bits >> 3 & 1,
-    )
+    mode = pick(choices, _MODES)
     inputs = PolicyInputs(
         initial=pick(choices, _POLICY_SETS),
         require_explicit=bool(bits >> 4 & 1),
         inhibit_mapping=bool(bits >> 5 & 1),
         inhibit_any=bool(bits >> 6 & 1),
     )
+    more = choices.below(256)
+    sources, of_cas = more >> 2, (more >> 2) // len(_SOURCES)
+    revocation = RevocationPolicy(
+        mode=mode,
+        ca_mode=(None, *_MODES)[bits & 3],
+        sources=_SOURCES[sources % len(_SOURCES)],
+        ca_sources=(None, *_SOURCES)[of_cas % (len(_SOURCES) + 1)],
+        allow_offline=(timedelta(0), 3 * DAY)[bits >> 2 & 1],
+        use_deltas=not bits >> 3 & 1,
+    )
     parameters = PathParameters(
         purpose=purpose,
         policies=inputs,
         revocation=revocation,
         constraints_der=_CONSTRAINTS[bits >> 7],
-        strict=bool(choices.below(4) == 1),
+        strict=more % 4 == 1,
     )
     return parameters, at
 
@@ -287,12 +302,24 @@ def _check_accepted(
         tbs = _signed_part(source.answer)
         require(any(tbs == made for made, _ in signed_tbs), "evidence that nobody signed is relied upon")
         require(source.this_update <= at + parameters.revocation.clock_skew, "evidence of the future")
+    _check_sources(path, parameters.revocation)
     if parameters.revocation.mode is RevocationMode.REQUIRE:
         require(path.sources, "accepted without evidence")
     inputs = parameters.policies
     if ANY_POLICY not in inputs.initial:
         require(path.policies <= inputs.initial, "a policy that nobody asked for")
     require(path.policies or not inputs.require_explicit, "no policy, though one was required")
+
+
+def _check_sources(path: ValidatedPath, policy: RevocationPolicy) -> None:
+    """Whatever says "good" is of the kinds that were asked for."""
+    for certificate in path.chain:
+        kinds = {source.kind for source in path.sources if source.certificate.der == certificate.der}
+        wanted = policy.sources_for(is_ca=certificate.is_ca)
+        if kinds and wanted in _KINDS:
+            require(kinds == _KINDS[wanted], f"{wanted} was asked, {sorted(kinds)} has answered")
+        if kinds and wanted in {RevocationSources.PREFER_CRL, RevocationSources.PREFER_OCSP}:
+            require(len(kinds) == 1, "two kinds answer where one is preferred")
 
 
 def _signed_part(answer_: Crl | OcspResponse) -> bytes:
