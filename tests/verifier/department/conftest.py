@@ -122,8 +122,9 @@ class World:
         usages: tuple[str, ...] = ("digital_signature", "content_commitment"),
         not_before: datetime = T - 10 * DAY,
         not_after: datetime = T + 355 * DAY,
+        key: Any = None,
     ) -> Leaf:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))

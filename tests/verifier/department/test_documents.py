@@ -7,20 +7,24 @@ from typing import Any
 
 import pytest
 
+from onecert.verifier.cli import make_parser
 from onecert.verifier.fetch import FetchAnswer, FetchRequest
 
 ROOT = Path(__file__).parents[3]
+GUIDES = [ROOT / "docs" / "department-developer.md", ROOT / "docs" / "department-developer.zh.md"]
 NOW = "datetime.now(UTC)"
 THEN = "datetime(2026, 11, 21, 9, tzinfo=UTC)"
 
 
+def blocks(kind: str, document: Path) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+
+
 def program(document: Path) -> str:
-    """The first Python program of a document, at our fixed time."""
-    text = document.read_text("utf-8")
-    match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert match is not None
-    assert NOW in match[1]
-    return match[1].replace(NOW, THEN)
+    """The login by hand, at our fixed time."""
+    (found,) = [each for each in blocks("python", document) if "def challenge" in each]
+    assert NOW in found
+    return str(found.replace(NOW, THEN))
 
 
 def test_program_of_the_guide(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +57,39 @@ def test_program_of_the_guide(world: Any, monkeypatch: pytest.MonkeyPatch) -> No
         }
         again = client.post("/login", json=answer)
         assert (again.status_code, again.get_json()["code"]) == (403, "LOGIN_CHALLENGE_USED")
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_first_program_is_the_example(guide: Path) -> None:
+    """What the guide begins with is the program that ``test_examples.py`` runs."""
+    example = (ROOT / "verifier" / "examples" / "flask_app.py").read_text("utf-8")
+    assert blocks("python", guide)[0] == example
+
+
+def test_both_languages_show_the_same_commands() -> None:
+    assert blocks("console", GUIDES[0]) == blocks("console", GUIDES[1])
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_command_lines_of_the_guide_are_understood(guide: Path) -> None:
+    lines = re.findall(r"^\$ (?:venv/bin/)?onecert-verify (.*)$", guide.read_text("utf-8"), re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        assert make_parser("en").parse_args(line.split()).run
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_files_that_the_guide_names_exist(guide: Path) -> None:
+    """Links, their headings, and paths of this repository."""
+    text = guide.read_text("utf-8")
+    for target, _, heading in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)):
+        linked = guide.parent / target
+        assert linked.exists(), target
+        headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+        assert not heading or heading in anchors, (target, heading)
+    for path in re.findall(r"`((?:verifier|demo|testkit)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_draft_of_the_supervisions_readme() -> None:

@@ -8,11 +8,15 @@ import json
 import runpy
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from werkzeug.serving import make_server
 
 from onecert.verifier import CouldNotCheckError, RefusedError, open_verifier
 
@@ -36,6 +40,42 @@ def test_flask_in_fifteen_lines(place: Path, world: Any) -> None:
         }
         assert browser.post("/login/answer", json=answer, base_url=site).status_code == 200
         assert FIRM_ID in browser.get("/", base_url=site).text
+
+
+def test_sign_in_without_a_browser(place: Path, world: Any) -> None:
+    """The program that signs in with files, against the application of fifteen lines, over TLS; with the
+    keys that the CAs certify, and with a certificate that is refused."""
+    app = runpy.run_path(str(EXAMPLES / "flask_app.py"))["app"]
+    server = make_server("127.0.0.1", 0, app, ssl_context="adhoc", threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    site = f"https://127.0.0.1:{server.server_port}"
+    try:
+        for key in (world.leaf().key, rsa.generate_private_key(65537, 2048)):
+            leaf = world.leaf(key=key)
+            Path("me.crt").write_bytes(leaf.pem)
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            Path("me.key").write_bytes(pem)
+            done = subprocess.run(
+                [sys.executable, str(EXAMPLES / "sign_in.py"), site, "me.crt", "me.key"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.stdout.splitlines()[-1] == f"示例科技有限公司 {FIRM_ID}", done.stderr
+        Path("me.crt").write_bytes(world.leaf("stranger", key=key).pem)
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / "sign_in.py"), site, "me.crt", "me.key"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "ISSUER_UNKNOWN" in done.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_wsgi(place: Path, world: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cryptography import x509
@@ -17,6 +18,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 import onecert.verifier
 from onecert.verifier.cli import make_parser
 from onecert.verifier.fetch import FetchAnswer, FetchRequest, HttpFetch
+from onecert.verifier.web import ClientCertificates
 
 MEMBER = Path(__file__).parents[3] / "verifier"
 README = (MEMBER / "README.md").read_text(encoding="utf-8")
@@ -39,7 +41,37 @@ def run(program: str, at: Any, names: dict[str, Any] | None = None) -> None:
 def test_both_languages_show_the_same_programs() -> None:
     assert blocks("python", CHINESE) == PROGRAMS
     assert blocks("console", CHINESE) == blocks("console")
+    assert blocks("nginx", CHINESE) == blocks("nginx")
     assert len(PROGRAMS) == 7
+
+
+@pytest.mark.parametrize("text", [README, CHINESE], ids=["en", "zh"])
+def test_files_that_are_named_exist(text: str) -> None:
+    """Links to files, and the modules of the table of files."""
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (MEMBER / link).exists(), link
+    library = MEMBER / "onecert" / "verifier"
+    for row in re.findall(r"^\| (`[a-z_]+(?:\.py|/)`.*) \|$", text, re.MULTILINE):
+        (folder, *names), told = re.findall(r"`([a-z_]+/|[a-z_]+\*?\.py)`", row), row
+        inside = library / folder if folder.endswith("/") else library
+        for name in (folder, *names):
+            assert [*library.glob(name.rstrip("/")), *inside.glob(name.rstrip("/"))], (name, told)
+
+
+def test_the_proxy_of_the_readme(world: Any) -> None:
+    """What the nginx lines send is what the application reads: the certificate, or nothing."""
+    (nginx,) = blocks("nginx")
+    header = re.search(r"proxy_set_header ([\w-]+) \$ssl_client_escaped_cert;", nginx)
+    assert header is not None
+    certificates = ClientCertificates(header=header[1])
+    leaf = world.leaf()
+    variable = "HTTP_" + header[1].upper().replace("-", "_")
+    sent = {"REMOTE_ADDR": "127.0.0.1", variable: quote(leaf.pem.decode())}
+    presented = certificates.from_environ(sent)
+    assert presented is not None
+    assert presented.data == leaf.pem
+    assert certificates.from_environ(sent | {variable: ""}) is None
+    assert certificates.from_environ(sent | {"REMOTE_ADDR": "192.0.2.7"}) is None
 
 
 def test_the_shortest_program(
