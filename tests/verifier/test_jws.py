@@ -211,6 +211,22 @@ def test_strict_json(text: bytes) -> None:
         load_json(text, max_bytes=10_000)
 
 
+@pytest.mark.parametrize(
+    "text", ["QQ=", "QQ==", "QR", "Q", "QUI+", "QUI/", "Q U", "QUé", "\ud800", "QUJD\n", "=", "*"]
+)
+def test_wrong_base64url(text: str) -> None:
+    with pytest.raises(MalformedError):
+        decode_base64url(text)
+
+
+def test_base64url_is_text() -> None:
+    """Who reads a document of others' without checking it must see a wrong type as such."""
+    assert decode_base64url("") == b""
+    assert decode_base64url("-_8") == b"\xfb\xff"
+    with pytest.raises(TypeError):
+        decode_base64url(7)  # type: ignore[arg-type]
+
+
 def test_brackets_in_strings_do_not_count() -> None:
     assert load_json(b'{"a":"' + b"[{" * 100 + b'\\""}', max_bytes=10_000) == {"a": "[{" * 100 + '"'}
 

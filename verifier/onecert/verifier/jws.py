@@ -210,7 +210,9 @@ def decode_base64url(text: str) -> bytes:
 
     Raises:
         MalformedError: another alphabet, padding, or leftover bits that are not zero.
+        TypeError: it is no text.
     """
+    check_kind(text, str, "base64url")
     return _decode(text.encode("utf-8", "replace"))
 
 
