@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from onecert.verifier import Limits, MalformedError, VerifyError, load_certificate, parse_certificate
@@ -110,6 +112,35 @@ def test_long_and_negative_serials(pki: Any) -> None:
         warnings.simplefilter("error")
         negative = parse_certificate(remake(pki, root, tbs_serial, b"\x02\x02\x80\x01"))
     assert negative.serial == -0x7FFF
+
+
+def test_filters_of_other_threads_stay(pki: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library wants quiet it says beside the filters that there are: it never sets them back."""
+    negative = remake(pki, pki.root(serial=0x7001), b"\x02\x02\x70\x01", b"\x02\x02\x80\x01")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        with monkeypatch.context() as patch:
+            patch.delattr(warnings, "catch_warnings")
+            parse_certificate(negative)
+            parse_certificate(negative)
+        assert warnings.filters[-len(before) :] == before
+        assert len(warnings.filters) == len(before) + 1
+
+
+def test_parameters_that_do_not_belong_there(pki: Any) -> None:
+    """ECDSA with NULL parameters: cryptography warns of it; here it is refused, and nobody is warned."""
+    root = pki.root()
+    plain = bytes.fromhex("300a06082a8648ce3d040302")
+    null = bytes.fromhex("300c06082a8648ce3d0403020500")
+    tbs = root.certificate.tbs_certificate_bytes
+    assert tbs[1] == 0x82
+    tbs = pki.tlv(0x30, tbs[4:].replace(plain, null))
+    der = pki.tlv(0x30, tbs, null, pki.tlv(0x03, b"\x00", root.key.sign(tbs, ec.ECDSA(hashes.SHA256()))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(VerifyError):
+            pki.validate(der, root=root)
 
 
 @pytest.mark.parametrize("where", ["subject", "issuer"])

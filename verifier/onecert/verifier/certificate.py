@@ -14,15 +14,20 @@ import warnings
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 
 from onecert.verifier.arguments import as_octets
-from onecert.verifier.der import slice_tlv
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.parsed_certificate import ParsedCertificate
 
 __all__ = ["ParsedCertificate", "as_parsed", "decode_pem", "load_certificate", "parse_certificate"]
 
+# ``warnings.catch_warnings`` sets the filters of all threads, and at its end those that it found. A filter that
+# names this module disturbs nobody, and stays.
+_THIS_MODULE = re.escape(__name__) + "$"
+_QUIET = ("ignore", None, CryptographyDeprecationWarning, re.compile(_THIS_MODULE), 0)
+_TRIES = 8
 _PEM = re.compile(rb"\A\s*-----BEGIN ([A-Z0-9 ]{1,40})-----\s*?\n([A-Za-z0-9+/=\s]*)-----END \1-----\s*\Z")
 
 
@@ -81,29 +86,18 @@ def as_parsed(certificate: x509.Certificate | ParsedCertificate | bytes) -> Pars
 
 
 def _load(der: bytes) -> x509.Certificate:
-    try:
-        if _serial_is_positive(der):
+    for _ in range(_TRIES):
+        # cryptography warns of serials that are not positive, which RFC 5280, section 4.1.2.2, has us read,
+        # and of some parameters, which are judged later.
+        if _QUIET not in warnings.filters[:1]:
+            warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning, module=_THIS_MODULE)
+        try:
             return x509.load_der_x509_certificate(der)
-        # RFC 5280, section 4.1.2.2: readers should handle serials that are not positive. cryptography warns.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
-        raise MalformedError("NOT_DER", kind="certificate", detail=_first_line(exc)) from exc
-
-
-def _serial_is_positive(der: bytes) -> bool:
-    """Peek at the serial number of bytes that nobody has checked yet; False when in doubt."""
-    if der[8:14] == b"\xa0\x03\x02\x01\x02\x02" and b"\x00" < der[15:16] < b"\x80":
-        return True  # the usual look of a certificate, 256 to 65,535 octets long
-    try:
-        pos = slice_tlv(der, slice_tlv(der, 0)[0])[0]
-        if der[pos] == 0xA0:
-            pos = slice_tlv(der, pos)[1]
-        start, end = slice_tlv(der, pos)
-        return int.from_bytes(der[start:end], "big", signed=True) > 0
-    except IndexError:
-        return False
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+            raise MalformedError("NOT_DER", kind="certificate", detail=_first_line(exc)) from exc
+        except CryptographyDeprecationWarning:
+            continue  # warnings are errors here, and another thread has just set other filters
+    raise MalformedError("NOT_DER", kind="certificate", detail="it makes cryptography warn")
 
 
 def _first_line(exc: BaseException) -> str:
