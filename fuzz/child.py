@@ -112,7 +112,7 @@ def _rss_mb() -> int:
 
 def _load(name: str) -> Any:
     """Import the target, and with it the library, under instrumentation."""
-    import atheris  # noqa: PLC0415  is not there on every machine
+    import atheris  # type: ignore[import-untyped]  # noqa: PLC0415  is not there on every machine
 
     with atheris.instrument_imports(include=["onecert.verifier"], enable_loader_override=False):
         from fuzz.targets import load  # noqa: PLC0415

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fuzz.material import DAY, ECDSA_SHA256, HOUR, Party, T, crl, hierarchy, integer, issue, sign, time, usage
 from fuzz.tree import tlv
@@ -44,7 +45,7 @@ class Forms:
 def forms() -> Forms:
     """The one there is."""
     root = hierarchy().root_a
-    stamping = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.TIME_STAMPING])
+    stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
     firm = issue("Firm", FIRM, root, extra=[(usage("digital_signature", "content_commitment"), True)])
     trust = PathTrust(
         anchors=(TrustAnchor.from_certificate(root.certificate, label="A"),),

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from fuzz.tree import tlv
 
@@ -82,8 +83,10 @@ class Party:
 
 def usage(*names: str) -> x509.KeyUsage:
     """A KeyUsage with these bits."""
-    bits = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
-    bits += ("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    bits = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+        *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
     return x509.KeyUsage(**{bit: bit in names for bit in bits})
 
 
@@ -237,13 +240,13 @@ class Hierarchy:
         names += [x509.IPAddress(ipaddress.ip_address("10.0.0.1")), x509.DirectoryName(name("Leaf"))]
         names.append(x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9"), tlv(0x0C, b"u@a.cn")))
         point = x509.DistributionPoint([_URI], None, None, None)
-        access = x509.AccessDescription(x509.AuthorityInformationAccessOID.OCSP, _URI)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _URI)
         self.leaf = issue(
             "Leaf",
             5,
             self.ca_2,
             extra=[
-                (x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+                (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
                 (x509.SubjectAlternativeName(names), False),
                 (x509.CRLDistributionPoints([point]), False),
                 (x509.FreshestCRL([point]), False),
@@ -257,7 +260,7 @@ class Hierarchy:
             7,
             self.ca_2,
             extra=[
-                (x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.OCSP_SIGNING]), False),
+                (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False),
                 (x509.OCSPNoCheck(), False),
             ],
         )

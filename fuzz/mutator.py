@@ -27,8 +27,10 @@ TIMES = (b"", *(text.encode() for text in _MOMENTS.split()))
 _HOSTS = """* *.a.cn a.cn .a.cn a..cn A.CN xn--0.cn x.a.cn u@a.cn "u@v"@a.cn @a.cn http://a.cn/1.crl
  http://u@a.cn:8/ http://[::1]/ ldap: http://1.2.3.4/ _s.a.cn _s 91440300MA5DEM004J 440300190001010015
  10001@0006ZZ191440300MA5DEM004J"""
-_UNUSUAL = ("", " ", "a.cn\0.b", "a\u202eb\u2066c", "a\x1b[2Jb\rc", "\u2028", "İıß", "e\u0301")
-_UNUSUAL += ("\u1100\u1161", "x" * 300, "\ufffe", "\U0010ffff")
+_UNUSUAL = (
+    *("", " ", "a.cn\0.b", "a\u202eb\u2066c", "a\x1b[2Jb\rc", "\u2028", "İıß", "e\u0301"),
+    *("\u1100\u1161", "x" * 300, "\ufffe", "\U0010ffff"),
+)
 TEXTS = (
     *(text.encode() for text in (*_HOSTS.split(), *_UNUSUAL)),
     *(b"\xff", b"\xd8\x00", b"\x00a", b"\x7f\x00\x00\x01", b"\x0a" * 16, bytes(8), bytes(32), b"\xff" * 8),

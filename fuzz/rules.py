@@ -11,12 +11,13 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from onecert.verifier import VerifyError, explain
 from onecert.verifier.explanation import error_as_dict
 from onecert.verifier.messages import LANGUAGES, codes
 
+P = ParamSpec("P")
 T = TypeVar("T")
 # Control characters, marks of direction and line ends would let a certificate write on its reader's terminal;
 # a lone surrogate cannot be printed at all.
@@ -38,13 +39,23 @@ def require(holds: object, rule: str) -> None:
         raise Broken(rule)
 
 
-def answer(call: Callable[[], T]) -> T | None:
+def answer(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
     """What the call returns; ``None`` when the library refuses in the proper way."""
     try:
-        return call()
+        return call(*arguments, **named)
     except VerifyError as exc:
         check_error(exc)
         return None
+
+
+def passes(check: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> bool:
+    """Whether a check that returns nothing lets it pass."""
+    try:
+        check(*arguments, **named)
+    except VerifyError as exc:
+        check_error(exc)
+        return False
+    return True
 
 
 def check_error(error: VerifyError) -> None:

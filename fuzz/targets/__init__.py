@@ -23,6 +23,7 @@ NAMES = (
     "pem",
     "forms",
     "records",
+    "fetched",
 )
 
 

@@ -135,7 +135,7 @@ def _narrower(pair: tuple[ParsedCertificate, ParsedCertificate], path: Validated
     """Asking for one policy answers with no more than asking for any."""
     for explicit in (False, True):
         inputs = PolicyInputs(initial=frozenset({POLICY_1}), require_explicit=explicit, inhibit_any=explicit)
-        asked = answer(lambda i=inputs: _run(pair, PathParameters(purpose=ANY, revocation=_OFF, policies=i)))
+        asked = answer(_run, pair, PathParameters(purpose=ANY, revocation=_OFF, policies=inputs))
         if asked is not None:
             require(asked.policies <= {POLICY_1}, "a policy that nobody asked for")
             require(asked.policies or not explicit, "no policy, though one was required")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from fuzz.forms_material import (
     AUTHORITY,
@@ -75,11 +76,8 @@ def _ask(data: bytes, loaded: SignedData | None, genuine: frozenset[bytes]) -> N
     world = forms()
     for document in (None, DOCUMENT):
         for policy in _POLICIES:
-            form = answer(
-                lambda d=document, p=policy: verify_form(
-                    d, data, trust=world.trust, timestamps=world.timestamps, policy=p, at=T
-                )
-            )
+            inputs: dict[str, Any] = {"trust": world.trust, "timestamps": world.timestamps, "policy": policy}
+            form = answer(verify_form, document, data, at=T, **inputs)
             if form is not None:
                 require(loaded is not None, "accepted, though it cannot be loaded")
                 _check(form, genuine)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fuzz.material import ECDSA_SHA256, integer, sign, spki
-from fuzz.rules import answer, require
+from fuzz.rules import answer, passes, require
 from fuzz.tree import Node, parse, tlv
 from onecert.verifier import key_id, load_public_key, verify_signature
 from onecert.verifier.keys import check_spki, spki_der
@@ -129,9 +129,9 @@ def run(data: bytes) -> None:
         return
     key_id(key)
     require(load_public_key(spki_der(key)) == key, "a key written down is another key")
-    if answer(lambda: check_key(key) or True):
+    if passes(check_key, key):
         # The short way, for keys in certificates, whose structure has been seen to be right.
-        require(answer(lambda: check_spki(key_der, DEFAULT_ALGORITHMS) or True), "two opinions on one key")
-    good = answer(lambda: verify_signature(key, algorithm, signature, message) or True)
+        require(passes(check_spki, key_der, DEFAULT_ALGORITHMS), "two opinions on one key")
+    good = passes(verify_signature, key, algorithm, signature, message)
     if good:
         require(message in _genuine().get(key_der, ()), "a signature that nobody made is good")

@@ -72,14 +72,13 @@ def _rely(response: OcspResponse, *, is_genuine: bool) -> None:
     for policy in _POLICIES:
         for party in (pieces.leaf, pieces.revoked):
             path = answer(
-                lambda c=party.certificate, p=policy: validate_path(
-                    c,
-                    anchors=[_anchor()],
-                    at=T,
-                    purpose=ANY,
-                    revocation=RevocationEvidence(ocsp=[response]),
-                    revocation_policy=p,
-                )
+                validate_path,
+                party.certificate,
+                anchors=[_anchor()],
+                at=T,
+                purpose=ANY,
+                revocation=RevocationEvidence(ocsp=[response]),
+                revocation_policy=policy,
             )
             if path is not None:
                 require(is_genuine, "an answer that nobody signed is relied upon")

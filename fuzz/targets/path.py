@@ -79,8 +79,9 @@ def _pieces() -> tuple[Piece, ...]:
         (h.crl_1, h.ca_1),
         (h.crl_2, h.ca_2),
         (h.delta_2, h.ca_2),
+        (h.plain_2, h.ca_2),
+        (h.indirect, h.signer),
     )
-    lists += ((h.plain_2, h.ca_2), (h.indirect, h.signer))
     return (
         *(Piece("certificate", party.der, issuer.number) for party, issuer in (*leaves, *signers)),
         *(Piece("crl", der, issuer.number) for der, issuer in lists),
@@ -129,11 +130,11 @@ def run(data: bytes) -> None:
     loaded: dict[str, list[Any]] = {"certificate": [], "crl": [], "ocsp": []}
     for index, piece in enumerate(pieces):
         if not left_out >> index & 1:
-            found = answer(lambda p=piece: _load(p))
+            found = answer(_load, piece)
             loaded[piece.kind] += [] if found is None else [found]
     evidence = RevocationEvidence(crls=loaded["crl"])
     validator = PathValidator(anchors=_anchors(), evidence=evidence, parameters=parameters)
-    material = {"at": at, "candidates": loaded["certificate"], "ocsp": loaded["ocsp"]}
+    material: dict[str, Any] = {"at": at, "candidates": loaded["certificate"], "ocsp": loaded["ocsp"]}
     results = [answer(lambda: validator.validate(target, **material)) for _ in range(2)]
     require((results[0] is None) == (results[1] is None), "the second validation decides otherwise")
     if left_out & _EXPLAIN:

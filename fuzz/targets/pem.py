@@ -34,13 +34,11 @@ def seeds() -> Iterable[bytes]:
 def run(data: bytes) -> None:
     """Decode under every label, and load."""
     for label in _LABELS:
-        der = answer(lambda text=label: decode_pem(data, text))
+        der = answer(decode_pem, data, label)
         if der is not None:
             blocks = data.count(b"-----BEGIN ")
             require(blocks == 1, f"{blocks} blocks were read as one")
-            require(
-                answer(lambda d=der, t=label: decode_pem(_pem(t, d), t)) == der, "written anew, it is another"
-            )
+            require(answer(decode_pem, _pem(label, der), label) == der, "written anew, it is another")
     parsed = answer(lambda: parse_certificate(data))
     if parsed is not None:
         require(parse_certificate(parsed.der) == parsed, "the octets inside are another certificate")

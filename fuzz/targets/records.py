@@ -39,6 +39,11 @@ _JSON_MAX_BYTES = 1 << 20
 _REQUEST = request_timestamp(DOCUMENT, nonce=5)
 
 
+def _stamp(data: bytes, hash_algorithm: str = "sha256") -> bytes:
+    require(hash_algorithm == "sha256", "another digest than was asked for")
+    return token(data)
+
+
 @cache
 def _records() -> tuple[bytes, ...]:
     world = forms()
@@ -48,7 +53,7 @@ def _records() -> tuple[bytes, ...]:
     for signature in (stamped, raw):
         form = verify_form(DOCUMENT, signature, trust=world.trust, timestamps=world.timestamps, at=T)
         for is_archived in (False, True):
-            stamp = (lambda data, _: token(data)) if is_archived else None
+            stamp = _stamp if is_archived else None
             record = make_evidence(form, at=T, stamp=stamp, include_document=signature is raw)
             made.append(json.dumps(json.loads(record), ensure_ascii=False, separators=(",", ":")).encode())
     return tuple(made)
@@ -124,7 +129,7 @@ def _check_record(data: bytes) -> None:
     trust = forms().evidence_trust
     for at in (LATER, T + 2 * DAY):
         for document in (None, DOCUMENT):
-            checked = answer(lambda a=at, d=document: check_evidence(data, d, trust=trust, at=a))
+            checked = answer(check_evidence, data, document, trust=trust, at=at)
             if checked is not None:
                 _check_accepted(checked, record is not None)
 
