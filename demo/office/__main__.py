@@ -1,27 +1,31 @@
 """Serve the tax office: `python demo/office --folder FOLDER --trust-list URL --https-port 8444`."""
 
 import argparse
+import logging
 import signal
 import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
-from app import create_app
+from app import create_app, now
 from cryptography.hazmat.primitives import serialization
 
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
-from onecert.verifier import TrustListUrl
+from onecert.verifier import TrustListUrl, VerifyError
 from onecert.verifier.trust_list import FileState, load_list_keys
 
 LOOK_EVERY_S = 30.0
+log = logging.getLogger(__name__)
 
 
 class Office:
     """The web server, and the CA certificates with which its TLS asks browsers for theirs."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, *, clock: Callable[[], datetime] = now) -> None:
         folder: Path = options.folder
+        self._clock = clock
         self._authorities = folder / "client-authorities"
         self._authorities.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._list = TrustListUrl(
@@ -33,8 +37,8 @@ class Office:
         self.look()
         certificate, key = options.tls_certificate, options.tls_key
         if certificate is None:
-            certificate, key, _ = ensure_certificate(folder / "tls", host="127.0.0.1", at=datetime.now(UTC))
-        app = create_app(folder, trust_list=options.trust_list)
+            certificate, key, _ = ensure_certificate(folder / "tls", host="127.0.0.1", at=clock())
+        app = create_app(folder, trust_list=options.trust_list, clock=clock)
         self.server = WaitingServer(
             ("127.0.0.1", options.https_port), app, numthreads=8, server_name="office"
         )
@@ -42,8 +46,15 @@ class Office:
         self._stopping = threading.Event()
 
     def look(self) -> None:
-        """Browsers are asked for certificates of the CAs that stand on the list now."""
-        trust_list = self._list.current(datetime.now(UTC))
+        """Browsers are asked for certificates of the CAs that stand on the list now.
+
+        Without a list those known before stay: they only say what browsers offer.
+        """
+        try:
+            trust_list = self._list.current(self._clock())
+        except VerifyError as error:
+            log.warning("no trust list", extra={"code": error.code})
+            return
         wanted = {}
         for service in trust_list.services:
             pem = service.certificates[0].certificate.public_bytes(serialization.Encoding.PEM)

@@ -93,6 +93,7 @@ class Office:
 
     app: Any
     world: Any
+    trust_list: str
     folder: Path
     site: Path
     at: datetime
@@ -164,7 +165,7 @@ def office(department: ModuleType, tmp_path: Path) -> Iterator[Office]:
     made: list[Office] = []
     app = create_app(folder, trust_list=f"{base}/trust-list.json", clock=lambda: made[0].at)
     app.testing = True
-    made.append(Office(app, world, folder, site, department.T))
+    made.append(Office(app, world, f"{base}/trust-list.json", folder, site, department.T))
     yield made[0]
     server.shutdown()
     server.server_close()
