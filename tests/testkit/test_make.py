@@ -157,3 +157,14 @@ def test_a_kit_is_served_at_its_own_address_only(kit: Kit) -> None:
         make_server(kit)
     with make_server(replace(kit, base_url="https://pki.example/test"), port=0) as server:
         assert server.server_address[0] == "127.0.0.1"
+
+
+def test_openssl_opens_pkcs12(kit: Kit) -> None:
+    """Another reader of our files."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command (Debian package openssl)")
+    path = str(kit.folder / kit.case("good-harbour").files["pkcs12"])
+    command = ["openssl", "pkcs12", "-in", path, "-passin", "pass:test-only", "-nodes"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "TEST good-harbour" in shown
+    assert "BEGIN PRIVATE KEY" in shown

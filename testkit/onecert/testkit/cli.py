@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from onecert.testkit.browser import LoginAddress
 from onecert.testkit.errors import KitError
@@ -28,6 +29,8 @@ from onecert.verifier.cli.parser import Parser, choose_language
 from onecert.verifier.strict_json import parse_time
 
 __all__ = ["main"]
+
+Value = TypeVar("Value")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,21 +54,29 @@ def _make_parser(language: str) -> Parser:
 
     parser = Parser(prog="onecert-testkit", language=language, description=said("HELP_DESCRIPTION"))
     parser.speaks()
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    parser.epilog = said("HELP_EXIT_CODES")
+    commands = parser.add_subparsers(
+        title=said("HELP_COMMANDS"), required=True, metavar="COMMAND", parser_class=Parser
+    )
 
     def command(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> Parser:
         made: Parser = commands.add_parser(name, help=about, description=about, language=language)
         made.set_defaults(run=run)
         made.speaks()
-        made.input("folder", text=said("HELP_FOLDER"), type=Path, metavar="FOLDER")
+        made.epilog = said("HELP_EXIT_CODES")
+        kit = made.add_argument_group(said("HELP_KIT"))
+        kit.add_argument("folder", help=said("HELP_FOLDER"), type=Path, metavar="FOLDER")
         return made
 
     make = command("make", said("HELP_MAKE"), _make)
-    make.option("--at", text=said("HELP_AT"), type=_reader(_time, "TIME_MALFORMED", language), metavar="TIME")
-    make.option("--years", text=said("HELP_YEARS"), type=int, default=2, metavar="N")
+    when = _reader(_time, "TIME_MALFORMED", language)
+    number = _reader(int, "NUMBER_MALFORMED", language)
+    make.option("--at", text=said("HELP_AT"), type=when, metavar="TIME")
+    make.option("--years", text=said("HELP_YEARS"), type=number, default=2, metavar="N")
     make.option("--base-url", text=said("HELP_BASE_URL"), default=DEFAULT_BASE_URL, metavar="URL")
     serve = command("serve", said("HELP_SERVE"), _serve)
-    serve.option("--port", text=said("HELP_PORT"), type=int, metavar="N")
+    port = _reader(_port, "PORT_MALFORMED", language)
+    serve.option("--port", text=said("HELP_PORT"), type=port, metavar="N")
     check = command("check", said("HELP_CHECK"), _check)
     check.option("--url", text=said("HELP_URL"), required=True, metavar="URL")
     check.option("--form", text=said("HELP_FORM"), choices=FORMS, default=FORMS[0])
@@ -78,8 +89,8 @@ def _make_parser(language: str) -> Parser:
     return parser
 
 
-def _reader(read: Callable[[str], datetime], code: str, language: str) -> Callable[[str], datetime]:
-    def reader(value: str) -> datetime:
+def _reader(read: Callable[[str], Value], code: str, language: str) -> Callable[[str], Value]:
+    def reader(value: str) -> Value:
         try:
             return read(value)
         except ValueError as exc:
@@ -90,6 +101,13 @@ def _reader(read: Callable[[str], datetime], code: str, language: str) -> Callab
 
 def _time(value: str) -> datetime:
     return parse_time(value, "TIME")
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 <= port <= 65535:
+        raise ValueError(value)
+    return port
 
 
 def _make(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
@@ -44,6 +44,13 @@ DEFAULT_BASE_URL = "http://127.0.0.1:8099"
 PASSWORD = "test-only"  # noqa: S105  printed in the kit's README; nothing is behind it
 # A trust list may not live longer, and without its keys nobody can make the next one.
 KIT_LASTS = timedelta(days=MAX_VALIDITY_DAYS)
+# Few rounds: the password is known to everybody. Browsers and openssl read this form.
+_PROTECTION = (
+    serialization.PrivateFormat.PKCS12.encryption_builder()
+    .kdf_rounds(2000)
+    .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+    .hmac_hash(hashes.SHA256())
+)
 _SCHEMA = 1
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 
@@ -211,7 +218,7 @@ def _write_case(folder: Path, recipe: Recipe, certificate: x509.Certificate, key
     _write(folder / files["key"], key.pem)
     if isinstance(key, SoftKey):
         files["pkcs12"] = f"holders/{recipe.name}.p12"
-        protection = serialization.BestAvailableEncryption(PASSWORD.encode())
+        protection = _PROTECTION.build(PASSWORD.encode())
         name = f"TEST {recipe.name}".encode()
         packed = pkcs12.serialize_key_and_certificates(name, key.private, certificate, None, protection)
         _write(folder / files["pkcs12"], packed)

@@ -24,7 +24,7 @@ def make_server(kit: Kit, *, port: int | None = None) -> ThreadingHTTPServer:
     """A server on the loopback address; call its ``serve_forever``.
 
     Args:
-        port: that of the kit's address by default. 0 takes a free one, for an address that a proxy maps.
+        port: that of the kit's address by default; another one is for a proxy that stands at that address.
 
     Raises:
         KitError: ``PORT_DIFFERS``: the signed list names another port; ``PORT_TAKEN``.
@@ -34,10 +34,10 @@ def make_server(kit: Kit, *, port: int | None = None) -> ThreadingHTTPServer:
     named = address.port or (443 if address.scheme == "https" else 80)
     wanted = named if port is None else port
     # Behind another name stands a proxy, which may forward to any port.
-    if is_ours and wanted not in {named, 0}:
+    if is_ours and wanted != named:
         raise KitError("PORT_DIFFERS", url=kit.base_url, port=wanted)
     handler = partial(_Quiet, directory=str(kit.folder / "site"))
     try:
         return ThreadingHTTPServer((_LOOPBACK, wanted), handler)
-    except (OSError, OverflowError) as exc:
-        raise KitError("PORT_TAKEN", port=wanted, detail=getattr(exc, "strerror", None) or exc) from exc
+    except OSError as exc:
+        raise KitError("PORT_TAKEN", port=wanted, detail=exc.strerror) from exc
