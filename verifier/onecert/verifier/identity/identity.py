@@ -24,6 +24,7 @@ from onecert.verifier.identity.claims import (
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.pairwise import pairwise_id
 from onecert.verifier.identity.profile import HolderClass, IdentityProfile, SubjectKind
+from onecert.verifier.identity.reading import readings_of
 from onecert.verifier.identity.registry import NoRegistry, Registry, RegistryEntry
 
 
@@ -103,7 +104,7 @@ def identify(
     """
     registry = registry or NoRegistry()
     # 1. What the certificate says, in the words of its CA's profile.
-    reading = profile.readings.read(as_parsed(cert), at)
+    reading = readings_of(profile).read(as_parsed(cert), at)
     claims, subjects, rule = reading.claims, reading.subjects, reading.rule
     # 2. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)

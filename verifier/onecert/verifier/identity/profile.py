@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity.check_digits import IdType
@@ -20,9 +19,6 @@ from onecert.verifier.identity.decode import Form
 from onecert.verifier.identity.errors import ProfileError
 from onecert.verifier.jws import load_json
 from onecert.verifier.strict_json import Node, StrictJsonError
-
-if TYPE_CHECKING:
-    from onecert.verifier.identity.reading import Readings
 
 PROFILE_MAX_BYTES = 64 * 1024
 _POLICIES = "2.5.29.32"
@@ -137,13 +133,6 @@ class IdentityProfile:
         classes = [rule.extension for rule in self.classes if rule.extension is not None]
         policies = [_POLICIES] if any(rule.policy is not None for rule in self.classes) else []
         return tuple(dict.fromkeys([*sources, *classes, *policies]))
-
-    @cached_property
-    def readings(self) -> Readings:
-        """What certificates say in this profile, remembered as long as the profile is in use."""
-        from onecert.verifier.identity.reading import Readings  # noqa: PLC0415  reads profiles itself
-
-        return Readings(self)
 
 
 def load_profile(data: bytes) -> IdentityProfile:

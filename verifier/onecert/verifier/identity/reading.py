@@ -25,12 +25,13 @@ from onecert.verifier.identity.decode import Form, decode
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
 
-__all__ = ["Reading", "Readings"]
+__all__ = ["Reading", "Readings", "readings_of"]
 
 _COMMON_NAME = "2.5.4.3"
 
 _CLASS_FORMS = (Form.UTF8, Form.PRINTABLE, Form.IA5)
 _MOST = 4096
+_KEPT = "_readings"
 _OCTETS_MAX = 4096
 
 Fields = tuple[bytes | None, ...]
@@ -77,6 +78,13 @@ class Readings:
                     while len(self._known) > _MOST:
                         del self._known[next(iter(self._known))]
         return known
+
+
+def readings_of(profile: IdentityProfile) -> Readings:
+    """The readings of a profile: kept with it, gone with it."""
+    kept = vars(profile)
+    found: Readings | None = kept.get(_KEPT)
+    return found if found is not None else kept.setdefault(_KEPT, Readings(profile))
 
 
 def _read(cert: ParsedCertificate, profile: IdentityProfile, at: datetime) -> Reading:
