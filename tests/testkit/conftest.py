@@ -16,7 +16,7 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler
 from werkzeug.serving import make_server as make_wsgi_server
 
-from onecert.testkit import Kit, make_kit
+from onecert.testkit import Kit, cli, make_kit
 from onecert.testkit.serve import make_server
 from onecert.verifier.web import gate
 
@@ -35,6 +35,12 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
         yield made
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def clock_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ``T`` for the command line too."""
+    monkeypatch.setattr(cli, "now", lambda: T)
 
 
 @pytest.fixture(scope="session")

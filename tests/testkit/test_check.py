@@ -132,7 +132,16 @@ def test_what_answers_is_no_login(kit: Kit, serve_login: Callable[..., str], con
 
 def test_cookies_of_a_browser(serve_login: Callable[..., str]) -> None:
     """Kept, replaced, taken away, and never mixed between browsers; also Secure ones on loopback."""
-    lines = iter(["a=1; Secure; HttpOnly", "b=2", "a=3; Path=/", "b=; Max-Age=0", "bad cookie;;", ""])
+    lines = iter(
+        [
+            "a=1; Secure; HttpOnly; Partitioned; New=x",
+            "b=2",
+            "a=3; Path=/",
+            "b=; Max-Age=0",
+            "bad cookie;;",
+            "",
+        ]
+    )
     seen = []
 
     def page(environ: Any, start_response: Any) -> list[bytes]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import string
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import onecert.testkit
-from onecert.testkit import Kit
+from onecert.testkit import Kit, cli
 from onecert.testkit.cli import main
 from onecert.testkit.texts import catalogue
 
@@ -85,6 +86,16 @@ def test_a_case_that_is_not_there(folder: Path, good_login: str, capsys: pytest.
     command = ["check", str(folder), "--url", good_login, "--skip", "nobody", "--language", "en"]
     assert main(command) == 2
     assert "there is no case nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check", "--url", "http://127.0.0.1:1/login"]])
+def test_a_kit_that_is_over(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """On its last second. Says so, before anybody looks for the fault in the login."""
+    monkeypatch.setattr(cli, "now", lambda: datetime(2027, 5, 30, 8, tzinfo=UTC))
+    assert main([command[0], str(kit.folder), *command[1:], "--language", "en"]) == 2
+    assert "was over on 2027-05-30T08:00:00Z" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["make", "serve", "check"])

@@ -11,7 +11,6 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -142,12 +141,13 @@ class Browser:
         return Answer(status=response.status, location=response.headers.get("Location") or "", body=content)
 
     def _keep(self, line: str) -> None:
-        try:
-            cookies = SimpleCookie(line)
-        except CookieError:
+        # By hand: http.cookies forgets a whole cookie for one attribute that is newer than itself.
+        pair, *rest = (part.strip() for part in line.split(";"))
+        name, equals, value = pair.partition("=")
+        attributes = {key.strip().lower(): given for key, _, given in (part.partition("=") for part in rest)}
+        if not name or not equals:
             return
-        for name, morsel in cookies.items():
-            if morsel["max-age"] == "0" or "1970" in morsel["expires"]:
-                self._cookies.pop(name, None)
-            else:
-                self._cookies[name] = morsel.coded_value
+        if attributes.get("max-age", "1").startswith(("0", "-")) or "1970" in attributes.get("expires", ""):
+            self._cookies.pop(name, None)
+        else:
+            self._cookies[name] = value

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from onecert.testkit.browser import LoginAddress
 from onecert.testkit.errors import KitError
-from onecert.testkit.kit import DEFAULT_BASE_URL, load_kit, make_kit
+from onecert.testkit.kit import DEFAULT_BASE_URL, Kit, load_kit, make_kit
 from onecert.testkit.report import report_lines
 from onecert.testkit.runner import FAILED, FORMS, check_login
 from onecert.testkit.serve import make_server
@@ -110,8 +110,21 @@ def _port(value: str) -> int:
     return port
 
 
+def now() -> datetime:
+    """The clock of the machine, in UTC."""
+    return datetime.now(UTC)
+
+
+def _load(folder: Path) -> Kit:
+    kit = load_kit(folder)
+    # Nobody should look for the fault in a login when the lists are over.
+    if now() >= parse_time(kit.until, "until"):
+        raise KitError("KIT_OVER", folder=folder, until=kit.until)
+    return kit
+
+
 def _make(options: argparse.Namespace) -> int:
-    at = options.at or datetime.now(UTC)
+    at = options.at or now()
     kit = make_kit(options.folder, at=at, base_url=options.base_url, years=options.years)
     print(text("MADE", options.language, count=len(kit.cases), folder=kit.folder, until=kit.until))
     print(text("NEXT", options.language, folder=kit.folder), file=sys.stderr)
@@ -119,7 +132,7 @@ def _make(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    kit = load_kit(options.folder)
+    kit = _load(options.folder)
     with make_server(kit, port=options.port) as server:
         address = f"{kit.base_url}/trust-list.json"
         print(text("SERVING", options.language, address=address), flush=True)
@@ -128,7 +141,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    kit = load_kit(options.folder)
+    kit = _load(options.folder)
     address = LoginAddress.parse(options.url, cafile=options.cafile, insecure=options.insecure)
     outcomes = check_login(
         kit, address, form=options.form, page=options.page, skip=options.skip, slow=options.slow

@@ -35,7 +35,7 @@ from onecert.testkit.keys import HolderKey, SoftKey, load_key, make_key
 from onecert.testkit.recipes import AUTHORITIES, RECIPES, Recipe
 from onecert.testkit.texts import text
 from onecert.testkit.trust_list import list_keys_json, sign_list, trust_list_payload
-from onecert.verifier.strict_json import format_time
+from onecert.verifier.strict_json import format_time, parse_time
 from onecert.verifier.trust_list.vocabulary import MAX_VALIDITY_DAYS
 
 __all__ = ["DEFAULT_BASE_URL", "Case", "Kit", "load_kit", "make_kit"]
@@ -154,7 +154,7 @@ def load_kit(folder: Path) -> Kit:
             folder=folder,
             base_url=about["base_url"],
             made_at=about["made_at"],
-            until=about["until"],
+            until=format_time(parse_time(about["until"], "until")),
             cases=tuple(Case(**case) for case in about["cases"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as exc:
