@@ -291,7 +291,6 @@ def _check_pairwise_key(key: bytes) -> None:
 
 def _widest(purpose: Purpose, trust_list: TrustList) -> Purpose:
     """A login without keyUsage is allowed by some profiles; which one applies is known after the path."""
-    profiles = [service.identity_profile for service in trust_list.services]
-    if purpose is LOGIN and any(profile and profile.login_without_key_usage for profile in profiles):
+    if purpose is LOGIN and trust_list.login_without_key_usage:
         return replace(purpose, allow_no_key_usage=True)
     return purpose

@@ -168,6 +168,12 @@ class TrustList:
         return {service.id: service for service in self.services}
 
     @cached_property
+    def login_without_key_usage(self) -> bool:
+        """Whether the profile of any service lets certificates without keyUsage log in."""
+        profiles = [service.identity_profile for service in self.services]
+        return any(profile is not None and profile.login_without_key_usage for profile in profiles)
+
+    @cached_property
     def anchors(self) -> tuple[TrustAnchor, ...]:
         """The anchors of all services, whatever their state: the state is judged after the path."""
         return tuple(anchor for service in self.services for anchor in service.anchors)
