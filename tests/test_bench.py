@@ -94,6 +94,7 @@ def test_names_are_the_promised_ones(tmp_path: Path) -> None:
     assert {"hsm.sign.rsa2048", "ca.issue.process.p256", "ca.issue.http.p256"} <= set(names)
     assert {"verifier.warm.rsa2048.crl1000000", "verifier.cold.p256", "pmi.decide"} <= set(names)
     assert {"verifier.batch.p256", "verifier.crl.load.1000000", "verifier.sm2.chain"} <= set(names)
+    assert {"verifier.form.cms", "verifier.form.stamped", "verifier.evidence.check"} <= set(names)
 
 
 def test_a_name_that_is_not_there_is_said(tmp_path: Path) -> None:
