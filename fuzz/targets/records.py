@@ -97,8 +97,10 @@ def _canonicalise(text: bytes) -> None:
     if canonical is None:
         return
     require(canonicalise(canonical) == canonical, "canonical JSON has another canonical form")
-    require(json.loads(canonical) == json.loads(text), "canonical JSON means something else")
-    require(canonical_json(json.loads(canonical)) == canonical, "the same value is spelt in two ways")
+    # RFC 8785, section 3.2.2.3: numbers are those of IEEE 754, also the whole ones.
+    value = json.loads(canonical, parse_int=float)
+    require(value == json.loads(text, parse_int=float), "canonical JSON means something else")
+    require(canonical_json(value) == canonical, "the same value is spelt in two ways")
 
 
 def _raw(document: bytes) -> None:
