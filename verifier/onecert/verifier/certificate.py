@@ -23,8 +23,8 @@ from onecert.verifier.parsed_certificate import ParsedCertificate
 
 __all__ = ["ParsedCertificate", "as_parsed", "decode_pem", "load_certificate", "parse_certificate"]
 
-# ``warnings.catch_warnings`` sets the filters of all threads, and at its end those that it found. A filter that
-# names this module disturbs nobody, and stays.
+# ``warnings.catch_warnings`` sets the filters of all threads, and at its end those that it found. A filter
+# that names this module disturbs nobody, and stays.
 _THIS_MODULE = re.escape(__name__) + "$"
 _QUIET = ("ignore", None, CryptographyDeprecationWarning, re.compile(_THIS_MODULE), 0)
 _TRIES = 8
@@ -80,6 +80,8 @@ def as_parsed(certificate: x509.Certificate | ParsedCertificate | bytes) -> Pars
     """
     if isinstance(certificate, ParsedCertificate):
         return certificate
+    if isinstance(certificate, bytes):
+        return parse_certificate(certificate)
     if isinstance(certificate, x509.Certificate):
         return ParsedCertificate(certificate, certificate.public_bytes(Encoding.DER))
     return parse_certificate(certificate)

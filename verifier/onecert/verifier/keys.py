@@ -77,6 +77,8 @@ def _has_usual_form(public_key_der: bytes) -> bool:
     That saves encoding it again, which costs a fifth of a signature check. What remains open after a strict
     DER parser are the parameters and the form of the point, which both stand at the beginning.
     """
+    if public_key_der[:_HEAD_SIZE] in _HEADS:
+        return True
     start = slice_tlv(public_key_der, 0)[0]
     end = slice_tlv(public_key_der, start)[1]
     algorithm = public_key_der[start:end]
@@ -136,10 +138,27 @@ _RSA_ALGORITHM = b"\x30\x0d" + _RSA_OID + b"\x05\x00"
 _EC_ALGORITHMS = frozenset(bytes((0x30, len(_EC_OID) + len(curve))) + _EC_OID + curve for curve in _CURVES)
 
 
+# What stands before the coordinates in nearly every EC key: a curve of 256 bits and an uncompressed point.
+_HEADS = {
+    b"\x30\x59\x30" + bytes((len(_EC_OID) + len(curve),)) + _EC_OID + curve + b"\x03\x42\x00\x04": name
+    for curve, name in _CURVES.items()
+    if name in {"secp256r1", "sm2p256v1"}
+}
+_HEAD_SIZE = 27
+# And before the 256 octets of the modulus in nearly every RSA key.
+_RSA_2048_HEAD = bytes.fromhex("30820122") + _RSA_ALGORITHM + bytes.fromhex("0382010f003082010a0282010100")
+
+
 def check_spki(public_key_der: bytes, policy: AlgorithmPolicy) -> None:
     """``check_key`` on the encoded key: a leaf's key is not used here, and loading it costs a check."""
+    curve = _HEADS.get(public_key_der[:_HEAD_SIZE])
+    if curve is not None and curve in policy.curves:
+        return
     try:
-        _check_spki(public_key_der, policy)
+        if public_key_der.startswith(_RSA_2048_HEAD):
+            _check_rsa_bits(2040 + public_key_der[len(_RSA_2048_HEAD)].bit_length(), policy)
+        else:
+            _check_spki(public_key_der, policy)
     except IndexError as exc:
         raise RefusedError("KEY_INVALID", detail="it is cut short") from exc
 

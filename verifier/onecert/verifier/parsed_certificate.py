@@ -185,8 +185,8 @@ class ParsedCertificate:
     @property
     def is_ca(self) -> bool:
         """Whether basic constraints say that it is a CA; False without the extension."""
-        basic = self.basic_constraints
-        return basic is not None and basic.ca
+        extension = self.extensions.get("2.5.29.19")
+        return extension is not None and bool(extension.value.ca)
 
     @property
     def key_usage(self) -> frozenset[int] | None:

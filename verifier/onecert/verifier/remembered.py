@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["REMEMBERED_MAX_BYTES", "remembered"]
 
@@ -25,16 +25,22 @@ def remembered(*, most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        cache = lru_cache(maxsize=most)(function)
+        cache: Any = lru_cache(maxsize=most)(function)
+        large: Any = function
 
-        @wraps(function)
-        def call(*arguments: P.args, **named: P.kwargs) -> T:
-            octets: bytes = arguments[-1]  # type: ignore[assignment]  # see above
-            chosen = cache if len(octets) <= REMEMBERED_MAX_BYTES else function
-            return chosen(*arguments, **named)  # type: ignore[arg-type]  # lru_cache knows no ParamSpec
+        def call_one(octets: bytes) -> T:
+            result: T = (cache if len(octets) <= REMEMBERED_MAX_BYTES else large)(octets)
+            return result
 
-        call.cache_clear = cache.cache_clear  # type: ignore[attr-defined]  # as lru_cache has it
-        call.cache_parameters = cache.cache_parameters  # type: ignore[attr-defined]
-        return call
+        def call_any(*arguments: Any) -> T:
+            result: T = (cache if len(arguments[-1]) <= REMEMBERED_MAX_BYTES else large)(*arguments)
+            return result
+
+        # The most frequent question of all, for a name, is not slowed by a list of arguments.
+        call: Any = wraps(function)(call_one if large.__code__.co_argcount == 1 else call_any)
+        call.cache_clear = cache.cache_clear  # as lru_cache has it
+        call.cache_parameters = cache.cache_parameters
+        remembering: Callable[P, T] = call
+        return remembering
 
     return decorate
