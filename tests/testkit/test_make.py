@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from onecert.testkit import Kit, KitError, load_kit, make_kit
 from onecert.testkit.keys import load_key, make_key
@@ -168,3 +168,41 @@ def test_openssl_opens_pkcs12(kit: Kit) -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "TEST good-harbour" in shown
     assert "BEGIN PRIVATE KEY" in shown
+
+
+@pytest.mark.parametrize(
+    ("ca", "case", "said"),
+    [
+        ("pearl", "good-pearl", "OK"),
+        ("harbour", "good-harbour", "OK"),
+        ("summit", "good-summit", "OK"),
+        ("harbour-sm2", "good-sm2", "OK"),
+        ("pearl", "revoked", "certificate revoked"),
+        ("summit", "altered", "certificate signature failure"),
+        ("harbour", "impostor-ca", "certificate signature failure"),
+        ("harbour", "expired", "certificate has expired"),
+        ("summit", "not-yet-valid", "certificate is not yet valid"),
+    ],
+)
+def test_openssl_finds_the_same(kit: Kit, tmp_path: Path, ca: str, case: str, said: str) -> None:
+    """root -> issuing CA -> certificate, with both revocation lists; another reader of all our DER."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command (Debian package openssl)")
+    for name in (ca, f"{ca}-root"):
+        certificate = x509.load_der_x509_certificate(
+            (kit.folder / f"site/certificates/{name}.crt").read_bytes()
+        )
+        (tmp_path / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        crl = x509.load_der_x509_crl((kit.folder / f"site/crls/{name}.crl").read_bytes())
+        with (tmp_path / "crls.pem").open("ab") as file:
+            file.write(crl.public_bytes(Encoding.PEM))
+    command = ["openssl", "verify", "-attime", str(int(T.timestamp()))]
+    if ca == "harbour-sm2":
+        # openssl takes the identifier of SM2 for the certificate alone, not for the rest of the path.
+        command += ["-partial_chain", "-CAfile", f"{ca}.pem", "-vfyopt", "distid:1234567812345678"]
+    else:
+        command += ["-CAfile", f"{ca}-root.pem", "-untrusted", f"{ca}.pem"]
+        command += ["-crl_check_all", "-CRLfile", "crls.pem"]
+    path = kit.folder / kit.case(case).files["certificate"]
+    done = subprocess.run([*command, path], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said in done.stdout + done.stderr
