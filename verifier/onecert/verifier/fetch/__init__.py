@@ -6,10 +6,10 @@ folder; ``listed.py`` asks the addresses of the signed trust list, ``following.p
 
 from onecert.verifier.fetch.addresses import ANYWHERE
 from onecert.verifier.fetch.cache import FetchCache
-from onecert.verifier.fetch.following import FetchingValidator, FollowRules
+from onecert.verifier.fetch.following import FetchingValidator
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.listed import CrlFetcher, TrustListUrl, listed_fetch
-from onecert.verifier.fetch.rules import FetchRules
+from onecert.verifier.fetch.rules import FetchRules, FollowRules
 from onecert.verifier.fetch.transfer import Fetch, FetchAnswer, FetchRequest
 
 __all__ = [

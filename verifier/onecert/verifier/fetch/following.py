@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
@@ -21,42 +20,18 @@ from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.following_gathered import Gathered
 from onecert.verifier.fetch.following_work import Work
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
-from onecert.verifier.fetch.rules import Allowance
+from onecert.verifier.fetch.rules import Allowance, FollowRules
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path import PathParameters, PathValidator
 from onecert.verifier.path.validator import AnyCertificate
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation import Crl, OcspResponse
 
-__all__ = ["FetchingValidator", "FollowRules"]
+__all__ = ["FetchingValidator"]
 
 _LEARNED_MAX = 1024
 _QUESTIONS_MAX = 4096
 _UP_MAX = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class FollowRules:
-    """Which addresses are followed, and how far.
-
-    Args:
-        crls: CRL distribution points and delta lists.
-        ocsp: OCSP responders.
-        issuers: certificates of issuers. Anybody can make a certificate that sends us somewhere with these.
-        nonce: ask OCSP with a nonce, anew each time.
-        ocsp_by_get: ask by GET where the request is short (RFC 5019).
-        fetches, time: for one validation together.
-        rounds: how often one validation is repeated at most.
-    """
-
-    crls: bool = True
-    ocsp: bool = True
-    issuers: bool = True
-    nonce: bool = False
-    ocsp_by_get: bool = False
-    fetches: int = 16
-    time: timedelta = timedelta(seconds=20)
-    rounds: int = 16
 
 
 class FetchingValidator:

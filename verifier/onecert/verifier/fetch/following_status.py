@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
@@ -15,11 +14,9 @@ from onecert.verifier.fetch.following_gathered import Gathered
 from onecert.verifier.fetch.following_issuers import IssuerSearch
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
 from onecert.verifier.fetch.pointers import crl_points, delta_points, issuer_urls_of_crl, ocsp_urls
+from onecert.verifier.fetch.rules import FollowRules
 from onecert.verifier.revocation import Crl, RevocationSources
 from onecert.verifier.signatures import PublicKey, load_public_key
-
-if TYPE_CHECKING:
-    from onecert.verifier.fetch.following import FollowRules
 
 __all__ = ["StatusSearch"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
@@ -11,10 +10,8 @@ from onecert.verifier.errors import RefusedError, RevokedError, VerifyError
 from onecert.verifier.fetch.following_gathered import Gathered
 from onecert.verifier.fetch.following_issuers import IssuerSearch
 from onecert.verifier.fetch.following_status import StatusSearch
+from onecert.verifier.fetch.rules import FollowRules
 from onecert.verifier.result import ValidatedPath
-
-if TYPE_CHECKING:
-    from onecert.verifier.fetch.following import FollowRules
 
 __all__ = ["Work"]
 

@@ -9,7 +9,7 @@ from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.wire import Deadline
 
-__all__ = ["Allowance", "FetchRules"]
+__all__ = ["Allowance", "FetchRules", "FollowRules"]
 
 _DOUBLINGS_MAX = 16
 
@@ -70,6 +70,30 @@ class FetchRules:
         count = 1 if before is None else before.count + 1
         wait = min(self.retry * 2 ** min(count - 1, _DOUBLINGS_MAX), self.every)
         return Failure(count=count, failed_at=at, retry_at=at + wait, detail=detail[:300])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowRules:
+    """Which addresses are followed, and how far.
+
+    Args:
+        crls: CRL distribution points and delta lists.
+        ocsp: OCSP responders.
+        issuers: certificates of issuers. Anybody can make a certificate that sends us somewhere with these.
+        nonce: ask OCSP with a nonce, anew each time.
+        ocsp_by_get: ask by GET where the request is short (RFC 5019).
+        fetches, time: for one validation together.
+        rounds: how often one validation is repeated at most.
+    """
+
+    crls: bool = True
+    ocsp: bool = True
+    issuers: bool = True
+    nonce: bool = False
+    ocsp_by_get: bool = False
+    fetches: int = 16
+    time: timedelta = timedelta(seconds=20)
+    rounds: int = 16
 
 
 class Allowance:
