@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from onecert.verifier import (
     CouldNotCheckError,
@@ -20,7 +21,7 @@ from onecert.verifier import (
     VerifyError,
 )
 from onecert.verifier.path import PathParameters
-from onecert.verifier.revocation import RevocationMode, RevocationPolicy
+from onecert.verifier.revocation import RevocationMode, RevocationPolicy, RevocationSources
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -246,3 +247,24 @@ def test_authority_ended_before_the_signers_certificate(office: Any, new_authori
     with pytest.raises(RefusedError) as caught:
         office.verify(stamped, timestamps=timestamps, require_timestamp=True)
     assert caught.value.code == "FORM_TIME_NOT_PROVED"
+
+
+def test_status_of_a_responder_stands_on_lists(office: Any) -> None:
+    """Only OCSP may speak for end certificates. The responder's own status cannot be asked of itself: the
+    list of the CA says it, as in ordinary paths, and a responder that is on it answers nothing."""
+    pki = office.pki
+    ocsp_signing = [ExtendedKeyUsageOID.OCSP_SIGNING]
+    responder = pki.leaf(office.ca, "Responder", extended=ocsp_signing)
+    policy = RevocationPolicy(sources=RevocationSources.OCSP, ca_sources=RevocationSources.CRL)
+
+    def verify() -> Any:
+        answers = [pki.ocsp(office.ca, office.signer, responder=responder)]
+        evidence = RevocationEvidence(crls=pki.crls(office.root, office.ca), ocsp=answers)
+        parameters = PathParameters(revocation=policy)
+        trust = replace(office.trust(), evidence=evidence, parameters=parameters)
+        return office.verify(office.stamped(office.now - DAY), timestamps=office.timestamps(), trust=trust)
+
+    assert [source.kind for source in verify().signer.judged.judged.path.sources] == ["crl", "ocsp"]
+    pki.revoke(office.ca, responder)
+    with pytest.raises(CouldNotCheckError):
+        verify()
