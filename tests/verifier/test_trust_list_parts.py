@@ -178,6 +178,17 @@ def test_services_that_did_not_change_are_the_same_objects() -> None:
     assert again.by_id["summit"].identity_profile is before.by_id["summit"].identity_profile
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "null", "{}", "ServiceInformation", "，“”"])
+def test_words_in_a_list_do_not_keep_it_from_being_remembered(word: str) -> None:
+    """Base64 of some hundred certificates spells any three letters somewhere."""
+    changed = copy.deepcopy(CONTENT)
+    extensions = first(changed)["ServiceInformation"]["ServiceInformationExtensions"]
+    extensions[1]["Value"]["hotline"] = word
+    found = read_trust_list(written(changed))
+    assert found.by_id["pearl"].contact.hotline == word
+    assert read_trust_list(written(changed)).by_id["pearl"] is found.by_id["pearl"]
+
+
 def test_the_operator_is_not_remembered_with_the_service() -> None:
     read_trust_list(OCTETS)
     renamed = copy.deepcopy(CONTENT)
@@ -218,9 +229,10 @@ def unknown(value: Any) -> Callable[[dict[str, Any]], None]:
         (unknown('{"ServiceInformation":'), True),  # is escaped, and so does not look like one
         (unknown('"ServiceInformationExtensions":,"ServiceName":'), True),
         (unknown({"ServiceInformationExtensions": 1, "ServiceName": 2}), True),
-        (unknown("NaN"), True),
+        (unknown(["NaN", "-Infinity"]), True),
         (unknown(float("nan")), False),
         (unknown(float("inf")), False),
+        (unknown(float("-inf")), False),
         (unknown(1.5), False),
         (unknown(10**30), False),
         (lambda payload: first(payload)["ServiceHistory"].append({"ServiceInformation": {}}), False),
@@ -270,6 +282,7 @@ def test_lists_in_another_spelling(respell: Callable[[Any], bytes]) -> None:
         OCTETS.replace(b'"name":"pearl"', b'"name":"\\udc00"'),
         OCTETS.replace(b'"pearl"', b'"pe\narl"'),
         OCTETS.replace(b'{"ServiceInformation":', b'NaN,{"ServiceInformation":', 1),
+        OCTETS.replace(b'{"ServiceInformation":', b'-Infinity,{"ServiceInformation":', 1),
         OCTETS.replace(b'{"ServiceInformation":', b'"{"ServiceInformation":', 1),
         OCTETS[:-1],
         OCTETS + b"}",

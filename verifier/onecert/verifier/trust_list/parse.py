@@ -296,8 +296,8 @@ def _digital_identity(info: Node) -> tuple[str, tuple[ParsedCertificate, ...]]:
                 raise StrictJsonError(item.place("val"), "not base64") from exc
             except VerifyError as exc:
                 raise StrictJsonError(item.place("val"), f"not a certificate ({exc.code})") from exc
-        first = certificates[0]
-        if any((c.spki_der, c.subject) != (first.spki_der, first.subject) for c in certificates):
+        first, *others = certificates
+        if any((c.spki_der, c.subject) != (first.spki_der, first.subject) for c in others):
             # TS 119 612, 5.5.3: all certificates of one service name the same key and subject.
             raise StrictJsonError(identity.where, "the certificates have different keys or names")
         if not first.is_ca:
