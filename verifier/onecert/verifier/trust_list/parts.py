@@ -1,9 +1,9 @@
 """A long list read in parts: what was read before, in this list or in the last, is not read again.
 
-Of 500 services a new list changes few, and the services of one operator are described alike. The octets of a
-service, and of its extensions inside it, are cut out of the text where the writer of lists puts them. In their
-place stands ``-Infinity``, which no list contains, not even by chance in base64. What is left is read by the
-strict decoder; so is each part, unless the very same octets were read before.
+Of 500 services a new list changes few, and the services of one operator are described alike. The octets of
+a service, and of its extensions inside it, are cut out of the text where the writer of lists puts them. In
+their place stands ``-Infinity``, which no list contains, not even by chance in base64. What is left is read
+by the strict decoder; so is each part, unless the very same octets were read before.
 
 This gives what reading the whole gives: a decoder goes from left to right, and a complete object in place of
 a number changes nothing about what comes before or after it. Where a cut was at a wrong place, one of the
