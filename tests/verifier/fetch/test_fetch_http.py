@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from onecert.verifier import CouldNotCheckError, HttpFetch
-from onecert.verifier.fetch import FetchAnswer, FetchRequest
+from onecert.verifier.fetch import FetchAnswer, FetchRequest, http
+from onecert.verifier.fetch.wire import Deadline, Wire
 
 LOOPBACK = "127.0.0.0/8"
 TICK_S = 0.005
@@ -69,6 +70,18 @@ def test_how_long_the_server_wants_it_kept(
 ) -> None:
     answer = ask(fetch, web.serve("/a", b"abc", Cache_Control=control))
     assert answer.max_age == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("age", [b"\xb2", b"-1", b"x", b"1.5"])
+def test_an_age_that_is_no_number(fetch: HttpFetch, monkeypatch: pytest.MonkeyPatch, age: bytes) -> None:
+    """What a server says of the age of its answer is a hint: nonsense (0xB2 is a raised 2) costs no list."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nCache-Control: max-age=60\r\nAge: " + age
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(head + b"\r\n\r\nabc")
+        monkeypatch.setattr(http, "connect", lambda *_, **__: Wire(here, Deadline(5)))
+        answer = ask(fetch, "http://127.0.0.1:8080/a")
+    assert (answer.data, answer.max_age) == (b"abc", timedelta(seconds=60))
 
 
 def test_post(web: Any, fetch: HttpFetch) -> None:

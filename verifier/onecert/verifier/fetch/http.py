@@ -199,7 +199,7 @@ def _max_age(response: http.client.HTTPResponse) -> timedelta | None:
     if match is None:
         return None
     age = response.headers.get("Age", "0").strip()
-    spent = int(age) if age.isdigit() and len(age) < 10 else 0
+    spent = int(age) if age.isdecimal() and len(age) < 10 else 0
     return timedelta(seconds=max(int(match[1]) - spent, 0))
 
 
