@@ -23,6 +23,7 @@ from onecert.verifier.identity import load_profile
 from onecert.verifier.jws import key_id, load_json
 from onecert.verifier.strict_json import Node
 from onecert.verifier.trust_list import ListKeys, TrustList
+from onecert.verifier.trust_list.parse import MEMORY
 
 IS_DER = False
 
@@ -161,6 +162,7 @@ def run(data: bytes) -> None:
 
 def _list(data: bytes) -> None:
     state = MemoryState()
+    MEMORY.clear()  # what an earlier input left behind must not decide about this one
     found = answer(lambda: load_trust_list(data, keys=_keys(), at=T, state=state))
     if found is not None:
         _ask(found)
