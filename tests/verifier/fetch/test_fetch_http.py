@@ -45,6 +45,7 @@ def test_get(web: Any, fetch: HttpFetch) -> None:
         b"abc",
         ETag='"v1"',
         Last_Modified="Sat, 21 Nov 2026 08:00:00 GMT",
+        Date="Sat, 21 Nov 2026 08:01:00 GMT",
         Cache_Control="public, max-age=600",
         Age="100",
         Content_Type="application/pkix-crl",
@@ -59,6 +60,25 @@ def test_get(web: Any, fetch: HttpFetch) -> None:
     asked = web.asked[0]
     assert (asked.method, asked.headers["host"]) == ("GET", f"127.0.0.1:{web.port}")
     assert asked.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("modified", "sent"),
+    [
+        ("Sat, 21 Nov 2026 08:00:00 GMT", "Sat, 21 Nov 2026 08:00:00 GMT"),
+        ("Sat, 21 Nov 2026 08:00:00 GMT", "Sat, 21 Nov 2026 08:00:59 GMT"),
+        ("Sat, 21 Nov 2026 09:00:00 GMT", "Sat, 21 Nov 2026 08:00:00 GMT"),
+        ("Sat, 21 Nov 2026 08:00:00 GMT", ""),
+        ("Sat, 21 Nov 2026 08:00:00 GMT", "yesterday"),
+        ("Sat, 21 Nov 2026 08:00:00", "Sat, 21 Nov 2026 09:00:00 GMT"),
+    ],
+)
+def test_a_time_of_whole_seconds_tells_nothing_yet(
+    web: Any, fetch: HttpFetch, modified: str, sent: str
+) -> None:
+    """Two lists written in one second bear one time. Must not be asked for "anything since": the second list
+    would never come."""
+    assert ask(fetch, web.serve("/a.crl", b"abc", Last_Modified=modified, Date=sent)).last_modified == ""
 
 
 @pytest.mark.parametrize(

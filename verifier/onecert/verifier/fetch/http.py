@@ -12,6 +12,7 @@ import re
 import ssl
 from collections.abc import Iterable
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import urljoin
 
@@ -28,6 +29,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
 _VALIDATOR = re.compile(r"[ -~]{1,256}")
 _MAX_AGE = re.compile(r"max-age=\"?([0-9]{1,9})\"?")
+_SETTLED_AFTER = timedelta(minutes=1)
 
 
 class HttpFetch:
@@ -186,9 +188,22 @@ def _answer(response: http.client.HTTPResponse, data: bytes | None) -> FetchAnsw
         data=data,
         content_type=validator("Content-Type"),
         etag=validator("ETag"),
-        last_modified=validator("Last-Modified"),
+        last_modified=validator("Last-Modified") if _is_settled(response) else "",
         max_age=_max_age(response),
     )
+
+
+def _is_settled(response: http.client.HTTPResponse) -> bool:
+    """Whether Last-Modified tells this version from the next one (RFC 9110, section 8.8.2.2).
+
+    It counts in whole seconds. A list that was written anew in the second in which we fetched it would bear
+    the same time, and every later request would be told that nothing has changed.
+    """
+    try:
+        modified, sent = (parsedate_to_datetime(response.headers[name]) for name in ("Last-Modified", "Date"))
+        return sent - modified >= _SETTLED_AFTER
+    except (TypeError, ValueError, OverflowError):  # one is missing, or no date, or without a zone
+        return False
 
 
 def _max_age(response: http.client.HTTPResponse) -> timedelta | None:
