@@ -104,16 +104,28 @@ class CrlFolder:
 
     def refresh(self, at: datetime, *, now: bool = False) -> None:
         """Look at the folder when it is time, or at once with ``now``."""
-        last = self._looked_at
-        if not now and last is not None and last <= at < last + self._look_every:
+        if not now and not self._is_time(at):
             return
-        with self._lock:
-            self._looked_at = at
-            files = self._read()
-            if files != self._files:
-                self._files = files
-                self._evidence.ocsp = tuple(f.answer for f in files.values() if f.answer is not None)
-                self._evidence.replace_crls([f.crl for f in files.values() if f.crl is not None])
+        # Until the folder was read once everybody waits; later the lists at hand serve while one looks.
+        if not self._lock.acquire(blocking=now or self._looked_at is None):
+            return
+        try:
+            if now or self._is_time(at):
+                self._look()
+                self._looked_at = at
+        finally:
+            self._lock.release()
+
+    def _is_time(self, at: datetime) -> bool:
+        last = self._looked_at
+        return last is None or not last <= at < last + self._look_every
+
+    def _look(self) -> None:
+        files = self._read()
+        if files != self._files:
+            self._files = files
+            self._evidence.ocsp = tuple(f.answer for f in files.values() if f.answer is not None)
+            self._evidence.replace_crls([f.crl for f in files.values() if f.crl is not None])
 
     def _read(self) -> dict[str, _File]:
         files: dict[str, _File] = {}

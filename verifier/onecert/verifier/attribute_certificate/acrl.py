@@ -122,7 +122,7 @@ def load_revocation_list(
         if next_update is None or next_update < this_update:
             raise MalformedError("ACRL_FORM", detail="no next update")
         revoked = {entry.serial_number: _entry(entry) for entry in loaded}
-    except (ValueError, TypeError, IndexError, x509.DuplicateExtension) as exc:
+    except (ValueError, TypeError, IndexError, x509.DuplicateExtension, x509.InvalidVersion) as exc:
         raise MalformedError("NOT_DER", kind="ACRL", detail=str(exc)) from exc
     except x509.UnsupportedGeneralNameType as exc:
         raise MalformedError("ACRL_FORM", detail="a name of an unsupported kind") from exc

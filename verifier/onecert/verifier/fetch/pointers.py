@@ -56,7 +56,7 @@ def issuer_urls_of_crl(crl: Crl) -> list[str]:
             if description.access_method.dotted_string == _CA_ISSUERS
             and isinstance(description.access_location, x509.UniformResourceIdentifier)
         ][:_POINTS_MAX]
-    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion):
         return []
 
 
