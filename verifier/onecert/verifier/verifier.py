@@ -163,7 +163,7 @@ class Verifier:
         at: datetime,
         purpose: Purpose = LOGIN,
         candidates: Iterable[bytes] = (),
-        threads: int | None = None,
+        threads: int = 1,
     ) -> Iterator[VerifiedCertificate | VerifyError]:
         """Check many certificates over threads: one answer for each, in their order, as they become known.
 
@@ -173,7 +173,7 @@ class Verifier:
         Args:
             certificates: taken in the caller's thread, some hundred ahead of the answers.
             candidates: as for ``verify``, for all certificates.
-            threads: how many; ``None`` for one per processor, up to four.
+            threads: how many; see ``PathValidator.validate_many`` for when more than one gains.
 
         Raises:
             VerifyError: there is no list that may be used.

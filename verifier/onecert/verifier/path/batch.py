@@ -1,13 +1,13 @@
 """Many certificates at once, over threads: results in the order of the targets, in bounded memory.
 
 Each thread validates whole certificates. While one of them checks a signature, which ``cryptography`` does
-without the interpreter's lock, another one does the rest of its work. So two threads are nearly twice as fast
-as one where the signature costs about as much as the rest, and more threads than that hardly help.
+without the interpreter's lock, another one does the rest of its work. Handing that lock over costs about as
+much as a signature check with RSA-2048 or P-256, so that two threads gain nothing there (`verifier.batch` in
+the benchmarks); they gain where a check takes longer, as with P-384. One thread is therefore the default.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,41 +30,34 @@ Result = TypeVar("Result")
 _CHUNK = 64
 # More chunks than threads, so that nobody waits for the slowest one or for the caller.
 _CHUNKS_PER_THREAD = 3
-_THREADS_MAX = 4
 _ISSUERS_MAX = 4096
 
 
 def map_in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int | None = None
+    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1
 ) -> Iterator[Result]:
     """``work`` of each item, in order. Items are taken from ``items`` in the caller's thread only.
 
     Some hundred items are taken ahead of the results. What ``work`` or ``items`` raises ends the iteration.
 
     Args:
-        threads: how many work at a time; ``None`` for one per processor, up to four.
+        threads: how many work at a time.
     """
-    count = min(_processors(), _THREADS_MAX) if threads is None else threads
-    if count < 2:
+    if threads < 2:
         yield from map(work, items)
         return
     source = iter(items)
     pending: deque[Future[list[Result]]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="onecert-validate") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="onecert-validate") as pool:
         try:
             while chunk := list(islice(source, _CHUNK)):
                 pending.append(pool.submit(_work_on, work, chunk))
-                if len(pending) >= count * _CHUNKS_PER_THREAD:
+                if len(pending) >= threads * _CHUNKS_PER_THREAD:
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _processors() -> int:
-    # The processors that this process may use; where the system does not say, all there are.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _work_on(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
@@ -75,7 +68,7 @@ def answer_each(
     judge: Callable[[ParsedCertificate], Result],
     targets: Iterable[AnyCertificate],
     *,
-    threads: int | None = None,
+    threads: int = 1,
 ) -> Iterator[Result | VerifyError]:
     """What ``judge`` returns or raises for each target, in order: a bad one does not stop the batch."""
     firsts = _FirstAlone()

@@ -115,7 +115,7 @@ class PathValidator:
         *,
         at: datetime,
         candidates: Iterable[AnyCertificate] = (),
-        threads: int | None = None,
+        threads: int = 1,
     ) -> Iterator[ValidatedPath | VerifyError]:
         """Validate many targets over threads: one answer for each, in their order, as they become known.
 
@@ -129,8 +129,8 @@ class PathValidator:
             targets: taken in the caller's thread, some hundred ahead of the answers.
             at: the moment that is asked about, aware; the same for all.
             candidates: as for ``validate``, for all targets.
-            threads: how many; ``None`` for one per processor, up to four. What follows the first two or
-            three gains little.
+            threads: how many. More than one gains where a signature check takes long, as with P-384; with
+                RSA-2048 and P-256 it does not.
         """
         moment = _whole_seconds(at)
         further = _by_subject(candidates, skip_unreadable=True) if candidates else {}
