@@ -16,6 +16,7 @@ from onecert.server.operators.config import SignInConfig
 from onecert.verifier.certificate import load_certificate
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.web import ClientCertificates
+from onecert.verifier.web.client_certificate import is_loopback, is_this_machine
 
 __all__ = ["is_local_browser", "read_peer_certificate", "source_of"]
 
@@ -40,13 +41,13 @@ def is_local_browser(environ: Mapping[str, Any], config: SignInConfig) -> bool:
         return False
     if config.certificate_header and not _is_our_tls(environ):
         return False
-    return _is_loopback(str(environ.get("REMOTE_ADDR", "")))
+    return is_loopback(str(environ.get("REMOTE_ADDR", "")))
 
 
 def source_of(environ: Mapping[str, Any], config: SignInConfig) -> str:
     """The address to count refused sign-ins by. A proxy's word is taken only under the same rule as above."""
     address = str(environ.get("REMOTE_ADDR", ""))
-    if config.certificate_header and _is_own_proxy(environ):
+    if config.certificate_header and is_this_machine(str(environ.get("REMOTE_ADDR", ""))):
         # nginx appends the address it saw itself: the last one is the only one not written by the client.
         forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
         address = forwarded or address
@@ -60,15 +61,3 @@ def _is_our_tls(environ: Mapping[str, Any]) -> bool:
     # Set by cheroot when it ended TLS itself: then no proxy is in between, and a header is only the client's
     # word, also when the client is a user of this machine.
     return environ.get("HTTPS") == "on"
-
-
-def _is_own_proxy(environ: Mapping[str, Any]) -> bool:
-    address = str(environ.get("REMOTE_ADDR", ""))
-    return address in {"", "unix:"} or _is_loopback(address)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

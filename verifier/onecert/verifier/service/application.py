@@ -7,7 +7,6 @@ only this machine may ask: a verifier that anybody reaches would be an oracle ab
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +22,8 @@ from onecert.verifier.service.health import Health
 from onecert.verifier.service.openapi import describe
 from onecert.verifier.signed_form import EvidenceTrust
 from onecert.verifier.verifier import Verifier
-from onecert.verifier.web.answers import language_of
+from onecert.verifier.web.answers import PROBLEM, language_of, problem_for
+from onecert.verifier.web.client_certificate import is_this_machine
 from onecert.verifier.web.gate import now
 
 if TYPE_CHECKING:
@@ -118,12 +118,13 @@ class _Service:
             status, body = self._answer(environ)
             kind = "text/plain; version=0.0.4; charset=utf-8" if isinstance(body, str) else "application/json"
         except _NotJudgedError as failure:
-            status, body, kind = failure.status, _problem(failure, language), "application/problem+json"
+            status, kind = failure.status, PROBLEM
+            body = problem_for(failure.error, status, language)
             if status == 401:
                 headers.append(("WWW-Authenticate", "Bearer"))
         except VerifyError as error:
-            status, kind = 503, "application/problem+json"
-            body = _problem(_NotJudgedError(status, error), language)
+            status, kind = 503, PROBLEM
+            body = problem_for(error, status, language)
         data = (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode("utf-8")
         headers += [("Content-Type", kind), ("Content-Length", str(len(data)))]
         start_response(_STATUS[status], headers)
@@ -152,7 +153,7 @@ class _Service:
 
     def _check_caller(self, environ: WSGIEnvironment) -> None:
         if self._token is None:
-            if not _is_this_machine(str(environ.get("REMOTE_ADDR", ""))):
+            if not is_this_machine(str(environ.get("REMOTE_ADDR", ""))):
                 raise _NotJudgedError(403, MalformedError("SERVICE_ELSEWHERE"))
             return
         scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
@@ -161,9 +162,6 @@ class _Service:
             raise _NotJudgedError(401, MalformedError("SERVICE_TOKEN"))
 
     def _ready(self, at: datetime) -> tuple[int, Any]:
-        faults = self._health.faults(at)
-        if faults:
-            raise _NotJudgedError(503, faults[0])
         return 200, {"status": "ready", "trust_list": self._verifier.trust_list(at).sequence}
 
 
@@ -186,23 +184,3 @@ def _body(environ: WSGIEnvironment, max_bytes: int) -> bytes:
         raise _NotJudgedError(413, MalformedError("TOO_LARGE", kind="request", max=max_bytes))
     data: bytes = environ["wsgi.input"].read(length)
     return data
-
-
-def _is_this_machine(address: str) -> bool:
-    if address in {"", "unix:"}:
-        return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _problem(failure: _NotJudgedError, language: str) -> dict[str, Any]:
-    error = failure.error
-    return {
-        "type": f"urn:onecert:{error.code}",
-        "title": error.text(language),
-        "status": failure.status,
-        "code": error.code,
-        "detail": error.hint(language),
-    }

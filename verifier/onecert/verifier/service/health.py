@@ -34,14 +34,6 @@ class Health:
             if key in self._answers or len(self._answers) < _SERIES_MAX:
                 self._answers[key] += 1
 
-    def faults(self, at: datetime) -> list[VerifyError]:
-        """What keeps certificates from being accepted now; empty when there is nothing."""
-        try:
-            self._verifier.trust_list(at)
-        except VerifyError as exc:
-            return [exc]
-        return []
-
     def metrics(self, at: datetime) -> str:
         """All figures, one line each."""
         with self._lock:

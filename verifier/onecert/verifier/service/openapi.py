@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from onecert.verifier.service.calls import PURPOSES
+
 __all__ = ["describe"]
 
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _CERTIFICATE = {"type": "string", "description": "PEM, or base64 of DER"}
 _SESSION = {"type": "string", "maxLength": 1024, "description": "a secret that only this session has"}
-_PURPOSES = ["login", "signing", "encryption", "client", "any"]
 _BOTH = {"type": "object", "properties": {"zh": {"type": "string"}, "en": {"type": "string"}}}
 
 
@@ -25,7 +26,7 @@ def describe() -> dict[str, Any]:
         "paths": {
             "/v1/certificates": _call(
                 "Whose certificate is this, and may it be relied upon?",
-                {"certificate": _CERTIFICATE, "purpose": {"enum": _PURPOSES, "default": "login"}},
+                {"certificate": _CERTIFICATE, "purpose": {"enum": list(PURPOSES), "default": "login"}},
                 ["certificate"],
             ),
             "/v1/login/challenges": _call(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.messages import message
 
-__all__ = ["Answer", "answer_for", "language_of"]
+__all__ = ["PROBLEM", "Answer", "answer_for", "language_of", "problem_for"]
 
 FORBIDDEN, BAD_REQUEST, NOT_NOW = 403, 400, 503
 PROBLEM = "application/problem+json"
@@ -57,7 +58,8 @@ def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "
     elif isinstance(error, CouldNotCheckError):
         status = NOT_NOW
     if "json" in accept.lower():
-        kind, body = PROBLEM, _problem(error, status, language)
+        kind = PROBLEM
+        body = json.dumps(problem_for(error, status, language), ensure_ascii=False).encode("utf-8")
     else:
         kind, body = "text/html; charset=utf-8", _page(error, language)
     headers = [
@@ -83,15 +85,15 @@ def language_of(accept_language: str) -> str:
     return "zh"
 
 
-def _problem(error: VerifyError, status: int, language: str) -> bytes:
-    problem = {
+def problem_for(error: VerifyError, status: int, language: str) -> dict[str, Any]:
+    """The problem document (RFC 9457) of an error, for JSON."""
+    return {
         "type": f"urn:onecert:{error.code}",
         "title": error.text(language),
         "status": status,
         "code": error.code,
         "detail": error.hint(language),
     }
-    return json.dumps(problem, ensure_ascii=False).encode("utf-8")
 
 
 def _page(error: VerifyError, language: str) -> bytes:

@@ -22,7 +22,13 @@ from urllib.parse import unquote_to_bytes
 
 from onecert.verifier.errors import MalformedError, RefusedError
 
-__all__ = ["CERTIFICATE_HEADERS", "ClientCertificates", "PresentedCertificate"]
+__all__ = [
+    "CERTIFICATE_HEADERS",
+    "ClientCertificates",
+    "PresentedCertificate",
+    "is_loopback",
+    "is_this_machine",
+]
 
 MAX_HEADER_CHARACTERS = 32_768
 CHAIN_HEADER = "Client-Cert-Chain"
@@ -151,6 +157,19 @@ class ClientCertificates:
             return False
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
+
+
+def is_this_machine(peer: str) -> bool:
+    """Whether a request comes over a unix socket or from a loopback address; ``peer`` as WSGI gives it."""
+    return peer in {"", "unix:"} or is_loopback(peer)
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether a text is a loopback address."""
+    try:
+        return ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
 
 
 def read_header(value: str) -> bytes:

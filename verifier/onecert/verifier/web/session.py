@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class SignedIn:
         if self.checked_at <= at < self.checked_at + recheck:
             return self
         verified = verifier.verify(self.certificate_der, at=at)
-        return replace(SignedIn.of(verified, at=at, life=self.until - at), until=self.until)
+        return SignedIn.of(verified, at=at, life=self.until - at)
 
     def as_session(self) -> dict[str, Any]:
         """For a session store that takes JSON."""
