@@ -214,15 +214,15 @@ class City:
     def publish_first_list(self) -> None:
         """Three services with their identity profiles, signed by two officers."""
         for officer in ("officer-1", "officer-2"):
-            self.command("supervision", "officer", "add", officer)
+            self.command("trust-list", "officer", "add", officer)
         self.write_draft()
-        self.command("supervision", "draft", "import", self.papers / "trust-list-draft.json")
+        self.command("trust-list", "draft", "import", self.papers / "trust-list-draft.json")
         for officer in ("officer-1", "officer-2"):
-            self.command("supervision", "draft", "sign", "--officer", officer)
-        self.command("supervision", "publish", "--apply")
+            self.command("trust-list", "draft", "sign", "--officer", officer)
+        self.command("trust-list", "publish", "--apply")
         # The keys that sign the list go to every department on paper; here, and to the attribute authority.
         for file in (self.papers / "list-keys.json", self.data / "list-keys.json"):
-            self.command("supervision", "keys", "--out", file)
+            self.command("trust-list", "keys", "--out", file)
 
     def write_draft(self) -> None:
         """Fill the draft in trust-list.json with this city's certificates and addresses."""

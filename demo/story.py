@@ -84,10 +84,10 @@ class Story(Stage):
         trust_list = self.http().get(f"{self.city.http}/supervision/trust-list.json").json()
         signers = {signature["protected"] for signature in trust_list["signatures"]}
         check("list_published", len(signers) == 2, signatures=len(signers))
-        self.city.command("supervision", "draft", "new")
-        self.city.command("supervision", "draft", "sign", "--officer", "officer-1")
-        said = refusal(lambda: self.city.command("supervision", "publish", "--apply"))
-        self.city.command("supervision", "draft", "discard")
+        self.city.command("trust-list", "draft", "new")
+        self.city.command("trust-list", "draft", "sign", "--officer", "officer-1")
+        said = refusal(lambda: self.city.command("trust-list", "publish", "--apply"))
+        self.city.command("trust-list", "draft", "discard")
         check("one_signature_refused", bool(said), said=first_line(said))
 
     # 2 ------------------------------------------------------------------------------------------
@@ -270,11 +270,11 @@ class Story(Stage):
         self.refused_with("unknown_ca", self.foreign_certificate(), {"ISSUER_UNKNOWN"})
         self.refused_with("expired", self.expired_certificate(), {"CERT_EXPIRED"})
         old_list = self.http().get(f"{self.city.http}/supervision/trust-list.json").content
-        self.city.command("supervision", "draft", "new")
-        self.city.command("supervision", "withdraw", "summit")
+        self.city.command("trust-list", "draft", "new")
+        self.city.command("trust-list", "withdraw", "summit")
         for officer in ("officer-1", "officer-2"):
-            self.city.command("supervision", "draft", "sign", "--officer", officer)
-        self.city.command("supervision", "publish", "--apply")
+            self.city.command("trust-list", "draft", "sign", "--officer", officer)
+        self.city.command("trust-list", "publish", "--apply")
         time.sleep(1.5)  # the department asks for the list every second
         summit = (self.home / f"{self.of('summit', COMPANY)}.pem").read_text("ascii")
         self.refused_with("withdrawn_ca", summit, {"CA_WITHDRAWN"})

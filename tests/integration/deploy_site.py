@@ -396,9 +396,9 @@ def set_up(site: Site) -> None:
     site.commands(
         "supervision",
         *(([*add, each, "--name", each], PERSONS[each] + "\n") for each in officers),
-        *(["supervision", "officer", "add", each] for each in officers),
-        ["supervision", "draft", "import", home / "draft.json"],
-        *(["supervision", "draft", "sign", "--officer", each] for each in officers),
-        ["supervision", "publish", "--apply"],
-        ["supervision", "keys", "--out", home / "data" / "pmi" / "list-keys.json"],
+        *(["trust-list", "officer", "add", each] for each in officers),
+        ["trust-list", "draft", "import", home / "draft.json"],
+        *(["trust-list", "draft", "sign", "--officer", each] for each in officers),
+        ["trust-list", "publish", "--apply"],
+        ["trust-list", "keys", "--out", home / "data" / "pmi" / "list-keys.json"],
     )

@@ -1,4 +1,4 @@
-"""`onecert supervision` with officers' tokens in SoftHSM: from the first officer to a withdrawal."""
+"""`onecert trust-list` with officers' tokens in SoftHSM: from the first officer to a withdrawal."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ class Shell:
         self.err = ""
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        result = run(["supervision", *arguments, "--data", str(self.data)])
+        result = run(["trust-list", *arguments, "--data", str(self.data)])
         self.out, self.err = self._capsys.readouterr()
         assert result == code, (arguments, self.out, self.err)
         return self.out

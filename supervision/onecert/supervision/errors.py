@@ -120,7 +120,7 @@ class SignaturesMissingError(SupervisionError):
             "SIGNATURES_MISSING",
             status=409,
             text=_("The draft has %(found)s of the %(needed)s officers' signatures it needs."),
-            hint=_("Sign with another officer: onecert supervision draft sign --officer ID"),
+            hint=_("Sign with another officer: onecert trust-list draft sign --officer ID"),
             found=found,
             needed=needed,
         )
@@ -134,7 +134,7 @@ class OfficerUnknownError(SupervisionError):
             "OFFICER_UNKNOWN",
             status=404,
             text=_("%(officer)s is not a list officer."),
-            hint=_("Add the officer first: onecert supervision officer add ID"),
+            hint=_("Add the officer first: onecert trust-list officer add ID"),
             officer=officer,
         )
 
