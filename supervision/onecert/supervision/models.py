@@ -1,4 +1,4 @@
-"""Tables: list officers and their keys, drafts with their signatures, published lists."""
+"""Tables: list officers and their keys, drafts with their signatures, published lists, known certificates."""
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from onecert.server.database import UtcDateTime
 
-__all__ = ["draft_signatures", "drafts", "metadata", "officers", "publications"]
+__all__ = ["draft_signatures", "drafts", "known_certificates", "metadata", "officers", "publications"]
 
 metadata = MetaData()
 
@@ -41,11 +41,12 @@ drafts = Table(
     "supervision_drafts",
     metadata,
     Column("id", _number(), primary_key=True, autoincrement=True),
-    Column("state", String(16), nullable=False),  # open, published, discarded
+    Column("state", String(16), nullable=False),  # open, aside (for an emergency), published, discarded
     Column("revision", Integer(), nullable=False),
     Column("content", Text(), nullable=False),  # the draft as JSON
     Column("payload", Text(), nullable=True),  # what is being signed; set by the first signature
     Column("document", LargeBinary(), nullable=True),  # the signed document so far
+    Column("reason", Text(), nullable=True),  # of an emergency; null: an ordinary draft
     Column("created_at", UtcDateTime(), nullable=False),
     Column("created_by", String(256), nullable=False),
     Column("changed_at", UtcDateTime(), nullable=False),
@@ -73,4 +74,14 @@ publications = Table(
     Column("next_update", UtcDateTime(), nullable=False),
     Column("published_at", UtcDateTime(), nullable=False),
     Column("published_by", String(256), nullable=False),
+)
+
+known_certificates = Table(
+    "supervision_known_certificates",
+    metadata,
+    Column("sha256", String(64), primary_key=True),  # of the DER
+    Column("der", LargeBinary(), nullable=False),
+    Column("source", String(200), nullable=False),  # where it came from, in the words of who brought it
+    Column("added_at", UtcDateTime(), nullable=False),
+    Column("added_by", String(256), nullable=False),
 )
