@@ -23,7 +23,7 @@ from onecert.verifier.identity.claims import (
 )
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.pairwise import pairwise_id
-from onecert.verifier.identity.profile import HolderClass, IdentityProfile, SubjectKind
+from onecert.verifier.identity.profile import HolderClass, IdentityProfile, Scope, SubjectKind
 from onecert.verifier.identity.reading import readings_of
 from onecert.verifier.identity.registry import NoRegistry, Registry, RegistryEntry
 
@@ -108,7 +108,7 @@ def identify(
     claims, subjects, rule = reading.claims, reading.subjects, reading.rule
     # 2. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)
-    entity, entry = _entity(subjects.entity, claims, registry, at)
+    entity, entry = _entity(subjects.entity, claims, profile.scope, registry, at)
     if entry is not None:
         warnings += _registry_warnings(entry, reading.name, rule.holder_class)
         if "REGISTRATION_NUMBER_NOT_CONFIRMED" in warnings and _registry_confirms(
@@ -132,31 +132,51 @@ def identify(
 
 
 def _entity(
-    claim: Claim | None, claims: Sequence[Claim], registry: Registry, at: datetime
+    claim: Claim | None, claims: Sequence[Claim], scope: Scope, registry: Registry, at: datetime
 ) -> tuple[Entity | None, RegistryEntry | None]:
     if claim is None:
         return None, None
-    canonical = claim.canonical
+    entry = _registered(claims, registry, at)
+    if entry is None:
+        return Entity(id=_in_register(claim), provisional=claim.id_type is not IdType.USCC), None
+    # An older number without a region of its own must not name a firm that the licence does not reach.
+    if scope.entity_regions and not entry.uscc[2:8].startswith(scope.entity_regions):
+        raise IdentityError("OUT_OF_SCOPE", what=f"region {entry.uscc[2:4]} of {IdType.USCC}")
+    return Entity(id=f"{IdType.USCC}:{entry.uscc}", provisional=False), entry
+
+
+def _registered(claims: Sequence[Claim], registry: Registry, at: datetime) -> RegistryEntry | None:
+    """What the register says to all numbers of the entity; two answers, or one that does not fit, refuse.
+
+    A register that answers with another entity would merge two holders into one.
+    """
+    numbers = [claim for claim in claims if claim.subject is SubjectKind.ENTITY]
+    found = [(claim, registry.find(_in_register(claim), at)) for claim in numbers]
+    entry: RegistryEntry | None = None
+    for claim, answer in found:
+        if answer is not None and entry is not None and answer.uscc != entry.uscc:
+            raise _conflict(claim)
+        entry = answer or entry
+    if entry is None:
+        return None
+    for claim in numbers:
+        code = organisation_code_of(claim)
+        if (claim.id_type is IdType.USCC and entry.uscc != claim.value) or (
+            code and entry.uscc[8:17] != code
+        ):
+            raise _conflict(claim)
+    return entry
+
+
+def _in_register(claim: Claim) -> str:
     if claim.id_type is IdType.TAX_NUMBER:
         # The old tax number contains the organisation code, which is what other numbers share.
-        canonical = f"{IdType.ORGANISATION_CODE}:{organisation_code_of(claim)}"
-    entry = registry.find(canonical, at)
-    if entry is None:
-        return Entity(id=canonical, provisional=claim.id_type is not IdType.USCC), None
-    found = f"{IdType.USCC}:{entry.uscc}"
-    code = organisation_code_of(claim)
-    # A register that answers with another entity would merge two holders into one.
-    if (claim.id_type is IdType.USCC and found != canonical) or (code and entry.uscc[8:17] != code):
-        raise IdentityError(
-            "IDENTITY_CONFLICT", subject=SubjectKind.ENTITY, types=f"{claim.id_type}, register"
-        )
-    for other in claims:
-        if other.id_type is IdType.REGISTRATION_NUMBER and other.subject is SubjectKind.ENTITY:
-            behind = registry.find(other.canonical, at)
-            if behind is not None and behind.uscc != entry.uscc:
-                types = f"{claim.id_type}, {other.id_type}"
-                raise IdentityError("IDENTITY_CONFLICT", subject=SubjectKind.ENTITY, types=types)
-    return Entity(id=found, provisional=False), entry
+        return f"{IdType.ORGANISATION_CODE}:{organisation_code_of(claim)}"
+    return claim.canonical
+
+
+def _conflict(claim: Claim) -> IdentityError:
+    return IdentityError("IDENTITY_CONFLICT", subject=SubjectKind.ENTITY, types=f"{claim.id_type}, register")
 
 
 def _registry_confirms(
