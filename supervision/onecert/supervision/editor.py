@@ -1,4 +1,4 @@
-"""The life of a trust list: import or begin a draft, edit, sign by two officers, publish.
+"""The life of a trust list: drafts (see `drafts.py`), signatures of two officers, publication.
 
 Every act is one transaction with its audit entry. The only thing outside is the officer's token: what is to
 be signed is on record before the key is used, and the signature is taken only if the record has not changed.
@@ -6,68 +6,35 @@ be signed is on record before the key is used, and the signature is taken only i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from sqlalchemy import Connection
 
-from onecert.server.audit import AuditTrail, Json
-from onecert.server.clock import Clock
-from onecert.server.database import Database
+from onecert.server.audit import Json
 from onecert.server.documents import add_signature, sign_document
-from onecert.server.operators import Operator, Operators, check_role, check_usable
+from onecert.server.operators import Operator, check_role, check_usable
 from onecert.server.operators.errors import SamePersonError
 from onecert.supervision import records
-from onecert.supervision.compare import find_changes
-from onecert.supervision.config import SupervisionConfig
-from onecert.supervision.draft import Draft, add_status
+from onecert.supervision.drafts import Drafts
 from onecert.supervision.errors import (
     DraftChangedError,
-    NoDraftError,
-    NothingPublishedError,
     SignaturesMissingError,
 )
-from onecert.supervision.next_list import NextList, Preview, sequence_of
+from onecert.supervision.next_list import frozen_list, sequence_of
 from onecert.supervision.officers import (
     LIST_OFFICER,
     Officer,
-    OfficerKeys,
     add_officer,
     list_keys,
     load_officer,
 )
 from onecert.supervision.records import DraftRecord, Publication
-from onecert.verifier.trust_list import ListKeys, StatusEntry
+from onecert.verifier.trust_list import ListKeys
 from onecert.verifier.trust_list.vocabulary import TYP
 
 __all__ = ["Editor"]
 
 
-class Editor:
+class Editor(Drafts):
     """All acts on the trust list, whoever asks: commands, pages, jobs."""
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        audit: AuditTrail,
-        clock: Clock,
-        operators: Operators,
-        keys: OfficerKeys,
-        config: SupervisionConfig,
-        sequence_floor: Callable[[], int] = lambda: 0,
-    ) -> None:
-        """Take what the acts need.
-
-        Args:
-            sequence_floor: the highest number that departments may have seen, from outside the database.
-        """
-        self._next = NextList(clock, config, sequence_floor)
-        self.database = database
-        self.config = config
-        self.clock = clock
-        self._audit = audit
-        self._operators = operators
-        self._keys = keys
 
     # Officers
 
@@ -97,79 +64,29 @@ class Editor:
         with self.database.reading() as connection:
             return list_keys(connection, self.config.signatures_needed)
 
-    # Drafts
-
-    def import_draft(self, draft: Draft, *, actor: str) -> DraftRecord:
-        """Make this the open draft; an open one is discarded.
-
-        Raises:
-            DraftRefusedError, SampleError, ListBackwardsError: the list it makes would be refused.
-        """
-        with self.database.transaction() as connection:
-            self._next.check(connection, draft)
-            return self._open(connection, draft, "draft.imported", actor)
-
-    def begin_draft(self, *, actor: str) -> DraftRecord:
-        """Begin a draft that says what the published list says, to renew or to edit it.
-
-        Raises:
-            NothingPublishedError: there is nothing to begin from.
-        """
-        with self.database.transaction() as connection:
-            return self._open(connection, self._published(connection).draft, "draft.begun", actor)
-
-    def edit(
-        self, change: Callable[[Draft], Draft], *, actor: str, details: Mapping[str, Json]
-    ) -> DraftRecord:
-        """Change the open draft, or one begun from the published list. Signatures on it become void.
-
-        Raises:
-            NothingPublishedError: there is neither a draft nor a list.
-            DraftRefusedError, SampleError, ListBackwardsError: the changed draft would be refused.
-        """
-        with self.database.transaction() as connection:
-            record = records.find_open_draft(connection, lock=True)
-            if record is None:
-                record = self._open(connection, self._published(connection).draft, "draft.begun", actor)
-            changed = change(record.draft)
-            self._next.check(connection, changed)
-            records.replace_content(connection, record, changed, actor=actor, at=self.clock.now())
-            self._record(connection, "draft.edited", actor, f"draft:{record.id}", details)
-            return self._draft(connection)
-
-    def add_status(self, authority: str, entry: StatusEntry, *, actor: str) -> DraftRecord:
-        """Add a status to the history of an authority in the draft."""
-        details: dict[str, Json] = {
-            "authority": authority,
-            "status": entry.status.value,
-            "from": entry.start.isoformat(),
-        }
-        return self.edit(lambda draft: add_status(draft, authority, entry), actor=actor, details=details)
-
-    def discard_draft(self, *, actor: str) -> None:
-        """Give the open draft up."""
-        with self.database.transaction() as connection:
-            record = self._draft(connection, lock=True)
-            records.close_draft(connection, record.id, state="discarded", actor=actor, at=self.clock.now())
-            self._record(connection, "draft.discarded", actor, f"draft:{record.id}", {})
-
-    def preview(self) -> Preview:
-        """What publishing the open draft would do."""
-        with self.database.reading() as connection:
-            record = self._draft(connection)
-            published = records.find_publication(connection)
-            sequence = self._next.next_sequence(connection)
-        return Preview(
-            sequence=sequence,
-            record=record,
-            changes=tuple(find_changes(published.draft if published else None, record.draft)),
-            signatures_needed=self.config.signatures_needed,
-        )
-
     # Signing and publishing
 
-    def sign(self, officer: str, *, actor: str) -> DraftRecord:
+    def prepare(self, *, actor: str, stamp: str | None = None) -> DraftRecord:
+        """Fix number and dates of the open draft, so that an officer can read exactly what will be signed.
+
+        Raises:
+            NoDraftError, DraftChangedError, DraftRefusedError, SampleError, ListBackwardsError
+        """
+        with self.database.transaction() as connection:
+            record = self._draft(connection, lock=True)
+            self._check_stamp(record, stamp)
+            self._next.check(connection, record.draft)
+            frozen = self._freeze(connection, record)
+            if frozen.payload != record.payload:
+                details: dict[str, Json] = {"sequence": sequence_of(frozen.payload)}
+                self._record(connection, "draft.prepared", actor, f"draft:{record.id}", details)
+            return frozen
+
+    def sign(self, officer: str, *, actor: str, sha256: str | None = None) -> DraftRecord:
         """Sign the open draft with an officer's key. A second time by the same officer changes nothing.
+
+        Args:
+            sha256: digest of the payload that the officer has read; anything else is not signed.
 
         Raises:
             SamePersonError: the person behind this account has signed already, under another account.
@@ -181,10 +98,9 @@ class Editor:
             load_officer(connection, officer)
             record = self._draft(connection, lock=True)
             self._next.check(connection, record.draft)
-            if not self._next.is_current(connection, record):
-                payload = self._next.new_payload(connection, record.draft)
-                records.freeze_payload(connection, record, payload)
-                record = self._draft(connection)
+            record = self._freeze(connection, record)
+            if sha256 is not None and sha256 != frozen_list(record).sha256:
+                raise DraftChangedError
             if any(signature.officer == officer for signature in record.signatures):
                 return record
             for signature in record.signatures:
@@ -210,7 +126,7 @@ class Editor:
             self._record(connection, "draft.signed", actor, f"draft:{record.id}", details)
             return self._draft(connection)
 
-    def publish(self, *, actor: str) -> Publication:
+    def publish(self, *, actor: str, stamp: str | None = None) -> Publication:
         """Publish the signed draft under the next number.
 
         Raises:
@@ -220,6 +136,7 @@ class Editor:
         """
         with self.database.transaction() as connection:
             record = self._draft(connection, lock=True)
+            self._check_stamp(record, stamp)
             needed = self.config.signatures_needed
             if record.document is None or len(record.signatures) < needed:
                 raise SignaturesMissingError(len(record.signatures), needed)
@@ -254,13 +171,6 @@ class Editor:
 
     # Inside
 
-    def _open(self, connection: Connection, draft: Draft, event: str, actor: str) -> DraftRecord:
-        draft_id = records.open_draft(connection, draft, actor=actor, at=self.clock.now())
-        self._record(
-            connection, event, actor, f"draft:{draft_id}", {"services": [s.id for s in draft.services]}
-        )
-        return self._draft(connection)
-
     def _sign(self, record: DraftRecord, officer: str) -> bytes:
         assert record.payload is not None  # noqa: S101  frozen in step 1
         with self._keys.key(officer) as key:
@@ -268,25 +178,8 @@ class Editor:
                 return sign_document(record.payload, typ=TYP, keys=[key])
             return add_signature(record.document, typ=TYP, key=key)
 
-    def _draft(self, connection: Connection, *, lock: bool = False) -> DraftRecord:
-        record = records.find_open_draft(connection, lock=lock)
-        if record is None:
-            raise NoDraftError
-        return record
-
-    def _published(self, connection: Connection) -> Publication:
-        published = records.find_publication(connection)
-        if published is None:
-            raise NothingPublishedError
-        return published
-
     def _usable(self, connection: Connection, officer: str) -> Operator:
         operator = self._operators.load(connection, officer)
         check_usable(operator, at=self.clock.now())
         check_role(operator, LIST_OFFICER)
         return operator
-
-    def _record(
-        self, connection: Connection, event: str, actor: str, subject: str, details: Mapping[str, Json]
-    ) -> None:
-        self._audit.record(connection, event=event, actor=actor, subject=subject, details=details)

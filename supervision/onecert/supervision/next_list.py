@@ -25,7 +25,7 @@ from onecert.supervision.samples import check_samples
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.trust_list import TrustList, load_trust_list
 
-__all__ = ["NextList", "Preview", "sequence_of"]
+__all__ = ["NextList", "Preview", "frozen_list", "sequence_of"]
 
 # What was frozen for signing gets a new date when the second officer comes later than this.
 FROZEN_FOR = timedelta(days=2)
@@ -39,6 +39,7 @@ class Preview:
     record: DraftRecord
     changes: tuple[Change, ...]
     signatures_needed: int
+    is_frozen: bool = False  # number and dates are fixed for signing, and still hold
 
     @property
     def is_signed(self) -> bool:
@@ -101,6 +102,12 @@ class NextList:
         """The number after every one that departments may have seen."""
         published = records.find_publication(connection)
         return max(published.sequence if published else 0, self._sequence_floor()) + 1
+
+
+def frozen_list(record: DraftRecord) -> TrustList:
+    """What is being signed: number, dates, digest and services as verifiers will read them."""
+    assert record.payload is not None  # noqa: S101  frozen before
+    return check_payload(dict(record.payload))
 
 
 def sequence_of(payload: Mapping[str, Any] | None) -> int:

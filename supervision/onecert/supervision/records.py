@@ -19,6 +19,7 @@ __all__ = [
     "Signature",
     "add_signature_row",
     "close_draft",
+    "find_draft_aside",
     "find_open_draft",
     "find_publication",
     "freeze_payload",
@@ -53,6 +54,17 @@ class DraftRecord:
     created_by: str
     changed_at: datetime
     changed_by: str
+    reason: str | None = None
+
+    @property
+    def stamp(self) -> str:
+        """Which draft this is and how often it was changed. Forms carry it, to notice a stale one."""
+        return f"{self.id}.{self.revision}"
+
+    @property
+    def is_emergency(self) -> bool:
+        """Begun as an emergency, with a reason."""
+        return self.reason is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +85,16 @@ class Publication:
 
 def find_open_draft(connection: Connection, *, lock: bool = False) -> DraftRecord | None:
     """The open draft. ``lock``: until the end of the transaction nobody else changes it."""
-    query = select(drafts).where(drafts.c.state == "open").order_by(drafts.c.id.desc()).limit(1)
+    return _find_draft(connection, "open", lock=lock)
+
+
+def find_draft_aside(connection: Connection, *, lock: bool = False) -> DraftRecord | None:
+    """The draft that was put aside for an emergency, until it is taken up again or discarded."""
+    return _find_draft(connection, "aside", lock=lock)
+
+
+def _find_draft(connection: Connection, state: str, *, lock: bool) -> DraftRecord | None:
+    query = select(drafts).where(drafts.c.state == state).order_by(drafts.c.id.desc()).limit(1)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         return None
@@ -88,15 +109,24 @@ def find_open_draft(connection: Connection, *, lock: bool = False) -> DraftRecor
         created_by=row.created_by,
         changed_at=row.changed_at,
         changed_by=row.changed_by,
+        reason=row.reason,
     )
 
 
-def open_draft(connection: Connection, draft: Draft, *, actor: str, at: datetime) -> int:
-    """Make a new open draft; an open one is discarded."""
+def open_draft(
+    connection: Connection,
+    draft: Draft,
+    *,
+    actor: str,
+    at: datetime,
+    reason: str | None = None,
+    displaced: str = "discarded",
+) -> int:
+    """Make a new open draft; an open one becomes ``displaced``: ``discarded`` or ``aside``."""
     connection.execute(
         update(drafts)
         .where(drafts.c.state == "open")
-        .values(state="discarded", changed_at=at, changed_by=actor)
+        .values(state=displaced, changed_at=at, changed_by=actor)
     )
     result = connection.execute(
         insert(drafts).values(
@@ -109,6 +139,7 @@ def open_draft(connection: Connection, draft: Draft, *, actor: str, at: datetime
             created_by=actor,
             changed_at=at,
             changed_by=actor,
+            reason=reason,
         )
     )
     key = result.inserted_primary_key
