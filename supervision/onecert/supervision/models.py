@@ -1,4 +1,4 @@
-"""Tables: list officers and their keys, drafts with their signatures, published lists, known certificates."""
+"""Tables: officers, drafts with signatures, published lists, known certificates, trust roots, timestamps."""
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +16,18 @@ from sqlalchemy.types import TypeEngine
 
 from onecert.server.database import UtcDateTime
 
-__all__ = ["draft_signatures", "drafts", "known_certificates", "metadata", "officers", "publications"]
+__all__ = [
+    "draft_signatures",
+    "drafts",
+    "known_certificates",
+    "metadata",
+    "officers",
+    "publications",
+    "root_holders",
+    "roots",
+    "timestamp_keys",
+    "timestamps",
+]
 
 metadata = MetaData()
 
@@ -84,4 +95,48 @@ known_certificates = Table(
     Column("source", String(200), nullable=False),  # where it came from, in the words of who brought it
     Column("added_at", UtcDateTime(), nullable=False),
     Column("added_by", String(256), nullable=False),
+)
+
+root_holders = Table(
+    "supervision_root_holders",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("spki_pem", Text(), nullable=False),
+    Column("added_at", UtcDateTime(), nullable=False),
+    Column("added_by", String(256), nullable=False),
+)
+
+roots = Table(
+    "supervision_roots",
+    metadata,
+    Column("version", _number(), primary_key=True, autoincrement=False),
+    Column("document", LargeBinary(), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the payload, as printed on paper
+    Column("issued_at", UtcDateTime(), nullable=False),
+    Column("expires_at", UtcDateTime(), nullable=False),
+    Column("imported_at", UtcDateTime(), nullable=False),
+    Column("imported_by", String(256), nullable=False),
+)
+
+timestamp_keys = Table(
+    "supervision_timestamp_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("label", String(64), nullable=False),  # of the key on the service's token
+    Column("spki_pem", Text(), nullable=False),
+    Column("made_at", UtcDateTime(), nullable=False),
+    UniqueConstraint("label", name="supervision_timestamp_keys_label"),
+)
+
+timestamps = Table(
+    "supervision_timestamps",
+    metadata,
+    Column("version", _number(), primary_key=True, autoincrement=False),
+    Column("root_version", _number(), nullable=False),
+    Column("list_sequence", _number(), nullable=False),
+    Column("payload", Text(), nullable=False),  # on record before the key is used
+    Column("document", LargeBinary(), nullable=True),  # when it was signed
+    Column("issued_at", UtcDateTime(), nullable=False),
+    Column("expires_at", UtcDateTime(), nullable=False),
 )
