@@ -26,6 +26,7 @@ from onecert.verifier.trust_list import (
     FixedTrustList,
     ListKeys,
     MemoryState,
+    Role,
     Status,
     SupplyKind,
     TrustList,
@@ -35,6 +36,7 @@ from onecert.verifier.trust_list import (
     parse_trust_list,
 )
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
+from onecert.verifier.trust_list.load import seen_list
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -255,14 +257,14 @@ def test_file_state_under_many_writers(tmp_path: Path) -> None:
 
     def present(trust_list: TrustList) -> None:
         with contextlib.suppress(TrustListError):
-            FileState(path).advance(trust_list)
+            FileState(path).advance({Role.LIST: seen_list(trust_list, KEYS)})
 
     threads = [threading.Thread(target=present, args=(one,)) for one in lists]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert json.loads(path.read_text())["sequence"] == 20
+    assert json.loads(path.read_text())["list"]["number"] == 20
     assert sorted(p.name for p in tmp_path.iterdir()) == ["state.json", "state.json.lock"]
 
 

@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 from importlib import resources
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from onecert.testkit.authority import DAY, MARK, Authority
+from onecert.testkit.documents import sign_document
 from onecert.testkit.recipes import AUTHORITIES, AuthorityRow
-from onecert.verifier.jws import key_id
+from onecert.testkit.trust_roles import public_row
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list import vocabulary as v
 
@@ -84,27 +83,12 @@ def _service(row: AuthorityRow, authority: Authority, at: datetime, lasts: timed
 
 def sign_list(payload: dict[str, Any], officers: Iterable[ec.EllipticCurvePrivateKey]) -> bytes:
     """The signed document; the officers have P-256 keys."""
-    content = _base64url(json.dumps(payload, ensure_ascii=False).encode("utf-8"))
-    signatures = []
-    for key in officers:
-        header = {"alg": "ES256", "kid": key_id(key.public_key()), "typ": v.TYP}
-        protected = _base64url(json.dumps(header).encode("ascii"))
-        r, s = decode_dss_signature(key.sign(f"{protected}.{content}".encode(), ec.ECDSA(hashes.SHA256())))
-        raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        signatures.append({"protected": protected, "signature": _base64url(raw)})
-    return json.dumps({"payload": content, "signatures": signatures}).encode("ascii")
+    return sign_document(payload, typ=v.TYP, keys=officers)
 
 
 def list_keys_json(officers: Sequence[ec.EllipticCurvePrivateKey]) -> bytes:
     """What a department is handed: the officers' keys, all of which must sign."""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    keys = [
-        {
-            "kid": key_id(key.public_key()),
-            "spki_pem": key.public_key().public_bytes(serialization.Encoding.PEM, form).decode("ascii"),
-        }
-        for key in officers
-    ]
+    keys = [public_row(key) for key in officers]
     return json.dumps({"threshold": len(officers), "keys": keys}, indent=1).encode("ascii")
 
 
@@ -114,7 +98,3 @@ def _extension(name: str, value: Any) -> dict[str, Any]:
 
 def _texts(zh: str, en: str) -> list[dict[str, str]]:
     return [{"lang": "zh", "value": zh}, {"lang": "en", "value": en}]
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -64,7 +64,7 @@ def test_other_kinds(world: Any) -> None:
         with pytest.raises(TypeError, match="session"):
             login.challenge(session=session, at=T)  # type: ignore[arg-type]
     for keys in (None, world.list_keys_json, {}):
-        with pytest.raises(TypeError, match="ListKeys"):
+        with pytest.raises(TypeError, match="RoleKeys"):
             load_trust_list(world.trust_list(), keys=keys, at=T)
 
 

@@ -30,7 +30,7 @@ from onecert.verifier.revocation import OcspResponse, RevocationEvidence
 from onecert.verifier.signatures import PublicKey, load_public_key
 from onecert.verifier.trust_list.load import ListKeys, TrustListFile
 from onecert.verifier.trust_list.model import TrustedService, TrustList
-from onecert.verifier.trust_list.state import TrustListState
+from onecert.verifier.trust_list.state import TrustState
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES, SupplyKind
 
 __all__ = ["CrlFetcher", "TrustListUrl", "listed_fetch"]
@@ -161,7 +161,7 @@ class TrustListUrl:
         *,
         cache: Path,
         keys: ListKeys,
-        state: TrustListState,
+        state: TrustState,
         fetch: Fetch | None = None,
         every: timedelta = timedelta(hours=1),
     ) -> None:

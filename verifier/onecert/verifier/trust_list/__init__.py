@@ -23,7 +23,14 @@ from onecert.verifier.trust_list.model import (
     TrustList,
 )
 from onecert.verifier.trust_list.parse import parse_trust_list
-from onecert.verifier.trust_list.state import FileState, MemoryState, TrustListState
+from onecert.verifier.trust_list.roles import Role, RoleKeys
+from onecert.verifier.trust_list.root import TrustRoot, check_root_current, load_trust_root, next_trust_root
+from onecert.verifier.trust_list.state import FileState, MemoryState, Seen, TrustState
+from onecert.verifier.trust_list.timestamp import (
+    TrustTimestamp,
+    check_timestamp_current,
+    load_trust_timestamp,
+)
 from onecert.verifier.trust_list.vocabulary import Status, SupplyKind
 
 __all__ = [
@@ -33,6 +40,9 @@ __all__ = [
     "ListKeys",
     "LocalText",
     "MemoryState",
+    "Role",
+    "RoleKeys",
+    "Seen",
     "Status",
     "StatusEntry",
     "SupplyKind",
@@ -42,11 +52,18 @@ __all__ = [
     "TrustListFile",
     "TrustListRollbackError",
     "TrustListSource",
-    "TrustListState",
     "TrustListUnavailableError",
+    "TrustRoot",
+    "TrustState",
+    "TrustTimestamp",
     "TrustedService",
     "check_current",
+    "check_root_current",
+    "check_timestamp_current",
     "load_list_keys",
     "load_trust_list",
+    "load_trust_root",
+    "load_trust_timestamp",
+    "next_trust_root",
     "parse_trust_list",
 ]

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.certificate import decode_pem
 from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
 from onecert.verifier.jws import load_json, verify_payload
-from onecert.verifier.signatures import PublicKey, key_id, load_public_key
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
 from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.trust_list.parse import read_trust_list
-from onecert.verifier.trust_list.state import TrustListState
+from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role, RoleKeys, read_keys
+from onecert.verifier.trust_list.state import Seen, TrustState
+from onecert.verifier.trust_list.timestamp import TrustTimestamp
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES, TYP
 
-# A department's clock may be slow by this much before a new list looks like one from the future.
-CLOCK_SKEW = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class ListKeys:
-    """The officers' keys and how many of them must sign; comes on paper or with the package."""
-
-    threshold: int
-    keys: Mapping[str, PublicKey]
+ListKeys = RoleKeys
 
 
 def load_list_keys(data: bytes) -> ListKeys:
@@ -40,43 +29,36 @@ def load_list_keys(data: bytes) -> ListKeys:
     """
     try:
         with Node(load_json(data, max_bytes=256 * 1024), "") as node:
-            keys: dict[str, PublicKey] = {}
-            for item in node.nodes("keys", low=1, high=32):
-                with item:
-                    kid = item.text("kid", max_length=64)
-                    pem = item.text("spki_pem", max_length=16_384)
-                key = load_public_key(decode_pem(pem.encode("utf-8"), "PUBLIC KEY"))
-                if key_id(key) != kid:
-                    raise StrictJsonError(item.place("kid"), "is not the id of this key")
-                keys[kid] = key
-            threshold = node.integer("threshold", low=1, high=len(keys))
-            return ListKeys(threshold, keys)
+            return read_keys(node)
     except StrictJsonError as exc:
         raise TrustListError("LIST_KEYS_MALFORMED", detail=str(exc)[:300]) from exc
     except (MalformedError, RefusedError) as exc:
-        raise TrustListError("LIST_KEYS_MALFORMED", detail=str(exc)[:300]) from exc
+        raise TrustListError("LIST_KEYS_MALFORMED", detail=exc.text("en")) from exc
 
 
 def load_trust_list(
     data: bytes,
     *,
-    keys: ListKeys,
+    keys: RoleKeys,
     at: datetime,
-    state: TrustListState | None = None,
+    timestamp: TrustTimestamp | None = None,
+    state: TrustState | None = None,
 ) -> TrustList:
     """Check and read a signed list.
 
     Args:
         data: the signed document, at most 16 MiB.
+        keys: the officers', ``TrustRoot.list_keys``.
         at: the time of the check.
+        timestamp: must name this list. Without it a list that was replaced is accepted until its own end.
         state: what was seen before. Without it an old list that has not expired is accepted.
 
     Raises:
         TrustListError: TRUST_LIST_SIGNATURE, TRUST_LIST_MALFORMED and the others of parsing.
         TrustListRollbackError: the list goes backwards.
-        TrustListUnavailableError: TRUST_LIST_EXPIRED, TRUST_LIST_FUTURE, TRUST_LIST_STATE.
+        TrustListUnavailableError: TRUST_LIST_EXPIRED, TRUST_LIST_FUTURE, TRUST_LIST_STATE, TRUST_PARTS_MIXED.
     """
-    check_kind(keys, ListKeys, "keys")
+    check_kind(keys, RoleKeys, "keys")
     # 1. Enough officers signed these very bytes.
     try:
         payload = verify_payload(data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MAX_BYTES)
@@ -86,11 +68,18 @@ def load_trust_list(
         raise TrustListError("TRUST_LIST_SIGNATURE", detail=exc.text("en")) from exc
     # 2. They say what a list must say.
     trust_list = read_trust_list(payload)
-    # 3. It is current, and not older than what was seen here.
+    # 3. It is current, the newest, and not older than what was seen here.
     check_current(trust_list, at)
+    if timestamp is not None:
+        timestamp.check_names(Role.LIST, trust_list.sequence, trust_list.sha256)
     if state is not None:
-        state.advance(trust_list)
+        state.advance({Role.LIST: seen_list(trust_list, keys)})
     return trust_list
+
+
+def seen_list(trust_list: TrustList, keys: RoleKeys) -> Seen:
+    """What a memory keeps of a list."""
+    return Seen(epoch=keys.epoch, number=trust_list.sequence, sha256=trust_list.sha256)
 
 
 def check_current(trust_list: TrustList, at: datetime) -> None:
@@ -133,7 +122,7 @@ class FixedTrustList:
 class TrustListFile:
     """A list in a file that something else keeps fresh; read again when the file changes."""
 
-    def __init__(self, path: Path | str, *, keys: ListKeys, state: TrustListState) -> None:
+    def __init__(self, path: Path | str, *, keys: RoleKeys, state: TrustState) -> None:
         self._path = Path(path)
         self._keys = keys
         self._state = state

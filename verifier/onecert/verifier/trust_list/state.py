@@ -1,7 +1,9 @@
-"""The highest list that was ever accepted here, kept where an ordinary update cannot lower it.
+"""The newest parts that were ever accepted here, kept where an ordinary update cannot lower them.
 
 Somebody who controls the network can present an old list, on which a withdrawn CA is still granted. The
-signatures on it are genuine; only memory helps.
+signatures on it are genuine; only memory helps. Each role counts for itself: the root its versions, the
+timestamp its versions, the list its sequence, the registry its numbers. A counter that was driven to its end
+begins anew with the next epoch of its role, which only the root can grant.
 """
 
 from __future__ import annotations
@@ -10,72 +12,100 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.errors import TrustListRollbackError, TrustListUnavailableError
-from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.roles import COUNTER_MAX, Role
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover  Windows: the replacement is atomic, two writers may race
     fcntl = None  # type: ignore[assignment]  # the module is absent there
 
+# What is said of each role: it went back, or there are two of one number.
+_CODES = {
+    Role.ROOT: ("TRUST_ROOT_ROLLBACK", "TRUST_ROOT_FORK"),
+    Role.TIMESTAMP: ("TRUST_TIMESTAMP_ROLLBACK", "TRUST_TIMESTAMP_FORK"),
+    Role.LIST: ("TRUST_LIST_ROLLBACK", "TRUST_LIST_FORK"),
+    Role.REGISTRY: ("REGISTRY_ROLLBACK", "REGISTRY_FORK"),
+}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Seen:
-    """The newest list accepted so far."""
+    """The newest part of a role: the epoch it was counted in, its number, the digest of its payload."""
 
-    sequence: int
+    epoch: int
+    number: int
     sha256: str
 
 
-class TrustListState(Protocol):
-    """Remembers the newest list."""
+class TrustState(Protocol):
+    """Remembers the newest parts."""
 
-    def advance(self, trust_list: TrustList) -> None:
-        """Accept this list as the newest, or refuse it; several processes may do so at once."""
+    def advance(self, seen: Mapping[Role, Seen], *, keep: Callable[[], None] | None = None) -> None:
+        """Accept these parts as the newest, all of them or none; several processes may do so at once.
+
+        Args:
+            keep: called when they are accepted and before they are remembered, while nobody else does the
+                same: to store them.
+        """
         ...
 
 
-def check_advance(seen: Seen | None, trust_list: TrustList) -> None:
-    """Refuse a list that is older than, or another than, what was seen.
+def check_advance(role: Role, before: Seen | None, now: Seen) -> None:
+    """Refuse a part that is older than, or another than, what was seen.
 
     Raises:
-        TrustListRollbackError: TRUST_LIST_ROLLBACK for a lower number, TRUST_LIST_FORK for another content
-            under the same number.
+        TrustListRollbackError: TRUST_…_ROLLBACK for a lower number, TRUST_…_FORK for another content under
+            the same number.
     """
-    if seen is None or trust_list.sequence > seen.sequence:
+    if before is None or (now.epoch, now.number) > (before.epoch, before.number):
         return
-    if trust_list.sequence < seen.sequence:
-        raise TrustListRollbackError("TRUST_LIST_ROLLBACK", sequence=trust_list.sequence, seen=seen.sequence)
-    if trust_list.sha256 != seen.sha256:
-        raise TrustListRollbackError("TRUST_LIST_FORK", sequence=trust_list.sequence)
+    rollback, fork = _CODES[role]
+    if (now.epoch, now.number) < (before.epoch, before.number):
+        raise TrustListRollbackError(rollback, number=now.number, seen=before.number)
+    if now.sha256 != before.sha256:
+        raise TrustListRollbackError(fork, number=now.number)
+
+
+def _advanced(before: Mapping[Role, Seen], now: Mapping[Role, Seen]) -> dict[Role, Seen]:
+    # In the order of the roles: a root that went back explains whatever else did.
+    for role in Role:
+        if role in now:
+            check_advance(role, before.get(role), now[role])
+    return {**before, **now}
 
 
 class MemoryState:
     """For one process that lives long; a restart forgets."""
 
     def __init__(self) -> None:
-        self.seen: Seen | None = None
+        self.seen: Mapping[Role, Seen] = {}
+        self._lock = threading.Lock()
 
-    def advance(self, trust_list: TrustList) -> None:
-        """See ``TrustListState``."""
-        check_advance(self.seen, trust_list)
-        self.seen = Seen(trust_list.sequence, trust_list.sha256)
+    def advance(self, seen: Mapping[Role, Seen], *, keep: Callable[[], None] | None = None) -> None:
+        """See ``TrustState``."""
+        with self._lock:
+            after = _advanced(self.seen, seen)
+            if keep is not None:
+                keep()
+            self.seen = after
 
 
 class FileState:
-    """A small JSON file, replaced atomically under a lock. Keep it apart from the cache of lists."""
+    """A small JSON file, replaced atomically under a lock. Keep it apart from the copies of the lists."""
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
 
-    def advance(self, trust_list: TrustList) -> None:
-        """See ``TrustListState``.
+    def advance(self, seen: Mapping[Role, Seen], *, keep: Callable[[], None] | None = None) -> None:
+        """See ``TrustState``.
 
         Raises:
             TrustListUnavailableError: TRUST_LIST_STATE, when the file cannot be read or written: without
@@ -84,11 +114,12 @@ class FileState:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked():
-                seen = self._read()
-                check_advance(seen, trust_list)
-                now = Seen(trust_list.sequence, trust_list.sha256)
-                if seen != now:
-                    self._write(now)
+                before = self._read()
+                after = _advanced(before, seen)
+                if keep is not None:
+                    keep()
+                if before != after:
+                    self._write(after)
         except (OSError, ValueError) as exc:
             raise TrustListUnavailableError("TRUST_LIST_STATE", detail=str(exc)[:200]) from exc
 
@@ -99,24 +130,34 @@ class FileState:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _read(self) -> Seen | None:
+    def _read(self) -> dict[Role, Seen]:
         try:
             content = self._path.read_text("utf-8")
         except FileNotFoundError:
-            return None
+            return {}
+        seen: dict[Role, Seen] = {}
         try:
             with Node(json.loads(content), "") as node:
-                return Seen(
-                    node.integer("sequence", low=1, high=2**53 - 1), node.text("sha256", max_length=64)
-                )
-        except StrictJsonError as exc:
+                for role in Role:
+                    if node.has(role.value):
+                        with node.node(role.value) as inner:
+                            seen[role] = Seen(
+                                epoch=inner.integer("epoch", low=1, high=COUNTER_MAX),
+                                number=inner.integer("number", low=1, high=COUNTER_MAX),
+                                sha256=inner.text("sha256", max_length=64),
+                            )
+        except (StrictJsonError, RecursionError) as exc:
             raise ValueError(f"{self._path.name}: {exc}") from exc
+        if not seen:
+            # A file that remembers nothing was emptied by somebody.
+            raise ValueError(f"{self._path.name} is empty")
+        return seen
 
-    def _write(self, seen: Seen) -> None:
+    def _write(self, seen: Mapping[Role, Seen]) -> None:
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"sequence": seen.sequence, "sha256": seen.sha256}, file)
+                json.dump({role.value: vars(entry) for role, entry in seen.items()}, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, self._path)
