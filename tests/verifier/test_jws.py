@@ -219,6 +219,16 @@ def test_wrong_base64url(text: str) -> None:
         decode_base64url(text)
 
 
+@given(st.binary(max_size=9), st.integers(0, 12), st.text("+/= \n?*é", max_size=6))
+def test_base64url_of_any_spelling(octets: bytes, place: int, between: str) -> None:
+    """What belongs to no alphabet is never passed over."""
+    text = base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    assert decode_base64url(text) == octets
+    if between:
+        with pytest.raises(MalformedError):
+            decode_base64url(text[:place] + between + text[place:])
+
+
 def test_base64url_is_text() -> None:
     """Who reads a document of others' without checking it must see a wrong type as such."""
     assert decode_base64url("") == b""

@@ -99,3 +99,10 @@ def test_case_and_blanks_never_matter(text: str) -> None:
     assert names_match(one, one)
     if text.isascii() and text.isprintable():
         assert names_match(one, cn(" X" + text.upper().replace(" ", "  ")))
+
+
+def test_chinese_characters_need_no_preparation() -> None:
+    """They take the short way; a soft hyphen, which counts for nothing, makes a name take the long one."""
+    for start in range(0x4E00, 0xA000, 16):
+        text = "Ab  " + "".join(map(chr, range(start, start + 16)))
+        assert names_match(cn(text), cn(text + "\u00ad"))

@@ -28,6 +28,7 @@ __all__ = [
     "algorithms_for",
     "decode_base64url",
     "decode_json",
+    "der_signature",
     "key_id",
     "load_json",
     "load_payload",
@@ -40,7 +41,6 @@ _MAX_DEPTH = 32
 _MAX_SIGNATURES = 32
 _MAX_DIGITS = 20
 _HEAD = b'{"payload":"'
-_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 _NO_BRACKETS = re.compile(r"[^][{}]+")
 
@@ -175,7 +175,7 @@ def _check_entry(entry: object, payload: bytes, typ: str, keys: Mapping[str, Pub
         raise RefusedError("ALGORITHM_MISMATCH", algorithm=alg)
     try:
         verify_signature(
-            key, known[alg], _der_signature(key, signature_bytes), b"%b.%b" % (protected.encode(), payload)
+            key, known[alg], der_signature(key, signature_bytes), b"%b.%b" % (protected.encode(), payload)
         )
     except SignatureInvalidError as exc:
         raise SignatureInvalidError("DOCUMENT_SIGNATURE", kid=kid) from exc
@@ -193,7 +193,12 @@ def algorithms_for(key: PublicKey) -> Mapping[str, str]:
     return next((names for kind, names in _PURE if isinstance(key, kind)), {})
 
 
-def _der_signature(key: PublicKey, signature: bytes) -> bytes:
+def der_signature(key: PublicKey, signature: bytes) -> bytes:
+    """The signature as ``verify_signature`` wants it, from what stands in a JWS (RFC 7518, section 3.4).
+
+    Raises:
+        SignatureInvalidError: it has another length.
+    """
     if not isinstance(key, ec.EllipticCurvePublicKey):
         return signature
     # RFC 7518, section 3.4: r and s, each as long as the field, one after the other.
@@ -217,12 +222,16 @@ def decode_base64url(text: str) -> bytes:
 
 
 def _decode(text: bytes) -> bytes:
-    if text.translate(None, _BASE64URL):
+    if b"+" in text or b"/" in text or b"=" in text or len(text) % 4 == 1:
         _malformed("base64url")
+    standard = text.translate(_TO_BASE64)
     try:
-        decoded = binascii.a2b_base64(text.translate(_TO_BASE64) + b"=" * (-len(text) % 4))
+        decoded = binascii.a2b_base64(standard + b"=" * (-len(text) % 4) if len(text) % 4 else standard)
     except binascii.Error as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail="base64url") from exc
+    # What belongs to no alphabet is passed over, and shows by what is missing.
+    if len(decoded) != len(text) * 3 // 4:
+        _malformed("base64url")
     # Only the last letters can hold bits that belong to no octet.
     rest = decoded[len(decoded) - len(decoded) % 3 :]
     if not text.endswith(base64.urlsafe_b64encode(rest).rstrip(b"=")):

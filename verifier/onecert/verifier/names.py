@@ -7,6 +7,7 @@ form is cached by the DER of the name, because the few issuers of a system recur
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from onecert.verifier.der import OID, SEQUENCE, SET, DerError, Reader, decode_oid, slice_tlv
@@ -56,6 +57,7 @@ _EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
 _TO_NOTHING = {0x00AD, 0x1806, 0x034F, 0xFFFC, 0x200B, 0x180B, 0x180C, 0x180D, *range(0xFE00, 0xFE10)}
 # Control characters, marks of direction and line ends: shown as they are they would write on a terminal.
 _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
+_PLAIN = re.compile("[ -~\u4e00-\u9fff]*")
 _TO_SPACE = {0x0009, 0x000A, 0x000B, 0x000C, 0x000D, 0x0085}
 
 
@@ -171,7 +173,9 @@ def _canonical_value(tag: int, value: bytes) -> str:
 
 def _prepare(text: str) -> str | None:
     """RFC 4518: map, normalise, prohibit, squeeze blanks. ``None`` when a character is prohibited."""
-    if text.isascii() and text.isprintable():
+    # Steps of RFC 4518 change nothing in Chinese characters either: letters without case, decomposition or
+    # composition (tested for every one of them).
+    if _PLAIN.fullmatch(text) is not None:
         return " ".join(part for part in text.lower().split(" ") if part)
     mapped = []
     for character in text:

@@ -33,12 +33,12 @@ class ParsedCertificate:
     """One certificate taken apart. Immutable by convention; safe to share between threads."""
 
     __slots__ = (
+        "_issuer",
         "_subject",
         "algorithm_der",
         "certificate",
         "der",
         "extensions",
-        "issuer",
         "issuer_der",
         "not_after",
         "not_before",
@@ -56,6 +56,7 @@ class ParsedCertificate:
         self.not_before: datetime = certificate.not_valid_before_utc
         self.not_after: datetime = certificate.not_valid_after_utc
         self.extensions: dict[str, Extension] = {}
+        self._issuer: CanonicalName | None = None
         self._subject: CanonicalName | None = None
         try:
             self._take_apart(der)
@@ -95,12 +96,12 @@ class ParsedCertificate:
             raise MalformedError("ALGORITHM_MISMATCH", algorithm="signature", certificate=self.certificate)
         pos, end = end, slice_tlv(der, end)[1]
         self.issuer_der = der[pos:end]
-        # In canonical form, fit for comparing (RFC 5280, section 7.1).
-        self.issuer: CanonicalName = canonical_name(self.issuer_der)
         pos = end + 2 + der[end + 1]  # validity: two times are shorter than 128 octets
         end = slice_tlv(der, pos)[1]
         self.subject_der = der[pos:end]
         check_name(self.subject_der)
+        if self.issuer_der != self.subject_der:
+            check_name(self.issuer_der)
         pos, end = end, slice_tlv(der, end)[1]
         self.spki_der = der[pos:end]
         while end < tbs_end and der[end] != 0xA3:
@@ -154,9 +155,17 @@ class ParsedCertificate:
         return None if extension is None else extension.value_der
 
     @property
+    def issuer(self) -> CanonicalName:
+        """The issuer's name in canonical form, fit for comparing (RFC 5280, section 7.1)."""
+        # Kept here, because long names are not remembered elsewhere. Nobody asks the anchors of a long list.
+        if self._issuer is None:
+            self._issuer = canonical_name(self.issuer_der)
+        return self._issuer
+
+    @property
     def subject(self) -> CanonicalName:
         """The subject's name in canonical form, fit for comparing (RFC 5280, section 7.1)."""
-        # Only authorities are asked for it; kept here, because long names are not remembered elsewhere.
+        # Only authorities are asked for it.
         if self._subject is None:
             self._subject = canonical_name(self.subject_der)
         return self._subject

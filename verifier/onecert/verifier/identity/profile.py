@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import TypeVar
 
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity.check_digits import IdType
@@ -23,6 +24,10 @@ from onecert.verifier.strict_json import Node, StrictJsonError
 PROFILE_MAX_BYTES = 64 * 1024
 _POLICIES = "2.5.29.32"
 
+T = TypeVar("T")
+_ALTERNATIVE = re.compile(r"[0-2]", re.ASCII)
+_TYPE_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
+_REGION = re.compile(r"([0-9]{2}){1,3}", re.ASCII)
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,30}", re.ASCII)
 
 # How many characters a number of each kind has; a source may list several kinds when these tell them apart.
@@ -54,10 +59,11 @@ class HolderClass(StrEnum):
     SERVICE = "service"
 
 
-_SUBJECT_KINDS = frozenset(kind.value for kind in SubjectKind)
-_HOLDER_CLASSES = frozenset(kind.value for kind in HolderClass)
-_ID_TYPES = frozenset(kind.value for kind in IdType)
-_FORMS = frozenset(form.value for form in Form)
+# By name, because asking an enumeration for its member costs more than reading the name.
+_SUBJECT_KINDS = {kind.value: kind for kind in SubjectKind}
+_HOLDER_CLASSES = {kind.value: kind for kind in HolderClass}
+_ID_TYPES = {kind.value: kind for kind in IdType}
+_FORMS = {form.value: form for form in Form}
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ def _source(node: Node) -> Source:
         kind = node.choice("source", {"extension", "subject"})
         grammar = node.choice("grammar", {"plain", "uid", "short"}, default="plain")
         if kind == "extension":
-            forms = tuple(Form(form) for form in _choices(node, "forms", _FORMS))
+            forms = _choices(node, "forms", _FORMS)
         elif node.has("forms"):
             raise StrictJsonError(node.place("forms"), "only extensions have forms")
         else:
@@ -210,10 +216,10 @@ def _meanings(node: Node, grammar: str) -> Mapping[str, Meaning]:
     types = node.take("types")
     if not isinstance(types, dict) or not 1 <= len(types) <= 32:
         raise StrictJsonError(node.place("types"), "must be an object of 1 to 32 entries")
-    pattern = r"[0-2]" if grammar == "plain" else r"[A-Z]{2}"
+    pattern = _ALTERNATIVE if grammar == "plain" else _TYPE_CODE
     result: dict[str, Meaning] = {}
     for key, value in types.items():
-        if re.fullmatch(pattern, key, re.ASCII) is None:
+        if pattern.fullmatch(key) is None:
             raise StrictJsonError(node.place("types"), f"wrong key {key[:20]}")
         with Node(value, f"{node.place('types')}.{key}") as inner:
             result[key] = _meaning(inner)
@@ -221,13 +227,13 @@ def _meanings(node: Node, grammar: str) -> Mapping[str, Meaning]:
 
 
 def _meaning(node: Node) -> Meaning:
-    id_types = tuple(IdType(name) for name in _choices(node, "id_types", _ID_TYPES))
+    id_types = _choices(node, "id_types", _ID_TYPES)
     lengths: set[int] = set()
     for id_type in id_types:
         if lengths & _LENGTHS[id_type]:
             raise StrictJsonError(node.place("id_types"), "their lengths do not tell these kinds apart")
         lengths |= _LENGTHS[id_type]
-    return Meaning(id_types, SubjectKind(node.choice("subject", _SUBJECT_KINDS)))
+    return Meaning(id_types, _SUBJECT_KINDS[node.choice("subject", _SUBJECT_KINDS)])
 
 
 def _class_rule(node: Node) -> ClassRule:
@@ -235,12 +241,12 @@ def _class_rule(node: Node) -> ClassRule:
         ways = [key for key in ("policy", "extension", "claims") if node.has(key)]
         if len(ways) != 1:
             raise StrictJsonError(node.where, "needs exactly one of policy, extension, claims")
-        holder_class = HolderClass(node.choice("class", _HOLDER_CLASSES))
+        holder_class = _HOLDER_CLASSES[node.choice("class", _HOLDER_CLASSES)]
         assurance = node.choice("assurance", {"low", "substantial", "high"}, default="substantial")
         if ways == ["policy"]:
             return ClassRule(holder_class=holder_class, assurance=assurance, policy=_oid(node, "policy"))
         if ways == ["claims"]:
-            claims = SubjectKind(node.choice("claims", _SUBJECT_KINDS))
+            claims = _SUBJECT_KINDS[node.choice("claims", _SUBJECT_KINDS)]
             return ClassRule(holder_class=holder_class, assurance=assurance, claims=claims)
         return ClassRule(
             holder_class=holder_class,
@@ -253,8 +259,8 @@ def _class_rule(node: Node) -> ClassRule:
 def _scope(node: Node) -> Scope:
     with node:
         return Scope(
-            id_types=frozenset(IdType(name) for name in _choices(node, "id_types", _ID_TYPES)),
-            classes=frozenset(HolderClass(name) for name in _choices(node, "classes", _HOLDER_CLASSES)),
+            id_types=frozenset(_choices(node, "id_types", _ID_TYPES)),
+            classes=frozenset(_choices(node, "classes", _HOLDER_CLASSES)),
             entity_regions=_regions(node, "entity_regions"),
             person_regions=_regions(node, "person_regions"),
         )
@@ -262,17 +268,18 @@ def _scope(node: Node) -> Scope:
 
 def _regions(node: Node, key: str) -> tuple[str, ...]:
     regions = node.texts(key, default=[])
-    if not all(re.fullmatch(r"([0-9]{2}){1,3}", region, re.ASCII) for region in regions):
+    if not all(_REGION.fullmatch(region) for region in regions):
         raise StrictJsonError(node.place(key), "regions have 2, 4 or 6 digits")
     return regions
 
 
-def _choices(node: Node, key: str, allowed: frozenset[str]) -> tuple[str, ...]:
+def _choices(node: Node, key: str, allowed: Mapping[str, T]) -> tuple[T, ...]:
     values = node.texts(key, low=1)
-    unknown = set(values) - allowed
-    if unknown:
-        raise StrictJsonError(node.place(key), f"unknown: {', '.join(sorted(unknown))[:100]}")
-    return values
+    try:
+        return tuple([allowed[value] for value in values])
+    except KeyError:
+        unknown = sorted(set(values) - allowed.keys())
+        raise StrictJsonError(node.place(key), f"unknown: {', '.join(unknown)[:100]}") from None
 
 
 def _oid(node: Node, key: str) -> str:

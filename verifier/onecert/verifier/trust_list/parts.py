@@ -106,12 +106,20 @@ class PartReader:
         """
         return self._decode(octets, _service_spans(octets))
 
-    def read(self, part: Part, context: Hashable, read: Callable[[Any], T]) -> T:
+    def read(
+        self,
+        part: Part,
+        context: Hashable,
+        read: Callable[[Any], T],
+        *,
+        usual: Callable[[bytes], T | None] = lambda _: None,
+    ) -> T:
         """What the part is: as remembered, or by ``read``, which gets the decoded JSON.
 
         Args:
             part: a service, in which the extensions become another part, or these.
             context: with the octets, what the answer depends on.
+            usual: the same from the octets themselves; ``None`` when it cannot tell.
 
         Raises:
             NotInPartsError: a constant that is no JSON.
@@ -119,7 +127,9 @@ class PartReader:
         """
         known: T | None = self._memory.get(part.octets, context)
         if known is None:
-            known = read(self._decode(part.octets, _extension_spans(part.octets)))
+            known = usual(part.octets)
+            if known is None:
+                known = read(self._decode(part.octets, _extension_spans(part.octets)))
             self._memory.keep(part.octets, context, known)
         return known
 
