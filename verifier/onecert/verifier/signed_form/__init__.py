@@ -10,8 +10,10 @@ from onecert.verifier.signed_form.evidence import (
 )
 from onecert.verifier.signed_form.evidence_record import EvidenceRecord, load_evidence
 from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust
+from onecert.verifier.signed_form.extras import PdfSignature, XmlSignature
 from onecert.verifier.signed_form.form import verify_form
 from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignedForm
+from onecert.verifier.signed_form.jws_form import JwsSignature
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
 from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust, check_timestamp
@@ -30,7 +32,9 @@ __all__ = [
     "EvidenceTrust",
     "FormPolicy",
     "FormSigner",
+    "JwsSignature",
     "PathTrust",
+    "PdfSignature",
     "RawSignature",
     "SignedData",
     "SignedForm",
@@ -39,6 +43,7 @@ __all__ = [
     "TimestampRequest",
     "TimestampToken",
     "TimestampTrust",
+    "XmlSignature",
     "canonical_json",
     "canonicalise",
     "check_evidence",

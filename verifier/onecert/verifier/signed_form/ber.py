@@ -22,17 +22,15 @@ _END_OF_CONTENTS = b"\x00\x00"
 _JOINED = frozenset({0x24, 0x2C, 0x32, 0x33, 0x34, 0x36, 0x37, 0x38, 0x3A, 0x3C, 0x3E})
 
 
-def normalise(data: bytes) -> bytes:
-    """The one value in ``data`` with definite, minimal lengths and strings in one piece.
+def normalise(data: bytes) -> tuple[bytes, bytes]:
+    """The first value in ``data`` with definite, minimal lengths and strings in one piece; what follows it.
 
     Raises:
-        DerError: not BER, deeper than 48, more than 50,000 values, or bytes follow.
+        DerError: not BER, deeper than 48, or more than 50,000 values.
     """
     reader = _Reader(data)
     value = reader.value(0, len(data), 0)
-    if reader.pos != len(data):
-        raise DerError("bytes left over")
-    return value
+    return value, data[reader.pos :]
 
 
 class _Reader:

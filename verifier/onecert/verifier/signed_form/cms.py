@@ -24,7 +24,7 @@ from onecert.verifier.signed_form.attributes import Attributes, read_attributes
 from onecert.verifier.signed_form.ber import normalise
 from onecert.verifier.signed_form.digests import read_digest_algorithm
 
-__all__ = ["DATA_TYPES", "SignedData", "SignerInfo", "load_signed_data"]
+__all__ = ["DATA_TYPES", "SignedData", "SignerInfo", "load_signed_data", "read_signer"]
 
 _SIGNED_DATA = {"1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"}
 # id-data, and that of GM/T 0010: only these may be signed without attributes.
@@ -74,8 +74,8 @@ def load_signed_data(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> SignedD
     """Load one message from anybody: DER, BER or PEM, at most ``limits.document_max_bytes``.
 
     Raises:
-        MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``.
-        RefusedError: ``CMS_TYPE``, ``CMS_NO_SIGNER``, ``CMS_ATTRIBUTE_TWICE``.
+        MalformedError: ``TOO_LARGE``, ``NOT_PEM``, ``CMS_MALFORMED``, ``CMS_TRAILING``.
+        RefusedError: ``CMS_TYPE``, ``CMS_VERSION``, ``CMS_NO_SIGNER``, ``CMS_ATTRIBUTE_TWICE``.
     """
     data = as_octets(data, "a signed message")
     if len(data) > limits.document_max_bytes:
@@ -87,7 +87,10 @@ def load_signed_data(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> SignedD
             return _signed_data(data, limits)
         except DerError:
             # RFC 5652, section 5.1: it may be BER. What was DER all through has not come here.
-            return _signed_data(normalise(data), limits)
+            der, rest = normalise(data)
+            if rest:
+                raise MalformedError("CMS_TRAILING", source="RFC 5652, section 3", count=len(rest)) from None
+            return _signed_data(der, limits)
     except (DerError, IndexError, RecursionError) as exc:
         _malformed(str(exc) or type(exc).__name__)
 
@@ -118,8 +121,9 @@ def _signed_data(der: bytes, limits: Limits) -> SignedData:
     reader = explicit.enter(SEQUENCE)
     explicit.done()
 
-    if not 1 <= reader.integer() <= 5:
-        _malformed("version")
+    version = reader.integer()
+    if not 1 <= version <= 5:
+        raise RefusedError("CMS_VERSION", source="RFC 5652, section 5.1", version=version)
     digests = reader.enter(SET)
     count = 0
     while digests:
@@ -141,7 +145,7 @@ def _signed_data(der: bytes, limits: Limits) -> SignedData:
     while infos:
         if len(signers) == _SIGNERS_MAX:
             _malformed("too many signers")
-        signers.append(_signer(infos.enter(SEQUENCE)))
+        signers.append(read_signer(infos.enter(SEQUENCE)))
     if not signers:
         # RFC 5652, section 5.1, knows such messages: they only carry certificates.
         raise RefusedError("CMS_NO_SIGNER", source="RFC 5652, section 5.1")
@@ -211,7 +215,13 @@ def _revocation(reader: Reader, crls: list[Crl], answers: list[OcspResponse], li
             continue
 
 
-def _signer(reader: Reader) -> SignerInfo:
+def read_signer(reader: Reader) -> SignerInfo:
+    """Read the contents of a SignerInfo, which a countersignature is too.
+
+    Raises:
+        DerError: breaks the grammar.
+        RefusedError: ``CMS_VERSION``, ``CMS_ATTRIBUTE_TWICE``.
+    """
     version = reader.integer()
     issuer_der: bytes | None = None
     serial: int | None = None
@@ -226,7 +236,7 @@ def _signer(reader: Reader) -> SignerInfo:
         named.done()
     # RFC 5652, section 5.3: 1 for issuer and serial number, 3 for the key identifier.
     if version != (1 if key_id is None else 3):
-        _malformed("version of a signer")
+        raise RefusedError("CMS_VERSION", source="RFC 5652, section 5.3", version=version)
     digest_algorithm = read_digest_algorithm(reader)
     signed = read_attributes(reader, 0xA0) if reader.peek() == 0xA0 else None
     algorithm_der = reader.raw()

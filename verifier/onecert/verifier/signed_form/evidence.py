@@ -35,6 +35,7 @@ from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust, compare
 from onecert.verifier.signed_form.form import judge_form
 from onecert.verifier.signed_form.form_result import SignedForm
 from onecert.verifier.signed_form.past_path import PathTrust
+from onecert.verifier.signed_form.recorded_signature import schema_for
 from onecert.verifier.signed_form.recorded_signers import RecordedSigners
 from onecert.verifier.signed_form.signer_check import Content
 from onecert.verifier.signed_form.signers import AnchoredSigners, ListedSigners, SignerJudge
@@ -101,17 +102,19 @@ def make_evidence(
     document = form.content.data
     names = {hash_algorithm, "sha256", *(s.digest_algorithm for s in form.signers if s.digest_algorithm)}
     materials = Materials()
-    for signer in form.signers:
+    for signer in form.everybody:
         materials |= judged_materials(signer.judged.judged)
         if signer.timestamp is not None:
             materials |= judged_materials(signer.timestamp.judged)
     known = Materials(certificates=tuple(c.der for c in form.judge.candidates[:64]))
+    signature = form.source if form.message is None else form.message.der
     record = EvidenceRecord(
+        schema=schema_for(signature),
         created_at=at.replace(microsecond=0),
         document_bytes=len(document),
         digests={name: digest(name, document) for name in sorted(names)},
         content=document if include_document else None,
-        signature=form.message.der if form.message is not None else _raw(form),
+        signature=signature,
         policy=form.policy,
         trust_list=_listed(form, trust_list),
         application=form.judge.application if isinstance(form.judge, ListedSigners) else "",
@@ -228,11 +231,6 @@ def _file(record: EvidenceRecord) -> bytes:
     except MalformedError as exc:
         raise CouldNotCheckError("EVIDENCE_TOO_LARGE", detail=str(exc)) from exc
     return data
-
-
-def _raw(form: SignedForm) -> Any:
-    assert form.raw is not None  # noqa: S101  one of the two is always there
-    return form.raw
 
 
 def _listed(form: SignedForm, trust_list: bytes | None) -> bytes | None:

@@ -2,9 +2,7 @@
 
     {"type": "onecert-evidence-record", "schema": 1, "created_at": "2026-11-21T09:00:00Z",
      "document": {"bytes": 37, "digests": {"sha256": B64}, "content": B64 or absent},
-     "signature": {"form": "cms", "value": B64}
-               or {"form": "raw", "value": B64, "certificate": B64, "algorithm": "",
-                   "document_form": "json", "timestamp": B64 or absent},
+     "signature": {"form": "cms", "value": B64}, or see ``recorded_signature``,
      "policy": {"allow_no_attributes": false, "several_signers": false},
      "trust": {"kind": "trust-list", "document": B64, "application": "tax"} or {"kind": "anchors"},
      "certificates": [B64 DER], "crls": [B64 DER], "ocsp": [B64 DER],
@@ -15,12 +13,13 @@
 ``sha256`` finds accidents. Against forgers each token of ``archive`` stamps the canonical JSON of the record,
 without ``sha256``, up to and with its own entry, but for the token itself. Nothing in a record says whom to
 trust: the keys of the list and the anchors of the timestamp authorities come from whoever checks it.
+
+Schema 1 knows the forms "cms" and "raw" alone. A record is written with the oldest schema that can hold it,
+and keeps it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -33,16 +32,25 @@ from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.jws import load_json
 from onecert.verifier.signed_form.canonical_json import canonical_json, count_separators
 from onecert.verifier.signed_form.digests import DIGESTS
-from onecert.verifier.signed_form.form_result import FormPolicy
-from onecert.verifier.signed_form.raw import DocumentForm, RawSignature
+from onecert.verifier.signed_form.form_result import FormPolicy, SignatureSource
+from onecert.verifier.signed_form.recorded_signature import (
+    SCHEMA_MAX,
+    blob,
+    blobs,
+    decode,
+    encode,
+    read_signature,
+    signature_dict,
+    text_of,
+)
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 
 __all__ = ["ArchiveEntry", "EvidenceRecord", "Materials", "load_evidence"]
 
-TYPE, SCHEMA = "onecert-evidence-record", 1
+TYPE = "onecert-evidence-record"
 MAX_BYTES = 64 * 1024 * 1024
 _SEPARATORS_MAX = 50_000  # a record is few large values
-_BLOBS_MAX, _ENTRIES_MAX, _DIGESTS_MAX = 256, 64, 8
+_ENTRIES_MAX, _DIGESTS_MAX = 64, 8
 _VERDICT_SIGNERS_MAX = 16
 _TIME_SOURCES = ("timestamp", "archive", "now")
 
@@ -65,9 +73,9 @@ class Materials:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "certificates": [_encode(item) for item in self.certificates],
-            "crls": [_encode(item) for item in self.crls],
-            "ocsp": [_encode(item) for item in self.ocsp],
+            "certificates": [encode(item) for item in self.certificates],
+            "crls": [encode(item) for item in self.crls],
+            "ocsp": [encode(item) for item in self.ocsp],
         }
 
 
@@ -84,49 +92,50 @@ class ArchiveEntry:
         """For JSON; without the token it is what the token stamps."""
         found = {
             "hash_algorithm": self.hash_algorithm,
-            "document_digests": {name: _encode(value) for name, value in self.document_digests.items()},
+            "document_digests": {name: encode(value) for name, value in self.document_digests.items()},
             **self.materials.as_dict(),
         }
-        return found | {"token": _encode(self.token)} if with_token else found
+        return found | {"token": encode(self.token)} if with_token else found
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRecord:
-    """One record. ``signature`` is the CMS message, or a raw signature."""
+    """One record. ``signature`` is the CMS message, or one of the other kinds."""
 
     created_at: datetime
     document_bytes: int
     digests: Mapping[str, bytes]
     content: bytes | None
-    signature: bytes | RawSignature
+    signature: SignatureSource
     policy: FormPolicy
     trust_list: bytes | None
     application: str
     materials: Materials
     verdict: Mapping[str, Any]
+    schema: int
     archive: tuple[ArchiveEntry, ...] = ()
 
     def core(self) -> dict[str, Any]:
         """The part that never changes, for JSON."""
         document: dict[str, Any] = {
             "bytes": self.document_bytes,
-            "digests": {name: _encode(value) for name, value in self.digests.items()},
+            "digests": {name: encode(value) for name, value in self.digests.items()},
         }
         if self.content is not None:
-            document["content"] = _encode(self.content)
+            document["content"] = encode(self.content)
         trust: dict[str, Any] = {"kind": "anchors"}
         if self.trust_list is not None:
             trust = {
                 "kind": "trust-list",
-                "document": _encode(self.trust_list),
+                "document": encode(self.trust_list),
                 "application": self.application,
             }
         return {
             "type": TYPE,
-            "schema": SCHEMA,
+            "schema": self.schema,
             "created_at": format_time(self.created_at),
             "document": document,
-            "signature": _signature_dict(self.signature),
+            "signature": signature_dict(self.signature),
             "policy": {
                 "allow_no_attributes": self.policy.allow_no_attributes,
                 "several_signers": self.policy.several_signers,
@@ -195,14 +204,14 @@ def load_evidence(data: bytes) -> EvidenceRecord:
 
 def _record(node: Node) -> EvidenceRecord:
     node.choice("type", {TYPE})
-    node.integer("schema", low=SCHEMA, high=SCHEMA)
+    schema = node.integer("schema", low=1, high=SCHEMA_MAX)
     created_at = node.time("created_at")
     with node.node("document") as document:
         document_bytes = document.integer("bytes", low=0, high=2**53 - 1)
         digests = _digests(document, "digests", low=1)
-        content = _blob(document, "content") if document.has("content") else None
+        content = blob(document, "content") if document.has("content") else None
     with node.node("signature") as signature:
-        signed = _signature(signature)
+        signed = read_signature(signature, schema)
     with node.node("policy") as policy:
         form_policy = FormPolicy(
             allow_no_attributes=policy.boolean("allow_no_attributes"),
@@ -211,7 +220,7 @@ def _record(node: Node) -> EvidenceRecord:
     trust_list, application = None, ""
     with node.node("trust") as trust:
         if trust.choice("kind", {"trust-list", "anchors"}) == "trust-list":
-            trust_list = _blob(trust, "document")
+            trust_list = blob(trust, "document")
             application = trust.text("application", max_length=256)
     return EvidenceRecord(
         created_at=created_at,
@@ -225,35 +234,8 @@ def _record(node: Node) -> EvidenceRecord:
         materials=_materials(node),
         verdict=_verdict(node),
         archive=tuple(_entries(node)),
+        schema=schema,
     )
-
-
-def _signature(node: Node) -> bytes | RawSignature:
-    value = _blob(node, "value")
-    if node.choice("form", {"cms", "raw"}) == "cms":
-        return value
-    return RawSignature(
-        value=value,
-        certificate=_blob(node, "certificate"),
-        algorithm=_text(node, "algorithm"),
-        document_form=DocumentForm(node.choice("document_form", {form.value for form in DocumentForm})),
-        timestamp=_blob(node, "timestamp") if node.has("timestamp") else None,
-    )
-
-
-def _signature_dict(signature: bytes | RawSignature) -> dict[str, Any]:
-    if isinstance(signature, bytes):
-        return {"form": "cms", "value": _encode(signature)}
-    found = {
-        "form": "raw",
-        "value": _encode(signature.value),
-        "certificate": _encode(signature.certificate),
-        "algorithm": signature.algorithm,
-        "document_form": signature.document_form.value,
-    }
-    if signature.timestamp is not None:
-        found["timestamp"] = _encode(signature.timestamp)
-    return found
 
 
 def _verdict(node: Node) -> dict[str, Any]:
@@ -263,7 +245,7 @@ def _verdict(node: Node) -> dict[str, Any]:
             with signer:
                 signer.text("certificate", max_length=64)
                 signer.texts("path", low=1, high=64)
-                _text(signer, "anchor")
+                text_of(signer, "anchor")
                 if signer.take("identity") is not None:
                     signer.node("identity")
                 signer.choice("time_source", set(_TIME_SOURCES))
@@ -280,7 +262,7 @@ def _entries(node: Node) -> list[ArchiveEntry]:
                     hash_algorithm=entry.choice("hash_algorithm", set(DIGESTS)),
                     document_digests=_digests(entry, "document_digests", low=0),
                     materials=_materials(entry),
-                    token=_blob(entry, "token"),
+                    token=blob(entry, "token"),
                 )
             )
     return found
@@ -288,7 +270,7 @@ def _entries(node: Node) -> list[ArchiveEntry]:
 
 def _materials(node: Node) -> Materials:
     return Materials(
-        certificates=_blobs(node, "certificates"), crls=_blobs(node, "crls"), ocsp=_blobs(node, "ocsp")
+        certificates=blobs(node, "certificates"), crls=blobs(node, "crls"), ocsp=blobs(node, "ocsp")
     )
 
 
@@ -296,35 +278,4 @@ def _digests(node: Node, key: str, *, low: int) -> dict[str, bytes]:
     values = node.node(key).raw
     if not low <= len(values) <= _DIGESTS_MAX or not values.keys() <= DIGESTS.keys():
         raise StrictJsonError(node.place(key), "must name known digest algorithms")
-    return {name: _decode(value, node.place(key)) for name, value in values.items()}
-
-
-def _blobs(node: Node, key: str) -> tuple[bytes, ...]:
-    return tuple(_decode(item, node.place(key)) for item in node.items(key, high=_BLOBS_MAX))
-
-
-def _blob(node: Node, key: str) -> bytes:
-    return _decode(node.take(key), node.place(key))
-
-
-def _text(node: Node, key: str) -> str:
-    """A string that may be empty."""
-    value = node.take(key)
-    if not isinstance(value, str) or len(value) > 1024:
-        raise StrictJsonError(node.place(key), "must be text")
-    return value
-
-
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _decode(value: object, where: str) -> bytes:
-    if isinstance(value, str):
-        try:
-            data = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError) as exc:
-            raise StrictJsonError(where, "must be base64") from exc
-        if base64.b64encode(data).decode("ascii") == value:  # one spelling only
-            return data
-    raise StrictJsonError(where, "must be base64")
+    return {name: decode(value, node.place(key)) for name, value in values.items()}

@@ -3,31 +3,30 @@
     form = verify_form(document, signature, verifier=verifier, timestamps=timestamps, at=datetime.now(UTC))
     print(form.signer.identity.id, form.signer.signed_at)
 
-The signature is CMS (attached or detached) or raw with its certificate. Non-repudiation needs a time: with a
-timestamp of an authority that we trust the signer is judged at that time, whatever became of him since;
-without one he is judged now, and the result says why.
+The signature is CMS (attached or detached), raw with its certificate, JWS, or inside an XML or PDF document.
+Non-repudiation needs a time: with a timestamp of an authority that we trust the signer is judged at that
+time, whatever became of him since; without one he is judged now, and the result says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from onecert.verifier.arguments import as_octets, check_aware
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError, VerifyError
-from onecert.verifier.keys import load_public_key
-from onecert.verifier.login import default_algorithm
 from onecert.verifier.result import Notice
-from onecert.verifier.signatures import verify_signature
-from onecert.verifier.signed_form.attributes import COUNTERSIGNATURE, SIGNATURE_TIMESTAMP
-from onecert.verifier.signed_form.cms import SignedData, SignerInfo, load_signed_data
-from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignedForm
+from onecert.verifier.signed_form.cms_form import open_cms
+from onecert.verifier.signed_form.extras import PdfSignature, XmlSignature, open_extra
+from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignatureSource, SignedForm
+from onecert.verifier.signed_form.form_signature import Enclosed, FormSignature, OpenedForm
+from onecert.verifier.signed_form.jws_form import JwsSignature, open_jws
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.proved_time import ProvedTime, prove_time
-from onecert.verifier.signed_form.raw import RawSignature
-from onecert.verifier.signed_form.signer_check import Content, check_signer_info, content_of
+from onecert.verifier.signed_form.raw import RawSignature, open_raw
+from onecert.verifier.signed_form.signer_check import Content
 from onecert.verifier.signed_form.signers import (
     AnchoredSigners,
     JudgedSigner,
@@ -43,7 +42,7 @@ __all__ = ["judge_form", "verify_form"]
 
 def verify_form(
     document: bytes | None,
-    signature: bytes | RawSignature,
+    signature: SignatureSource,
     *,
     at: datetime,
     verifier: Verifier | None = None,
@@ -54,19 +53,21 @@ def verify_form(
     """Check the signature of a form.
 
     Args:
-        document: what was signed, or ``None`` when a CMS message carries it.
-        signature: CMS SignedData in DER, BER or PEM, or a raw signature with its certificate.
+        document: what was signed, or ``None`` when the signature carries it.
+        signature: CMS SignedData in DER, BER or PEM; or a ``RawSignature``, ``JwsSignature``,
+            ``XmlSignature`` or ``PdfSignature``.
         at: now, aware.
         verifier: the department's own; names the signers. Either this or ``trust``.
         trust: explicit anchors and evidence; names nobody.
         timestamps: whose timestamps count; ``None`` for nobody's.
 
     Raises:
-        SignatureInvalidError: ``CMS_DIGEST`` (another document), ``SIGNATURE_INVALID``.
+        SignatureInvalidError: ``CMS_DIGEST`` and ``XML_DIGEST`` (another document), ``SIGNATURE_INVALID``.
         RevokedError: ``FORM_REVOKED_BEFORE_SIGNING``; ``FORM_REVOKED_TIME_NOT_PROVED`` when nothing proves
             that the signature is older than the revocation; ``FORM_KEY_INVALID_SINCE``.
         RefusedError: any other reason; ``code`` says which.
-        CouldNotCheckError: the list or the evidence is missing or stale; when the signer's certificate has
+        CouldNotCheckError: ``FORM_EXTRA_MISSING`` when XML or PDF is not installed; the list or the evidence
+            is missing or stale; when the signer's certificate has
             ended, also why the timestamp cannot be judged, such as ``TIMESTAMP_AUTHORITY_ENDED``.
     """
     if (verifier is None) == (trust is None):
@@ -87,7 +88,7 @@ def _given(verifier: Verifier | None) -> Verifier:
 
 def judge_form(
     document: bytes | None,
-    signature: bytes | RawSignature,
+    signature: SignatureSource,
     *,
     judge: SignerJudge,
     timestamps: TimestampTrust | None,
@@ -105,25 +106,31 @@ def judge_form(
         digests: of the document, in place of the document.
     """
     around = _Around(judge, timestamps, policy, at, known_at or at, archived_at)
-    if isinstance(signature, RawSignature):
-        return _verify_raw(document, signature, around)
-    message = load_signed_data(signature)
-    if digests is not None and document is None and message.content is None:
-        content = digests
-    else:
-        content = content_of(message, document)
-    if len(message.signers) > 1 and not policy.several_signers:
-        raise RefusedError("CMS_SEVERAL_SIGNERS", count=len(message.signers))
-    signers = tuple(_verify_signer(signer, message, content, around) for signer in message.signers)
+    opened = _open(document, signature, policy, digests)
+    if len(opened.signatures) > 1 and not policy.several_signers:
+        raise RefusedError("CMS_SEVERAL_SIGNERS", count=len(opened.signatures))
     return SignedForm(
-        content=content,
-        signers=signers,
+        content=opened.content,
+        signers=tuple(_verify_signature(each, around) for each in opened.signatures),
         checked_at=at,
         judge=judge,
+        source=signature,
         timestamps=timestamps,
         policy=policy,
-        message=message,
+        message=opened.message,
     )
+
+
+def _open(
+    document: bytes | None, signature: SignatureSource, policy: FormPolicy, digests: Content | None
+) -> OpenedForm:
+    if isinstance(signature, RawSignature):
+        return open_raw(document, signature)
+    if isinstance(signature, JwsSignature):
+        return open_jws(document, signature)
+    if isinstance(signature, XmlSignature | PdfSignature):
+        return open_extra(document, signature)
+    return open_cms(document, signature, digests=digests, allow_no_attributes=policy.allow_no_attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,88 +160,55 @@ class _Around:
         return proved
 
 
-def _verify_signer(signer: SignerInfo, message: SignedData, content: Content, around: _Around) -> FormSigner:
+def _verify_signature(signature: FormSignature, around: _Around) -> FormSigner:
     # 1. When did the signature exist?
-    tokens = () if signer.unsigned is None else signer.unsigned.values.get(SIGNATURE_TIMESTAMP, ())
-    time = around.time_of(signer.signature, tokens, message.certificates)
+    time = around.time_of(signature.stamped, signature.tokens, signature.enclosed.certificates)
     # 2. Is it right, with algorithms that were accepted then, and whose certificates are they?
-    certificates = (*message.certificates, *around.judge.candidates)
-    named = check_signer_info(
-        signer,
-        message.content_type,
-        content,
-        certificates=certificates,
-        policy=around.judge.algorithms,
-        at=time.at,
-        allow_no_attributes=around.policy.allow_no_attributes,
-    )
+    checked = signature.check(around.judge.candidates, around.judge.algorithms, time.at)
     # 3. Could the signer be relied upon at that time?
-    certificate, judged = _judge_one_of(named, time, around, message)
-    if signer.signed is None or not signer.signed.certificate_hashes():
+    certificate, judged = _judge_one_of(checked.certificates, time, around, signature.enclosed)
+    if not checked.names_certificate:
         _check_unbound(judged, certificate)
     # 4. What a person should know.
-    claimed_at = None if signer.signed is None else signer.signed.signing_time
-    notices = [*time.notices, *_status_notices(judged, time, around)]
+    countersigners, refused = _countersigners(signature, around)
+    notices = [*time.notices, *_status_notices(judged, time, around), *checked.notices, *refused]
+    claimed_at = checked.claimed_at
     if time.is_proved and claimed_at is not None and claimed_at > time.at:
         notices.append(Notice("FORM_CLAIMED_TIME", (("claimed_at", claimed_at), ("proved_at", time.at))))
-    if signer.unsigned is not None and COUNTERSIGNATURE in signer.unsigned.values:
-        notices.append(Notice("CMS_COUNTERSIGNED"))
     return FormSigner(
         certificate=certificate,
         judged=judged,
         time=time,
         claimed_at=claimed_at,
-        digest_algorithm=signer.digest_algorithm,
+        digest_algorithm=signature.digest_algorithm,
         notices=tuple(notices),
+        countersigners=tuple(countersigners),
     )
 
 
-def _verify_raw(document: bytes | None, signature: RawSignature, around: _Around) -> SignedForm:
-    if document is None:
-        raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
-    certificate = signature.parse_certificate()
-    data = signature.signed_data(document)
-    tokens = () if signature.timestamp is None else (signature.timestamp,)
-    time = around.time_of(signature.value, tokens)
-    algorithms = around.judge.algorithms
-    key = load_public_key(certificate.spki_der)
-    verify_signature(
-        key,
-        signature.algorithm or default_algorithm(key),
-        signature.value,
-        data,
-        policy=algorithms,
-        at=time.at,
-    )
-    judged = _judge(certificate, time, around, None)
-    _check_unbound(judged, certificate)
-    signer = FormSigner(
-        certificate=certificate,
-        judged=judged,
-        time=time,
-        claimed_at=None,
-        digest_algorithm="",
-        notices=(*time.notices, *_status_notices(judged, time, around)),
-    )
-    return SignedForm(
-        content=Content(data=document),
-        signers=(signer,),
-        checked_at=around.at,
-        judge=around.judge,
-        timestamps=around.timestamps,
-        policy=around.policy,
-        raw=signature,
-    )
+def _countersigners(signature: FormSignature, around: _Around) -> tuple[list[FormSigner], list[Notice]]:
+    """Who vouches for a signature, and why others do not count.
+
+    Anybody can add one, so that a bad one does not cost the form its signer.
+    """
+    found: list[FormSigner] = []
+    refused: list[Notice] = []
+    for each in signature.countersignatures:
+        try:
+            found.append(_verify_signature(each, around))
+        except VerifyError as exc:
+            refused.append(Notice("CMS_COUNTERSIGNATURE_REFUSED", (("reason", str(exc)),)))
+    return found, refused
 
 
 def _judge_one_of(
-    certificates: Sequence[ParsedCertificate], time: ProvedTime, around: _Around, message: SignedData
+    certificates: Sequence[ParsedCertificate], time: ProvedTime, around: _Around, enclosed: Enclosed
 ) -> tuple[ParsedCertificate, JudgedSigner]:
     """The first certificate that may be relied upon: a key that was certified anew has several."""
     failure: VerifyError | None = None
     for certificate in certificates:
         try:
-            return certificate, _judge(certificate, time, around, message)
+            return certificate, _judge(certificate, time, around, enclosed)
         except VerifyError as exc:
             failure = failure or exc
     assert failure is not None  # noqa: S101  there is at least one certificate
@@ -242,16 +216,17 @@ def _judge_one_of(
 
 
 def _judge(
-    certificate: ParsedCertificate, time: ProvedTime, around: _Around, message: SignedData | None
+    certificate: ParsedCertificate, time: ProvedTime, around: _Around, enclosed: Enclosed
 ) -> JudgedSigner:
     question = SignerQuestion(
         certificate=certificate,
         at=time.at,
         known_at=max(around.known_at, time.at) if time.is_proved else time.at,
         time_proved=time.is_proved,
+        candidates=enclosed.certificates,
+        crls=enclosed.crls,
+        ocsp=enclosed.ocsp,
     )
-    if message is not None:
-        question = replace(question, candidates=message.certificates, crls=message.crls, ocsp=message.ocsp)
     try:
         return around.judge.judge(question)
     except RevokedError as exc:

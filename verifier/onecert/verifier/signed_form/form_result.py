@@ -11,13 +11,19 @@ from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.identity import Identity
 from onecert.verifier.result import Notice
 from onecert.verifier.signed_form.cms import SignedData
+from onecert.verifier.signed_form.extras import PdfSignature, XmlSignature
+from onecert.verifier.signed_form.jws_form import JwsSignature
 from onecert.verifier.signed_form.proved_time import ProvedTime
 from onecert.verifier.signed_form.raw import RawSignature
 from onecert.verifier.signed_form.signer_check import Content
 from onecert.verifier.signed_form.signers import JudgedSigner, SignerJudge
 from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust
 
-__all__ = ["FormPolicy", "FormSigner", "SignedForm"]
+__all__ = ["FormPolicy", "FormSigner", "SignatureSource", "SignedForm"]
+
+# What a form is signed with; bytes are a CMS message.
+SignatureSource = bytes | RawSignature | JwsSignature | XmlSignature | PdfSignature
+_FORMS: dict[type, str] = {RawSignature: "raw", JwsSignature: "jws", XmlSignature: "xml", PdfSignature: "pdf"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,11 @@ class FormPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class FormSigner:
-    """One good signature and who made it."""
+    """One good signature and who made it.
+
+    ``countersigners`` have signed this signature (RFC 5652, section 11.4) and are judged like signers; one
+    that does not count is a notice.
+    """
 
     certificate: ParsedCertificate
     judged: JudgedSigner
@@ -48,6 +58,7 @@ class FormSigner:
     claimed_at: datetime | None
     digest_algorithm: str
     notices: tuple[Notice, ...]
+    countersigners: tuple[FormSigner, ...] = ()
 
     @property
     def identity(self) -> Identity | None:
@@ -80,13 +91,14 @@ class FormSigner:
             "timestamp": self.timestamp and self.timestamp.as_dict(),
             "claimed_at": self.claimed_at and self.claimed_at.isoformat(),
             "warnings": list(self.warnings),
+            "countersigners": [countersigner.as_dict() for countersigner in self.countersigners],
             "validation": self.judged.judged.path.as_dict(),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedForm:
-    """A document with at least one good signature; ``message`` is there for CMS, ``raw`` for the other.
+    """A document with at least one good signature; ``source`` is what was given, ``message`` it read as CMS.
 
     ``judge``, ``timestamps`` and ``policy`` are what it was judged with, for an evidence record.
     """
@@ -95,15 +107,20 @@ class SignedForm:
     signers: tuple[FormSigner, ...]
     checked_at: datetime
     judge: SignerJudge = field(repr=False)
+    source: SignatureSource = field(repr=False)
     timestamps: TimestampTrust | None = field(default=None, repr=False)
     policy: FormPolicy = field(default_factory=FormPolicy, repr=False)
     message: SignedData | None = field(default=None, repr=False)
-    raw: RawSignature | None = field(default=None, repr=False)
 
     @property
     def signer(self) -> FormSigner:
         """The only signer, or the first of several."""
         return self.signers[0]
+
+    @property
+    def everybody(self) -> tuple[FormSigner, ...]:
+        """The signers and who countersigned."""
+        return (*self.signers, *(other for signer in self.signers for other in signer.countersigners))
 
     @property
     def document(self) -> bytes | None:
@@ -123,7 +140,7 @@ class SignedForm:
             "schema": 1,
             "accepted": True,
             "document_sha256": self.document_sha256,
-            "form": "raw" if self.message is None else "cms",
+            "form": _FORMS.get(type(self.source), "cms"),
             "checked_at": self.checked_at.isoformat(),
             "signers": [signer.as_dict() for signer in self.signers],
         }

@@ -6,15 +6,23 @@ must fit the key and the policy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from onecert.verifier.algorithms import AlgorithmPolicy
 from onecert.verifier.arguments import as_octets
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
-from onecert.verifier.errors import MalformedError
+from onecert.verifier.errors import CouldNotCheckError, MalformedError
+from onecert.verifier.keys import load_public_key
+from onecert.verifier.login import default_algorithm
+from onecert.verifier.signatures import verify_signature
 from onecert.verifier.signed_form.canonical_json import canonicalise
+from onecert.verifier.signed_form.form_signature import CheckedSignature, Enclosed, FormSignature, OpenedForm
+from onecert.verifier.signed_form.signer_check import Content
 
-__all__ = ["DocumentForm", "RawSignature"]
+__all__ = ["DocumentForm", "RawSignature", "open_raw"]
 
 SIGNATURE_MAX_BYTES = 8 * 1024  # ML-DSA-87 needs 4,627
 
@@ -64,3 +72,47 @@ class RawSignature:
             MalformedError: ``JSON_NOT_CANONICAL`` when the document should be JSON.
         """
         return canonicalise(document) if self.document_form is DocumentForm.JSON else document
+
+
+def open_raw(document: bytes | None, signature: RawSignature) -> OpenedForm:
+    """The document and its one signature.
+
+    Raises:
+        CouldNotCheckError: ``FORM_DOCUMENT_NEEDED``.
+        MalformedError: the certificate or the JSON cannot be read.
+    """
+    if document is None:
+        raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
+    certificate = signature.parse_certificate()
+    return OpenedForm(
+        content=Content(data=document),
+        signatures=(_Raw(signature, certificate, signature.signed_data(document)),),
+    )
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """See ``FormSignature``."""
+
+    source: RawSignature
+    certificate: ParsedCertificate
+    data: bytes
+    enclosed: Enclosed = field(default_factory=Enclosed)
+    digest_algorithm: str = ""
+    countersignatures: Sequence[FormSignature] = ()
+
+    @property
+    def stamped(self) -> bytes:
+        return self.source.value
+
+    @property
+    def tokens(self) -> Sequence[bytes]:
+        return () if self.source.timestamp is None else (self.source.timestamp,)
+
+    def check(
+        self, known: Sequence[ParsedCertificate], policy: AlgorithmPolicy, at: datetime
+    ) -> CheckedSignature:
+        key = load_public_key(self.certificate.spki_der)
+        algorithm = self.source.algorithm or default_algorithm(key)
+        verify_signature(key, algorithm, self.source.value, self.data, policy=policy, at=at)
+        return CheckedSignature(certificates=(self.certificate,))

@@ -74,7 +74,7 @@ def content_of(message: SignedData, document: bytes | None) -> Content:
 
 def check_signer_info(
     signer: SignerInfo,
-    content_type: str,
+    content_type: str | None,
     content: Content,
     *,
     certificates: Iterable[ParsedCertificate],
@@ -85,13 +85,14 @@ def check_signer_info(
     """Check one signature and return the certificates of its signer, at least one, none validated yet.
 
     Args:
+        content_type: of the message; ``None`` for a countersignature, which has none.
         certificates: those of the message first.
         allow_no_attributes: accept a signature over the bare content.
 
     Raises:
         SignatureInvalidError: ``CMS_DIGEST`` (the content is another one), ``SIGNATURE_INVALID``.
-        RefusedError: ``CMS_SIGNER_UNKNOWN``, ``CMS_SIGNING_CERTIFICATE``, ``CMS_ATTRIBUTE_MISSING`` and the
-            others of the attributes, ``ALGORITHM_*``, ``WEAK_KEY``.
+        RefusedError: ``CMS_NO_CERTIFICATE``, ``CMS_SIGNER_UNKNOWN``, ``CMS_SIGNING_CERTIFICATE``,
+            ``CMS_ATTRIBUTE_MISSING`` and the others of the attributes, ``ALGORITHM_*``, ``WEAK_KEY``.
         MalformedError: ``CMS_MALFORMED``.
     """
     row = signature_row(signer.algorithm_der, signer.digest_algorithm)
@@ -106,7 +107,10 @@ def check_signer_info(
             hashes = signer.signed.certificate_hashes()
     except DerError as exc:
         raise MalformedError("CMS_MALFORMED", source="RFC 5652, section 11", detail=str(exc)) from exc
-    named = list(dict.fromkeys(c for c in certificates if signer.names(c)))[:_CERTIFICATES_TRIED]
+    offered = list(certificates)
+    named = list(dict.fromkeys(c for c in offered if signer.names(c)))[:_CERTIFICATES_TRIED]
+    if not offered:
+        raise RefusedError("CMS_NO_CERTIFICATE", source="RFC 5652, section 5.1", signer=_text(signer))
     if not named:
         raise RefusedError("CMS_SIGNER_UNKNOWN", source="RFC 5652, section 5.3", signer=_text(signer))
     # RFC 5035, section 4: the certificate that the signer meant, and no other with the same key.
@@ -134,11 +138,11 @@ def check_signer_info(
     return tuple(good)
 
 
-def _bare_content(content_type: str, content: Content, *, allow: bool) -> bytes:
+def _bare_content(content_type: str | None, content: Content, *, allow: bool) -> bytes:
     # RFC 5652, section 5.3: anything but data must have attributes.
-    if content_type not in DATA_TYPES or not allow:
+    if not allow or (content_type is not None and content_type not in DATA_TYPES):
         raise RefusedError(
-            "CMS_NO_ATTRIBUTES", source="RFC 5652, sections 5.3 and 14", content_type=content_type
+            "CMS_NO_ATTRIBUTES", source="RFC 5652, sections 5.3 and 14", content_type=content_type or "-"
         )
     if content.data is None:
         raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
@@ -147,8 +151,14 @@ def _bare_content(content_type: str, content: Content, *, allow: bool) -> bytes:
     return content.data
 
 
-def _check_attributes(signed: Attributes, digest_algorithm: str, content_type: str, content: Content) -> None:
-    if decode_oid(signed.single(CONTENT_TYPE, OID)) != content_type:
+def _check_attributes(
+    signed: Attributes, digest_algorithm: str, content_type: str | None, content: Content
+) -> None:
+    if content_type is None:
+        # Section 11.4: what was made for a message is no countersignature, and the other way round.
+        if CONTENT_TYPE in signed.values:
+            raise RefusedError("CMS_CONTENT_TYPE", source="RFC 5652, section 11.4", content_type="-")
+    elif decode_oid(signed.single(CONTENT_TYPE, OID)) != content_type:
         raise RefusedError("CMS_CONTENT_TYPE", source="RFC 5652, section 11.1", content_type=content_type)
     named = signed.single(MESSAGE_DIGEST, OCTET_STRING)
     if not hmac.compare_digest(named, content.digest(digest_algorithm)):

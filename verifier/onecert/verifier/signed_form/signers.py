@@ -181,7 +181,12 @@ class ListedSigners:
             persons=verifier._persons,
             registry=verifier._registry,
         )
-        codes = (*(notice.code for notice in judged.path.warnings), *verdict.warnings, *identity.warnings)
+        codes = (
+            *trust_list.warnings,
+            *(notice.code for notice in judged.path.warnings),
+            *verdict.warnings,
+            *identity.warnings,
+        )
         return JudgedSigner(
             judged=judged,
             identity=identity,
