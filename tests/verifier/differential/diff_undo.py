@@ -207,17 +207,32 @@ def no_lent_names(world: World, _: Case) -> World:
         for cert in world.certificates
         if not cert.ca and cert.subject.entity != cert.issuer.entity
     }
-    return replace(
-        world, crls=tuple(spec for spec in world.crls if (spec.issuer.entity, spec.signer) not in lent)
-    )
+    return _without_lists_of(world, lent)
 
 
 def lists_of_issuers(world: World, _: Case) -> World:
-    """No list of an authority that another authority has certified."""
+    """No list signed with a key that another authority has certified."""
     certified = {
-        cert.subject.entity for cert in world.certificates if cert.subject.entity != cert.issuer.entity
+        (cert.subject.entity, cert.key)
+        for cert in world.certificates
+        if cert.subject.entity != cert.issuer.entity
     }
-    return replace(world, crls=tuple(crl for crl in world.crls if crl.issuer.entity not in certified))
+    return _without_lists_of(world, certified)
+
+
+def no_own_word(world: World, _: Case) -> World:
+    """No list signed with a key that its issuer has certified for itself beside the one it had."""
+    certified = {
+        (cert.subject.entity, cert.key)
+        for cert in world.certificates
+        if cert.subject.entity == cert.issuer.entity and cert.key != cert.signer
+    }
+    return _without_lists_of(world, certified)
+
+
+def _without_lists_of(world: World, signers: set[tuple[str, int]]) -> World:
+    kept = tuple(spec for spec in world.crls if (spec.issuer.entity, spec.signer) not in signers)
+    return replace(world, crls=kept)
 
 
 def addresses_in_names_only(world: World, _: Case) -> World:

@@ -114,6 +114,57 @@ def test_own_key_for_lists(pki: Any, certified_by: str) -> None:
     assert path.chain[0].der == leaf.der
 
 
+@pytest.mark.parametrize("newer", [True, False])
+def test_revoked_key_cannot_call_off_its_revocation(pki: Any, newer: bool) -> None:
+    """root -> CA (first key) -> CA (second key) -> leaf; the first key's list revokes the second, and the
+    second key has signed a list of the same issuer on which nobody is.
+
+    Must be refused, whichever list is newer: whoever has a stolen key writes such a list.
+    """
+    root = pki.root()
+    ca = pki.ca(root)
+    second = pki.ca(ca, "Issuing CA")
+    leaf = pki.leaf(second)
+    own = pki.crl(second, this_update=pki.T - (pki.DAY / 48 if newer else pki.DAY / 2))
+    pki.revoke(ca, second)
+
+    with pytest.raises(RevokedError):
+        pki.validate(leaf, root=root, cas=[ca, second], crls=[pki.crl(root), pki.crl(ca), own], purpose=ANY)
+
+
+def test_revoked_signer_of_lists_cannot_call_off_its_revocation(pki: Any) -> None:
+    """root -> CA -> leaf and a signer of its lists, both revoked by the CA; the signer's list is newer, and
+    empty. Must be refused.
+    """
+    root = pki.root()
+    ca = pki.ca(root)
+    leaf = pki.leaf(ca)
+    signer = signer_of(pki, ca, "Issuing CA")
+    newer = pki.crl(signer, this_update=pki.T - pki.DAY / 48)
+    pki.revoke(ca, leaf)
+    pki.revoke(ca, signer)
+
+    with pytest.raises(RevokedError):
+        pki.validate(leaf, root=root, cas=[ca, signer], crls=[pki.crl(root), pki.crl(ca), newer], purpose=ANY)
+
+
+def test_only_its_own_word_is_none(pki: Any) -> None:
+    """root -> CA (first key) -> CA (second key) -> leaf; the second key alone signs lists.
+
+    Not known: on a path the list signed with the key in question says nothing. With a list of the first key
+    that covers the second, as NIST PKITS 4.5.3 and 4.5.6 have it, accepted.
+    """
+    root = pki.root()
+    ca = pki.ca(root)
+    second = pki.ca(ca, "Issuing CA")
+    leaf = pki.leaf(second)
+    crls = [pki.crl(root), pki.crl(second)]
+
+    with pytest.raises(CouldNotCheckError):
+        pki.validate(leaf, root=root, cas=[ca, second], crls=crls, purpose=ANY)
+    pki.validate(leaf, root=root, cas=[ca, second], crls=[*crls, pki.crl(ca)], purpose=ANY)
+
+
 def test_no_path_comes_back_to_its_anchor(pki: Any) -> None:
     """root -> CA -> root -> leaf; the CA maps its policy 1 to the leaf's policy 2, and policy 1 is asked for.
 

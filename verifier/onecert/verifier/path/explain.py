@@ -78,7 +78,7 @@ class ExhaustiveSearch(Search):
     ) -> PathState | VerifyError | None:
         """What this search has concluded below ``cas``, lowest first."""
         ders = tuple(certificate.der for certificate in cas)
-        return self._stepped.get((id(anchor), ders, frozenset()))
+        return self._stepped.get((id(anchor), ders, frozenset(), frozenset()))
 
     def is_good_signature(self, certificate: ParsedCertificate, spki_der: bytes) -> bool:
         """Tell whether the certificate's signature was checked with this key and found good."""

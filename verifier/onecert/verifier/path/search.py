@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.errors import BudgetError, RefusedError, VerifyError
+from onecert.verifier.errors import BudgetError, RefusedError, RevocationUnknownError, VerifyError
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.path.checks import check_alone, check_is_ca
 from onecert.verifier.path.inputs import Budget
@@ -39,6 +39,10 @@ _ATTEMPTS_MAX = 64
 _REMEMBERED_MAX_BYTES = 8192
 
 
+# Anchor, certificates below it, what is being asked, and who vouches for itself.
+_Step = tuple[int, tuple[bytes, ...], frozenset[bytes], frozenset[bytes]]
+
+
 @dataclass
 class Search:
     """One call of ``validate``: its budget, its time, what was tried."""
@@ -49,15 +53,14 @@ class Search:
     responses: tuple[OcspResponse, ...]
     budget: Budget = field(init=False)
     attempts: list[Attempt] = field(default_factory=list)
-    # Certificates whose revocation is being found out, so that a CRL signer whose own status stands on the
-    # list that it signed does not send us in a circle.
+    # Certificates whose revocation is being found out: nobody whose own status is the question speaks in it.
     asking: frozenset[bytes] = frozenset()
+    # Of these, signers of lists that only their own list speaks about: there the circle is cut.
+    vouching: frozenset[bytes] = frozenset()
     signatures: SignatureMemory = field(default_factory=SignatureMemory)
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)
     # What is concluded while a status is being asked takes it for granted, and holds for that question only.
-    _stepped: dict[tuple[int, tuple[bytes, ...], frozenset[bytes]], PathState | VerifyError] = field(
-        default_factory=dict
-    )
+    _stepped: dict[_Step, PathState | VerifyError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.validator.parameters.limits)
@@ -107,7 +110,7 @@ class Search:
 
     def state_above(self, anchor: TrustAnchor, cas: tuple[ParsedCertificate, ...]) -> PathState:
         """The state below the CA certificates ``cas`` (lowest first), from the memory of this search."""
-        key = (id(anchor), tuple([certificate.der for certificate in cas]), self.asking)
+        key = (id(anchor), tuple([certificate.der for certificate in cas]), self.asking, self.vouching)
         known = self._stepped.get(key)
         if known is None:
             try:
@@ -275,24 +278,31 @@ class Search:
         known = ask_known_lists(certificate, state, evidence, responses, self.at)
         if known is not None:
             return known
-        before = self.asking
-        self.asking = before | {der}
+        question = StatusQuestion(
+            certificate=certificate,
+            state=state,
+            at=self.at,
+            evidence=evidence,
+            responses=responses,
+            lists_only=not use_ocsp,
+            policy=policy,
+            check_signer=lambda crl: check_crl_signer(self, crl, state),
+            check_responder=lambda response: check_responder(self, response, state),
+        )
+        asking, vouching = self.asking, self.vouching
+        self.asking = asking | {der}
         try:
-            return find_status(
-                StatusQuestion(
-                    certificate=certificate,
-                    state=state,
-                    at=self.at,
-                    evidence=evidence,
-                    responses=responses,
-                    lists_only=not use_ocsp,
-                    policy=policy,
-                    check_signer=lambda crl: check_crl_signer(self, crl, state),
-                    check_responder=lambda response: check_responder(self, response, state),
-                )
-            )
+            try:
+                return find_status(question)
+            except RevocationUnknownError:
+                if not asking:
+                    raise
+            # A signer of lists about which nobody else says anything: CAs that have a key for their lists
+            # often name it there, too. Whoever says that it is revoked has been heard before.
+            self.vouching = vouching | {der}
+            return find_status(question)
         finally:
-            self.asking = before
+            self.asking, self.vouching = asking, vouching
 
 
 def _too_deep(certificate: ParsedCertificate) -> VerifyError:

@@ -58,6 +58,9 @@ def check_crl_signer(search: Search, crl: Crl, state: PathState) -> datetime | N
     for signer in () if is_too_deep else search.candidates_for(crl.issuer):
         if not _fits(crl.authority_key_id, signer.subject_key_id):
             continue
+        if signer.der in search.asking and signer.der not in search.vouching:
+            # Whoever has its key would call off its revocation.
+            continue
         try:
             if not _has_signed(search, crl, load_public_key(signer.spki_der)):
                 continue
