@@ -6,10 +6,19 @@ from onecert.verifier.identity.errors import DecodeError, IdentityError, Invalid
 from onecert.verifier.identity.identity import Entity, Identity, Person, PersonRule, identify
 from onecert.verifier.identity.pairwise import load_pairwise_key, pairwise_id
 from onecert.verifier.identity.profile import HolderClass, IdentityProfile, load_profile, parse_profile
-from onecert.verifier.identity.registry import MemoryRegistry, NoRegistry, Registry, RegistryEntry
+from onecert.verifier.identity.registry import (
+    Alias,
+    ClosedEntities,
+    MemoryRegistry,
+    NoRegistry,
+    Registry,
+    RegistryEntry,
+)
 
 __all__ = [
+    "Alias",
     "ClaimView",
+    "ClosedEntities",
     "DecodeError",
     "Entity",
     "HolderClass",

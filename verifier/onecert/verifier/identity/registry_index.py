@@ -1,0 +1,278 @@
+"""An index of ``registry.jsonl`` on disk: looked up in microseconds, in the same memory whatever its size.
+
+One SQLite file for each content, named by its digest, made once and shared by all processes. It is written
+under another name and appears whole; what turns out to be damaged is made again from the snapshot. Nothing in
+it is trusted more than the folder that it lies in: whoever may write there may also replace the programs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from onecert.verifier.errors import CouldNotCheckError, MalformedError
+from onecert.verifier.identity.registry_rows import ROW_MAX_BYTES, Row, read_row
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover  Windows: two processes may build the same index, one file wins
+    fcntl = None  # type: ignore[assignment]  # the module is absent there
+
+__all__ = ["DataFile", "OpenData", "RegistryIndex", "check_data", "open_file"]
+
+OpenData = Callable[[], BinaryIO]
+
+# Part of the file name: another layout is another file.
+_LAYOUT = 1
+_CHUNK = 1024 * 1024
+_SCHEMA = """
+CREATE TABLE entities (uscc TEXT PRIMARY KEY, line BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE aliases (id TEXT NOT NULL, uscc TEXT NOT NULL, since TEXT NOT NULL, until TEXT NOT NULL);
+CREATE TABLE done (entries INTEGER NOT NULL);
+"""
+# Two entities that had one number at one time. "" sorts before every time, "~" after.
+_AMBIGUOUS = """
+SELECT a.id FROM aliases a JOIN aliases b ON a.id = b.id AND a.uscc < b.uscc
+WHERE a.since < b.until AND b.since < a.until LIMIT 1
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """What the signed head says about ``registry.jsonl``."""
+
+    sha256: str
+    size: int
+    entries: int
+
+
+def open_file(path: Path) -> OpenData:
+    """For a ``registry.jsonl`` that is a file of its own."""
+    return lambda: open(path, "rb")
+
+
+def check_data(file: BinaryIO, expected: DataFile) -> None:
+    """Check size and digest of the whole file; it is left at its beginning.
+
+    Raises:
+        MalformedError: ``REGISTRY_DATA``.
+        OSError: it cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        size += len(chunk)
+        if size > expected.size:
+            break
+        digest.update(chunk)
+    if size != expected.size or digest.hexdigest() != expected.sha256:
+        raise MalformedError("REGISTRY_DATA")
+    file.seek(0)
+
+
+class RegistryIndex:
+    """Entities by credit code and by older numbers. Safe to share between threads and to inherit by a fork.
+
+    Args:
+        folder: where index files lie; made with mode 0700.
+        data: opens the ``registry.jsonl`` that it is made of; asked only when there is no whole index yet.
+    """
+
+    def __init__(self, folder: Path, data: OpenData, expected: DataFile) -> None:
+        """Open the index, or make it.
+
+        Raises:
+            MalformedError: REGISTRY_DATA, REGISTRY_ROW, REGISTRY_AMBIGUOUS.
+            CouldNotCheckError: REGISTRY_INDEX.
+        """
+        self._folder = folder
+        self._data = data
+        self._expected = expected
+        self._path = folder / f"registry-{expected.sha256[:40]}-{_LAYOUT}.sqlite"
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._close: Callable[[], object] = _nothing
+        self._process = 0
+        with self._lock, _translated():
+            self._open()
+
+    def find(self, uscc: str) -> Row | None:
+        """The entity of a credit code."""
+        found = self._query("SELECT line FROM entities WHERE uscc = ?", uscc)
+        return read_row(found[0][0], known=True) if found else None
+
+    def find_alias(self, alias: str) -> list[Row]:
+        """The entities that an older number has belonged to at any time."""
+        found = self._query(
+            "SELECT line FROM entities WHERE uscc IN (SELECT uscc FROM aliases WHERE id = ?)", alias
+        )
+        return [read_row(row[0], known=True) for row in found]
+
+    def close(self) -> None:
+        """Let go of the file; the next question opens it again."""
+        with self._lock:
+            self._release()
+
+    def _query(self, sql: str, value: str) -> list[tuple[bytes]]:
+        with self._lock, _translated():
+            if self._connection is None or self._process != os.getpid():
+                self._open()
+            assert self._connection is not None  # noqa: S101  just opened
+            try:
+                return self._connection.execute(sql, (value,)).fetchall()
+            except sqlite3.DatabaseError:
+                self._release()
+                self._path.unlink(missing_ok=True)
+                self._open()
+                return self._connection.execute(sql, (value,)).fetchall()
+
+    def _open(self) -> None:
+        if not self._try():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(self._folder / "registry-index.lock"):
+                # Another process may have made it in the meantime.
+                if not self._try():
+                    self._build()
+                    self._remove_others()
+            if not self._try():
+                raise CouldNotCheckError("REGISTRY_INDEX", detail=self._path.name)
+
+    def _try(self) -> bool:
+        """Open the file that is there; ``False`` when there is none that is whole."""
+        if not self._path.is_file():
+            return False
+        # It is never changed once it has its name, so that no locks and no journal are needed.
+        uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA cache_size = -4000")
+            known = connection.execute("SELECT entries FROM done").fetchall()
+            if known != [(self._expected.entries,)]:
+                raise sqlite3.DatabaseError("not whole")
+        except sqlite3.DatabaseError:
+            connection.close()
+            self._path.unlink(missing_ok=True)
+            return False
+        self._release()
+        self._connection = connection
+        self._process = os.getpid()
+        self._close = weakref.finalize(self, connection.close)
+        return True
+
+    def _release(self) -> None:
+        self._close()
+        self._close = _nothing
+        self._connection = None
+
+    def _build(self) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".registry-")
+        os.close(descriptor)
+        try:
+            with (
+                self._data() as data,
+                contextlib.closing(sqlite3.connect(name, isolation_level=None)) as connection,
+            ):
+                check_data(data, self._expected)
+                _fill(connection, data, self._expected)
+            os.replace(name, self._path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+    def _remove_others(self) -> None:
+        for path in self._folder.glob("registry-*.sqlite"):
+            if path != self._path:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _fill(connection: sqlite3.Connection, data: BinaryIO, expected: DataFile) -> None:
+    # A crash leaves a file without the right name, so that the journal would protect nothing.
+    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE")
+    connection.executescript(_SCHEMA)
+    connection.execute("BEGIN")
+    entities: list[tuple[str, bytes]] = []
+    aliases: list[tuple[str, str, str, str]] = []
+    count = 0
+    for line, row in _rows(data, expected):
+        count += 1
+        entities.append((row.uscc, line))
+        for alias in row.aliases:
+            since = alias.since.isoformat() if alias.since else ""
+            aliases.append((alias.id, row.uscc, since, alias.until.isoformat() if alias.until else "~"))
+        if len(entities) >= 2000:
+            _insert(connection, entities, aliases)
+    _insert(connection, entities, aliases)
+    if count != expected.entries:
+        raise MalformedError("REGISTRY_DATA")
+    connection.execute("CREATE INDEX aliases_by_id ON aliases (id, uscc)")
+    twice = connection.execute(_AMBIGUOUS).fetchone()
+    if twice is not None:
+        raise MalformedError("REGISTRY_AMBIGUOUS", id=twice[0])
+    connection.execute("INSERT INTO done VALUES (?)", (count,))
+    connection.execute("COMMIT")
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    entities: list[tuple[str, bytes]],
+    aliases: list[tuple[str, str, str, str]],
+) -> None:
+    connection.executemany("INSERT INTO entities VALUES (?, ?)", entities)
+    connection.executemany("INSERT INTO aliases VALUES (?, ?, ?, ?)", aliases)
+    entities.clear()
+    aliases.clear()
+
+
+def _rows(data: BinaryIO, expected: DataFile) -> Iterator[tuple[bytes, Row]]:
+    """Each line with its entity. The digest is taken again: the file may change while it is read."""
+    digest = hashlib.sha256()
+    before = ""
+    number = 0
+    while line := data.readline(ROW_MAX_BYTES + 2):
+        number += 1
+        digest.update(line)
+        if not line.endswith(b"\n"):
+            raise MalformedError("REGISTRY_LINE", line=number, detail="it does not end, or is too long")
+        line = line[:-1]
+        try:
+            row = read_row(line)
+        except MalformedError as exc:
+            detail = str(exc.facts.get("detail", exc.text("en")))
+            raise MalformedError("REGISTRY_LINE", line=number, detail=detail) from exc
+        if row.uscc <= before:
+            detail = "the entity is there twice" if row.uscc == before else "the rows are not sorted"
+            raise MalformedError("REGISTRY_LINE", line=number, detail=detail)
+        before = row.uscc
+        yield line, row
+    if digest.hexdigest() != expected.sha256:
+        raise MalformedError("REGISTRY_DATA")
+
+
+def _nothing() -> None:
+    """Nothing is open."""
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "a", encoding="ascii") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as exc:
+        raise CouldNotCheckError("REGISTRY_INDEX", detail=str(exc)[:200]) from exc
