@@ -22,7 +22,7 @@ from cryptography.x509 import ocsp
 
 from onecert.ca import der
 from onecert.ca.errors import LintError
-from onecert.ca.member import roll_responders
+from onecert.ca.member import roll_delegates
 from onecert.ca.ocsp import check_answer, load_request
 from onecert.ca.orders import open_revocation
 from onecert.ca.status import StatusApp
@@ -246,11 +246,11 @@ def test_responder_is_rolled_before_it_expires(lite: Any) -> None:
     record = lite.issue().record
     body = request_for(lite, record)
     (first,) = answer(lite, body).certificates
-    roll_responders(lite.parts)
+    roll_delegates(lite.parts)
     assert answer(lite, body).certificates == [first]
 
     lite.clock.advance(timedelta(days=61))
-    roll_responders(lite.parts)
+    roll_delegates(lite.parts)
     (second,) = answer(lite, body).certificates
     assert second.serial_number != first.serial_number
     assert second.public_key() != first.public_key()

@@ -107,8 +107,13 @@ class Ceremony:
         issuing = self._parts.authorities.get(file.issuing.name)
         yield Step(
             text=gettext(_("OCSP responder of %(name)s"), name=issuing.name),
-            changed=self._parts.responders.roll(issuing),
+            changed=self._parts.ocsp_delegates.roll(issuing),
         )
+        if self._parts.timestamp_delegates.serves(issuing):
+            yield Step(
+                text=gettext(_("timestamp authority of %(name)s"), name=issuing.name),
+                changed=self._parts.timestamp_delegates.roll(issuing),
+            )
         root = self._parts.authorities.get(file.root.name)
         yield self._first_list(root, self._publisher())
         yield self._first_list(issuing, self._parts.publisher)

@@ -157,7 +157,8 @@ class DraftMaker:
             parts.append(der.extension("2.5.29.19", der.sequence(der.TRUE, limit), critical=True))
         if profile.extended_key_usage:
             purposes = [der.oid(EXTENDED_KEY_USAGE_OIDS[usage]) for usage in profile.extended_key_usage]
-            parts.append(der.extension("2.5.29.37", der.sequence(*purposes)))
+            critical = profile.extended_key_usage_critical
+            parts.append(der.extension("2.5.29.37", der.sequence(*purposes), critical=critical))
         if profile.policies:
             policies = [der.sequence(der.oid(policy)) for policy in profile.policies]
             parts.append(der.extension("2.5.29.32", der.sequence(*policies)))

@@ -191,7 +191,7 @@ def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
         ("2.5.29.35", False, True),
         ("2.5.29.15", True, True),
         ("2.5.29.19", True, profile.is_authority),
-        ("2.5.29.37", False, bool(profile.extended_key_usage)),
+        ("2.5.29.37", profile.extended_key_usage_critical, bool(profile.extended_key_usage)),
         ("2.5.29.32", False, bool(profile.policies)),
         ("2.5.29.31", False, profile.status_pointers and bool(issuer.crl_url)),
         ("1.3.6.1.5.5.7.1.1", False, profile.status_pointers and bool(sources)),

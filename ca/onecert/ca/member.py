@@ -38,16 +38,19 @@ def service_of(parts: Parts, context: Context) -> Service:
     _attempt("lists and certificates", lambda: refresh_files(parts))
     return Service(
         app=create_app(parts, context),
-        status=StatusApp(parts.files, parts.responders, context.clock, max_age=config.status_max_age),
+        status=StatusApp(
+            parts.files, parts.responders, parts.timestamps, context.clock, max_age=config.status_max_age
+        ),
         jobs=(
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
-            Job("ca.ocsp", timedelta(minutes=10), lambda _at: roll_responders(parts)),
+            Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
         ),
         checks={
             "token": parts.token.check,
             "authorities": lambda: check_authorities(parts),
             "lists": lambda: check_lists(parts),
+            "timestamps": parts.timestamps.check,
         },
         audit_key=_audit_key(parts),
         find_audit_key=lambda: _audit_key(parts),
@@ -69,11 +72,10 @@ def renew_lists(parts: Parts, at: datetime) -> None:
         raise failures[0]
 
 
-def roll_responders(parts: Parts) -> None:
-    """Give every authority's OCSP responder its successor in time."""
-    for authority in parts.authorities.reload():
-        if not authority.is_root:
-            parts.responders.roll(authority)
+def roll_delegates(parts: Parts) -> None:
+    """Give every OCSP responder and timestamp authority its successor in time."""
+    parts.ocsp_delegates.roll_all()
+    parts.timestamp_delegates.roll_all()
 
 
 def refresh_files(parts: Parts) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from onecert.ca.authorities import Authorities
+from onecert.ca.clock_guard import ClockGuard, kernel_clock
 from onecert.ca.config import CaConfig
+from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
@@ -13,10 +16,13 @@ from onecert.ca.orders import OrderDesk
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.recovery import Recovery
 from onecert.ca.registration_authorities import RegistrationAuthorities
+from onecert.ca.responder import PROFILE as OCSP
 from onecert.ca.responder import Responders
 from onecert.ca.revocation import Revocation
 from onecert.ca.signer import Signer
 from onecert.ca.status_files import StatusFiles
+from onecert.ca.timestamp_authority import PROFILE as TIMESTAMP
+from onecert.ca.timestamp_authority import TimestampAuthorities
 from onecert.ca.tokens import KeyToken, issuing_token
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -45,7 +51,10 @@ class Parts:
     files: StatusFiles
     publisher: CrlPublisher
     revocation: Revocation
+    ocsp_delegates: Delegates
     responders: Responders
+    timestamp_delegates: Delegates
+    timestamps: TimestampAuthorities
     recovery: Recovery
 
 
@@ -74,6 +83,15 @@ def assemble(
     files = StatusFiles(context.data / "status")
     publisher = CrlPublisher(database, audit, clock, authorities=authorities, signer=signer, files=files)
     revocation = Revocation(ledger, writer, publisher, clock)
+    delegates = partial(Delegates, database, clock, authorities=authorities, certifier=certifier, token=token)
+    # A responder's certificate is short-lived; a timestamp must be checked for years after it was made.
+    ocsp = delegates(profile=OCSP, label="ocsp", common_name="OCSP", used=2 / 3)
+    timestamp = delegates(profile=TIMESTAMP, label="tsa", common_name="TSA", used=1 / 5)
+    guard = ClockGuard(
+        clock,
+        tolerance=config.timestamp_accuracy,
+        kernel=kernel_clock if config.timestamp_needs_kept_clock else None,
+    )
     return Parts(
         config=config,
         database=database,
@@ -90,14 +108,23 @@ def assemble(
         files=files,
         publisher=publisher,
         revocation=revocation,
+        ocsp_delegates=ocsp,
         responders=Responders(
             database,
             clock,
             authorities=authorities,
-            certifier=certifier,
+            delegates=ocsp,
             signer=signer,
-            token=token,
             lifetime=config.ocsp_lifetime,
+        ),
+        timestamp_delegates=timestamp,
+        timestamps=TimestampAuthorities(
+            authorities=authorities,
+            delegates=timestamp,
+            signer=signer,
+            guard=guard,
+            accuracy=config.timestamp_accuracy,
+            ordering=config.timestamp_ordering,
         ),
         recovery=Recovery(database, authorities, certifier, revocation),
     )

@@ -74,6 +74,11 @@ class Profile:
         """From notBefore to notAfter. notAfter is inclusive (RFC 5280, 4.1.2.5), so one second less."""
         return timedelta(days=self.validity_days) - timedelta(seconds=1)
 
+    @property
+    def extended_key_usage_critical(self) -> bool:
+        """RFC 3161, section 2.3: timeStamping stands alone and is critical."""
+        return self.extended_key_usage == ("timeStamping",)
+
     def as_json(self) -> str:
         """Write the whole profile in one canonical form: sorted keys, no blanks."""
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -13,16 +13,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography import x509
 from sqlalchemy import bindparam, select
 
 from onecert.ca.authorities import Authorities, Authority
-from onecert.ca.csr import CheckedKey
+from onecert.ca.delegates import Delegate, Delegates
 from onecert.ca.der import DerError
-from onecert.ca.draft import CheckedRequest, key_identifier, serial_hex
+from onecert.ca.draft import serial_hex
 from onecert.ca.errors import CaError
-from onecert.ca.issuance import Certifier
-from onecert.ca.ledger import ABANDONED, GOOD, ISSUED, OrderRecord
+from onecert.ca.ledger import ABANDONED, GOOD
 from onecert.ca.models import certificates
 from onecert.ca.ocsp import (
     UNKNOWN,
@@ -39,8 +37,7 @@ from onecert.ca.ocsp import (
     successful,
 )
 from onecert.ca.signer import Signer
-from onecert.ca.signing import PublicKey, algorithm_of, is_signature_valid, sign, spki_der
-from onecert.ca.tokens import KeyToken
+from onecert.ca.signing import algorithm_of, is_signature_valid, sign, spki_der
 from onecert.hsm import TokenError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -51,23 +48,11 @@ __all__ = ["OcspAnswer", "Responders"]
 log = logging.getLogger(__name__)
 
 PROFILE = "ocsp"
-KEY_KIND = "p-256"
 KEPT_ANSWERS = 20_000
 
 _STATUS = select(
     certificates.c.status, certificates.c.revoked_at, certificates.c.reason, certificates.c.state
 ).where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
-_NEWEST = (
-    select(certificates.c.order_id, certificates.c.certificate_der)
-    .where(
-        certificates.c.authority == bindparam("a"),
-        certificates.c.entity == bindparam("e"),
-        certificates.c.state == ISSUED,
-        certificates.c.status == GOOD,
-    )
-    .order_by(certificates.c.not_after.desc(), certificates.c.order_id.desc())
-    .limit(1)
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +64,6 @@ class OcspAnswer:
     this_update: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Responder:
-    """The responder of one authority that is in use now."""
-
-    key_label: str
-    certificate_der: bytes
-    public_key: PublicKey
-    key_hash: bytes
-    not_before: datetime
-    not_after: datetime
-    hashes: IssuerHashes
-
-
 class Responders:
     """Answers for all issuing authorities of this service."""
 
@@ -101,74 +73,19 @@ class Responders:
         clock: Clock,
         *,
         authorities: Authorities,
-        certifier: Certifier,
+        delegates: Delegates,
         signer: Signer,
-        token: KeyToken,
         lifetime: timedelta,
     ) -> None:
         self._database = database
         self._clock = clock
         self._authorities = authorities
-        self._certifier = certifier
+        self._delegates = delegates
         self._signer = signer
-        self._token = token
         self._lifetime = lifetime
-        self._current: dict[str, _Responder] = {}
+        self._hashes: dict[str, IssuerHashes] = {}
         self._kept: OrderedDict[tuple[str, bytes, Status], OcspAnswer] = OrderedDict()
         self._kept_lock = threading.Lock()
-
-    # ------------------------------------------------------------------ keys and certificates
-
-    def roll(self, authority: Authority) -> bool:
-        """Give the authority a responder, or the next one when two thirds of its time are over.
-
-        Every step finds what an interrupted one left behind. Tell whether a new one was made.
-        """
-        at = self._clock.now()
-        current = self.load(authority)
-        if current is not None and at < current.not_before + (current.not_after - current.not_before) * 2 / 3:
-            return False
-        label = f"ocsp-{authority.name}-{self._next_number(current)}"
-        key, _made = self._token.find_or_make(label, KEY_KIND)
-        public_key: PublicKey = key.public_key()
-        profile = authority.profile(PROFILE)
-        request = CheckedRequest(
-            profile=profile,
-            key=CheckedKey(public_key, spki_der(public_key)),
-            subject={"country": "CN", "common_name": f"{authority.name} OCSP"},
-            entity=_entity(authority),
-        )
-        order = OrderRecord(id=label, content_sha256="0" * 64, ordered_by="job:ca.ocsp", document=b"{}")
-        self._certifier.certify(authority.makers[PROFILE], authority.key_label, request, order)
-        self.load(authority)
-        return True
-
-    def load(self, authority: Authority) -> _Responder | None:
-        """Load the newest responder of an authority."""
-        names = {"a": authority.name, "e": _entity(authority)}
-        with self._database.reading() as connection:
-            row = connection.execute(_NEWEST, names).one_or_none()
-        if row is None:
-            return None
-        certificate = x509.load_der_x509_certificate(row.certificate_der)
-        public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # made by `roll`
-        responder = _Responder(
-            key_label=row.order_id,
-            certificate_der=row.certificate_der,
-            public_key=public_key,
-            key_hash=key_identifier(spki_der(public_key)),
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            hashes=IssuerHashes(authority.issuer, spki_der(authority.issuer.public_key)),
-        )
-        self._current[authority.name] = responder
-        return responder
-
-    @staticmethod
-    def _next_number(current: _Responder | None) -> int:
-        return 1 if current is None else int(current.key_label.rpartition("-")[2]) + 1
-
-    # ------------------------------------------------------------------ answers
 
     def answer(self, authority_name: str, request_der: bytes) -> OcspAnswer:
         """Answer one request; whatever goes wrong is an OCSP answer too.
@@ -182,8 +99,8 @@ class Responders:
             return OcspAnswer(der=refusal(ResponseStatus.MALFORMED_REQUEST))
         try:
             authority = self._authorities.get(authority_name)
-            responder = self._current.get(authority_name) or self.load(authority)
-            if responder is None or not responder.not_before <= self._clock.now() <= responder.not_after:
+            responder = self._delegates.current(authority)
+            if responder is None:
                 return OcspAnswer(der=refusal(ResponseStatus.TRY_LATER))
             return self._signed_answer(authority, responder, request)
         except (TokenError, CaError, ServiceError) as exc:
@@ -192,9 +109,9 @@ class Responders:
             log.warning("no OCSP answer possible", extra={"authority": authority_name, "why": str(exc)})
             return OcspAnswer(der=refusal(ResponseStatus.TRY_LATER))
 
-    def _signed_answer(self, authority: Authority, responder: _Responder, request: OcspRequest) -> OcspAnswer:
+    def _signed_answer(self, authority: Authority, responder: Delegate, request: OcspRequest) -> OcspAnswer:
         at = self._clock.now().replace(microsecond=0)
-        statuses = [self._status(authority, responder, cert_id) for cert_id in request.cert_ids]
+        statuses = [self._status(authority, cert_id) for cert_id in request.cert_ids]
         keep = request.nonce_value_der is None and len(statuses) == 1
         place = (responder.key_label, request.cert_ids[0].raw, statuses[0])
         if keep:
@@ -227,8 +144,8 @@ class Responders:
                 self._kept.popitem(last=False)
         return answer
 
-    def _status(self, authority: Authority, responder: _Responder, cert_id: CertId) -> Status:
-        if not responder.hashes.matches(cert_id):
+    def _status(self, authority: Authority, cert_id: CertId) -> Status:
+        if not self._hashes_of(authority).matches(cert_id):
             return UNKNOWN
         with self._database.reading() as connection:
             row = connection.execute(
@@ -240,6 +157,9 @@ class Responders:
             return Status(known=True)
         return Status(known=True, revoked_at=row.revoked_at, reason=row.reason)
 
-
-def _entity(authority: Authority) -> str:
-    return f"system:{PROFILE}:{authority.name}"
+    def _hashes_of(self, authority: Authority) -> IssuerHashes:
+        found = self._hashes.get(authority.name)
+        if found is None:
+            found = IssuerHashes(authority.issuer, spki_der(authority.issuer.public_key))
+            self._hashes[authority.name] = found
+        return found

@@ -1,9 +1,10 @@
-"""The status service: lists, CA certificates and OCSP answers over plain HTTP; small WSGI, no framework.
+"""The status service: lists, CA certificates, OCSP answers and timestamps over plain HTTP; small WSGI.
 
-    /<authority>.crl   /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>
+    /<authority>.crl   /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>   /<authority>/tsa
 
 Lists and certificates are files: they are served when database and token are gone. OCSP needs the database
-and says “try later” without it. RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the headers.
+and says “try later” without it. RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the headers; RFC 3161,
+section 3.4.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.ocsp import MAX_REQUEST_OCTETS
 from onecert.ca.responder import OcspAnswer, Responders
 from onecert.ca.status_files import StatusFiles
+from onecert.ca.timestamp import MAX_REQUEST_OCTETS as MAX_TIMESTAMP_OCTETS
+from onecert.ca.timestamp_authority import TimestampAuthorities
 from onecert.server.clock import Clock
 
 __all__ = ["StatusApp"]
@@ -35,8 +38,10 @@ StartResponse = Callable[..., Any]
 
 _FILE = re.compile(r"/([a-z][a-z0-9-]{1,31})\.(crl|cer)", re.ASCII)
 _OCSP = re.compile(r"/([a-z][a-z0-9-]{1,31})/ocsp(?:/(.*))?", re.ASCII | re.DOTALL)
+_TIMESTAMP = re.compile(r"/([a-z][a-z0-9-]{1,31})/tsa", re.ASCII)
 _TYPES = {"crl": "application/pkix-crl", "cer": "application/pkix-cert"}
 OCSP_REQUEST, OCSP_RESPONSE = "application/ocsp-request", "application/ocsp-response"
+TIMESTAMP_QUERY, TIMESTAMP_REPLY = "application/timestamp-query", "application/timestamp-reply"
 CERTIFICATE_MAX_AGE_S = 86400
 
 
@@ -58,10 +63,17 @@ class StatusApp:
     """
 
     def __init__(
-        self, files: StatusFiles, responders: Responders, clock: Clock, *, max_age: timedelta
+        self,
+        files: StatusFiles,
+        responders: Responders,
+        timestamps: TimestampAuthorities,
+        clock: Clock,
+        *,
+        max_age: timedelta,
     ) -> None:
         self._files = files
         self._responders = responders
+        self._timestamps = timestamps
         self._clock = clock
         self._max_age_s = int(max_age.total_seconds())
         self._loaded: dict[str, _File] = {}
@@ -75,6 +87,9 @@ class StatusApp:
             match = _OCSP.fullmatch(path)
             if match:
                 return self._ocsp(environ, start_response, match[1], match[2])
+            match = _TIMESTAMP.fullmatch(path)
+            if match:
+                return self._timestamp(environ, start_response, match[1])
         except Exception:
             log.exception("status request failed", extra={"path": path[:200], "method": method})
             return _plain(start_response, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -141,7 +156,7 @@ class StatusApp:
         if method == "POST" and not encoded:
             if environ.get("CONTENT_TYPE", "").split(";")[0].strip() != OCSP_REQUEST:
                 return _plain(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-            request_der = _body(environ)
+            request_der = _body(environ, MAX_REQUEST_OCTETS)
         elif method in {"GET", "HEAD"} and encoded:
             request_der = _decoded(encoded)
         else:
@@ -169,14 +184,35 @@ class StatusApp:
             ("Expires", format_datetime(answer.next_update.astimezone(UTC), usegmt=True)),
         ]
 
+    # ------------------------------------------------------------------ timestamps
 
-def _body(environ: dict[str, Any]) -> bytes:
+    def _timestamp(
+        self, environ: dict[str, Any], start_response: StartResponse, authority: str
+    ) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "POST":
+            return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "POST")])
+        if environ.get("CONTENT_TYPE", "").split(";")[0].strip() != TIMESTAMP_QUERY:
+            return _plain(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        try:
+            answer = self._timestamps.answer(authority, _body(environ, MAX_TIMESTAMP_OCTETS))
+        except UnknownAuthorityError:
+            return _plain(start_response, HTTPStatus.NOT_FOUND)
+        headers = [
+            ("Content-Type", TIMESTAMP_REPLY),
+            ("Content-Length", str(len(answer))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response(_line(HTTPStatus.OK), headers)
+        return [answer]
+
+
+def _body(environ: dict[str, Any], max_octets: int) -> bytes:
     """Read a request body, one octet more than allowed at most; the parser refuses what is too long."""
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
         return b""
-    content: bytes = environ["wsgi.input"].read(max(0, min(length, MAX_REQUEST_OCTETS + 1)))
+    content: bytes = environ["wsgi.input"].read(max(0, min(length, max_octets + 1)))
     return content
 
 

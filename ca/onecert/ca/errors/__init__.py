@@ -46,6 +46,8 @@ from onecert.ca.errors.orders import (
 )
 from onecert.ca.errors.status import (
     AlreadyRevokedError,
+    ClockJumpedError,
+    ClockNotKeptError,
     ClockWentBackError,
     CrlIncompleteError,
     CrlOverdueError,
@@ -67,6 +69,8 @@ __all__ = [
     "CeremonyChangedError",
     "CeremonyFileError",
     "CertificateTermError",
+    "ClockJumpedError",
+    "ClockNotKeptError",
     "ClockWentBackError",
     "CrlIncompleteError",
     "CrlOverdueError",

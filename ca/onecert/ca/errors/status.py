@@ -7,6 +7,8 @@ from onecert.server.languages import _
 
 __all__ = [
     "AlreadyRevokedError",
+    "ClockJumpedError",
+    "ClockNotKeptError",
     "ClockWentBackError",
     "CrlIncompleteError",
     "CrlOverdueError",
@@ -134,6 +136,38 @@ class ClockWentBackError(CaError):
             hint=_("Set the clock right; until then nothing more is signed."),
             now=now,
             last=last,
+        )
+
+
+class ClockJumpedError(CaError):
+    """The clock was set, or runs wrong: it does not fit the time that has passed."""
+
+    def __init__(self, by_s: float) -> None:
+        super().__init__(
+            "CLOCK_JUMPED",
+            status=503,
+            text=_("The clock jumped by %(by)s seconds."),
+            hint=_("Set the clock right, or start the service anew when it is right now."),
+            by=f"{by_s:+.1f}",
+        )
+
+
+class ClockNotKeptError(CaError):
+    """No time daemon keeps the clock, or it may be too far off."""
+
+    def __init__(self, max_error_s: float | None) -> None:
+        if max_error_s is None:
+            text = _("Nothing keeps the clock of this machine right.")
+            facts: dict[str, str] = {}
+        else:
+            text = _("The clock may be off by %(by)s seconds, which is too much.")
+            facts = {"by": f"{max_error_s:.1f}"}
+        super().__init__(
+            "CLOCK_NOT_KEPT",
+            status=503,
+            text=text,
+            hint=_("Start a time daemon such as chrony and wait until it has found the time."),
+            **facts,
         )
 
 

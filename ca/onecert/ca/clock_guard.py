@@ -1,0 +1,123 @@
+"""Whether the clock may be believed: it does not jump, and the machine says that somebody keeps it right.
+
+A timestamp is worth what its clock is worth. Between two questions, the clock must have gone on by as much
+as the machine has counted, which nobody can set; a jump stops what depends on time until the clock is right
+again or the service is started anew. Where a time daemon tells the kernel how far off it may be, it is
+asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from onecert.ca.errors import ClockJumpedError, ClockNotKeptError
+from onecert.server.clock import Clock
+
+__all__ = ["ClockGuard", "KernelClock", "kernel_clock"]
+
+log = logging.getLogger(__name__)
+
+# A time daemon may let the clock run so much faster or slower to bring it right (Linux: 500 ppm).
+SLEW = 0.0005
+_TIME_ERROR = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelClock:
+    """What the kernel says about its clock."""
+
+    is_kept: bool
+    max_error: timedelta
+
+
+class _NtpTime(ctypes.Structure):
+    """struct ntptimeval of ntp_gettime(3)."""
+
+    _fields_ = (
+        ("seconds", ctypes.c_long),
+        ("microseconds", ctypes.c_long),
+        ("max_error_us", ctypes.c_long),
+        ("estimated_error_us", ctypes.c_long),
+        ("tai", ctypes.c_long),
+        ("reserved", ctypes.c_long * 4),
+    )
+
+
+def kernel_clock() -> KernelClock | None:
+    """Ask the kernel, as ntp_gettime(3); None where it cannot be asked."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        ask = ctypes.CDLL(None).ntp_gettimex
+    except (OSError, AttributeError):
+        return None
+    answer = _NtpTime()
+    state = ask(ctypes.byref(answer))
+    if state < 0:
+        return None
+    return KernelClock(is_kept=state != _TIME_ERROR, max_error=timedelta(microseconds=answer.max_error_us))
+
+
+class ClockGuard:
+    """Gives the time, or refuses to. Safe to share between threads.
+
+    Args:
+        tolerance: so much the clock may differ from what has passed, and so much the kernel may be off.
+        kernel: how the kernel is asked; None: nobody has to keep the clock.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        tolerance: timedelta,
+        kernel: Callable[[], KernelClock | None] | None = kernel_clock,
+    ) -> None:
+        self._clock = clock
+        self._tolerance = tolerance
+        self._kernel = kernel
+        self._lock = threading.Lock()
+        self._seen = (clock.now(), clock.elapsed())
+        self._jumped = False
+
+    def now(self) -> datetime:
+        """The present moment.
+
+        Raises:
+            ClockJumpedError: the clock and the time that has passed do not fit together.
+            ClockNotKeptError: the kernel is not told the time, or may be too far off.
+        """
+        self._check_kernel()
+        with self._lock:
+            at, elapsed = self._clock.now(), self._clock.elapsed()
+            before, elapsed_before = self._seen
+            passed = elapsed - elapsed_before
+            off = at - (before + passed)
+            if abs(off) > self._tolerance + passed * SLEW:
+                # What was seen last is kept: the clock is believed again when it fits that.
+                if not self._jumped:
+                    log.error("the clock jumped", extra={"by_s": off.total_seconds()})
+                self._jumped = True
+                raise ClockJumpedError(off.total_seconds())
+            if self._jumped:
+                log.warning("the clock is right again")
+            self._jumped = False
+            self._seen = (at, elapsed)
+            return at
+
+    def check(self) -> None:
+        """Readiness: as `now`."""
+        self.now()
+
+    def _check_kernel(self) -> None:
+        if self._kernel is None:
+            return
+        found = self._kernel()
+        if found is not None and (not found.is_kept or found.max_error > self._tolerance):
+            raise ClockNotKeptError(found.max_error.total_seconds() if found.is_kept else None)

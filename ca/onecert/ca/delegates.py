@@ -1,0 +1,161 @@
+"""Keys that an authority lends to a service: its OCSP responder, its timestamp authority.
+
+Each has a certificate of its own from the authority, is found by the order that made it, and gets a successor
+before it ends. The key is on the authority's token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from sqlalchemy import bindparam, select
+
+from onecert.ca.authorities import Authorities, Authority
+from onecert.ca.csr import CheckedKey
+from onecert.ca.draft import CheckedRequest, key_identifier
+from onecert.ca.issuance import Certifier
+from onecert.ca.ledger import GOOD, ISSUED, OrderRecord
+from onecert.ca.models import certificates
+from onecert.ca.signing import PublicKey, spki_der
+from onecert.ca.tokens import KeyToken
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+
+__all__ = ["Delegate", "Delegates"]
+
+_NEWEST = (
+    select(certificates.c.order_id, certificates.c.certificate_der)
+    .where(
+        certificates.c.authority == bindparam("a"),
+        certificates.c.entity == bindparam("e"),
+        certificates.c.state == ISSUED,
+        certificates.c.status == GOOD,
+    )
+    .order_by(certificates.c.not_after.desc(), certificates.c.order_id.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delegate:
+    """The key that serves now, and its certificate."""
+
+    key_label: str
+    certificate_der: bytes
+    public_key: PublicKey
+    key_hash: bytes
+    not_before: datetime
+    not_after: datetime
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether its certificate is valid at this moment."""
+        return self.not_before <= at <= self.not_after
+
+
+class Delegates:
+    """The delegates of one profile, at most one in use for each authority.
+
+    Args:
+        profile: the profile of their certificates; authorities without it have no such delegate.
+        label: begins the names of keys and orders: `ocsp-harbour-1`.
+        common_name: ends the name in the certificate: `harbour OCSP`.
+        used: the part of its time after which a delegate gets its successor.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        authorities: Authorities,
+        certifier: Certifier,
+        token: KeyToken,
+        profile: str,
+        label: str,
+        common_name: str,
+        used: float,
+        key_kind: str = "p-256",
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._authorities = authorities
+        self._certifier = certifier
+        self._token = token
+        self._profile = profile
+        self._label = label
+        self._common_name = common_name
+        self._used = used
+        self._key_kind = key_kind
+        self._current: dict[str, Delegate] = {}
+
+    def serves(self, authority: Authority) -> bool:
+        """Whether this authority has such a delegate."""
+        return not authority.is_root and self._profile in authority.profiles
+
+    def roll_all(self) -> None:
+        """Give every authority that has one its first delegate, or the next in time."""
+        for authority in self._authorities.reload():
+            if self.serves(authority):
+                self.roll(authority)
+
+    def roll(self, authority: Authority) -> bool:
+        """Give the authority a delegate, or the next one when it is time.
+
+        Every step finds what an interrupted one left behind. Tell whether a new one was made.
+        """
+        at = self._clock.now()
+        current = self.load(authority)
+        if (
+            current is not None
+            and at < current.not_before + (current.not_after - current.not_before) * self._used
+        ):
+            return False
+        label = f"{self._label}-{authority.name}-{_next_number(current)}"
+        key, _made = self._token.find_or_make(label, self._key_kind)
+        public_key: PublicKey = key.public_key()
+        request = CheckedRequest(
+            profile=authority.profile(self._profile),
+            key=CheckedKey(public_key, spki_der(public_key)),
+            subject={"country": "CN", "common_name": f"{authority.name} {self._common_name}"},
+            entity=self._entity(authority),
+        )
+        order = OrderRecord(
+            id=label, content_sha256="0" * 64, ordered_by=f"job:ca.{self._label}", document=b"{}"
+        )
+        self._certifier.certify(authority.makers[self._profile], authority.key_label, request, order)
+        self.load(authority)
+        return True
+
+    def current(self, authority: Authority) -> Delegate | None:
+        """The delegate in use whose certificate is valid now; None when there is none."""
+        found = self._current.get(authority.name) or self.load(authority)
+        return found if found is not None and found.is_valid(self._clock.now()) else None
+
+    def load(self, authority: Authority) -> Delegate | None:
+        """Read the newest delegate of an authority from the record."""
+        names = {"a": authority.name, "e": self._entity(authority)}
+        with self._database.reading() as connection:
+            row = connection.execute(_NEWEST, names).one_or_none()
+        if row is None:
+            return None
+        certificate = x509.load_der_x509_certificate(row.certificate_der)
+        public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # made by `roll`
+        delegate = Delegate(
+            key_label=row.order_id,
+            certificate_der=row.certificate_der,
+            public_key=public_key,
+            key_hash=key_identifier(spki_der(public_key)),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+        )
+        self._current[authority.name] = delegate
+        return delegate
+
+    def _entity(self, authority: Authority) -> str:
+        return f"system:{self._profile}:{authority.name}"
+
+
+def _next_number(current: Delegate | None) -> int:
+    return 1 if current is None else int(current.key_label.rpartition("-")[2]) + 1

@@ -1,0 +1,154 @@
+"""The timestamp authorities: for each authority with the profile `timestamp`, one key that signs tokens.
+
+RFC 3161. The policy of the tokens is the first policy of that profile. Nothing is kept of a token: it is
+proof by itself, and its serial number is drawn at random (128 bits).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+
+from prometheus_client import Counter
+
+from onecert.ca.authorities import Authorities, Authority
+from onecert.ca.clock_guard import ClockGuard
+from onecert.ca.delegates import Delegate, Delegates
+from onecert.ca.der import oid
+from onecert.ca.draft import random_serial
+from onecert.ca.errors import CaError, ClockJumpedError, ClockNotKeptError, UnknownAuthorityError
+from onecert.ca.signer import Signer
+from onecert.ca.signing import sign
+from onecert.ca.timestamp import (
+    Failure,
+    RequestRefused,
+    TokenSigner,
+    check_token,
+    granted,
+    load_request,
+    refusal,
+    signed_attributes,
+    timestamp_info,
+    token,
+)
+from onecert.hsm import TokenError
+from onecert.server import metrics
+from onecert.server.errors import ServiceError
+
+__all__ = ["PROFILE", "TimestampAuthorities"]
+
+log = logging.getLogger(__name__)
+
+PROFILE = "timestamp"
+
+_answers = Counter(
+    "onecert_timestamps", "Answers to timestamp requests", ["authority", "result"], registry=metrics.registry
+)
+
+
+class TimestampAuthorities:
+    """Answers timestamp requests for all authorities of this service that offer it.
+
+    Args:
+        accuracy: how far off the stated time may be; goes into every token.
+        ordering: tokens of one authority bear times that only grow. Only for one process that signs.
+    """
+
+    def __init__(
+        self,
+        *,
+        authorities: Authorities,
+        delegates: Delegates,
+        signer: Signer,
+        guard: ClockGuard,
+        accuracy: timedelta,
+        ordering: bool,
+    ) -> None:
+        self._authorities = authorities
+        self._delegates = delegates
+        self._signer = signer
+        self._guard = guard
+        self._accuracy = accuracy
+        self._ordering = ordering
+        self._last: datetime | None = None
+        self._lock = threading.Lock()
+        self._signers: dict[str, TokenSigner] = {}
+
+    def answer(self, authority_name: str, request_der: bytes) -> bytes:
+        """Answer one `TimeStampReq` with a `TimeStampResp`; whatever goes wrong is an answer too.
+
+        Raises:
+            UnknownAuthorityError: no such authority here, or it makes no timestamps.
+        """
+        authority = self._authorities.get(authority_name)
+        if not self._delegates.serves(authority):
+            raise UnknownAuthorityError(authority_name)
+        try:
+            answer = self._granted(authority, request_der)
+        except RequestRefused as exc:
+            failure = exc.failure
+        except (ClockJumpedError, ClockNotKeptError) as exc:
+            log.warning("no timestamp: the clock", extra={"authority": authority_name, "why": str(exc)})
+            failure = Failure.TIME_NOT_AVAILABLE
+        except (TokenError, CaError, ServiceError) as exc:
+            log.warning("no timestamp possible", extra={"authority": authority_name, "why": str(exc)})
+            failure = Failure.SYSTEM_FAILURE
+        else:
+            _answers.labels(authority_name, "granted").inc()
+            return answer
+        _answers.labels(authority_name, failure.name.lower()).inc()
+        return refusal(failure)
+
+    def check(self) -> None:
+        """Readiness of the clock, when any authority makes timestamps.
+
+        Raises:
+            ClockJumpedError, ClockNotKeptError
+        """
+        if any(self._delegates.serves(authority) for authority in self._authorities.everyone()):
+            self._guard.check()
+
+    def _granted(self, authority: Authority, request_der: bytes) -> bytes:
+        request = load_request(request_der)
+        policies = authority.profile(PROFILE).policies
+        if not policies or (request.policy_der and request.policy_der != oid(policies[0])):
+            raise RequestRefused(Failure.UNACCEPTED_POLICY)
+        at = self._time()
+        delegate = self._delegates.current(authority)
+        if delegate is None:
+            raise RequestRefused(Failure.SYSTEM_FAILURE)
+        signer = self._signer_of(authority, delegate)
+        info = timestamp_info(
+            request,
+            policy=policies[0],
+            serial=random_serial(),
+            at=at,
+            accuracy=self._accuracy,
+            ordering=self._ordering,
+        )
+        attributes = signed_attributes(info, signer)
+        signature = sign(self._signer.key(delegate.key_label), attributes)
+        token_der = token(info, attributes, signature, signer, with_certificate=request.wants_certificate)
+        check_token(token_der, info, attributes, signature, signer)
+        return granted(token_der)
+
+    def _time(self) -> datetime:
+        """The time of a token; with ordering, later than that of every token before."""
+        if not self._ordering:
+            return self._guard.now()
+        with self._lock:
+            at = self._guard.now()
+            if self._last is not None and at <= self._last:
+                at = self._last + timedelta(microseconds=1)
+            self._last = at
+            return at
+
+    def _signer_of(self, authority: Authority, delegate: Delegate) -> TokenSigner:
+        found = self._signers.get(delegate.key_label)
+        if found is None:
+            above = [each for each in self._authorities.chain(authority) if not each.is_root]
+            chain = tuple(each.certificate_der for each in above)
+            found = TokenSigner.of(delegate.certificate_der, delegate.public_key, chain)
+            self._signers[delegate.key_label] = found
+        return found
