@@ -24,8 +24,11 @@ from onecert.verifier.identity.claims import (
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.pairwise import pairwise_id
 from onecert.verifier.identity.profile import HolderClass, IdentityProfile, Scope, SubjectKind
-from onecert.verifier.identity.reading import readings_of
+from onecert.verifier.identity.reading import Reading, readings_of
 from onecert.verifier.identity.registry import NoRegistry, Registry, RegistryEntry
+
+# Applications of one process that share a profile.
+_NAMED_MAX = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +105,30 @@ def identify(
         IdentityError: the certificate does not name one holder in this profile (see messages/identity.json).
         CouldNotCheckError: PAIRWISE_KEY_MISSING for a natural person when no key was given.
     """
-    registry = registry or NoRegistry()
     # 1. What the certificate says, in the words of its CA's profile.
     reading = readings_of(profile).read(as_parsed(cert), at)
+    if registry is not None and not isinstance(registry, NoRegistry):
+        return _resolve(reading, profile, ca_service=ca_service, at=at, persons=persons, registry=registry)
+    # Nothing else plays a part then: who comes again is the same.
+    known = reading.named.get((ca_service, persons))
+    if known is None:
+        known = _resolve(
+            reading, profile, ca_service=ca_service, at=at, persons=persons, registry=NoRegistry()
+        )
+        if len(reading.named) < _NAMED_MAX:
+            reading.named[ca_service, persons] = known
+    return known
+
+
+def _resolve(
+    reading: Reading,
+    profile: IdentityProfile,
+    *,
+    ca_service: str,
+    at: datetime,
+    persons: PersonRule,
+    registry: Registry,
+) -> Identity:
     claims, subjects, rule = reading.claims, reading.subjects, reading.rule
     # 2. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)

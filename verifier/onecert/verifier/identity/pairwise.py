@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import hmac
 import os
 import secrets
@@ -26,7 +25,7 @@ def pairwise_id(canonical: str, *, application: str, key: bytes) -> str:
     # The application comes first with its length, so that no two pairs give one message.
     name = application.encode("utf-8")
     message = b"onecert pairwise 1\0" + len(name).to_bytes(4, "big") + name + canonical.encode("utf-8")
-    digest = hmac.new(key, message, hashlib.sha256).digest()
+    digest = hmac.digest(key, message, "sha256")
     return "person:" + base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 

@@ -2,14 +2,16 @@
 
 That depends on a few fields of the certificate, on the profile and on the day, and on nothing else. Holders
 come again, and renew with the same fields: a reading is therefore remembered with the profile, for some
-thousand holders. The register, the pairwise ids and the state of the CA are never part of it.
+thousand holders; and with it who that is, to applications that ask no register. What the register says and
+the state of the CA are never part of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.check_digits import IdType
@@ -24,6 +26,9 @@ from onecert.verifier.identity.claims import (
 from onecert.verifier.identity.decode import Form, decode
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
+
+if TYPE_CHECKING:
+    from onecert.verifier.identity.identity import Identity, PersonRule
 
 __all__ = ["Reading", "Readings", "readings_of"]
 
@@ -46,6 +51,8 @@ class Reading:
     rule: ClassRule
     name: str
     masked: tuple[ClaimView, ...]
+    # Who that is to applications that ask no register: by the CA service and the application's rule.
+    named: dict[tuple[str, PersonRule], Identity] = field(default_factory=dict, compare=False)
 
     def views(self, *, raw: bool) -> tuple[ClaimView, ...]:
         """The claims as a department may see them."""
