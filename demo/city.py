@@ -9,16 +9,19 @@ import json
 import secrets
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from applicant import openssl
-from commands import BIN, CommandError, Process, lines_of_json, onecert
+from commands import BIN, CommandError, Process, lines_of_json, onecert, run
 
 HERE = Path(__file__).resolve().parent
 LICENSED = ("pearl", "harbour", "summit")
 AUTHORITIES = (*LICENSED, "operations")
+OFFICERS = ("officer-1", "officer-2")
+# Three people with a key each, two of whom must sign; in production, five and three.
+ROOT_HOLDERS = ("gu", "xu", "tan")
 PROFILES = ("organisation", "citizen", "employee")
 ROLE_AUTHORITY = "city-roles"
 YEAR = timedelta(days=365)
@@ -36,6 +39,8 @@ class City:
         self.papers = (
             self.data / "papers"
         )  # what is handed over between offices: public keys, requests, lists
+        # What the root holders take away after the ceremony.
+        self.offline_root = self.data.with_name(f"{self.data.name}-offline-root")
         self._https_port, self._http_port = https_port, http_port
 
     def command(self, *arguments: str | Path, stdin: str = "") -> str:
@@ -70,6 +75,8 @@ class City:
         self.add_operators()
         say("attribute authority and policy", "属性机构与策略")
         self.make_attribute_authority()
+        say("trust root, signed by two of three holders", "三名根密钥持有人中的两名签署信任根")
+        self.make_trust_root()
         say("trust list, signed by two officers", "两名官员签署信任列表")
         self.publish_first_list()
         (self.papers / "set-up-finished").touch()
@@ -214,13 +221,39 @@ class City:
         self.command("pmi", "catalogue", "publish", HERE / "roles.toml", "--apply")
         self.command("pmi", "policy", "publish", HERE / "policy.toml", "--apply")
 
+    def offline(self, *arguments: str | Path) -> str:
+        """Run `onecert trust-list root …` as on a machine without network: process and token store apart."""
+        return run("onecert", "trust-list", "root", *arguments, "--store", self.offline_root)
+
+    def make_trust_root(self) -> None:
+        """The holders' keys, kept apart from the service's data; the first root names the two officers."""
+        for officer in OFFICERS:
+            self.command("trust-list", "officer", "add", officer)
+        self.offline_root.mkdir(exist_ok=True, mode=0o700)
+        (self.offline_root / ".gitignore").write_text("*\n", "ascii")
+        files: list[str | Path] = []
+        for holder in ROOT_HOLDERS:
+            file = self.papers / f"{holder}.root-key.json"
+            self.offline("key", "--holder", holder, "--out", file)
+            files += ["--root-key", file]
+        self.replace_root(*files, "--threshold", "2", signers=ROOT_HOLDERS[:2])
+        # Every department gets this file, and its fingerprint on paper; the attribute authority too.
+        for paper in (self.papers / "trust-root.json", self.data / "trust-root.json"):
+            self.command("trust-list", "root", "show", "--out", paper)
+
+    def replace_root(self, *options: str | Path, signers: Sequence[str]) -> str:
+        """Draft the next root, carry it to the holders, and take it in."""
+        file = self.papers / "trust-root-ceremony.json"
+        self.command("trust-list", "root", "draft", *options, "--out", file)
+        for holder in signers:
+            self.offline("sign", file, "--holder", holder, "--apply")
+        return self.command("trust-list", "root", "import", file, "--apply")
+
     def publish_first_list(self) -> None:
         """Three services with their identity profiles, signed by two officers."""
-        for officer in ("officer-1", "officer-2"):
-            self.command("trust-list", "officer", "add", officer)
         self.write_draft()
         self.command("trust-list", "draft", "import", self.papers / "trust-list-draft.json")
-        for officer in ("officer-1", "officer-2"):
+        for officer in OFFICERS:
             self.command("trust-list", "draft", "sign", "--officer", officer)
         self.command("trust-list", "publish", "--apply")
         # The keys that sign the list go to every department on paper; here, and to the attribute authority.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,24 +28,31 @@ from onecert.server.operators import Operators
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.draft import Draft, parse_draft
 from onecert.supervision.editor import Editor
+from onecert.supervision.errors import TokenNotReadyError
 from onecert.supervision.member import member
+from onecert.supervision.root_file import Ceremony, holder_document, read_holder, sign_ceremony
+from onecert.supervision.roots import Imported
 from onecert.supervision.service import Supervision, make_supervision
 from onecert.verifier.identity.check_digits import idcard_check_digit
+from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIRM = "91440300MA5DEM004J"
 PROFILES = Path(__file__).parents[2] / "demo" / "profiles"
+HOLDERS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("gu", "xu", "tan", "bai")}
 CA_KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("pearl", "harbour", "summit")}
 NAMES = {"pearl": "珠江CA", "harbour": "海港CA", "summit": "高峰CA"}
 
 
 class SoftKeys:
-    """Officers' keys in software. ``gone`` are officers whose token does not answer."""
+    """Officers' keys and the service's own in software. ``away``: the service's token does not answer."""
 
     def __init__(self) -> None:
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.used: list[str] = []
+        self.timestamp_keys: dict[str, ec.EllipticCurvePrivateKey] = {}
+        self.away = False
 
     def token_label(self, officer: str) -> str:
         return f"list-{officer}"
@@ -56,6 +63,13 @@ class SoftKeys:
             self.keys.setdefault(officer, ec.generate_private_key(ec.SECP256R1()))
         self.used.append(officer)
         yield self.keys[officer]
+
+    def timestamp_key(self, label: str, *, create: bool = False) -> ec.EllipticCurvePrivateKey:
+        if self.away:
+            raise TokenNotReadyError("away")
+        if create:
+            self.timestamp_keys.setdefault(label, ec.generate_private_key(ec.SECP256R1()))
+        return self.timestamp_keys[label]
 
 
 def person(number: int) -> str:
@@ -89,11 +103,34 @@ class World:
                 T + 3650 * DAY,
             )
 
-    def officers(self) -> None:
-        """Two officers, two people."""
+    def officers(self, *, root: bool = True) -> None:
+        """Two officers, two people, and the root that names them."""
         for number, name in enumerate(("wang", "li"), start=1):
             self.operator(name, number)
             self.editor.add_officer(name, actor="test")
+        if root:
+            self.import_root(self.draft_root(threshold=2, holders=("gu", "xu", "tan")))
+
+    def draft_root(self, *, holders: Sequence[str] = (), **options: Any) -> Ceremony:
+        """The next root, which nobody has signed yet."""
+        files = [read_holder(holder_document(name, HOLDERS[name], at=T)) for name in holders]
+        return self.supervision.roots.draft(
+            holders=files, threshold=options.pop("threshold", None), actor="test", **options
+        )
+
+    def import_root(
+        self, ceremony: Ceremony, *signers: str, holders: Sequence[str] = (), apply: bool = True
+    ) -> Imported:
+        """Sign a root (two of the three, unless told otherwise) and take it in."""
+        for name in signers or ("gu", "xu"):
+            ceremony = sign_ceremony(ceremony, HOLDERS[name])
+        files = [read_holder(holder_document(name, HOLDERS[name], at=T)) for name in holders]
+        return self.supervision.roots.take_in(ceremony.root, holders=files, actor="test", apply=apply)
+
+    @property
+    def root(self) -> TrustRoot:
+        """The root in force, as departments read it."""
+        return load_trust_root(self.supervision.roots.newest().document)
 
     def draft_json(self) -> dict[str, Any]:
         services = []

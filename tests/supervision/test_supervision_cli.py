@@ -21,6 +21,7 @@ class Shell:
 
     def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.data = data
+        self.store = data.with_name("offline-root")
         self._capsys = capsys
         self.out = ""
         self.err = ""
@@ -31,6 +32,33 @@ class Shell:
         assert result == code, (arguments, self.out, self.err)
         return self.out
 
+    def offline(self, *arguments: str, code: int = 0) -> str:
+        """A command of the machine without network: it gets no data folder."""
+        label = f"{abs(hash(self.data)) % 10**6}"
+        holder = arguments[arguments.index("--holder") + 1]
+        where = ["--store", str(self.store), "--token-label", f"r{label}-{holder}"]
+        result = run(["trust-list", "root", *arguments, *where])
+        self.out, self.err = self._capsys.readouterr()
+        assert result == code, (arguments, self.out, self.err)
+        return self.out
+
+    def root(self, *options: str, signers: tuple[str, ...] = ("gu", "xu")) -> Path:
+        """Draft the next root and let holders sign it; returns the ceremony's file."""
+        file = self.store / "ceremony.json"
+        self("root", "draft", *options, "--out", str(file))
+        for holder in signers:
+            self.offline("sign", str(file), "--holder", holder, "--apply")
+        return file
+
+    def first_root(self) -> None:
+        """Three holders; two sign the first root."""
+        files: list[str] = []
+        for holder in ("gu", "xu", "tan"):
+            file = str(self.store / f"{holder}.root-key.json")
+            self.offline("key", "--holder", holder, "--out", file)
+            files += ["--root-key", file]
+        self("root", "import", str(self.root(*files, "--threshold", "2")), "--apply")
+
 
 @pytest.fixture
 def shell(
@@ -40,6 +68,8 @@ def shell(
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     (data / "softhsm").symlink_to(softhsm_store, target_is_directory=True)
+    (tmp_path / "offline-root").mkdir(mode=0o700)
+    (tmp_path / "offline-root" / "softhsm").symlink_to(softhsm_store, target_is_directory=True)
     # Tokens of several tests share that store, so each test's labels differ.
     label = f"{abs(hash(tmp_path)) % 10**6}"
     monkeypatch.setenv("ONECERT_SUPERVISION_OFFICER_TOKEN_PREFIX", f"l{label}-")
@@ -54,6 +84,7 @@ def test_the_whole_way(shell: Shell, world: Any, tmp_path: Path) -> None:
         shell("officer", "add", name, "--name", name.title(), "--person", number)
         assert shell.out.startswith(f"{name}\t")
     assert len(shell("officer", "list").splitlines()) == 2
+    shell.first_root()
     shell("officer", "add", "wang", code=1)
     shell("officer", "add", "nobody", code=1)
     shell("officer", "add", "zhao", "--name", "Zhao", code=2)
@@ -149,6 +180,7 @@ def test_the_service_as_the_server_builds_it(shell: Shell, world: Any, tmp_path:
     """Member.build with real tokens: pages, status files, readiness, a key for the audit heads, a job."""
     for name, number in (("wang", "440300190001010015"), ("li", "44030019000101004X")):
         shell("officer", "add", name, "--name", name.title(), "--person", number)
+    shell.first_root()
     draft = tmp_path / "draft.json"
     draft.write_text(json.dumps(world.draft_json()))
     shell("draft", "import", str(draft))

@@ -64,6 +64,8 @@ def test_from_draft_to_a_list_that_verifiers_accept(world: Any) -> None:
     assert trust_list.by_id["pearl"].contact.hotline == "0755-10000000"
     assert world.events() == [
         *["operator.added", "officer.added"] * 2,
+        "root.drafted",
+        "root.imported",
         "draft.imported",
         "draft.signed",
         "draft.signed",

@@ -16,7 +16,7 @@ from onecert.supervision.app import create_app
 from onecert.supervision.errors import TrustListOverdueError
 from onecert.supervision.member import member
 from onecert.supervision.models import publications
-from onecert.supervision.publishing import LIST_FILE, publish_files, published_sequence
+from onecert.supervision.publishing import LIST_FILE, published_sequence
 from onecert.supervision.records import find_publication
 from onecert.supervision.status import StatusApp
 from onecert.supervision.watch import Watch
@@ -35,7 +35,7 @@ def publish(world: Any) -> None:
     world.officers()
     world.editor.import_draft(world.draft(), actor="test")
     world.publish()
-    publish_files(world.editor, world.supervision.published)
+    world.supervision.release(actor="test")
 
 
 def page(client: FrameClient, path: str, language: str = "zh", status: int = 200) -> str:
@@ -160,7 +160,7 @@ def test_status_files(world: Any) -> None:
     # A new list is served at once, with another tag.
     world.editor.begin_draft(actor="test")
     world.publish()
-    publish_files(world.editor, world.supervision.published)
+    world.supervision.release(actor="test")
     assert ask(app, "/trust-list.json", if_none_match=headers["ETag"])[0] == "200 OK"
 
 
@@ -177,7 +177,7 @@ def test_file_is_restored_by_the_job_and_never_goes_back(world: Any) -> None:
     file: Path = world.supervision.published / LIST_FILE
     document = file.read_bytes()
     file.unlink()
-    Watch(world.editor, world.supervision.published).run(T)
+    Watch(world.supervision).run(T)
     assert file.read_bytes() == document
     assert published_sequence(file) == 1
     # The database is an old copy: the file holds number 2, which departments have seen.
@@ -188,7 +188,7 @@ def test_file_is_restored_by_the_job_and_never_goes_back(world: Any) -> None:
     file.write_bytes(newer.document)
     with world.context.database.transaction() as connection:
         connection.execute(delete(publications).where(publications.c.sequence == 2))
-    Watch(world.editor, world.supervision.published).run(T)
+    Watch(world.supervision).run(T)
     assert published_sequence(file) == 2
     world.editor.begin_draft(actor="test")
     assert world.publish() == 3
@@ -199,7 +199,7 @@ def test_file_is_restored_by_the_job_and_never_goes_back(world: Any) -> None:
 
 def test_alarm(world: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Quiet at first; a warning from half life; not ready when the list is over."""
-    watch = Watch(world.editor, world.supervision.published)
+    watch = Watch(world.supervision)
     watch.run(T)
     watch.check()  # nothing published yet: nothing is late
     publish(world)
@@ -212,6 +212,7 @@ def test_alarm(world: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert "onecert_trust_list_alarm 1.0" in figures
     assert "onecert_trust_list_sequence 1.0" in figures
     world.clock.advance(13 * DAY)
+    watch.run(world.clock.now())
     watch.check()
     world.clock.advance(DAY)
     with pytest.raises(TrustListOverdueError):
@@ -220,6 +221,6 @@ def test_alarm(world: Any, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_list_keys_file_follows_the_officers(world: Any) -> None:
     world.officers()
-    publish_files(world.editor, world.supervision.published)
+    world.supervision.release(actor="test")
     keys = json.loads((world.supervision.published / "list-keys.json").read_text())
     assert (keys["threshold"], len(keys["keys"])) == (2, 2)

@@ -23,11 +23,16 @@ from onecert.supervision.officers import (
     LIST_OFFICER,
     Officer,
     add_officer,
+    all_officers,
     list_keys,
     load_officer,
+    remove_officer,
 )
 from onecert.supervision.records import DraftRecord, Publication
+from onecert.supervision.root_errors import ListNotUnderRootError, RootMissingError, TrustRootOverdueError
+from onecert.supervision.root_records import find_root
 from onecert.verifier.trust_list import ListKeys
+from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
 from onecert.verifier.trust_list.vocabulary import TYP
 
 __all__ = ["Editor"]
@@ -58,6 +63,22 @@ class Editor(Drafts):
             )
             self._record(connection, "officer.added", actor, f"officer:{officer}", {"kid": added.kid})
         return added
+
+    def remove_officer(self, officer: str, *, actor: str) -> Officer:
+        """Let an officer leave. Departments take the key until the next root; no new draft does.
+
+        Raises:
+            OfficerUnknownError
+        """
+        with self.database.transaction() as connection:
+            at = self.clock.now()
+            removed = remove_officer(connection, officer, at=at)
+            record = records.find_open_draft(connection, lock=True)
+            if record is not None and any(each.officer == officer for each in record.signatures):
+                # What was signed with this key is void; the others sign anew.
+                records.replace_content(connection, record, record.draft, actor=actor, at=at)
+            self._record(connection, "officer.removed", actor, f"officer:{officer}", {"kid": removed.kid})
+        return removed
 
     def list_keys(self) -> ListKeys:
         """The officers' public keys and how many must sign."""
@@ -118,7 +139,8 @@ class Editor(Drafts):
                 record.document,
             ):
                 raise DraftChangedError
-            self._next.load(connection, document, threshold=len(record.signatures) + 1)
+            registered = list_keys(connection, len(record.signatures) + 1)
+            self._next.load(document, registered)
             at = self.clock.now()
             records.set_document(connection, record, document)
             records.add_signature_row(connection, record, officer=officer, person=operator.person, at=at)
@@ -131,45 +153,75 @@ class Editor(Drafts):
 
         Raises:
             SignaturesMissingError: too few officers have signed.
+            RootMissingError, TrustRootOverdueError: no root says who the officers are.
+            ListNotUnderRootError: those who have signed are not those whom the root names.
             DraftChangedError: another list was published since it was signed.
             DraftRefusedError, SampleError, ListBackwardsError: as ``edit``.
         """
         with self.database.transaction() as connection:
-            record = self._draft(connection, lock=True)
-            self._check_stamp(record, stamp)
-            needed = self.config.signatures_needed
-            if record.document is None or len(record.signatures) < needed:
-                raise SignaturesMissingError(len(record.signatures), needed)
-            if len({signature.person for signature in record.signatures}) < needed:
-                first, second, *_rest = [signature.officer for signature in record.signatures]
-                raise SamePersonError(first, second)
-            self._next.check(connection, record.draft)
-            # The very bytes that departments will get, checked the way they check them.
-            trust_list = self._next.load(connection, record.document, threshold=needed)
-            if trust_list.sequence != self._next.next_sequence(connection):
-                raise DraftChangedError
-            at = self.clock.now()
-            values = {
-                "sequence": trust_list.sequence,
-                "draft": record.id,
-                "document": record.document,
-                "sha256": trust_list.sha256,
-                "issued_at": trust_list.issued_at,
-                "next_update": trust_list.next_update,
-                "published_at": at,
-                "published_by": actor,
-            }
-            records.insert_publication(connection, values, record.draft)
-            records.close_draft(connection, record.id, state="published", actor=actor, at=at)
-            details: dict[str, Json] = {
-                "sha256": trust_list.sha256,
-                "next_update": trust_list.next_update.isoformat(),
-                "officers": [signature.officer for signature in record.signatures],
-            }
-            self._record(connection, "list.published", actor, f"list:{trust_list.sequence}", details)
-            return self._published(connection)
+            # A new root and a list do not pass each other.
+            find_root(connection, lock=True)
+            return self.publish_in(connection, actor=actor, stamp=stamp)
+
+    def publish_in(self, connection: Connection, *, actor: str, stamp: str | None = None) -> Publication:
+        """What ``publish`` does, in a transaction that a new root is part of too."""
+        record = self._draft(connection, lock=True)
+        self._check_stamp(record, stamp)
+        root = self._root(connection)
+        needed = root.list_keys.threshold
+        counting = self._counting(connection, record, root)
+        if record.document is None or len(record.signatures) < needed:
+            raise SignaturesMissingError(len(record.signatures), needed)
+        if len(counting) < needed:
+            raise ListNotUnderRootError(root.version, needed)
+        if len({signature.person for signature in counting}) < needed:
+            first, second, *_rest = [signature.officer for signature in counting]
+            raise SamePersonError(first, second)
+        self._next.check(connection, record.draft)
+        # The very bytes that departments will get, checked the way they check them.
+        trust_list = self._next.load(record.document, root.list_keys)
+        if trust_list.sequence != self._next.next_sequence(connection):
+            raise DraftChangedError
+        at = self.clock.now()
+        values = {
+            "sequence": trust_list.sequence,
+            "draft": record.id,
+            "document": record.document,
+            "sha256": trust_list.sha256,
+            "issued_at": trust_list.issued_at,
+            "next_update": trust_list.next_update,
+            "published_at": at,
+            "published_by": actor,
+        }
+        records.insert_publication(connection, values, record.draft)
+        records.close_draft(connection, record.id, state="published", actor=actor, at=at)
+        details: dict[str, Json] = {
+            "sha256": trust_list.sha256,
+            "next_update": trust_list.next_update.isoformat(),
+            "officers": [signature.officer for signature in record.signatures],
+            "root": root.version,
+        }
+        self._record(connection, "list.published", actor, f"list:{trust_list.sequence}", details)
+        return self._published(connection)
 
     # Inside
+
+    def _root(self, connection: Connection) -> TrustRoot:
+        """The root in force, which names the officers that departments know."""
+        record = find_root(connection)
+        if record is None:
+            raise RootMissingError
+        root = load_trust_root(record.document)
+        if self.clock.now() >= root.expires_at:
+            raise TrustRootOverdueError(root.version)
+        return root
+
+    def _counting(
+        self, connection: Connection, record: DraftRecord, root: TrustRoot
+    ) -> list[records.Signature]:
+        """The signatures of officers whom the root names."""
+        kids = {each.id: each.kid for each in all_officers(connection, removed=True)}
+        return [each for each in record.signatures if kids.get(each.officer) in root.list_keys.keys]
 
     def _sign(self, record: DraftRecord, officer: str) -> bytes:
         assert record.payload is not None  # noqa: S101  frozen in step 1

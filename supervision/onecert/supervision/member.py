@@ -1,5 +1,10 @@
 """Announces the supervision to the server: `onecert up` runs it when it is installed."""
 
+import hashlib
+import logging
+import socket
+
+from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.languages import _
 from onecert.server.members import Context, Member, Service
@@ -11,22 +16,37 @@ from onecert.supervision.watch import Watch
 
 __all__ = ["build", "member"]
 
+log = logging.getLogger(__name__)
+
 
 def build(config: SupervisionConfig, context: Context) -> Service:
-    """Build the service. Officers' tokens are opened only by the commands that sign."""
+    """Build the service. Officers' tokens are opened only by the commands that sign.
+
+    Each host has files of its own, so each has a job of its own to keep them; what the jobs write together,
+    the record puts in order.
+    """
     keys = make_keys(config, context)
     supervision = make_supervision(config, context, keys)
-    watch = Watch(supervision.editor, supervision.published)
-    watch.run(context.clock.now())
+    watch = Watch(supervision)
+    try:
+        watch.run(context.clock.now())
+    except ServiceError as exc:
+        # The files are served as they are; the job tries again, and readiness tells when it is too late.
+        log.error("the trust timestamp could not be signed", extra={"code": exc.code})
     return Service(
         app=create_app(member, context, supervision),
         status=StatusApp(supervision.published, max_age=config.status_max_age),
-        jobs=[Job("supervision.published", config.sync_every, watch.run)],
+        jobs=[Job(_job_name(context), config.sync_every, watch.run)],
         checks={"token": keys.check, "trust-list": watch.check},
         audit_key=keys.audit_key(),
         find_audit_key=keys.audit_key,
         close=keys.close,
     )
+
+
+def _job_name(context: Context) -> str:
+    place = f"{socket.gethostname()}:{context.data.absolute()}".encode()
+    return f"supervision.published.{hashlib.sha256(place).hexdigest()[:8]}"
 
 
 member = Member(

@@ -18,12 +18,13 @@ from onecert.supervision.compare import Change, check_forward
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.draft import Draft
 from onecert.supervision.errors import DraftRefusedError
-from onecert.supervision.officers import list_keys
 from onecert.supervision.payload import build_payload, check_payload
+from onecert.supervision.published import FLOOR_JUMP
 from onecert.supervision.records import DraftRecord
 from onecert.supervision.samples import check_samples
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.trust_list import TrustList, load_trust_list
+from onecert.verifier.trust_list.roles import RoleKeys
 
 __all__ = ["NextList", "Preview", "frozen_list", "sequence_of"]
 
@@ -90,9 +91,8 @@ class NextList:
             and self._clock.now() < frozen.issued_at + FROZEN_FOR
         )
 
-    def load(self, connection: Connection, document: bytes, *, threshold: int) -> TrustList:
-        """Read a signed list the way a department does, with so many of the officers' signatures."""
-        keys = list_keys(connection, threshold)
+    def load(self, document: bytes, keys: RoleKeys) -> TrustList:
+        """Read a signed list the way a department does that knows these keys."""
         try:
             return load_trust_list(document, keys=keys, at=self._clock.now())
         except VerifyError as exc:
@@ -101,7 +101,9 @@ class NextList:
     def next_sequence(self, connection: Connection) -> int:
         """The number after every one that departments may have seen."""
         published = records.find_publication(connection)
-        return max(published.sequence if published else 0, self._sequence_floor()) + 1
+        known, seen = published.sequence if published else 0, self._sequence_floor()
+        # A number so far ahead is not ours: the next root begins a new epoch, which counts from here.
+        return max(known, seen if seen <= known + FLOOR_JUMP else 0) + 1
 
 
 def frozen_list(record: DraftRecord) -> TrustList:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from onecert.hsm import KeyAlgorithm, PrivateKey, ServiceToken, TokenError
 from onecert.server.folders import make_private_folder
@@ -38,6 +38,7 @@ __all__ = [
     "list_keys",
     "list_keys_json",
     "load_officer",
+    "remove_officer",
 ]
 
 LIST_OFFICER = "list.officer"
@@ -108,6 +109,13 @@ class TokenOfficerKeys:
         except TokenError:
             return None
 
+    def timestamp_key(self, label: str, *, create: bool = False) -> PrivateKey:
+        """See ``TimestampKeys``: a key of its own beside the audit key, on the service's token."""
+        with _translated():
+            if create:
+                return self._audit_token.find_or_make(label, KeyAlgorithm.P_256)[0]
+            return self._audit_token.key(label)
+
     def check(self) -> None:
         """Readiness of the audit token. Officers' tokens are theirs; nobody else opens them.
 
@@ -142,7 +150,7 @@ def add_officer(
     Raises:
         OfficerExistsError: the officer has a key already.
     """
-    if _find(connection, officer) is not None:
+    if any(each.id == officer for each in all_officers(connection, removed=True)):
         raise OfficerExistsError(officer)
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
     values = {
@@ -154,6 +162,17 @@ def add_officer(
     }
     connection.execute(insert(officers).values(**values, removed_at=None))
     return load_officer(connection, officer)
+
+
+def remove_officer(connection: Connection, officer: str, *, at: datetime) -> Officer:
+    """An officer leaves; the key counts at departments until the next root says otherwise.
+
+    Raises:
+        OfficerUnknownError: nobody of this id is an officer.
+    """
+    found = load_officer(connection, officer)
+    connection.execute(update(officers).where(officers.c.id == officer).values(removed_at=at))
+    return found
 
 
 def load_officer(connection: Connection, officer: str) -> Officer:
@@ -168,9 +187,10 @@ def load_officer(connection: Connection, officer: str) -> Officer:
     return found
 
 
-def all_officers(connection: Connection) -> list[Officer]:
-    """Every officer whose key counts, by id."""
-    rows = connection.execute(select(officers).where(officers.c.removed_at.is_(None)).order_by(officers.c.id))
+def all_officers(connection: Connection, *, removed: bool = False) -> list[Officer]:
+    """Every officer whose key counts, by id; with ``removed``, also those who have left."""
+    query = select(officers).order_by(officers.c.id)
+    rows = connection.execute(query if removed else query.where(officers.c.removed_at.is_(None)))
     return [
         Officer(
             id=row.id, kid=row.kid, spki_pem=row.spki_pem, token_label=row.token_label, added_at=row.added_at

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from onecert.server.members import Context
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.editor import Editor
 from onecert.supervision.officers import OfficerKeys, TokenOfficerKeys
-from onecert.supervision.publishing import LIST_FILE, published_sequence
+from onecert.supervision.published import LIST_FILE, published_sequence
+from onecert.supervision.publishing import publish_files
+from onecert.supervision.roots import Roots
+from onecert.supervision.timestamps import TimestampKeys, Timestamps
 
 __all__ = ["Supervision", "make_keys", "make_supervision"]
 
@@ -19,9 +23,27 @@ class Supervision:
     """What pages and commands work with."""
 
     editor: Editor
+    timestamps: Timestamps
+    roots: Roots
     published: Path  # folder of the published files
     config: SupervisionConfig
     status_url: str
+
+    def release(self, *, actor: str) -> None:
+        """Give departments what is newest: sign a timestamp for it, and bring the files in line.
+
+        Raises:
+            TokenNotReadyError, TimestampKeyError, PublishedAheadError, CounterEndedError: what is on record
+                goes out as soon as it can be signed; the files hold what they held.
+        """
+        try:
+            self.timestamps.renew(actor=actor)
+        finally:
+            publish_files(self.editor, self.published)
+
+
+class ServiceKeys(OfficerKeys, TimestampKeys, Protocol):
+    """The officers' keys and the service's own."""
 
 
 def make_keys(config: SupervisionConfig, context: Context) -> TokenOfficerKeys:
@@ -29,7 +51,7 @@ def make_keys(config: SupervisionConfig, context: Context) -> TokenOfficerKeys:
     return TokenOfficerKeys(config, folder=context.data, store=context.shared / "softhsm")
 
 
-def make_supervision(config: SupervisionConfig, context: Context, keys: OfficerKeys) -> Supervision:
+def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceKeys) -> Supervision:
     """Everything below the web layer."""
     published = context.data / "published"
     editor = Editor(
@@ -41,4 +63,26 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: OfficerK
         config=config,
         sequence_floor=lambda: published_sequence(published / LIST_FILE),
     )
-    return Supervision(editor=editor, published=published, config=config, status_url=context.status_url)
+    timestamps = Timestamps(
+        database=context.database,
+        audit=context.audit,
+        clock=context.clock,
+        keys=keys,
+        config=config,
+        published=published,
+    )
+    roots = Roots(
+        database=context.database,
+        audit=context.audit,
+        clock=context.clock,
+        editor=editor,
+        timestamps=timestamps,
+    )
+    return Supervision(
+        editor=editor,
+        timestamps=timestamps,
+        roots=roots,
+        published=published,
+        config=config,
+        status_url=context.status_url,
+    )

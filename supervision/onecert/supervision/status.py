@@ -1,4 +1,4 @@
-"""The status service: the published list and the list keys as files over http, with ETag and Cache-Control.
+"""The status service: root, timestamp and list as files over http, with ETag and Cache-Control.
 
 A small WSGI application without database: it answers as long as the files are there.
 """
@@ -6,17 +6,23 @@ A small WSGI application without database: it answers as long as the files are t
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from onecert.supervision.publishing import KEYS_FILE, LIST_FILE
+from onecert.supervision.published import LIST_FILE, ROOT_FILE, ROOTS_FOLDER, TIMESTAMP_FILE
+from onecert.supervision.publishing import KEYS_FILE
 
 __all__ = ["StatusApp"]
 
-_TYPES = {LIST_FILE: "application/jose+json", KEYS_FILE: "application/json"}
+_JOSE = "application/jose+json"
+_TYPES = {LIST_FILE: _JOSE, ROOT_FILE: _JOSE, TIMESTAMP_FILE: _JOSE, KEYS_FILE: "application/json"}
+_OLD_ROOT = re.compile(rf"{ROOTS_FOLDER}/[1-9][0-9]{{0,5}}\.json", re.ASCII)
+# A version of the root never changes again.
+_FOR_EVER = "public, max-age=31536000, immutable"
 
 
 class StatusApp:
@@ -32,7 +38,8 @@ class StatusApp:
         """Answer GET and HEAD."""
         name = environ.get("PATH_INFO", "").lstrip("/")
         method = environ.get("REQUEST_METHOD", "GET")
-        if name not in _TYPES:
+        is_fixed = _OLD_ROOT.fullmatch(name) is not None
+        if name not in _TYPES and not is_fixed:
             return _plain(start_response, "404 Not Found")
         if method not in {"GET", "HEAD"}:
             return _plain(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
@@ -41,9 +48,9 @@ class StatusApp:
             return _plain(start_response, "404 Not Found")
         content, etag = found
         headers = [
-            ("Content-Type", _TYPES[name]),
+            ("Content-Type", _TYPES.get(name, _JOSE)),
             ("ETag", etag),
-            ("Cache-Control", f"public, max-age={self._max_age_s}"),
+            ("Cache-Control", _FOR_EVER if is_fixed else f"public, max-age={self._max_age_s}"),
             ("X-Content-Type-Options", "nosniff"),
         ]
         if etag in [

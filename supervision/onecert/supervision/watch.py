@@ -1,20 +1,21 @@
-"""Watches the age of the published list: figures, a warning from half life, not ready when it is over."""
+"""Watches the age of list, root and timestamp: figures, warnings in time, not ready when one is over."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from prometheus_client import Gauge
 
 from onecert.server import metrics
+from onecert.server.errors import ServiceError
 from onecert.supervision.config import SupervisionConfig
-from onecert.supervision.editor import Editor
 from onecert.supervision.errors import TrustListOverdueError
-from onecert.supervision.publishing import publish_files
 from onecert.supervision.records import Publication, find_publication
+from onecert.supervision.root_errors import TimestampOverdueError, TrustRootOverdueError
+from onecert.supervision.root_records import RootRecord, TimestampRecord, find_root, find_timestamp
+from onecert.supervision.service import Supervision
 
 __all__ = ["ListAge", "Watch", "list_age"]
 
@@ -32,6 +33,31 @@ _alarm = Gauge(
     "onecert_trust_list_alarm",
     "1 from the time on when the next trust list should be signed",
     registry=metrics.registry,
+)
+_root_version = Gauge("onecert_trust_root_version", "Version of the trust root", registry=metrics.registry)
+_root_expires = Gauge(
+    "onecert_trust_root_expires_timestamp_seconds", "When the trust root is over", registry=metrics.registry
+)
+_root_alarm = Gauge(
+    "onecert_trust_root_alarm",
+    "1 from the time on when the next trust root should be signed",
+    registry=metrics.registry,
+)
+_timestamp_version = Gauge(
+    "onecert_trust_timestamp_version", "Version of the newest trust timestamp", registry=metrics.registry
+)
+_timestamp_expires = Gauge(
+    "onecert_trust_timestamp_expires_timestamp_seconds",
+    "When the newest trust timestamp is over",
+    registry=metrics.registry,
+)
+_timestamp_alarm = Gauge(
+    "onecert_trust_timestamp_alarm",
+    "1 when half of the newest trust timestamp's time has passed",
+    registry=metrics.registry,
+)
+_timestamp_failing = Gauge(
+    "onecert_trust_timestamp_failing", "1 when the last attempt to sign one failed", registry=metrics.registry
 )
 
 
@@ -74,16 +100,42 @@ def list_age(publication: Publication, config: SupervisionConfig, *, at: datetim
 class Watch:
     """The periodic work and the readiness check of the service."""
 
-    def __init__(self, editor: Editor, folder: Path) -> None:
-        self._editor = editor
-        self._folder = folder
+    def __init__(self, supervision: Supervision) -> None:
+        self._the = supervision
 
     def run(self, at: datetime) -> None:
-        """Keep the files in line with the database and tell how old the list is."""
-        publish_files(self._editor, self._folder)
-        age = self._age(at)
-        if age is None:
+        """Sign the timestamp when it is due, keep the files in line with the record, tell how old all is.
+
+        Raises:
+            ServiceError: the timestamp could not be signed; everything else was done.
+        """
+        try:
+            self._the.release(actor="job:supervision.published")
+            _timestamp_failing.set(0)
+        except ServiceError:
+            _timestamp_failing.set(1)
+            raise
+        finally:
+            self._tell(at)
+
+    def _tell(self, at: datetime) -> None:
+        publication, root, timestamp = self._newest()
+        if root is not None:
+            _root_version.set(root.version)
+            _root_expires.set(root.expires_at.timestamp())
+            _root_alarm.set(1 if at >= root_alarm_from(root) else 0)
+            if at >= root_alarm_from(root):
+                log.warning(
+                    "trust root needs its next version",
+                    extra={"version": root.version, "expires_at": root.expires_at.isoformat()},
+                )
+        if timestamp is not None:
+            _timestamp_version.set(timestamp.version)
+            _timestamp_expires.set(timestamp.expires_at.timestamp())
+            _timestamp_alarm.set(1 if at >= timestamp_alarm_from(timestamp) else 0)
+        if publication is None:
             return
+        age = list_age(publication, self._the.config, at=at)
         _sequence.set(age.sequence)
         _next_update.set(age.next_update.timestamp())
         _alarm.set(1 if age.is_alarm else 0)
@@ -97,13 +149,27 @@ class Watch:
         """Readiness.
 
         Raises:
-            TrustListOverdueError: a list was published and is over.
+            TrustListOverdueError, TrustRootOverdueError, TimestampOverdueError: published, and over.
         """
-        age = self._age(self._editor.clock.now())
-        if age is not None and age.is_over:
-            raise TrustListOverdueError(age.sequence)
+        at = self._the.editor.clock.now()
+        publication, root, timestamp = self._newest()
+        if publication is not None and list_age(publication, self._the.config, at=at).is_over:
+            raise TrustListOverdueError(publication.sequence)
+        if root is not None and at >= root.expires_at:
+            raise TrustRootOverdueError(root.version)
+        if timestamp is not None and at >= timestamp.expires_at:
+            raise TimestampOverdueError(timestamp.version, timestamp.expires_at)
 
-    def _age(self, at: datetime) -> ListAge | None:
-        with self._editor.database.reading() as connection:
-            publication = find_publication(connection)
-        return None if publication is None else list_age(publication, self._editor.config, at=at)
+    def _newest(self) -> tuple[Publication | None, RootRecord | None, TimestampRecord | None]:
+        with self._the.editor.database.reading() as connection:
+            return find_publication(connection), find_root(connection), find_timestamp(connection)
+
+
+def root_alarm_from(root: RootRecord) -> datetime:
+    """When the next root should be signed: a quarter of its time is left, or 60 days."""
+    return root.expires_at - min((root.expires_at - root.issued_at) / 4, timedelta(days=60))
+
+
+def timestamp_alarm_from(timestamp: TimestampRecord) -> datetime:
+    """Half of its time has passed: signing has failed for hours."""
+    return timestamp.issued_at + (timestamp.expires_at - timestamp.issued_at) / 2

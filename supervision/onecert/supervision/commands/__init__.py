@@ -9,6 +9,7 @@ import click
 from onecert.supervision.commands.draft import draft
 from onecert.supervision.commands.officer import officer
 from onecert.supervision.commands.publish import keys, publish, show
+from onecert.supervision.commands.root import root
 from onecert.supervision.commands.status import status_commands
 
 __all__ = ["trust_list"]
@@ -22,6 +23,7 @@ def trust_list() -> None:
 # One line for each: a group of commands or a command that stands alone.
 trust_list.add_command(officer)
 trust_list.add_command(draft)
+trust_list.add_command(root)
 for _command in status_commands:
     trust_list.add_command(_command)
 trust_list.add_command(publish)

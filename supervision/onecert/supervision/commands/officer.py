@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from onecert.server.commands.options import common_options
+from onecert.server.languages import _, gettext
 from onecert.server.operators import command_actor
 from onecert.supervision.commands.parts import TIME, opened_supervision
-from onecert.supervision.officers import all_officers
+from onecert.supervision.officers import all_officers, load_officer
 from onecert.supervision.publishing import publish_files
 
 __all__ = ["officer"]
+
+NEXT_ROOT = _("hint: departments learn of this with the next root: onecert trust-list root draft")
 
 
 @click.group()
@@ -45,12 +48,32 @@ def officer_add(  # noqa: PLR0917 -- click hands over by name
         added = the.editor.add_officer(id, actor=command_actor())
         publish_files(the.editor, the.published)
     click.echo(f"{added.id}\t{added.kid}\t{added.token_label}")
+    click.echo(gettext(NEXT_ROOT), err=True)
+
+
+@officer.command("remove")
+@click.argument("id", metavar="ID")
+@click.option("--apply", is_flag=True, help="Do it; without it only say what would be done.")
+@common_options
+def officer_remove(id: str, apply: bool, data: Path, config: Path | None) -> None:  # noqa: A002 -- as above
+    """Let officer ID leave: the key signs no draft any more, and the next root does not name it."""
+    with opened_supervision(data, config) as (the, _account):
+        if not apply:
+            with the.editor.database.reading() as connection:
+                found = load_officer(connection, id)
+            click.echo(f"would remove\t{found.id}\t{found.kid}")
+            click.echo("hint: nothing has changed; add --apply to remove the officer", err=True)
+            return
+        removed = the.editor.remove_officer(id, actor=command_actor())
+        publish_files(the.editor, the.published)
+    click.echo(f"removed\t{removed.id}\t{removed.kid}")
+    click.echo(gettext(NEXT_ROOT), err=True)
 
 
 @officer.command("list")
 @common_options
 def officer_list(data: Path, config: Path | None) -> None:
     """Show the officers: id, key id, token."""
-    with opened_supervision(data, config) as (the, _), the.editor.database.reading() as connection:
+    with opened_supervision(data, config) as (the, _account), the.editor.database.reading() as connection:
         for each in all_officers(connection):
             click.echo(f"{each.id}\t{each.kid}\t{each.token_label}")

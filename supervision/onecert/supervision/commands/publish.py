@@ -12,7 +12,6 @@ from onecert.server.operators import command_actor
 from onecert.supervision.commands.parts import opened_supervision, show_preview
 from onecert.supervision.errors import NothingPublishedError
 from onecert.supervision.officers import list_keys_json
-from onecert.supervision.publishing import publish_files
 from onecert.supervision.records import find_publication
 
 __all__ = ["keys", "publish", "show"]
@@ -47,8 +46,10 @@ def publish(apply: bool, data: Path, config: Path | None) -> None:
             click.echo("hint: nothing was published; add --apply to publish it", err=True)
             return
         publication = the.editor.publish(actor=command_actor())
-        publish_files(the.editor, the.published)
-    click.echo(f"published number {publication.sequence}, good until {publication.next_update.isoformat()}")
+        click.echo(
+            f"published number {publication.sequence}, good until {publication.next_update.isoformat()}"
+        )
+        the.release(actor=command_actor())
 
 
 @click.command()
