@@ -16,6 +16,7 @@ Sources: GB 32100-2015 (uniform social credit code), GB 11714-1997 (organisation
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from enum import StrEnum
 from operator import mul
@@ -40,9 +41,14 @@ class IdType(StrEnum):
 # The credit code leaves out I, O, S, V and Z, which are easily misread.
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_VALUE = {character: number for number, character in enumerate(_USCC_ALPHABET)}
+_USCC_FORM = re.compile(f"[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}", re.ASCII)
 _USCC_WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
 _ORG_VALUE = {character: number for number, character in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 _ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+# From the octets of a code to the values of its characters; 0 for whatever is none.
+_USCC_TABLE, _ORG_TABLE = (
+    bytes(values.get(chr(octet), 0) for octet in range(256)) for values in (_USCC_VALUE, _ORG_VALUE)
+)
 _ID_CARD_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CARD_MAP = "10X98765432"
 _DIGITS = frozenset("0123456789")
@@ -65,9 +71,10 @@ def check_uscc(
         InvalidIdError: with the first fault, in the order length, alphabet, check digit, inner code, region.
     """
     code = _spelled(value, IdType.USCC, notes)
-    _require_length(code, IdType.USCC, 18)
-    _require_alphabet(code, IdType.USCC, _USCC_VALUE)
-    _require_digits(code[2:8], IdType.USCC)
+    if _USCC_FORM.fullmatch(code) is None:
+        _require_length(code, IdType.USCC, 18)
+        _require_alphabet(code, IdType.USCC, _USCC_VALUE)
+        _require_digits(code[2:8], IdType.USCC)
     if code[17] != uscc_check_digit(code[:17]):
         _fault("ID_CHECK_DIGIT", IdType.USCC, notes, warn=warn)
     if code[16] != organisation_code_check_digit(code[8:16]):
@@ -78,7 +85,7 @@ def check_uscc(
 
 def uscc_check_digit(first17: str) -> str:
     """The 18th character of a credit code: weights 3^i mod 31 (GB 32100-2015, 4.6)."""
-    total = sum(map(mul, _USCC_WEIGHTS, map(_USCC_VALUE.__getitem__, first17)))
+    total = sum(map(mul, _USCC_WEIGHTS, first17.encode("ascii").translate(_USCC_TABLE)))
     return _USCC_ALPHABET[(31 - total % 31) % 31]
 
 
@@ -96,7 +103,7 @@ def check_organisation_code(value: str, *, notes: Notes | None = None, warn: boo
 
 def organisation_code_check_digit(first8: str) -> str:
     """The ninth character of an organisation code: 11 - sum mod 11, where 10 is X and 11 is 0 (GB 11714)."""
-    total = sum(map(mul, _ORG_WEIGHTS, map(_ORG_VALUE.__getitem__, first8)))
+    total = sum(map(mul, _ORG_WEIGHTS, first8.encode("ascii").translate(_ORG_TABLE)))
     return "0123456789X0"[11 - total % 11]
 
 

@@ -96,7 +96,7 @@ def read_claims(
     """
     claims: list[Claim] = []
     for source in profile.sources:
-        texts = list(_texts(cert, source))
+        texts = _texts(cert, source)
         if not texts and source.required:
             raise IdentityError("SOURCE_MISSING", where=_place(source))
         claims.extend(_claim(source, key, text, profile, at) for key, text in texts)
@@ -109,6 +109,11 @@ def reduce_claims(claims: Sequence[Claim]) -> Subjects:
     Raises:
         IdentityError: IDENTITY_CONFLICT when two claims about one subject disagree.
     """
+    if len(claims) == 1:  # nearly every certificate
+        (one,) = claims
+        is_entity = one.subject is SubjectKind.ENTITY
+        notes = tuple(dict.fromkeys(one.warnings)) if one.warnings else ()
+        return Subjects(one if is_entity else None, None if is_entity else one, one.key_number, notes)
     warnings = [warning for claim in claims for warning in claim.warnings]
     keys = {claim.key_number for claim in claims if claim.key_number is not None}
     if len(keys) > 1:
@@ -234,7 +239,8 @@ def _claim(source: Source, key: str, text: str, profile: IdentityProfile, at: da
 def _kind(meaning: Meaning, text: str, source: Source) -> IdType:
     if len(meaning.id_types) == 1:
         return meaning.id_types[0]
-    id_type = meaning.kind_of(normalise(text, meaning.id_types[0]).text)
+    is_plain = text.isascii() and text.isalnum()
+    id_type = meaning.kind_of(text if is_plain else normalise(text, meaning.id_types[0]).text)
     if id_type is None:
         raise DecodeError("ID_KIND_NOT_ALLOWED", where=_place(source), kind=f"length {len(text)}")
     return id_type

@@ -118,7 +118,7 @@ def _choice_implicit(value: bytes) -> Decoded | None:
     return None if text is None else Decoded(text, Form.CHOICE_IMPLICIT, alternative)
 
 
-def _choice_explicit(value: bytes) -> Decoded | None:
+def _choice_explicit(value: bytes, form: Form = Form.CHOICE_EXPLICIT) -> Decoded | None:
     tlv = _read_tlv(value)
     if tlv is None or tlv[0] - 0xA0 not in _ALTERNATIVE_TAGS:
         return None
@@ -127,15 +127,14 @@ def _choice_explicit(value: bytes) -> Decoded | None:
     if inner is None or inner[0] not in {_TAG_PRINTABLE, _TAG_UTF8}:
         return None
     text = _text_of(*inner)
-    return None if text is None else Decoded(text, Form.CHOICE_EXPLICIT, tlv[0] - 0xA0)
+    return None if text is None else Decoded(text, form, tlv[0] - 0xA0)
 
 
 def _wrapped_choice(value: bytes) -> Decoded | None:
     tlv = _read_tlv(value)
     if tlv is None or tlv[0] not in {_TAG_SEQUENCE, _TAG_SET}:
         return None
-    inner = _choice_explicit(tlv[1])
-    return None if inner is None else Decoded(inner.text, Form.WRAPPED_CHOICE, inner.alternative)
+    return _choice_explicit(tlv[1], Form.WRAPPED_CHOICE)
 
 
 def _utf16le(value: bytes) -> Decoded | None:

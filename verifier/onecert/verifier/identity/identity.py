@@ -112,9 +112,7 @@ def identify(
     # Nothing else plays a part then: who comes again is the same.
     known = reading.named.get((ca_service, persons))
     if known is None:
-        known = _resolve(
-            reading, profile, ca_service=ca_service, at=at, persons=persons, registry=NoRegistry()
-        )
+        known = _resolve(reading, profile, ca_service=ca_service, at=at, persons=persons, registry=None)
         if len(reading.named) < _NAMED_MAX:
             reading.named[ca_service, persons] = known
     return known
@@ -127,13 +125,13 @@ def _resolve(
     ca_service: str,
     at: datetime,
     persons: PersonRule,
-    registry: Registry,
+    registry: Registry | None,
 ) -> Identity:
     claims, subjects, rule = reading.claims, reading.subjects, reading.rule
     # 2. The canonical id of the entity, with the register's help when there is one.
     warnings = list(subjects.warnings)
     entity, entry = _entity(subjects.entity, claims, profile.scope, registry, at)
-    if entry is not None:
+    if registry is not None and entry is not None:
         warnings += _registry_warnings(entry, reading.name, rule.holder_class)
         if "REGISTRATION_NUMBER_NOT_CONFIRMED" in warnings and _registry_confirms(
             claims, entry, registry, at
@@ -156,11 +154,11 @@ def _resolve(
 
 
 def _entity(
-    claim: Claim | None, claims: Sequence[Claim], scope: Scope, registry: Registry, at: datetime
+    claim: Claim | None, claims: Sequence[Claim], scope: Scope, registry: Registry | None, at: datetime
 ) -> tuple[Entity | None, RegistryEntry | None]:
     if claim is None:
         return None, None
-    entry = _registered(claims, registry, at)
+    entry = None if registry is None else _registered(claims, registry, at)
     if entry is None:
         return Entity(id=_in_register(claim), provisional=claim.id_type is not IdType.USCC), None
     # An older number without a region of its own must not name a firm that the licence does not reach.

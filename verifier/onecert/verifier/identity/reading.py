@@ -79,7 +79,7 @@ class Readings:
         known = self._known.get(key)
         if known is None:
             known = _read(cert, self._profile, at)
-            if sum(len(field or b"") for field in fields) <= _OCTETS_MAX:
+            if sum(map(len, filter(None, fields))) <= _OCTETS_MAX:
                 with self._lock:
                     self._known[key] = known
                     while len(self._known) > _MOST:
@@ -114,7 +114,7 @@ def _class_of(
     matching = [rule for rule in profile.classes if _matches(rule, cert, subjects)]
     if not matching:
         raise IdentityError("CLASS_UNKNOWN")
-    if len({rule.holder_class for rule in matching}) > 1:
+    if len(matching) > 1 and len({rule.holder_class for rule in matching}) > 1:
         classes = ", ".join(sorted(rule.holder_class for rule in matching))
         raise IdentityError("CLASS_CONFLICT", classes=classes)
     rule = matching[0]
