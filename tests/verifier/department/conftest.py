@@ -23,11 +23,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
+from flask import Flask
 
 from onecert.server.documents import sign_document
+from onecert.verifier import RevocationEvidence, Verifier, load_trust_list
 from onecert.verifier.jws import key_id
 from onecert.verifier.trust_list import ListKeys
-from onecert.verifier.web import gate
+from onecert.verifier.web import ClientCertificates, gate
+from onecert.verifier.web.flask import OneCert
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -346,3 +349,61 @@ def place(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@dataclass
+class Site:
+    """One department's application, its clock and what it knows of revocation."""
+
+    app: Flask
+    world: Any
+    evidence: RevocationEvidence
+    at: datetime
+
+    def browser(self) -> Any:
+        return self.app.test_client()
+
+    def challenge(self, browser: Any) -> tuple[str, bytes]:
+        said = browser.post("/login/challenge", base_url="https://tax.example").json
+        return said["id"], base64.b64decode(said["data"])
+
+    def answer(self, browser: Any, leaf: Any, *, next_page: Any = None, **changed: Any) -> Any:
+        number, data = self.challenge(browser)
+        body = {
+            "challenge": number,
+            "certificate": leaf.pem.decode(),
+            "signature": base64.b64encode(leaf.sign(data)).decode(),
+            "next": next_page,
+            **changed,
+        }
+        return browser.post(
+            "/login/answer", json=body, headers={"Accept": "application/json"}, base_url="https://tax.example"
+        )
+
+    def home(self, browser: Any, **headers: str) -> Any:
+        return browser.get("/", headers=headers, base_url="https://tax.example")
+
+
+@pytest.fixture
+def site(world: Any) -> Site:
+    evidence = RevocationEvidence(crls=[world.crl(ca) for ca in ("pearl", "harbour", "summit")])
+    trust_list = load_trust_list(world.trust_list(), keys=world.list_keys, at=T)
+    verifier = Verifier(trust_list=trust_list, evidence=evidence, application="tax")
+    app = Flask("tax")
+    app.secret_key = "not so secret in a test"
+    made = Site(app, world, evidence, T)
+    onecert = OneCert(
+        app,
+        verifier=verifier,
+        certificates=ClientCertificates(header="X-Client-Certificate"),
+        clock=lambda: made.at,
+    )
+
+    @app.route("/", methods=["GET", "POST"])
+    @onecert.required
+    def home() -> str:
+        holder = onecert.holder
+        assert holder is not None
+        return f"{holder.name} {holder.id}"
+
+    return made

@@ -4,77 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from onecert.verifier import RevocationEvidence, Verifier, load_trust_list
-from onecert.verifier.web import ClientCertificates
 from onecert.verifier.web.flask import OneCert
 
 FIRM_ID = "uscc:91440300MA5DEM004J"
 JSON = {"Accept": "application/json"}
 
 
-@dataclass
-class Site:
-    """One department's application, its clock and what it knows of revocation."""
-
-    app: Flask
-    world: Any
-    evidence: RevocationEvidence
-    at: datetime
-
-    def browser(self) -> Any:
-        return self.app.test_client()
-
-    def challenge(self, browser: Any) -> tuple[str, bytes]:
-        said = browser.post("/login/challenge", base_url="https://tax.example").json
-        return said["id"], base64.b64decode(said["data"])
-
-    def answer(self, browser: Any, leaf: Any, *, next_page: Any = None, **changed: Any) -> Any:
-        number, data = self.challenge(browser)
-        body = {
-            "challenge": number,
-            "certificate": leaf.pem.decode(),
-            "signature": base64.b64encode(leaf.sign(data)).decode(),
-            "next": next_page,
-            **changed,
-        }
-        return browser.post("/login/answer", json=body, headers=JSON, base_url="https://tax.example")
-
-    def home(self, browser: Any, **headers: str) -> Any:
-        return browser.get("/", headers=headers, base_url="https://tax.example")
-
-
-@pytest.fixture
-def site(world: Any) -> Site:
-    at = datetime.fromisoformat("2026-11-21T09:00:00+00:00")
-    evidence = RevocationEvidence(crls=[world.crl(ca) for ca in ("pearl", "harbour", "summit")])
-    trust_list = load_trust_list(world.trust_list(), keys=world.list_keys, at=at)
-    verifier = Verifier(trust_list=trust_list, evidence=evidence, application="tax")
-    app = Flask("tax")
-    app.secret_key = "not so secret in a test"
-    made = Site(app, world, evidence, at)
-    onecert = OneCert(
-        app,
-        verifier=verifier,
-        certificates=ClientCertificates(header="X-Client-Certificate"),
-        clock=lambda: made.at,
-    )
-
-    @app.route("/", methods=["GET", "POST"])
-    @onecert.required
-    def home() -> str:
-        return f"{onecert.holder.name} {onecert.holder.id}"
-
-    return made
-
-
-def test_who_is_not_signed_in_is_sent_to_the_page_and_back(site: Site) -> None:
+def test_who_is_not_signed_in_is_sent_to_the_page_and_back(site: Any) -> None:
     """A page sends to the sign-in page, a program gets a problem; after the sign-in the way leads back."""
     browser = site.browser()
     away = browser.get("/?year=2026", base_url="https://tax.example")
@@ -87,7 +29,7 @@ def test_who_is_not_signed_in_is_sent_to_the_page_and_back(site: Site) -> None:
 
 
 @pytest.mark.parametrize("ca", ["pearl", "harbour", "summit"])
-def test_sign_in_by_challenge(site: Site, ca: str) -> None:
+def test_sign_in_by_challenge(site: Any, ca: str) -> None:
     """A USB-key program signs the challenge; whichever CA, one id."""
     browser = site.browser()
     answer = site.answer(browser, site.world.leaf(ca), next_page="/?year=2026")
@@ -95,7 +37,7 @@ def test_sign_in_by_challenge(site: Site, ca: str) -> None:
     assert FIRM_ID in site.home(browser).text
 
 
-def test_sign_in_by_tls(site: Site) -> None:
+def test_sign_in_by_tls(site: Any) -> None:
     """The proxy hands the browser's certificate over."""
     browser = site.browser()
     environ = {"REMOTE_ADDR": "127.0.0.1"}
@@ -111,7 +53,7 @@ def test_sign_in_by_tls(site: Site) -> None:
     assert FIRM_ID in site.home(browser).text
 
 
-def test_answer_of_another_browser_is_refused(site: Site) -> None:
+def test_answer_of_another_browser_is_refused(site: Any) -> None:
     """A stolen challenge, and the same answer twice."""
     thief, owner, leaf = site.browser(), site.browser(), site.world.leaf()
     number, data = site.challenge(owner)
@@ -137,14 +79,14 @@ def test_answer_of_another_browser_is_refused(site: Site) -> None:
         {"challenge": []},
     ],
 )
-def test_rubbish_in_the_answer(site: Site, changed: dict[str, Any]) -> None:
+def test_rubbish_in_the_answer(site: Any, changed: dict[str, Any]) -> None:
     """Every field in turn. Must be a problem document that names the fault, never a crash."""
     answer = site.answer(site.browser(), site.world.leaf(), **changed)
     assert answer.status_code == 400
     assert json.loads(answer.data)["code"] in {"MALFORMED", "NOT_DER", "NOT_PEM"}
 
 
-def test_other_sites_cannot_act_here(site: Site) -> None:
+def test_other_sites_cannot_act_here(site: Any) -> None:
     """A form on another site, as the browser announces it."""
     browser = site.browser()
     site.answer(browser, site.world.leaf())
@@ -160,12 +102,12 @@ def test_other_sites_cannot_act_here(site: Site) -> None:
     "target",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\n", 7, None],
 )
-def test_the_way_leads_never_to_another_site(site: Site, target: Any) -> None:
+def test_the_way_leads_never_to_another_site(site: Any, target: Any) -> None:
     """An open redirect would help a phisher."""
     assert site.answer(site.browser(), site.world.leaf(), next_page=target).json["next"] == "/"
 
 
-def test_revocation_ends_the_session(site: Site) -> None:
+def test_revocation_ends_the_session(site: Any) -> None:
     """Revoked while signed in. Must be out within five minutes, with the reason once."""
     browser, leaf = site.browser(), site.world.leaf()
     site.answer(browser, leaf)
@@ -180,7 +122,7 @@ def test_revocation_ends_the_session(site: Site) -> None:
     assert site.home(browser).status_code == 303
 
 
-def test_when_nobody_can_tell_the_session_waits(site: Site) -> None:
+def test_when_nobody_can_tell_the_session_waits(site: Any) -> None:
     """The list is stale for an hour. Must not be let in, and need not sign in again when it is there."""
     browser = site.browser()
     site.answer(browser, site.world.leaf())
@@ -196,7 +138,7 @@ def test_when_nobody_can_tell_the_session_waits(site: Site) -> None:
     assert site.home(browser).status_code == 200
 
 
-def test_session_ends(site: Site) -> None:
+def test_session_ends(site: Any) -> None:
     """After eight hours, whatever happened in between."""
     browser = site.browser()
     site.answer(browser, site.world.leaf())
@@ -207,25 +149,26 @@ def test_session_ends(site: Site) -> None:
     assert site.home(browser).status_code == 303
 
 
-def test_cookie_is_kept_from_scripts_and_from_http(site: Site) -> None:
+def test_cookie_is_kept_from_scripts_and_from_http(site: Any) -> None:
     """Secure, HttpOnly, SameSite."""
     answer = site.answer(site.browser(), site.world.leaf())
     cookie = answer.headers["Set-Cookie"]
     assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax"))
 
 
-def test_application_without_a_secret(site: Site) -> None:
+def test_application_without_a_secret(site: Any) -> None:
     """Sessions could be forged. Must stop at the start and say what to do."""
     with pytest.raises(RuntimeError, match="secret_key"):
         site.app.extensions["onecert"].init_app(Flask("open"))
 
 
-def test_pages_in_the_language_of_the_application(site: Site) -> None:
+def test_pages_in_the_language_of_the_application(site: Any) -> None:
     """The application lets people choose; whatever the browser says, pages and refusals follow."""
     app = Flask("open")
     app.secret_key = "not so secret in a test"
     OneCert(app, verifier=site.app.extensions["onecert"]._verifier, language=lambda: "en")
-    browser, chinese = app.test_client(), {"Accept-Language": "zh"}
+    browser: Any = app.test_client()
+    chinese = {"Accept-Language": "zh"}
     assert '<html lang="en">' in browser.get("/login", headers=chinese).text
     refused = browser.post("/login/certificate", headers=chinese)
     assert "CLIENT_CERTIFICATE_MISSING" in refused.text

@@ -54,6 +54,10 @@ _PUBLIC = {
     "VerifiedCertificate": "verifier",
     "Login": "login",
     "Challenge": "login",
+    "ChallengeSigner": "login_server",
+    "load_signer": "login_server",
+    "verify_server_challenge": "login_server",
+    "ServerChallenge": "login_server",
     "MemoryStore": "login_store",
     "SqliteStore": "login_store",
     "CrlFolder": "evidence",
@@ -159,6 +163,12 @@ if TYPE_CHECKING:
     from onecert.verifier.department import open_verifier as open_verifier
     from onecert.verifier.verifier import Verifier as Verifier, VerifiedCertificate as VerifiedCertificate
     from onecert.verifier.login import Login as Login, Challenge as Challenge
+    from onecert.verifier.login_server import (
+        ChallengeSigner as ChallengeSigner,
+        load_signer as load_signer,
+        verify_server_challenge as verify_server_challenge,
+        ServerChallenge as ServerChallenge,
+    )
     from onecert.verifier.login_store import MemoryStore as MemoryStore, SqliteStore as SqliteStore
     from onecert.verifier.evidence import CrlFolder as CrlFolder
     from onecert.verifier.fetch import (

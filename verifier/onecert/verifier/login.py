@@ -9,73 +9,36 @@ never pass for the signature of a form. A challenge is used up by the first answ
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from onecert.verifier.arguments import check_aware, check_kind
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
-from onecert.verifier.errors import RefusedError, SignatureInvalidError
+from onecert.verifier.errors import SignatureInvalidError
+from onecert.verifier.login_challenge import (
+    ALGORITHMS,
+    CLOCK_SKEW,
+    MAX_TTL,
+    PREFIX,
+    Challenge,
+    LoginError,
+    base64url,
+    default_algorithm,
+    write_challenge,
+)
+from onecert.verifier.login_server import ChallengeSigner
 from onecert.verifier.login_store import ChallengeStore, MemoryStore, StoredChallenge
-from onecert.verifier.pss_keys import RsaPssPublicKey
 from onecert.verifier.purposes import LOGIN
-from onecert.verifier.signatures import ALGORITHMS as ROWS
-from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
-from onecert.verifier.strict_json import format_time
+from onecert.verifier.signatures import load_public_key, verify_signature
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
 
-PREFIX = "OneCert login challenge, version 1"
-MAX_TTL = timedelta(minutes=5)
+__all__ = ["ALGORITHMS", "MAX_TTL", "PREFIX", "Challenge", "Login", "LoginError", "default_algorithm"]
+
 MAX_SIGNATURE_BYTES = 8192
-# A holder's program may have signed on a server whose clock is ahead of ours.
-CLOCK_SKEW = timedelta(seconds=60)
-
-# What a login may be signed with. The name is chosen by the caller, never read from the signature.
-ALGORITHMS = frozenset(
-    {
-        "rsa-sha256",
-        "rsa-sha384",
-        "rsa-sha512",
-        "rsa-pss-sha256",
-        "rsa-pss-sha384",
-        "rsa-pss-sha512",
-        "ecdsa-sha256",
-        "ecdsa-sha384",
-        "ecdsa-sha512",
-        "ed25519",
-        "ed448",
-        "ml-dsa-44",
-        "ml-dsa-65",
-        "ml-dsa-87",
-        "sm2-sm3",
-    }
-)
-_ONE_FOR_A_KEY = tuple(ROWS[name] for name in sorted(ALGORITHMS) if ROWS[name].scheme in {"pure", "sm2"})
-
-
-class LoginError(RefusedError):
-    """The challenge or the signature is not acceptable."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Challenge:
-    """One challenge. ``data`` is what the holder's key signs, octet for octet; ``text`` the same as text."""
-
-    id: str
-    data: bytes
-    expires_at: datetime
-
-    @property
-    def text(self) -> str:
-        """The challenge as ASCII text of a few lines."""
-        return self.data.decode("ascii")
 
 
 class Login:
@@ -87,6 +50,7 @@ class Login:
             own when several processes answer.
         application: overrides the verifier's application name.
         ttl: how long a challenge is good, at most five minutes.
+        signer: the server's key, for clients that want to know whom they sign for (mutual login).
     """
 
     def __init__(
@@ -96,6 +60,7 @@ class Login:
         store: ChallengeStore | None = None,
         application: str | None = None,
         ttl: timedelta = MAX_TTL,
+        signer: ChallengeSigner | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         if not timedelta(0) < ttl <= MAX_TTL:
@@ -106,32 +71,33 @@ class Login:
         if not self._application.isprintable() or not self._application or len(self._application) > 100:
             raise ValueError("the application needs a printable name of at most 100 characters")
         self._ttl = ttl
+        self._signer = signer
         self._random = random
 
-    def challenge(self, *, session: str, at: datetime) -> Challenge:
+    def challenge(self, *, session: str, at: datetime, client: bytes | None = None) -> Challenge:
         """Make a challenge for this session.
 
         Args:
             session: any secret that only this browser session has; it is hashed, never stored or shown.
+            client: random octets that the client has sent, 16 to 64; the server's signature covers them.
 
         Raises:
-            CouldNotCheckError: LOGIN_STORE.
+            CouldNotCheckError: LOGIN_STORE, LOGIN_SERVER_KEY.
         """
         check_aware(at)
         check_kind(session, str, "session")
-        challenge_id = _base64url(self._random(16))
+        challenge_id = base64url(self._random(16))
         expires_at = at.replace(microsecond=0) + self._ttl
-        # The name travels as base64url, so that the text stays ASCII with exactly these lines.
-        lines = [
-            PREFIX,
-            f"application: {_base64url(self._application.encode('utf-8'))}",
-            f"session: {_digest(session)}",
-            f"id: {challenge_id}",
-            f"expires: {format_time(expires_at)}",
-            f"random: {_base64url(self._random(32))}",
-            "",
-        ]
-        challenge = Challenge(id=challenge_id, data="\n".join(lines).encode("ascii"), expires_at=expires_at)
+        data = write_challenge(
+            application=self._application,
+            session_sha256=_digest(session),
+            challenge_id=challenge_id,
+            expires_at=expires_at,
+            random=self._random(32),
+        )
+        # Signed before it is kept: a token that does not answer leaves nothing behind.
+        server = None if self._signer is None else self._signer.prove(data, client)
+        challenge = Challenge(id=challenge_id, data=data, expires_at=expires_at, server=server)
         stored = StoredChallenge(
             id=challenge_id,
             application=self._application,
@@ -211,27 +177,6 @@ class Login:
         return stored
 
 
-def default_algorithm(key: PublicKey) -> str:
-    """The usual algorithm of a key: SHA-256 with RSA (PKCS #1 v1.5) and P-256, SHA-384 with P-384, and so on.
-
-    Keys that have one algorithm only (EdDSA, ML-DSA, SM2) have that one.
-
-    Raises:
-        LoginError: LOGIN_ALGORITHM for a key that has no usual one here.
-    """
-    if isinstance(key, RsaPssPublicKey):
-        return key.usual_algorithm
-    if isinstance(key, rsa.RSAPublicKey):
-        return "rsa-sha256"
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        by_curve = {"secp256r1": "ecdsa-sha256", "secp384r1": "ecdsa-sha384", "secp521r1": "ecdsa-sha512"}
-        return by_curve.get(key.curve.name, "ecdsa-sha256")
-    for row in _ONE_FOR_A_KEY:
-        if isinstance(key, row.key):
-            return row.name
-    raise LoginError("LOGIN_ALGORITHM", algorithm=type(key).__name__)
-
-
 _ID = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _ID_LINE = re.compile(rb"^id: ([A-Za-z0-9_-]{22})$", re.MULTILINE)
 
@@ -247,8 +192,4 @@ def _challenge_id(challenge: Challenge | str | bytes) -> str:
 
 
 def _digest(session: str) -> str:
-    return _base64url(hashlib.sha256(b"onecert session\0" + session.encode("utf-8", "replace")).digest())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return base64url(hashlib.sha256(b"onecert session\0" + session.encode("utf-8", "replace")).digest())

@@ -86,6 +86,7 @@ class MemoryStore:
         self._used.discard(challenge_id)
 
 
+_LOOK_EVERY = 128
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS login_challenge (
     id TEXT PRIMARY KEY,
@@ -99,10 +100,22 @@ CREATE TABLE IF NOT EXISTS login_challenge (
 
 
 class SqliteStore:
-    """For all processes of one machine: one small SQLite file, readable by its owner only."""
+    """For all processes of one machine: one small SQLite file, readable by its owner only.
 
-    def __init__(self, path: Path | str, *, timeout: timedelta = timedelta(seconds=5)) -> None:
+    Args:
+        max_challenges: when there are more, by some hundred, the oldest go first; 600 octets each.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        timeout: timedelta = timedelta(seconds=5),
+        max_challenges: int = 100_000,
+    ) -> None:
         self._lock = threading.Lock()
+        self._max = max_challenges
+        self._added = 0
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +154,14 @@ class SqliteStore:
                     " VALUES (?, ?, ?, ?, ?)",
                     row,
                 )
+                self._added += 1
+                if self._added % _LOOK_EVERY == 0:
+                    # Whoever asks for challenges without end pushes out the oldest ones, not the disk's end.
+                    self._db.execute(
+                        "DELETE FROM login_challenge WHERE expires_at <= (SELECT expires_at FROM"
+                        " login_challenge ORDER BY expires_at DESC LIMIT 1 OFFSET ?)",
+                        (self._max,),
+                    )
         except sqlite3.Error as exc:
             raise CouldNotCheckError("LOGIN_STORE", detail=str(exc)[:200]) from exc
 

@@ -26,10 +26,23 @@ from importlib import resources
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, g, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, VerifyError
+from onecert.verifier.jws import load_json
 from onecert.verifier.login import Login
+from onecert.verifier.login_server import CLIENT_MAX_OCTETS, CLIENT_MIN_OCTETS, ChallengeSigner
 from onecert.verifier.login_store import ChallengeStore
 from onecert.verifier.messages import message
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
@@ -61,6 +74,7 @@ class OneCert:
         clock: gives the time of a request; the machine's clock by default.
         language: gives the language of a page, ``zh`` or ``en``, where the application lets people choose;
             by default the browser's.
+        signer: the server's key, for clients that want to know whom they sign for (docs/mutual-login.md).
     """
 
     def __init__(
@@ -75,9 +89,10 @@ class OneCert:
         secure_cookie: bool = True,
         clock: Callable[[], datetime] | None = None,
         language: Callable[[], str] | None = None,
+        signer: ChallengeSigner | None = None,
     ) -> None:
         self._verifier = verifier
-        self._login = Login(verifier, store=store)
+        self._login = Login(verifier, store=store, signer=signer)
         self._gate = Gate(verifier, certificates=certificates, clock=clock)
         self._life, self._recheck = life, recheck
         self._secure_cookie = secure_cookie
@@ -94,6 +109,7 @@ class OneCert:
         if not app.secret_key:
             raise RuntimeError("set app.secret_key to a long random secret before OneCert: it signs sessions")
         app.config["SESSION_COOKIE_SECURE"] = self._secure_cookie
+        app.config["SESSION_COOKIE_HTTPONLY"] = True
         app.config["SESSION_COOKIE_SAMESITE"] = app.config["SESSION_COOKIE_SAMESITE"] or "Lax"
         app.extensions["onecert"] = self
         app.register_blueprint(self._blueprint())
@@ -146,6 +162,7 @@ class OneCert:
 
     def _blueprint(self) -> Blueprint:
         pages = Blueprint("onecert", __name__, template_folder="pages")
+        pages.after_request(_uncached)
         pages.add_url_rule("/login", "page", self._page)
         pages.add_url_rule("/login/login.js", "script", _script)
         pages.add_url_rule("/login/challenge", "challenge", self._challenge, methods=["POST"])
@@ -162,18 +179,21 @@ class OneCert:
         )
         return _secured(Response(body, mimetype="text/html"))
 
-    def _challenge(self) -> Response | tuple[dict[str, str], int]:
+    def _challenge(self) -> Response | tuple[dict[str, Any], int]:
         if not is_own_page():
             return self._refuse(RefusedError("LOGIN_OTHER_SESSION"))
-        browser = session.setdefault(_BROWSER, secrets.token_urlsafe(32))
         try:
-            challenge = self._login.challenge(session=browser, at=self._gate.clock())
+            client = _client_random(_read_json(optional=True))
+            browser = session.setdefault(_BROWSER, secrets.token_urlsafe(32))
+            challenge = self._login.challenge(session=browser, at=self._gate.clock(), client=client)
         except VerifyError as error:
             return self._refuse(error)
-        return {"id": challenge.id, "data": base64.b64encode(challenge.data).decode("ascii")}, 200
+        return challenge.as_dict(), 200
 
     def _answer(self) -> Response | tuple[dict[str, str], int]:
         try:
+            if not is_own_page():
+                raise RefusedError("LOGIN_OTHER_SESSION")
             body = _read_json()
             verified = self._login.verify(
                 _text(body, "challenge"),
@@ -202,15 +222,23 @@ class OneCert:
     def _logout(self) -> Response:
         if not is_own_page():
             return self._refuse(RefusedError("LOGIN_OTHER_SESSION"))
-        session.clear()
+        self._new_session()
         return redirect(url_for("onecert.page"), 303)  # type: ignore[return-value]  # werkzeug's base class
 
     def _sign_in(self, verified: VerifiedCertificate) -> SignedIn:
         holder = SignedIn.of(verified, at=self._gate.clock(), life=self._life)
-        session.clear()  # nothing of what was there before belongs to this holder
+        self._new_session()  # nothing of what was there before belongs to this holder
         session[_KEPT] = holder.as_session()
         g.onecert_holder = holder
         return holder
+
+    @staticmethod
+    def _new_session() -> None:
+        session.clear()
+        # Sessions that are kept on the server have a number, which somebody may have planted in the browser.
+        regenerate = getattr(current_app.session_interface, "regenerate", None)
+        if callable(regenerate):
+            regenerate(session)
 
     def _refuse(self, error: VerifyError) -> Response:
         self._gate.note(error)
@@ -228,6 +256,11 @@ class OneCert:
             again=message("WEB_LOGIN_AGAIN", language),
         )
         return _secured(Response(body, answer.status, mimetype="text/html"))
+
+
+def _uncached(answer: Response) -> Response:
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
 
 
 def _language_of_browser() -> str:
@@ -254,20 +287,50 @@ def is_own_page() -> bool:
 
 
 def _local(target: Any) -> str:
-    """Where to go next: a path of this application, never another site."""
+    """Where to go next: a page of this application, never another site, and not the sign-in itself."""
     text = target if isinstance(target, str) else ""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "/"
     harmless = text.startswith("/") and text.isprintable() and "\\" not in text and not text.startswith("//")
-    return text if harmless and not parts.scheme and not parts.netloc else "/"
+    page = url_for("onecert.page")
+    if (
+        not harmless
+        or parts.scheme
+        or parts.netloc
+        or parts.path == page
+        or parts.path.startswith(f"{page}/")
+    ):
+        return "/"
+    return text
 
 
-def _read_json() -> dict[str, Any]:
-    if (request.content_length or 0) > _MAX_BODY:
+def _read_json(*, optional: bool = False) -> dict[str, Any]:
+    # By hand: the length may be unknown until the end, and Flask lets RecursionError through.
+    data = request.stream.read(_MAX_BODY + 1)
+    if optional and not data:
+        return {}
+    if request.mimetype != "application/json":
+        raise MalformedError("MALFORMED", kind="answer", detail="not a JSON object (application/json)")
+    if len(data) > _MAX_BODY:
         raise MalformedError("TOO_LARGE", kind="answer", max=_MAX_BODY)
-    body = request.get_json(silent=True)
+    try:
+        body = load_json(data, max_bytes=_MAX_BODY)
+    except MalformedError as exc:
+        raise MalformedError("MALFORMED", kind="answer", detail=exc.facts.get("detail", "")) from exc
     if not isinstance(body, dict):
         raise MalformedError("MALFORMED", kind="answer", detail="not a JSON object")
     return body
+
+
+def _client_random(body: dict[str, Any]) -> bytes | None:
+    if body.get("client") is None:
+        return None
+    client = _base64(body, "client")
+    if not CLIENT_MIN_OCTETS <= len(client) <= CLIENT_MAX_OCTETS:
+        raise MalformedError("MALFORMED", kind="answer", detail="client is not 16 to 64 octets")
+    return client
 
 
 def _text(body: dict[str, Any], name: str) -> str:
