@@ -86,6 +86,14 @@ def _service_changes(old: DraftService, new: DraftService) -> list[Change]:
         changes.append(_change(new, "contact", _("contact changed")))
     if old.issuance_log != new.issuance_log:
         changes.append(_change(new, "issuance_log", _("duty to record issuance changed")))
+    if old.policies != new.policies:
+        listed = ", ".join(new.policies) or "-"
+        changes.append(_change(new, "policies", _("accepted policies changed: %(listed)s"), listed=listed))
+    if old.algorithms != new.algorithms:
+        listed = ", ".join(row.name for row in new.algorithms) or "-"
+        changes.append(_change(new, "algorithms", _("allowed algorithms changed: %(listed)s"), listed=listed))
+    if old.service_level != new.service_level:
+        changes.append(_change(new, "sla", _("promised service level changed")))
     if old.samples != new.samples:
         changes.append(_change(new, "samples", _("samples changed (not part of the list)")))
     return changes
@@ -121,6 +129,8 @@ def check_forward(old: Draft | None, new: Draft, *, at: datetime) -> None:
         now = next((service for service in new.services if service.id == before.id), None)
         if now is None:
             raise ListBackwardsError(before.id, _("a published authority cannot be removed"))
+        if before.service_type != now.service_type:
+            raise ListBackwardsError(before.id, _("a published authority cannot change its kind"))
         _check_history(before, now, at)
         if not set(_certificates(before)) <= set(_certificates(now)):
             raise ListBackwardsError(before.id, _("a published certificate cannot be removed"))

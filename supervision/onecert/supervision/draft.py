@@ -16,9 +16,14 @@ from typing import Any
 from onecert.supervision.errors import AuthorityUnknownError, DraftMalformedError
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 from onecert.verifier.trust_list import Contact, LocalText, Status, StatusEntry, SupplyKind
+from onecert.verifier.trust_list.description import read_algorithms, read_service_level
+from onecert.verifier.trust_list.fields import read_oids
+from onecert.verifier.trust_list.model import AllowedAlgorithm, ServiceLevel
+from onecert.verifier.trust_list.vocabulary import SERVICE_TYPE_CA, SERVICE_TYPE_TSA
 
-__all__ = ["Draft", "DraftService", "Sample", "add_status", "draft_json", "parse_draft"]
+__all__ = ["SERVICE_TYPES", "Draft", "DraftService", "Sample", "add_status", "draft_json", "parse_draft"]
 
+SERVICE_TYPES = {"ca": SERVICE_TYPE_CA, "tsa": SERVICE_TYPE_TSA}
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,100000}-----END CERTIFICATE-----")
 
 
@@ -34,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftService:
-    """One CA service."""
+    """One service, of the type ``ca`` or ``tsa``; what it may sign and has promised is as in the list."""
 
     id: str
     name: LocalText
@@ -46,6 +51,10 @@ class DraftService:
     supply_points: tuple[tuple[SupplyKind, str], ...]
     issuance_log: bool
     samples: tuple[Sample, ...]
+    service_type: str = "ca"
+    policies: tuple[str, ...] = ()
+    algorithms: tuple[AllowedAlgorithm, ...] = ()
+    service_level: ServiceLevel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +122,10 @@ def _service(node: Node) -> DraftService:
             supply_points=_supply_points(node),
             issuance_log=node.boolean("issuance_log", default=False),
             samples=tuple(_sample(item) for item in node.nodes("samples", high=100, default=[])),
+            service_type=node.choice("type", SERVICE_TYPES, default="ca"),
+            policies=read_oids(node, "policies") if node.has("policies") else (),
+            algorithms=read_algorithms(node, "algorithms") if node.has("algorithms") else (),
+            service_level=read_service_level(node.node("sla")) if node.has("sla") else None,
         )
 
 
@@ -185,6 +198,7 @@ def draft_json(draft: Draft) -> dict[str, Any]:
 def _service_json(service: DraftService) -> dict[str, Any]:
     value: dict[str, Any] = {
         "id": service.id,
+        **({"type": service.service_type} if service.service_type != "ca" else {}),
         "name": {"zh": service.name.zh, "en": service.name.en},
         "entity": {"zh": service.entity.zh, "en": service.entity.en},
         "certificate_pem": "".join(service.certificates_pem),
@@ -209,6 +223,12 @@ def _service_json(service: DraftService) -> dict[str, Any]:
     }
     if service.identity_profile is not None:
         value["identity_profile"] = dict(service.identity_profile)
+    if service.policies:
+        value["policies"] = list(service.policies)
+    if service.algorithms:
+        value["algorithms"] = [row.as_dict() for row in service.algorithms]
+    if service.service_level is not None:
+        value["sla"] = service.service_level.as_dict()
     return value
 
 

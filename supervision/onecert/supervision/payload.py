@@ -10,7 +10,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from onecert.supervision.draft import Draft, DraftService
+from onecert.supervision.draft import SERVICE_TYPES, Draft, DraftService
 from onecert.supervision.errors import DraftRefusedError
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.errors import VerifyError
@@ -78,10 +78,17 @@ def _service(service: DraftService) -> dict[str, Any]:
         extensions.append(
             _extension(v.EXT_CONTACT, False, {k: value for k, value in values.items() if value})
         )
+    if service.policies:
+        extensions.append(_extension(v.EXT_POLICIES, True, {"accepted": list(service.policies)}))
+    if service.algorithms:
+        rows = [row.as_dict() for row in service.algorithms]
+        extensions.append(_extension(v.EXT_ALGORITHMS, True, {"accepted": rows}))
+    if service.service_level is not None:
+        extensions.append(_extension(v.EXT_SERVICE_LEVEL, False, service.service_level.as_dict()))
     extensions += _terms(history[-1])
     return {
         "ServiceInformation": {
-            "ServiceTypeIdentifier": v.SERVICE_TYPE_CA,
+            "ServiceTypeIdentifier": SERVICE_TYPES[service.service_type],
             "ServiceName": _texts(service.name),
             "ServiceDigitalIdentity": {
                 "X509Certificates": [{"val": _base64_der(pem)} for pem in service.certificates_pem],

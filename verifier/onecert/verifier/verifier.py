@@ -1,6 +1,6 @@
 """The façade that a department uses: one certificate in, one identity or one refusal out.
 
-    verifier = Verifier(trust_list=TrustListFile(...), evidence=CrlFolder(Path("crls")), application="tax")
+    verifier = Verifier(trust_list=TrustListFolder(...), evidence=CrlFolder(Path("crls")), application="tax")
     result = verifier.verify(cert, at=datetime.now(UTC))
     print(result.identity.id)                                   # uscc:91440300MA5DEM004J
 
@@ -28,6 +28,7 @@ from onecert.verifier.path.batch import AnyCertificate, answer_each
 from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
 from onecert.verifier.service_status import check_service, service_facts
+from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
 from onecert.verifier.trust_list.model import TrustList
@@ -75,7 +76,7 @@ class Verifier:
                 trust_list,
                 ("current",),
                 "trust_list",
-                "a TrustList, or a source of one such as TrustListFile",
+                "a TrustList, or a source of one such as TrustListFolder",
             )
         self._lists = FixedTrustList(trust_list) if isinstance(trust_list, TrustList) else trust_list
         if evidence is None or isinstance(evidence, RevocationEvidence):
@@ -206,8 +207,9 @@ class Verifier:
         service = trust_list.by_id.get(path.anchor.label)
         if service is None:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
-        # 3. The service's state when the certificate was issued and now.
+        # 3. The service's state when the certificate was issued and now, and what it may sign at all.
         verdict = check_service(service, moments_of(path, issued_at, at))
+        check_terms(service, path, at)
         # 4. Who the holder is, read as this service writes it.
         profile = service.identity_profile
         if profile is None:
@@ -222,7 +224,12 @@ class Verifier:
             persons=self._persons,
             registry=self._registry,
         )
-        codes = [*(warning.code for warning in path.warnings), *verdict.warnings, *identity.warnings]
+        codes = [
+            *trust_list.warnings,
+            *(warning.code for warning in path.warnings),
+            *verdict.warnings,
+            *identity.warnings,
+        ]
         return VerifiedCertificate(
             identity=identity,
             path=path,

@@ -20,6 +20,7 @@ from onecert.verifier.path import PathParameters
 from onecert.verifier.purposes import SIGNING, Purpose
 from onecert.verifier.revocation import Crl, OcspResponse
 from onecert.verifier.service_status import Moments, check_service, service_facts
+from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signed_form.past_path import HARMLESS_REASONS, JudgedPath, PathTrust, judge_path
 from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.trust_list.vocabulary import Status
@@ -171,6 +172,7 @@ class ListedSigners:
             status_answered=judged.is_answered,
         )
         verdict = check_service(service, moments)
+        check_terms(service, judged.path, question.at)
         if service.identity_profile is None:
             raise IdentityError("CA_PROFILE_MISSING", **service_facts(service))
         identity = identify(

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from onecert.verifier.identity.profile import IdentityProfile, parse_profile
-from onecert.verifier.strict_json import Node
+from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list import vocabulary as v
-from onecert.verifier.trust_list.fields import read_extensions, read_url
-from onecert.verifier.trust_list.model import Contact
+from onecert.verifier.trust_list.fields import read_extensions, read_oids, read_url
+from onecert.verifier.trust_list.model import AllowedAlgorithm, Contact, ServiceLevel
 from onecert.verifier.trust_list.parts import Part, PartReader
 
-__all__ = ["EXTENSIONS", "Description", "read_description"]
+__all__ = ["EXTENSIONS", "Description", "read_algorithms", "read_description", "read_service_level"]
 
 EXTENSIONS = "ServiceInformationExtensions"
-_KNOWN = (v.EXT_IDENTITY_PROFILE, v.EXT_STATUS_TERMS, v.EXT_ISSUANCE_LOG, v.EXT_CONTACT)
+_KNOWN = (
+    v.EXT_IDENTITY_PROFILE,
+    v.EXT_STATUS_TERMS,
+    v.EXT_ISSUANCE_LOG,
+    v.EXT_CONTACT,
+    v.EXT_POLICIES,
+    v.EXT_ALGORITHMS,
+    v.EXT_SERVICE_LEVEL,
+)
+_ALGORITHM = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _NO_CONTACT = Contact()
 
 
@@ -25,8 +36,22 @@ class Description:
     identity_profile: IdentityProfile | None = None
     issuance_log_required: bool = False
     contact: Contact = _NO_CONTACT
+    policies: tuple[str, ...] = ()
+    algorithms: tuple[AllowedAlgorithm, ...] = ()
+    service_level: ServiceLevel | None = None
     terms: object = None
     terms_where: str = ""
+
+    def as_arguments(self) -> dict[str, Any]:
+        """For ``TrustedService``."""
+        return {
+            "identity_profile": self.identity_profile,
+            "issuance_log_required": self.issuance_log_required,
+            "contact": self.contact,
+            "policies": self.policies,
+            "algorithms": self.algorithms,
+            "service_level": self.service_level,
+        }
 
     def terms_node(self) -> Node | None:
         """The terms of the present status, not read yet."""
@@ -51,6 +76,9 @@ def _read(value: object, where: str) -> Description:
         identity_profile=_profile(found.get(v.EXT_IDENTITY_PROFILE)),
         issuance_log_required=_issuance_log(found.get(v.EXT_ISSUANCE_LOG)),
         contact=_contact(found.get(v.EXT_CONTACT)),
+        policies=_policies(found.get(v.EXT_POLICIES)),
+        algorithms=_algorithms(found.get(v.EXT_ALGORITHMS)),
+        service_level=read_service_level(found.get(v.EXT_SERVICE_LEVEL)),
         terms=None if terms is None else terms.raw,
         terms_where="" if terms is None else terms.where,
     )
@@ -76,3 +104,54 @@ def _contact(value: Node | None) -> Contact:
             email=value.text("email", default="", max_length=128),
             website=read_url(value, "website") if value.has("website") else "",
         )
+
+
+def _policies(value: Node | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    with value:
+        return read_oids(value, "accepted")
+
+
+def _algorithms(value: Node | None) -> tuple[AllowedAlgorithm, ...]:
+    if value is None:
+        return ()
+    with value:
+        return read_algorithms(value, "accepted")
+
+
+def read_algorithms(node: Node, key: str) -> tuple[AllowedAlgorithm, ...]:
+    """At least one algorithm, each once."""
+    rows = tuple(_algorithm(item) for item in node.nodes(key, low=1, high=64))
+    if len({row.name for row in rows}) != len(rows):
+        raise StrictJsonError(node.place(key), "an algorithm occurs twice")
+    return rows
+
+
+def _algorithm(node: Node) -> AllowedAlgorithm:
+    with node:
+        name = node.text("name", max_length=40)
+        if _ALGORITHM.fullmatch(name) is None:
+            raise StrictJsonError(node.place("name"), "a name has lower-case letters, digits and -")
+        return AllowedAlgorithm(
+            name=name,
+            until=node.time("until", default=None),
+            rsa_min_bits=_optional(node, "rsa_min_bits", low=512, high=16_384),
+        )
+
+
+def read_service_level(value: Node | None) -> ServiceLevel | None:
+    """What the operator has promised."""
+    if value is None:
+        return None
+    with value:
+        return ServiceLevel(
+            revocation_hours=_optional(value, "revocation_hours", low=1, high=8760),
+            crl_hours=_optional(value, "crl_hours", low=1, high=8760),
+            ocsp_permille=_optional(value, "ocsp_permille", low=0, high=1000),
+            statement=read_url(value, "statement") if value.has("statement") else "",
+        )
+
+
+def _optional(node: Node, key: str, *, low: int, high: int) -> int | None:
+    return node.integer(key, low=low, high=high) if node.has(key) else None

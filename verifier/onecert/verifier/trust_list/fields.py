@@ -7,8 +7,9 @@ import re
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.model import LocalText
 
-__all__ = ["CriticalExtensionError", "read_extensions", "read_local_text", "read_url"]
+__all__ = ["CriticalExtensionError", "read_extensions", "read_local_text", "read_oids", "read_url"]
 
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,30}", re.ASCII)
 _URL = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
 # Values of extensions that nobody here knows. The deepest lies 11 levels down, and 32 is the end of all JSON.
 _UNREAD_MAX_DEPTH = 16
@@ -67,3 +68,11 @@ def read_url(node: Node, key: str) -> str:
     if _URL.fullmatch(value) is None:
         raise StrictJsonError(node.place(key), "not an http or https address")
     return value
+
+
+def read_oids(node: Node, key: str) -> tuple[str, ...]:
+    """Different dotted object identifiers, at least one."""
+    values = node.texts(key, low=1)
+    if not all(_OID.fullmatch(value) for value in values):
+        raise StrictJsonError(node.place(key), "not an object identifier")
+    return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.profile import IdentityProfile
 from onecert.verifier.strict_json import format_time
-from onecert.verifier.trust_list.vocabulary import Status, SupplyKind
+from onecert.verifier.trust_list.vocabulary import SERVICE_TYPE_TSA, Status, SupplyKind
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,55 @@ class Contact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustedService:
-    """One CA service: the key we trust, its history, and how to read who its holders are.
+class AllowedAlgorithm:
+    """An algorithm with which the certificates of a service may be signed.
 
-    ``history`` is ascending by start, without gaps, and begins with ``granted``.
+    Args:
+        name: as in the table of signature algorithms, such as ``rsa-sha256``; one that this library does not
+            know is never met.
+        until: no longer from then on; older signatures need a proved time before it.
+        rsa_min_bits: the shortest RSA key of a holder that may go with it; ``None`` leaves that to the
+            department.
+    """
+
+    name: str
+    until: datetime | None = None
+    rsa_min_bits: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As written in a list."""
+        found = {"name": self.name, "until": self.until and format_time(self.until)}
+        return _filled(found | {"rsa_min_bits": self.rsa_min_bits})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceLevel:
+    """What the operator of a service has promised; shown and measured, never a reason to refuse.
+
+    Args:
+        revocation_hours: from the request to the published revocation.
+        crl_hours: from one revocation list to the next.
+        ocsp_permille: of OCSP requests are answered.
+        statement: address of the text.
+    """
+
+    revocation_hours: int | None = None
+    crl_hours: int | None = None
+    ocsp_permille: int | None = None
+    statement: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As written in a list."""
+        return _filled(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustedService:
+    """One service: the key we trust, its history, and how to read who its holders are.
+
+    ``history`` is ascending by start, without gaps, and begins with ``granted``. ``policies`` are those of
+    which a certificate must be valid for one, empty for no such demand; ``algorithms`` those with which it
+    may be signed, empty for what the department accepts.
     """
 
     id: str
@@ -80,6 +125,14 @@ class TrustedService:
     identity_profile: IdentityProfile | None = None
     issuance_log_required: bool = False
     contact: Contact = Contact()
+    policies: tuple[str, ...] = ()
+    algorithms: tuple[AllowedAlgorithm, ...] = ()
+    service_level: ServiceLevel | None = None
+
+    @property
+    def is_timestamp_authority(self) -> bool:
+        """Whether it stamps times; then it issues no certificates to holders. Otherwise it is a CA."""
+        return self.service_type == SERVICE_TYPE_TSA
 
     def status_at(self, at: datetime) -> StatusEntry | None:
         """The entry in force at a time; None before the first."""
@@ -95,6 +148,7 @@ class TrustedService:
         entry = self.status_at(at)
         return {
             "id": self.id,
+            "type": "tsa" if self.is_timestamp_authority else "ca",
             "name": {"zh": self.name.zh, "en": self.name.en},
             "entity": {"zh": self.entity.zh, "en": self.entity.en},
             "status": entry.status.value if entry else None,
@@ -117,6 +171,10 @@ class TrustedService:
                 "email": self.contact.email,
                 "website": self.contact.website,
             },
+            "issuance_log_required": self.issuance_log_required,
+            "policies": list(self.policies),
+            "algorithms": [row.as_dict() for row in self.algorithms],
+            "service_level": self.service_level and self.service_level.as_dict(),
         }
 
     def urls(self, kind: SupplyKind) -> tuple[str, ...]:
@@ -138,7 +196,12 @@ class Pointer:
 
 @dataclass(frozen=True, kw_only=True)
 class TrustList:
-    """A list whose signatures were checked. Whether it is current is asked at each use: ``check_current``."""
+    """A list whose signatures were checked. Whether it is current is asked at each use: ``check_current``.
+
+    Args:
+        warnings: codes about how the list came here, such as ``TRUST_TIMESTAMP_GRACE``; every result that
+            rests on it repeats them.
+    """
 
     sequence: int
     operator: LocalText
@@ -147,6 +210,7 @@ class TrustList:
     services: tuple[TrustedService, ...]
     sha256: str
     pointers: tuple[Pointer, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[TrustedService]:
         return iter(self.services)
@@ -159,6 +223,7 @@ class TrustList:
             "issued_at": format_time(self.issued_at),
             "next_update": format_time(self.next_update),
             "sha256": self.sha256,
+            "warnings": list(self.warnings),
             "services": [service.as_dict(at) for service in self.services],
         }
 
@@ -175,5 +240,22 @@ class TrustList:
 
     @cached_property
     def anchors(self) -> tuple[TrustAnchor, ...]:
-        """The anchors of all services, whatever their state: the state is judged after the path."""
-        return tuple(anchor for service in self.services for anchor in service.anchors)
+        """The anchors of all CAs, whatever their state: the state is judged after the path."""
+        return self._anchors(timestamps=False)
+
+    @cached_property
+    def timestamp_anchors(self) -> tuple[TrustAnchor, ...]:
+        """The anchors of all timestamp authorities, whatever their state."""
+        return self._anchors(timestamps=True)
+
+    def _anchors(self, *, timestamps: bool) -> tuple[TrustAnchor, ...]:
+        return tuple(
+            anchor
+            for service in self.services
+            if service.is_timestamp_authority is timestamps
+            for anchor in service.anchors
+        )
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None and value != ""}

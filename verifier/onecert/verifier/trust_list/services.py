@@ -45,9 +45,7 @@ def read_usual_service(octets: bytes, entity: LocalText, parts: PartReader) -> T
         certificates=(certificate,),
         history=found.history,
         supply_points=found.supply_points,
-        identity_profile=described.identity_profile,
-        issuance_log_required=described.issuance_log_required,
-        contact=described.contact,
+        **described.as_arguments(),
     )
 
 
@@ -63,7 +61,7 @@ def read_service(node: Node, entity: LocalText, parts: PartReader | None) -> Tru
     with node:
         history = [read_history_entry(item) for item in node.nodes("ServiceHistory", high=500, default=[])]
         with node.node("ServiceInformation") as info:
-            service_type = info.choice("ServiceTypeIdentifier", {v.SERVICE_TYPE_CA})
+            service_type = info.choice("ServiceTypeIdentifier", v.SERVICE_TYPES)
             name = read_local_text(info, "ServiceName")
             service_id, certificates = _digital_identity(info)
             described = read_description(info.take(EXTENSIONS, []), info.where, parts)
@@ -76,9 +74,7 @@ def read_service(node: Node, entity: LocalText, parts: PartReader | None) -> Tru
                 certificates=certificates,
                 history=_in_order(service_id, history),
                 supply_points=tuple(_supply_point(p) for p in info.nodes("ServiceSupplyPoints", default=[])),
-                identity_profile=described.identity_profile,
-                issuance_log_required=described.issuance_log_required,
-                contact=described.contact,
+                **described.as_arguments(),
             )
 
 

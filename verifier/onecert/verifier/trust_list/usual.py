@@ -37,7 +37,7 @@ _TAIL = re.compile(
     _NAME + rb'\[\{"lang":"(en|zh)","value":' + _TEXT + rb'\},\{"lang":"(en|zh)","value":' + _TEXT + rb"\}\],"
     rb'"ServiceStatus":"urn:onecert:service-status:granted",'
     rb'(?:"ServiceSupplyPoints":\[((?:' + _POINT + rb"(?:,(?=\{)|(?=\]))){0,16})\],)?"
-    rb'"ServiceTypeIdentifier":"(urn:onecert:service-type:ca)",'
+    rb'"ServiceTypeIdentifier":"(urn:onecert:service-type:(?:ca|tsa))",'
     rb'"StatusStartingTime":"([0-9TZ:-]{20})"\}\}'
 )
 

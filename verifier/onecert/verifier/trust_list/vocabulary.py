@@ -8,6 +8,9 @@ TYP = "onecert-trust-list+json"
 LOTE_VERSION = 1
 LOTE_TYPE = "urn:onecert:lote:licensed-certification-authorities"
 SERVICE_TYPE_CA = "urn:onecert:service-type:ca"
+# A timestamp authority: its certificate issues those of its units, and none of holders.
+SERVICE_TYPE_TSA = "urn:onecert:service-type:tsa"
+SERVICE_TYPES = frozenset({SERVICE_TYPE_CA, SERVICE_TYPE_TSA})
 
 MAX_BYTES = 16 * 1024 * 1024
 # A list that nobody had to renew for longer than this would make a withdrawal invisible for as long.
@@ -53,3 +56,6 @@ EXT_IDENTITY_PROFILE = "urn:onecert:extension:identity-profile"
 EXT_STATUS_TERMS = "urn:onecert:extension:status-terms"
 EXT_ISSUANCE_LOG = "urn:onecert:extension:issuance-log"
 EXT_CONTACT = "urn:onecert:extension:contact"
+EXT_POLICIES = "urn:onecert:extension:policies"
+EXT_ALGORITHMS = "urn:onecert:extension:algorithms"
+EXT_SERVICE_LEVEL = "urn:onecert:extension:sla"
