@@ -25,12 +25,12 @@ def timestamp(name: str) -> Iterator[Row]:
     """A request in DER to an answer in DER, every answer read back before it leaves."""
     parts = ca()
     # The machine that measures need not have a time daemon.
-    guard = ClockGuard(parts.clock, tolerance=parts.config.timestamp_accuracy, kernel=None)
+    clock = ClockGuard(parts.clock, tolerance=parts.config.timestamp_accuracy)
     authorities = TimestampAuthorities(
         authorities=parts.authorities,
         delegates=parts.timestamp_delegates,
         signer=parts.signer,
-        guard=guard,
+        clock=clock,
         accuracy=parts.config.timestamp_accuracy,
         ordering=False,
     )

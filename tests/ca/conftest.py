@@ -73,7 +73,13 @@ class World:
     def restart(self) -> None:
         """Build everything anew on the same database, folder and token, as a new process would."""
         self._service = None
-        self.parts = assemble(self.config, self.context, token=self.token, ledger_type=self.ledger_type)
+        self.parts = assemble(
+            self.config,
+            self.context,
+            token=self.token,
+            ledger_type=self.ledger_type,
+            kernel=lambda: None,
+        )
 
     @property
     def service(self) -> Service:

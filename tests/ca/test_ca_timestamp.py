@@ -14,11 +14,9 @@ from cryptography import x509
 from test_ca_ocsp import call
 
 from onecert.ca import der
-from onecert.ca.clock_guard import ClockGuard, KernelClock, kernel_clock
-from onecert.ca.errors import ClockJumpedError, ClockNotKeptError
+from onecert.ca.errors import ClockJumpedError
 from onecert.ca.member import roll_delegates
 from onecert.ca.timestamp import MAX_REQUEST_OCTETS, RequestRefused, load_request
-from onecert.server.clock import SystemClock
 from onecert.verifier.signed_form import load_timestamp, read_timestamp_response, request_timestamp
 
 POLICY = "1.3.6.1.4.1.58888.8.3.1"
@@ -224,42 +222,3 @@ def test_a_jump_of_the_clock_stops_timestamps_until_it_is_right_again(tsa: Any, 
     tsa.clock.set(right)
     tsa.service.checks["timestamps"]()
     assert stamp(tsa).time == right
-
-
-def test_a_clock_that_is_slewed_is_believed(tsa: Any) -> None:
-    guard = ClockGuard(tsa.clock, tolerance=timedelta(seconds=1), kernel=None)
-    for _hour in range(48):
-        tsa.clock.advance(timedelta(hours=1))
-        tsa.clock.set(tsa.clock.now() + timedelta(seconds=1.7))
-        guard.now()
-
-
-@pytest.mark.parametrize(
-    "kernel",
-    [
-        KernelClock(is_kept=False, max_error=timedelta(0)),
-        KernelClock(is_kept=True, max_error=timedelta(seconds=2)),
-    ],
-)
-def test_a_clock_that_nobody_keeps_is_not_believed(tsa: Any, kernel: KernelClock) -> None:
-    guard = ClockGuard(tsa.clock, tolerance=timedelta(seconds=1), kernel=lambda: kernel)
-    with pytest.raises(ClockNotKeptError):
-        guard.now()
-
-
-def test_a_kept_clock_is_believed(tsa: Any) -> None:
-    kept = KernelClock(is_kept=True, max_error=timedelta(milliseconds=20))
-    for kernel in (kept, None):
-        guard = ClockGuard(tsa.clock, tolerance=timedelta(seconds=1), kernel=lambda kernel=kernel: kernel)
-        assert guard.now() == tsa.clock.now()
-
-
-def test_the_kernel_answers() -> None:
-    found = kernel_clock()
-    assert found is not None
-    assert found.max_error >= timedelta(0)
-
-
-def test_the_clock_of_this_machine_does_not_jump() -> None:
-    guard = ClockGuard(SystemClock(), tolerance=timedelta(seconds=1), kernel=None)
-    assert guard.now() <= guard.now()

@@ -1,9 +1,9 @@
-"""Whether the clock may be believed: it does not jump, and the machine says that somebody keeps it right.
+"""Whether the clock may be believed: it does not jump, or the machine says that somebody keeps it right.
 
-A timestamp is worth what its clock is worth. Between two questions, the clock must have gone on by as much
-as the machine has counted, which nobody can set; a jump stops what depends on time until the clock is right
-again or the service is started anew. Where a time daemon tells the kernel how far off it may be, it is
-asked.
+What a CA signs is worth what its clock is worth. Between two questions, the clock must have gone on by as
+much as the machine has counted, which nobody can set. A jump stops what depends on time until the clock is
+right again, or a time daemon vouches for the new time (Linux forgets such a voucher when somebody sets the
+clock by hand), or the service is started anew.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ def kernel_clock() -> KernelClock | None:
 
 
 class ClockGuard:
-    """Gives the time, or refuses to. Safe to share between threads.
+    """A clock that gives the time, or refuses to. Safe to share between threads.
 
     Args:
         tolerance: so much the clock may differ from what has passed, and so much the kernel may be off.
-        kernel: how the kernel is asked; None: nobody has to keep the clock.
+        kernel: how the kernel is asked.
+        needs_kept: refuse when the kernel knows of no time daemon, jump or not.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class ClockGuard:
         clock: Clock,
         *,
         tolerance: timedelta,
-        kernel: Callable[[], KernelClock | None] | None = kernel_clock,
+        kernel: Callable[[], KernelClock | None] = kernel_clock,
+        needs_kept: bool = False,
     ) -> None:
         self._clock = clock
         self._tolerance = tolerance
         self._kernel = kernel
+        self._needs_kept = needs_kept
         self._lock = threading.Lock()
         self._seen = (clock.now(), clock.elapsed())
         self._jumped = False
@@ -93,13 +96,14 @@ class ClockGuard:
             ClockJumpedError: the clock and the time that has passed do not fit together.
             ClockNotKeptError: the kernel is not told the time, or may be too far off.
         """
-        self._check_kernel()
+        if self._needs_kept:
+            self._check_kept()
         with self._lock:
             at, elapsed = self._clock.now(), self._clock.elapsed()
             before, elapsed_before = self._seen
             passed = elapsed - elapsed_before
             off = at - (before + passed)
-            if abs(off) > self._tolerance + passed * SLEW:
+            if abs(off) > self._tolerance + passed * SLEW and not self._is_vouched_for(off):
                 # What was seen last is kept: the clock is believed again when it fits that.
                 if not self._jumped:
                     log.error("the clock jumped", extra={"by_s": off.total_seconds()})
@@ -111,13 +115,22 @@ class ClockGuard:
             self._seen = (at, elapsed)
             return at
 
+    def elapsed(self) -> timedelta:
+        """See `Clock`."""
+        return self._clock.elapsed()
+
     def check(self) -> None:
         """Readiness: as `now`."""
         self.now()
 
-    def _check_kernel(self) -> None:
-        if self._kernel is None:
-            return
+    def _is_vouched_for(self, off: timedelta) -> bool:
+        found = self._kernel()
+        if found is None or not found.is_kept or found.max_error > self._tolerance:
+            return False
+        log.warning("the clock was set, and is kept right", extra={"by_s": off.total_seconds()})
+        return True
+
+    def _check_kept(self) -> None:
         found = self._kernel()
         if found is not None and (not found.is_kept or found.max_error > self._tolerance):
             raise ClockNotKeptError(found.max_error.total_seconds() if found.is_kept else None)

@@ -48,6 +48,7 @@ def service_of(parts: Parts, context: Context) -> Service:
         ),
         checks={
             "token": parts.token.check,
+            "clock": parts.clock.check,
             "authorities": lambda: check_authorities(parts),
             "lists": lambda: check_lists(parts),
             "timestamps": parts.timestamps.check,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from onecert.ca.authorities import Authorities
-from onecert.ca.clock_guard import ClockGuard, kernel_clock
+from onecert.ca.clock_guard import ClockGuard, KernelClock, kernel_clock
 from onecert.ca.config import CaConfig
 from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
@@ -25,7 +26,6 @@ from onecert.ca.timestamp_authority import PROFILE as TIMESTAMP
 from onecert.ca.timestamp_authority import TimestampAuthorities
 from onecert.ca.tokens import KeyToken, issuing_token
 from onecert.server.audit import AuditTrail
-from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.members import Context
 
@@ -39,7 +39,7 @@ class Parts:
     config: CaConfig
     database: Database
     audit: AuditTrail
-    clock: Clock
+    clock: ClockGuard
     token: KeyToken
     signer: Signer
     authorities: Authorities
@@ -64,14 +64,18 @@ def assemble(
     *,
     token: KeyToken | None = None,
     ledger_type: type[Ledger] = Ledger,
+    kernel: Callable[[], KernelClock | None] = kernel_clock,
 ) -> Parts:
     """Build the parts on one context. Nothing is opened, signed or changed yet.
 
     Args:
         token: where the keys are; default as the settings say.
         ledger_type: another record with the same promises; tests give one that fails at chosen moments.
+        kernel: asks whether a time daemon keeps the clock.
     """
-    database, audit, clock = context.database, context.audit, context.clock
+    database, audit = context.database, context.audit
+    # Whatever is signed takes its time from here.
+    clock = ClockGuard(context.clock, tolerance=config.clock_tolerance, kernel=kernel)
     token = token or issuing_token(config, context.data, context.shared)
     signer = Signer(token.key, token=token.label, check=token.check)
     writer = GroupCommit(database, audit)
@@ -87,10 +91,11 @@ def assemble(
     # A responder's certificate is short-lived; a timestamp must be checked for years after it was made.
     ocsp = delegates(profile=OCSP, label="ocsp", common_name="OCSP", used=2 / 3)
     timestamp = delegates(profile=TIMESTAMP, label="tsa", common_name="TSA", used=1 / 5)
-    guard = ClockGuard(
-        clock,
+    exact_clock = ClockGuard(
+        context.clock,
         tolerance=config.timestamp_accuracy,
-        kernel=kernel_clock if config.timestamp_needs_kept_clock else None,
+        kernel=kernel,
+        needs_kept=config.timestamp_needs_kept_clock,
     )
     return Parts(
         config=config,
@@ -122,7 +127,7 @@ def assemble(
             authorities=authorities,
             delegates=timestamp,
             signer=signer,
-            guard=guard,
+            clock=exact_clock,
             accuracy=config.timestamp_accuracy,
             ordering=config.timestamp_ordering,
         ),

@@ -61,14 +61,14 @@ class TimestampAuthorities:
         authorities: Authorities,
         delegates: Delegates,
         signer: Signer,
-        guard: ClockGuard,
+        clock: ClockGuard,
         accuracy: timedelta,
         ordering: bool,
     ) -> None:
         self._authorities = authorities
         self._delegates = delegates
         self._signer = signer
-        self._guard = guard
+        self._clock = clock
         self._accuracy = accuracy
         self._ordering = ordering
         self._last: datetime | None = None
@@ -107,7 +107,7 @@ class TimestampAuthorities:
             ClockJumpedError, ClockNotKeptError
         """
         if any(self._delegates.serves(authority) for authority in self._authorities.everyone()):
-            self._guard.check()
+            self._clock.check()
 
     def _granted(self, authority: Authority, request_der: bytes) -> bytes:
         request = load_request(request_der)
@@ -136,9 +136,9 @@ class TimestampAuthorities:
     def _time(self) -> datetime:
         """The time of a token; with ordering, later than that of every token before."""
         if not self._ordering:
-            return self._guard.now()
+            return self._clock.now()
         with self._lock:
-            at = self._guard.now()
+            at = self._clock.now()
             if self._last is not None and at <= self._last:
                 at = self._last + timedelta(microseconds=1)
             self._last = at
