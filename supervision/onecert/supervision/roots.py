@@ -264,6 +264,10 @@ class Roots:
         return None
 
     def _register(self, connection: Connection, holders: Sequence[RootHolder], actor: str) -> None:
+        for index, each in enumerate(holders):
+            for other in holders[:index]:
+                if each.holder == other.holder or each.kid == other.kid:
+                    raise RootHolderError(each.holder, other.holder)
         names = root_records.holder_names(connection)
         for each in holders:
             if each.kid not in names:
@@ -283,10 +287,6 @@ class Roots:
     ) -> RoleKeys:
         present = before.roles[Role.ROOT] if before else None
         keys = {each.kid: _key(each.spki_pem) for each in holders}
-        for index, each in enumerate(holders):
-            for other in holders[:index]:
-                if each.holder == other.holder or each.kid == other.kid:
-                    raise RootHolderError(each.holder, other.holder)
         if not keys:
             if present is None:
                 raise RootMissingError
