@@ -23,6 +23,7 @@ from onecert.verifier.signed_form.extras import PdfSignature, XmlSignature, open
 from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignatureSource, SignedForm
 from onecert.verifier.signed_form.form_signature import Enclosed, FormSignature, OpenedForm
 from onecert.verifier.signed_form.jws_form import JwsSignature, open_jws
+from onecert.verifier.signed_form.listed_timestamps import listed_timestamps
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.proved_time import ProvedTime, prove_time
 from onecert.verifier.signed_form.raw import RawSignature, open_raw
@@ -59,7 +60,8 @@ def verify_form(
         at: now, aware.
         verifier: the department's own; names the signers. Either this or ``trust``.
         trust: explicit anchors and evidence; names nobody.
-        timestamps: whose timestamps count; ``None`` for nobody's.
+        timestamps: whose timestamps count; ``None`` for the timestamp authorities of the verifier's list, and
+            for nobody's with ``trust``.
 
     Raises:
         SignatureInvalidError: ``CMS_DIGEST`` and ``XML_DIGEST`` (another document), ``SIGNATURE_INVALID``.
@@ -76,6 +78,8 @@ def verify_form(
     if document is not None:
         document = as_octets(document, "a document")
     judge: SignerJudge = AnchoredSigners(trust) if trust is not None else ListedSigners(_given(verifier))
+    if verifier is not None and timestamps is None:
+        timestamps = listed_timestamps(verifier, at)
     return judge_form(
         document, signature, judge=judge, timestamps=timestamps, policy=policy or FormPolicy(), at=at
     )

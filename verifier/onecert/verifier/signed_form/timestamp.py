@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
@@ -29,12 +30,20 @@ _EXTENDED_KEY_USAGE = "2.5.29.37"
 _TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 
 
+class AuthorityRule(Protocol):
+    """What is asked besides the path of an authority."""
+
+    def check(self, judged: JudgedPath, *, stamped: datetime, known_at: datetime) -> None:
+        """Raise unless this authority could be relied upon when it stamped."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TimestampTrust:
     """Whose timestamps count.
 
     Args:
         path: anchors, candidates and evidence for the authorities.
+        authorities: what is asked besides, such as their state on the trust list.
         policies: policies of tokens that are accepted; ``None`` for any.
         accuracy_max: a token that is less exact proves no time that could be used.
         clock_skew: how far a token may seem to come from the future.
@@ -44,6 +53,7 @@ class TimestampTrust:
     policies: frozenset[str] | None = None
     accuracy_max: timedelta = timedelta(minutes=1)
     clock_skew: timedelta = timedelta(minutes=5)
+    authorities: AuthorityRule | None = None
 
     @classmethod
     def below(cls, *certificates: bytes, evidence: RevocationEvidence) -> TimestampTrust:
@@ -158,6 +168,8 @@ def check_timestamp(
         crls=loaded.message.crls,
         ocsp=loaded.message.ocsp,
     )
+    if trust.authorities is not None:
+        trust.authorities.check(judged, stamped=loaded.time, known_at=judged_at)
     for later in judged.later:
         if later.reason not in HARMLESS_REASONS:
             raise RefusedError(
