@@ -12,6 +12,7 @@ from onecert.verifier.identity.identity import Identity
 from onecert.verifier.messages import message
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.service_status import Moments, ServiceVerdict
+from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.model import TrustedService
 
 __all__ = ["VerifiedCertificate", "moments_of"]
@@ -19,7 +20,11 @@ __all__ = ["VerifiedCertificate", "moments_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedCertificate:
-    """A certificate that may be relied upon for ``path.purpose`` at ``path.at``, and who its holder is."""
+    """A certificate that may be relied upon for ``path.purpose`` at ``path.at``, and who its holder is.
+
+    Args:
+        as_of: when the bundle was made that all of this rests on; ``None`` for who is not offline.
+    """
 
     identity: Identity
     path: ValidatedPath
@@ -27,6 +32,12 @@ class VerifiedCertificate:
     service_verdict: ServiceVerdict
     list_sequence: int
     warnings: tuple[str, ...]
+    as_of: datetime | None = None
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing later than ``as_of`` was known."""
+        return self.as_of is not None
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -54,6 +65,8 @@ class VerifiedCertificate:
             "ca_status": self.service_verdict.at_use.value,
             "issue_time": self.service_verdict.issue_time,
             "list_sequence": self.list_sequence,
+            "offline": self.offline,
+            "as_of": self.as_of and format_time(self.as_of),
             "warnings": list(self.warnings),
             "validation": self.path.as_dict(),
         }
