@@ -21,7 +21,14 @@ from onecert.server.database import Database
 from onecert.server.documents import sign_document
 from onecert.supervision import root_records
 from onecert.supervision.config import SupervisionConfig
-from onecert.supervision.published import FLOOR_JUMP, LIST_FILE, ROOT_FILE, TIMESTAMP_FILE, read_published
+from onecert.supervision.published import (
+    FLOOR_JUMP,
+    LIST_FILE,
+    ROOT_FILE,
+    TIMESTAMP_FILE,
+    Published,
+    read_published,
+)
 from onecert.supervision.records import find_publication
 from onecert.supervision.root_errors import CounterEndedError, PublishedAheadError, TimestampKeyError
 from onecert.supervision.root_payload import public_pem
@@ -95,6 +102,7 @@ class Timestamps:
             names = self._names(connection, root)
             if root is None or names is None:
                 return None
+            seen = self._check_not_ahead(root, names["list"]["sequence"])
             newest = root_records.find_timestamp(connection)
             if newest is not None and self._is_fresh(newest, names):
                 return newest
@@ -103,7 +111,7 @@ class Timestamps:
             key = self._key_of(connection, root)
             issued_at = self._clock.now().replace(microsecond=0)
             payload = {
-                "version": self._next_version(connection, root, names["list"]["sequence"]),
+                "version": self._next_version(connection, root, seen),
                 "issued_at": format_time(issued_at),
                 "expires_at": format_time(issued_at + self._config.timestamp_validity),
                 **names,
@@ -187,19 +195,22 @@ class Timestamps:
                 return key
         raise TimestampKeyError(root.version)
 
-    def _next_version(self, connection: Connection, root: RootRecord, sequence: int) -> int:
-        """The version after every one that departments may have seen.
+    def _check_not_ahead(self, root: RootRecord, sequence: int) -> Published:
+        """Sign nothing while departments may have seen something newer than what the record holds.
 
-        A root with a higher epoch makes what is in the files void; they are replaced.
+        A root with a higher epoch makes void what is in the files; they are replaced.
         """
         seen = read_published(self._published)
         if seen.root_version > root.version:
             raise PublishedAheadError(ROOT_FILE, seen.root_version, root.version)
-        roles = root.content.roles
-        if seen.list_epoch >= roles[Role.LIST].epoch and seen.list_sequence > sequence:
+        if seen.list_epoch >= root.content.roles[Role.LIST].epoch and seen.list_sequence > sequence:
             raise PublishedAheadError(LIST_FILE, seen.list_sequence, sequence)
+        return seen
+
+    def _next_version(self, connection: Connection, root: RootRecord, seen: Published) -> int:
+        """The version after every one that departments may have seen."""
         known = max(root_records.highest_timestamp(connection), int(self._clock.now().timestamp()) - 1)
-        if seen.timestamp_epoch >= roles[Role.TIMESTAMP].epoch:
+        if seen.timestamp_epoch >= root.content.roles[Role.TIMESTAMP].epoch:
             if seen.timestamp_version > known + FLOOR_JUMP:
                 raise PublishedAheadError(TIMESTAMP_FILE, seen.timestamp_version, known)
             known = max(known, seen.timestamp_version)
