@@ -6,7 +6,7 @@ draft has changed meanwhile, nothing happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from onecert.supervision.errors import (
     NoDraftError,
     NothingPublishedError,
 )
+from onecert.supervision.known import add_known, remove_source
 from onecert.supervision.next_list import NextList, Preview
 from onecert.supervision.officers import (
     OfficerKeys,
@@ -151,6 +152,28 @@ class Drafts:
             signatures_needed=self.config.signatures_needed,
             is_frozen=is_frozen,
         )
+
+    # Known certificates
+
+    def add_known(self, ders: Iterable[bytes], *, source: str, actor: str) -> int:
+        """Keep certificates to preview effects with; returns how many are new.
+
+        Raises:
+            KnownFullError: there would be too many; none is added.
+        """
+        with self.database.transaction() as connection:
+            added = add_known(connection, ders, source=source, actor=actor, at=self.clock.now())
+            self._record(connection, "known.added", actor, "known", {"source": source, "count": added})
+            return added
+
+    def remove_known(self, source: str, *, actor: str) -> int:
+        """Forget the certificates from one source; returns how many."""
+        with self.database.transaction() as connection:
+            removed = remove_source(connection, source)
+            details: dict[str, Json] = {"source": source, "count": removed}
+            if removed:
+                self._record(connection, "known.removed", actor, "known", details)
+            return removed
 
     # Emergencies
 

@@ -9,16 +9,19 @@ __all__ = [
     "DraftChangedError",
     "DraftMalformedError",
     "DraftRefusedError",
+    "KnownFullError",
     "ListBackwardsError",
     "NoDraftError",
     "NothingPublishedError",
     "OfficerExistsError",
     "OfficerUnknownError",
     "SampleError",
+    "SequenceTypedError",
     "SignaturesMissingError",
     "SupervisionError",
     "TokenNotReadyError",
     "TrustListOverdueError",
+    "UploadError",
 ]
 
 
@@ -200,4 +203,43 @@ class TokenNotReadyError(SupervisionError):
             text=_("The token cannot be used now: %(reason)s"),
             hint=_("Check that the token is there and its PIN file can be read, then try again."),
             reason=reason,
+        )
+
+
+class UploadError(SupervisionError):
+    """What was uploaded or pasted is not what belongs there."""
+
+    def __init__(self, problem: object, hint: str = "") -> None:
+        super().__init__(
+            "UPLOAD_REFUSED",
+            status=422,
+            text=_("This cannot be used: %(problem)s"),
+            hint=hint or _("Nothing was changed. Correct it and send it again."),
+            problem=problem,
+        )
+
+
+class KnownFullError(SupervisionError):
+    """The collection of known certificates has its full size."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "KNOWN_FULL",
+            status=409,
+            text=_("The collection holds at most %(limit)s certificates; nothing of this was added."),
+            hint=_("Remove a source that is not needed any more, then add it again."),
+            limit=limit,
+        )
+
+
+class SequenceTypedError(SupervisionError):
+    """The number that was typed to confirm is not the one that is signed."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            "SEQUENCE_DIFFERS",
+            status=422,
+            text=_("The number typed is not the number of this list, %(sequence)s. Nothing was signed."),
+            hint=_("Read what would be signed once more, then type its number."),
+            sequence=sequence,
         )

@@ -1,0 +1,54 @@
+"""REST under ``/v1/``: the signed document and its state, for programs and monitoring."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from onecert.server.web import public
+from onecert.supervision.errors import NothingPublishedError
+from onecert.supervision.pages.common import both, the
+from onecert.supervision.records import Publication
+from onecert.supervision.watch import list_age
+
+__all__ = ["blueprint"]
+
+
+def blueprint() -> Blueprint:
+    """Both addresses."""
+    api = Blueprint("api", __name__)
+    api.add_url_rule("/trust-list", "trust_list", _trust_list)
+    api.add_url_rule("/trust-list/state", "state", _state)
+    return api
+
+
+@public
+def _trust_list() -> Response:
+    """The signed document, the same bytes as on the status port."""
+    publication = _published()
+    response = Response(publication.document, content_type="application/jose+json")
+    response.set_etag(publication.sha256)
+    return response
+
+
+@public
+def _state() -> Response:
+    """Number, dates and signatures of the published list, for monitoring."""
+    supervision, publication = the(), _published()
+    age = list_age(publication, supervision.config, at=supervision.editor.clock.now())
+    return jsonify(
+        sequence=publication.sequence,
+        sha256=publication.sha256,
+        issued_at=publication.issued_at.isoformat(),
+        next_update=publication.next_update.isoformat(),
+        officers=[signature.officer for signature in publication.signatures],
+        alarm=age.is_alarm,
+        over=age.is_over,
+        url=url_for("api.trust_list"),
+    )
+
+
+def _published() -> Publication:
+    publication = both()[1]
+    if publication is None:
+        raise NothingPublishedError
+    return publication
