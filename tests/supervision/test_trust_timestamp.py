@@ -28,7 +28,7 @@ from onecert.supervision.root_payload import public_pem
 from onecert.supervision.root_records import TimestampKey
 from onecert.supervision.service import make_supervision
 from onecert.supervision.watch import Watch
-from onecert.verifier.jws import key_id
+from onecert.verifier.jws import key_id, load_payload
 from onecert.verifier.trust_list import load_trust_list, load_trust_timestamp
 from onecert.verifier.trust_list.roles import COUNTER_MAX, Role
 from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP, TrustTimestamp, check_timestamp_current
