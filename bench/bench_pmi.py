@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,7 +15,7 @@ from asn1crypto import cms
 from asn1crypto import x509 as asn1_x509
 from bench_verifier import one_check
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from harness import Contender, Row, benchmark
 from pki import DAY, ECDSA_SHA256, NOW, Pki, pki
 
@@ -30,6 +29,7 @@ from onecert.pmi.policy import PolicySource, Resource
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.contexts import open_member
 from onecert.server.operators import Operator
+from onecert.verifier.trust_list.published import ROOT_FILE
 
 AUTHORITY = "tax-office"
 ROLE = "urn:onecert:role:tax.reader"
@@ -111,17 +111,11 @@ def world() -> World:
 
 def _trust_files(made: Pki) -> dict[str, Any]:
     folder = place.new_folder("trust")
-    document, keys = made.trust_list()
-    (folder / "list.json").write_bytes(document)
-    listed = [
-        {"kid": kid, "spki_pem": key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()}
-        for kid, key in keys.keys.items()
-    ]
-    (folder / "keys.json").write_text(json.dumps({"threshold": keys.threshold, "keys": listed}))
+    made.write_trust(folder)
     crls = folder / "crls"
     crls.mkdir()
     (crls / "issuing.crl").write_bytes(made.crl(10))
-    return {"trust_list": str(folder / "list.json"), "list_keys": folder / "keys.json", "crl_folder": crls}
+    return {"trust_list": str(folder), "trust_root": folder / ROOT_FILE, "crl_folder": crls}
 
 
 @benchmark("pmi.issue")

@@ -20,7 +20,7 @@ from pki import DAY, ECDSA_SHA256, NOW, named
 
 from onecert.server.documents import sign_document
 from onecert.verifier.jws import key_id
-from onecert.verifier.trust_list import ListKeys, load_trust_list
+from onecert.verifier.trust_list import RoleKeys, load_trust_list
 from onecert.verifier.trust_list.parse import MEMORY
 
 SERVICES, OPERATORS, CHANGED = 500, 63, 5
@@ -68,7 +68,7 @@ class Lists:
 
     def __init__(self) -> None:
         self._officers = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-        self._keys = ListKeys(2, {key_id(key.public_key()): key.public_key() for key in self._officers})
+        self._keys = RoleKeys(2, {key_id(key.public_key()): key.public_key() for key in self._officers})
         self._numbers = itertools.count(1)
 
     def load(self, document: bytes) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -22,8 +23,10 @@ from onecert.ca.crl import draft_crl, entry_der
 from onecert.ca.draft import Issuer
 from onecert.ca.signing import sign, signed
 from onecert.server.documents import sign_document
-from onecert.verifier.jws import key_id
-from onecert.verifier.trust_list import ListKeys
+from onecert.testkit.trust_roles import TrustHolders
+from onecert.verifier.trust_list import RoleKeys, load_trust_root
+from onecert.verifier.trust_list.published import LIST_FILE, ROOT_FILE, TIMESTAMP_FILE
+from onecert.verifier.trust_list.vocabulary import TYP
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -195,12 +198,21 @@ class Pki:
     def _root_public(self) -> Any:
         return self.root_key.public_key()
 
-    def trust_list(self) -> tuple[bytes, ListKeys]:
+    def trust_list(self) -> tuple[bytes, RoleKeys]:
         """A signed list with the issuing CA as its one service, and the keys of the two who signed it."""
-        officers = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-        keys = {key_id(key.public_key()): key.public_key() for key in officers}
-        document = sign_document(self._list_payload(), typ="onecert-trust-list+json", keys=officers)
-        return document, ListKeys(2, keys)
+        holders = TrustHolders()
+        return self._signed_list(holders), load_trust_root(holders.sign_root(at=NOW - DAY)).list_keys
+
+    def write_trust(self, folder: Path) -> None:
+        """The same list as it is published, with its root and a timestamp that is good for a week."""
+        holders, begin = TrustHolders(), NOW - timedelta(hours=1)
+        root, listed = holders.sign_root(at=begin), self._signed_list(holders)
+        stamped = holders.sign_timestamp(at=begin, lasts=7 * DAY, root=root, trust_list=listed)
+        for name, data in ((ROOT_FILE, root), (LIST_FILE, listed), (TIMESTAMP_FILE, stamped)):
+            (folder / name).write_bytes(data)
+
+    def _signed_list(self, holders: TrustHolders) -> bytes:
+        return sign_document(self._list_payload(), typ=TYP, keys=holders.list.keys)
 
     def _list_payload(self) -> dict[str, Any]:
         profile = json.loads((place.ROOT / "demo" / "profiles" / f"{self.service}.json").read_text("utf-8"))

@@ -256,9 +256,6 @@ class City:
         for officer in OFFICERS:
             self.command("trust-list", "draft", "sign", "--officer", officer)
         self.command("trust-list", "publish", "--apply")
-        # The keys that sign the list go to every department on paper; here, and to the attribute authority.
-        for file in (self.papers / "list-keys.json", self.data / "list-keys.json"):
-            self.command("trust-list", "keys", "--out", file)
 
     def write_draft(self) -> None:
         """Fill the draft in trust-list.json with this city's certificates and addresses."""
@@ -277,7 +274,7 @@ class City:
         if not (folder / "secret.key").exists():
             (folder / "secret.key").touch(mode=0o600)
             (folder / "secret.key").write_bytes(secrets.token_bytes(32))
-        (folder / "list-keys.json").write_bytes((self.papers / "list-keys.json").read_bytes())
+        (folder / "trust-root.json").write_bytes((self.papers / "trust-root.json").read_bytes())
         command: list[str | Path] = [sys.executable, HERE / "office", "--folder", folder]
         command += ["--trust-list", f"{self.http}/supervision/trust-list.json"]
         command += ["--https-port", str(https_port)]

@@ -1,7 +1,7 @@
 """A city department's program, in an environment that holds onecert-verifier and nothing else of ours.
 
-It knows three things from outside: the addresses of the trust list and of the attribute authority, the keys
-that sign the list (from paper, here a file), and the attribute authority's certificate. Everything else it
+It knows three things from outside: the addresses of the trust list and of the attribute authority, the trust
+root (compared with paper, here a file), and the attribute authority's certificate. Everything else it
 finds out by itself.
 
     POST /challenge {session}                                       -> {id, data}
@@ -30,8 +30,8 @@ from onecert.verifier import (
     TrustListUrl,
     Verifier,
     VerifyError,
-    load_list_keys,
     load_pairwise_key,
+    load_trust_root,
 )
 from onecert.verifier.attribute_certificate import (
     AttributeCertificateVerifier,
@@ -51,9 +51,9 @@ class Department:
         folder: Path = options.folder
         self.trust_list = TrustListUrl(
             options.trust_list,
-            cache=folder / "trust-list.json",
-            keys=load_list_keys(options.list_keys.read_bytes()),
-            state=FileState(folder / "state" / "trust-list.json"),
+            root=load_trust_root(options.trust_root.read_bytes()),
+            folder=folder,
+            state=FileState(folder / "state" / "trust.json"),
             every=REFRESH,
         )
         self.verifier = Verifier(
@@ -178,7 +178,7 @@ def main() -> None:
     options.add_argument("--folder", type=Path, required=True)
     options.add_argument("--application", required=True)
     options.add_argument("--trust-list", required=True, help="address of the signed trust list")
-    options.add_argument("--list-keys", type=Path, required=True)
+    options.add_argument("--trust-root", type=Path, required=True)
     options.add_argument("--attribute-authority", type=Path, required=True, help="its certificate")
     options.add_argument("--attribute-list", required=True, help="address of its revocation list")
     options.add_argument("--decisions", required=True)

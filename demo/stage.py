@@ -88,8 +88,8 @@ class Stage:
                 "tax-office",
                 "--trust-list",
                 f"{self.city.http}/supervision/trust-list.json",
-                "--list-keys",
-                papers / "list-keys.json",
+                "--trust-root",
+                papers / "trust-root.json",
                 "--attribute-authority",
                 papers / "roles.pem",
                 "--attribute-list",
@@ -178,13 +178,13 @@ class Stage:
             crls += ["--crl", path]
         trust_list = self.folder / "trust-list.json"
         trust_list.write_bytes(self.http().get(f"{self.city.http}/supervision/trust-list.json").content)
-        keys = self.city.papers / "list-keys.json"
+        root = self.city.papers / "trust-root.json"
         return [
             "certificate",
             "--trust-list",
             trust_list,
-            "--list-keys",
-            keys,
+            "--trust-root",
+            root,
             *crls,
             "--json",
             self.home / f"{key}.pem",

@@ -286,10 +286,10 @@ class Story(Stage):
                 "onecert-verify",
                 "trust-list",
                 old,
-                "--list-keys",
-                self.city.papers / "list-keys.json",
+                "--trust-root",
+                self.city.papers / "trust-root.json",
                 "--state",
-                self.folder / "department" / "state" / "trust-list.json",
+                self.folder / "department" / "state" / "trust.json",
             )
         )
         self.report.check("list_rollback_refused", "TRUST_LIST_ROLLBACK" in said, said=first_line(said))

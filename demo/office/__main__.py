@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
 from onecert.verifier import TrustListUrl, VerifyError
-from onecert.verifier.trust_list import FileState, load_list_keys
+from onecert.verifier.trust_list import FileState, load_trust_root
 
 LOOK_EVERY_S = 30.0
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ class Office:
         self._authorities.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._list = TrustListUrl(
             options.trust_list,
-            cache=folder / "tls" / "trust-list.json",
-            keys=load_list_keys((folder / "list-keys.json").read_bytes()),
-            state=FileState(folder / "tls" / "state.json"),
+            root=load_trust_root((folder / "trust-root.json").read_bytes()),
+            folder=folder / "tls",
+            state=FileState(folder / "tls" / "trust.json"),
         )
         self.look()
         certificate, key = options.tls_certificate, options.tls_key
@@ -87,7 +87,7 @@ class Office:
 def main() -> int:
     """Read the options and serve."""
     options = argparse.ArgumentParser(prog="office", description=__doc__)
-    options.add_argument("--folder", type=Path, required=True, help="holds list-keys.json and secret.key")
+    options.add_argument("--folder", type=Path, required=True, help="holds trust-root.json and secret.key")
     options.add_argument("--trust-list", required=True, help="address of the signed trust list")
     options.add_argument("--https-port", type=int, default=8444)
     options.add_argument("--tls-certificate", type=Path, help="default: self-signed, for this machine")

@@ -1,6 +1,6 @@
 """The tax office: a department's web application with certificate sign-in and signed declarations.
 
-It knows what every department knows: a folder with the officers' list keys, and the address of the signed
+It knows what every department knows: a folder with the trust root, and the address of the signed
 trust list. See ``verifier/examples/flask_app.py`` for the sign-in alone.
 """
 
@@ -17,8 +17,9 @@ from flask import Flask, Response, abort, g, redirect, render_template, request,
 from texts import LANGUAGES, has_text, text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from onecert.verifier import CouldNotCheckError, VerifyError, load_list_keys, open_verifier
+from onecert.verifier import CouldNotCheckError, VerifyError, open_verifier
 from onecert.verifier.signed_form import CheckedEvidence, EvidenceTrust, check_evidence
+from onecert.verifier.trust_list import load_trust_root
 from onecert.verifier.web import ClientCertificates
 from onecert.verifier.web.answers import language_of
 from onecert.verifier.web.flask import OneCert, is_own_page
@@ -43,7 +44,7 @@ def create_app(
     certificates: ClientCertificates | None = None,
     clock: Callable[[], datetime] = now,
 ) -> Flask:
-    """The application; ``folder`` holds ``list-keys.json`` and ``secret.key``, and keeps the declarations."""
+    """The application; ``folder`` holds ``trust-root.json``, ``secret.key`` and the declarations."""
     app = Flask(__name__)
     app.secret_key = (folder / "secret.key").read_bytes()
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
@@ -61,7 +62,7 @@ def create_app(
         verifier=verifier,
         trust_list_file=folder / "trust-list.json",
     )
-    keys = load_list_keys((folder / "list-keys.json").read_bytes())
+    keys = load_trust_root((folder / "trust-root.json").read_bytes()).list_keys
     pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys), clock)
     app.before_request(choose_language)
     app.after_request(guard)

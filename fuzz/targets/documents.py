@@ -10,7 +10,7 @@ import base64
 import copy
 import json
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,38 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from fuzz.material import T, hierarchy, key, sign
 from fuzz.rules import answer, check_json, check_texts, require
-from onecert.verifier import MemoryState, load_list_keys, load_trust_list, verify_document
+from onecert.verifier import (
+    MemoryState,
+    load_trust_list,
+    load_trust_root,
+    load_trust_timestamp,
+    next_trust_root,
+    verify_document,
+)
 from onecert.verifier.identity import load_profile
 from onecert.verifier.jws import key_id, load_json
 from onecert.verifier.strict_json import Node
-from onecert.verifier.trust_list import ListKeys, TrustList
+from onecert.verifier.trust_list import Role, RoleKeys, TrustList, TrustRoot
 from onecert.verifier.trust_list.parse import MEMORY
+from onecert.verifier.trust_list.root import ROOT_TYP
+from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP
 
 IS_DER = False
 
 _TYP = "onecert-trust-list+json"
 _OFFICERS = (21, 22)
-_KINDS = ("list", "payload", "keys", "profile", "json")
+_KINDS = ("list", "payload", "root", "profile", "json")
 
 
 def _b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _signed(payload: bytes) -> bytes:
+def _signed(payload: bytes, typ: str = _TYP) -> bytes:
     text = _b64(payload)
     signatures = []
     for number in _OFFICERS:
-        header = {"alg": "ES256", "kid": key_id(key(number).public_key()), "typ": _TYP}
+        header = {"alg": "ES256", "kid": key_id(key(number).public_key()), "typ": typ}
         protected = _b64(json.dumps(header).encode())
         r, s = decode_dss_signature(sign(f"{protected}.{text}".encode(), number))
         signatures.append(
@@ -50,9 +59,16 @@ def _signed(payload: bytes) -> bytes:
 
 
 @cache
-def _keys() -> ListKeys:
+def _keys() -> RoleKeys:
     publics = [key(number).public_key() for number in _OFFICERS]
-    return ListKeys(2, {key_id(public): public for public in publics})
+    return RoleKeys(2, {key_id(public): public for public in publics})
+
+
+@cache
+def _root() -> TrustRoot:
+    """The officers hold all roles here, which no document may say."""
+    roles = dict.fromkeys(Role, _keys())
+    return TrustRoot(version=1, issued_at=T, expires_at=T, roles=roles, sha256="0" * 64)
 
 
 @cache
@@ -148,8 +164,8 @@ def run(data: bytes) -> None:
         answer(lambda: verify_document(body, typ=_TYP, keys=_keys().keys))
     elif kind == "payload":
         _list(_signed(body))
-    elif kind == "keys":
-        answer(lambda: load_list_keys(body))
+    elif kind == "root":
+        _trust(body)
     elif kind == "profile":
         profile = answer(lambda: load_profile(body))
         require(profile is None or profile.sources, "a profile without sources")
@@ -158,6 +174,20 @@ def run(data: bytes) -> None:
         check_json(value)
         if isinstance(value, dict):
             Node(value, "")
+
+
+def _trust(body: bytes) -> None:
+    for data in (body, _signed(body, ROOT_TYP)):
+        first = answer(partial(load_trust_root, data))
+        later = answer(partial(next_trust_root, _root(), data))
+        require(later is None or later.version == _root().version + 1, "a version was left out")
+        for root in (first, later):
+            if root is not None:
+                check_json(root.as_dict())
+                owners = [kid for keys in root.roles.values() for kid in keys.keys]
+                require(len(set(owners)) == len(owners), "a key with two roles")
+    stamped = answer(lambda: load_trust_timestamp(_signed(body, TIMESTAMP_TYP), root=_root()))
+    require(stamped is None or stamped.root.number <= _root().version, "a timestamp about a later root")
 
 
 def _list(data: bytes) -> None:

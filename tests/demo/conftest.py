@@ -119,7 +119,9 @@ class Office:
             pytest.skip("needs the openssl command (Debian package openssl)")
 
     def publish(self) -> None:
-        """The CAs' lists as they are at ``at``."""
+        """The CAs' lists, and the timestamp of the trust list, as they are at ``at``."""
+        listed = (self.site / "trust-list.json").read_bytes()
+        self.world.publish(self.site, listed, int(self.at.timestamp()), at=self.at)
         for ca in ("pearl", "harbour", "summit"):
             file = self.site / f"{ca}.crl"
             changed = file.stat().st_mtime + 60  # the server compares whole seconds
@@ -155,10 +157,10 @@ def office(department: ModuleType, tmp_path: Path) -> Iterator[Office]:
                 for point in service["ServiceInformation"]["ServiceSupplyPoints"]:
                     point["uriValue"] = base + "/" + point["uriValue"].rpartition("/")[2]
 
-    (site / "trust-list.json").write_bytes(world.trust_list(change=point_here))
+    world.publish(site, world.trust_list(change=point_here))
     for ca in ("pearl", "harbour", "summit"):
         (site / f"{ca}.crl").write_bytes(world.crl(ca))
-    (folder / "list-keys.json").write_bytes(world.list_keys_json)
+    (folder / "trust-root.json").write_bytes(world.root_file)
     (folder / "secret.key").write_text("not so secret in a test")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -36,14 +36,15 @@ def department() -> ModuleType:
 def world(department, tmp_path: Path):
     made = department.World(tmp_path / "world")
     (tmp_path / "world").mkdir()
-    (tmp_path / "list.json").write_bytes(made.trust_list())
-    (tmp_path / "list-keys.json").write_bytes(made.list_keys_json)
+    (tmp_path / "mirror").mkdir()
+    made.publish(tmp_path / "mirror", made.trust_list())
+    (tmp_path / "trust-root.json").write_bytes(made.root_file)
     made.crls = made.publish_crls()
     return made
 
 
 def holders(world, folder: Path, lab, **changes) -> ListedHolders:
-    values = {"trust_list": str(folder / "list.json"), "crl_folder": world.crls}
+    values = {"trust_list": str(folder / "mirror"), "crl_folder": world.crls}
     return ListedHolders(
         PmiConfig(**{**values, **changes}),
         folder=folder,
@@ -87,8 +88,8 @@ def test_without_revocation_lists_nobody_is_believed(world, tmp_path: Path, lab)
         holders(world, tmp_path, lab, crl_folder=empty).verify(world.leaf("pearl").pem, lab.T)
 
 
-def test_without_list_keys_nobody_is_believed(world, tmp_path: Path, lab) -> None:
-    (tmp_path / "list-keys.json").unlink()
+def test_without_a_trust_root_nobody_is_believed(world, tmp_path: Path, lab) -> None:
+    (tmp_path / "trust-root.json").unlink()
     with pytest.raises(TrustListMissingError):
         holders(world, tmp_path, lab).check()
 

@@ -27,10 +27,10 @@ class PmiConfig:
     grant_lifetime_max: timedelta = timedelta(days=366)
     intent_timeout: timedelta = timedelta(minutes=5)
 
-    # Who a holder is: the signed trust list and revocation lists, as addresses or files.
+    # Who a holder is: the signed trust list and revocation lists, as addresses or folders.
     trust_list: str = ""  # default: the supervision service of the same set-up
-    list_keys: Path | None = None  # default DATA/list-keys.json
-    trust_state: Path | None = None  # default DATA/pmi/trust-list-state.json
+    trust_root: Path | None = None  # default DATA/trust-root.json
+    trust_state: Path | None = None  # default DATA/pmi/trust-state.json
     trust_list_every: timedelta = timedelta(minutes=5)
     crl_folder: Path | None = None  # default: fetched from the list's supply points
     crl_every: timedelta = timedelta(minutes=1)

@@ -381,6 +381,6 @@ class TrustListMissingError(PmiError):
             "TRUST_LIST_MISSING",
             status=503,
             text="The trust list is not available: %(where)s.",
-            hint="Check the settings trust_list and list_keys of the section pmi.",
+            hint="Check the settings trust_list and trust_root of the section pmi.",
             where=where,
         )

@@ -14,7 +14,7 @@ from onecert.verifier.errors import VerifyError
 from onecert.verifier.evidence import CrlFolder, EvidenceSource
 from onecert.verifier.fetch import CrlFetcher, TrustListUrl, listed_fetch
 from onecert.verifier.identity import load_pairwise_key
-from onecert.verifier.trust_list import FileState, TrustListFile, load_list_keys
+from onecert.verifier.trust_list import FileState, TrustListFolder, load_trust_root
 from onecert.verifier.trust_list.load import TrustListSource
 from onecert.verifier.verifier import Verifier
 
@@ -28,7 +28,7 @@ class ListedHolders:
 
     Args:
         folder: of the PMI: caches, the memory of the list, and the secret for ids of persons.
-        shared: where the bootstrap file ``list-keys.json`` lies when no setting says otherwise.
+        shared: where the bootstrap file ``trust-root.json`` lies when no setting says otherwise.
         status_url: base of the set-up's http addresses, for the list's default place.
     """
 
@@ -37,7 +37,7 @@ class ListedHolders:
     ) -> None:
         self._config = config
         self._folder = folder
-        self._keys_file = config.list_keys or shared / "list-keys.json"
+        self._root_file = config.trust_root or shared / "trust-root.json"
         base = status_url.rstrip("/").rpartition("/")[0]
         self._list = config.trust_list or f"{base}/supervision/trust-list.json"
         self._clock = clock
@@ -72,23 +72,23 @@ class ListedHolders:
 
     def _make(self) -> Verifier:
         try:
-            keys = load_list_keys(self._keys_file.read_bytes())
+            root = load_trust_root(self._root_file.read_bytes())
         except (OSError, VerifyError) as exc:
-            raise TrustListMissingError(self._keys_file.name) from exc
-        state = FileState(self._config.trust_state or self._folder / "trust-list-state.json")
+            raise TrustListMissingError(self._root_file.name) from exc
+        state = FileState(self._config.trust_state or self._folder / "trust-state.json")
         fetch = listed_fetch(self._config.fetch_timeout)
         source: TrustListSource
         if self._list.startswith(("http://", "https://")):
             source = TrustListUrl(
                 self._list,
-                cache=self._folder / "trust-list.json",
-                keys=keys,
+                root=root,
+                folder=self._folder,
                 state=state,
                 fetch=fetch,
                 every=self._config.trust_list_every,
             )
         else:
-            source = TrustListFile(Path(self._list), keys=keys, state=state)
+            source = TrustListFolder(Path(self._list), root=root, state=state)
         evidence: EvidenceSource
         if self._config.crl_folder is not None:
             evidence = CrlFolder(self._config.crl_folder)

@@ -26,18 +26,21 @@ from cryptography.x509.oid import NameOID
 from flask import Flask
 
 from onecert.server.documents import sign_document
+from onecert.testkit.trust_roles import RoleHolders, TrustHolders
 from onecert.verifier import RevocationEvidence, Verifier, load_trust_list
-from onecert.verifier.jws import key_id
-from onecert.verifier.trust_list import ListKeys
+from onecert.verifier.trust_list import RoleKeys, TrustRoot, load_trust_root
 from onecert.verifier.web import ClientCertificates, gate
 from onecert.verifier.web.flask import OneCert
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 FIRM = "91440300MA5DEM004J"
 PERSON = "440300190001010015"
 PROFILES = Path(__file__).parents[3] / "demo" / "profiles"
 OFFICERS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+HOLDERS = TrustHolders(list=RoleHolders(tuple(OFFICERS), 2))
+ROOT_FILE = HOLDERS.sign_root(at=T - DAY)
 CA_KEYS: dict[str, Any] = {
     "pearl": rsa.generate_private_key(65537, 2048),
     "harbour": ec.generate_private_key(ec.SECP256R1()),
@@ -262,21 +265,28 @@ class World:
         return sign_document(self.payload(*args, **kwargs), typ="onecert-trust-list+json", keys=OFFICERS)
 
     @property
-    def list_keys(self) -> ListKeys:
-        return ListKeys(2, {key_id(key.public_key()): key.public_key() for key in OFFICERS})
+    def root(self) -> TrustRoot:
+        return load_trust_root(ROOT_FILE)
 
     @property
-    def list_keys_json(self) -> bytes:
-        keys = [
-            {
-                "kid": key_id(key.public_key()),
-                "spki_pem": key.public_key()
-                .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-                .decode(),
-            }
-            for key in OFFICERS
-        ]
-        return json.dumps({"threshold": 2, "keys": keys}).encode()
+    def root_file(self) -> bytes:
+        """``trust-root.json``, as a department has it on paper."""
+        return ROOT_FILE
+
+    @property
+    def list_keys(self) -> RoleKeys:
+        return self.root.list_keys
+
+    def timestamp(
+        self, trust_list: bytes, version: int = 1, *, at: datetime = T - HOUR, lasts: timedelta = DAY
+    ) -> bytes:
+        """``trust-timestamp.json`` over this list."""
+        return HOLDERS.sign_timestamp(version, at=at, lasts=lasts, root=ROOT_FILE, trust_list=trust_list)
+
+    def publish(self, folder: Path, trust_list: bytes, version: int = 1, *, at: datetime = T - HOUR) -> None:
+        """The files of the trust list as they lie at its address."""
+        (folder / "trust-list.json").write_bytes(trust_list)
+        (folder / "trust-timestamp.json").write_bytes(self.timestamp(trust_list, version, at=at))
 
 
 def usage(*names: str) -> x509.KeyUsage:
@@ -335,10 +345,10 @@ def place(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
                 for point in points:
                     point["uriValue"] = base + "/" + point["uriValue"].rpartition("/")[2]
 
-    (site / "trust-list.json").write_bytes(world.trust_list(change=point_here))
+    world.publish(site, world.trust_list(change=point_here))
     for ca in ("pearl", "harbour", "summit"):
         (site / f"{ca}.crl").write_bytes(world.crl(ca))
-    (home / "pki" / "list-keys.json").write_bytes(world.list_keys_json)
+    (home / "pki" / "trust-root.json").write_bytes(world.root_file)
     (home / "pki" / "address").write_text(f"{base}/trust-list.json\n")
     (home / "secret.key").write_text("not so secret in a test")
     monkeypatch.chdir(home)

@@ -21,7 +21,7 @@ def files(world: Any) -> dict[str, str]:
     """A good leaf, the list, its keys and the CRLs as files."""
     contents = {
         "list": world.trust_list(),
-        "keys": world.list_keys_json,
+        "root": world.root_file,
         "good.pem": world.leaf("harbour").pem,
         "pearl.der": world.leaf("pearl").der,
         "expired.pem": world.leaf(not_after=T - timedelta(days=1)).pem,
@@ -41,8 +41,8 @@ def check(files: dict[str, str], name: str, *more: str) -> int:
             "certificate",
             "--trust-list",
             files["list"],
-            "--list-keys",
-            files["keys"],
+            "--trust-root",
+            files["root"],
             "--crls",
             files["crls"],
             "--at",
@@ -69,7 +69,7 @@ def test_accepted(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_single_files(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    base = ["certificate", "--trust-list", files["list"], "--list-keys", files["keys"], "--at", AT]
+    base = ["certificate", "--trust-list", files["list"], "--trust-root", files["root"], "--at", AT]
     crl = str(Path(files["crls"]) / "harbour.crl")
     assert main([*base, "--crl", crl, files["good.pem"]]) == 0
     assert main([*base, "--revocation", "off", "--purpose", "signing", files["good.pem"]]) == 0
@@ -79,7 +79,7 @@ def test_single_files(files: dict[str, str], world: Any, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize(
     ("name", "code", "exit_code"),
-    [("revoked.pem", "CERT_REVOKED", 1), ("expired.pem", "CERT_EXPIRED", 1), ("keys", "NOT_PEM", 1)],
+    [("revoked.pem", "CERT_REVOKED", 1), ("expired.pem", "CERT_EXPIRED", 1), ("root", "NOT_PEM", 1)],
 )
 def test_refused(
     files: dict[str, str], capsys: pytest.CaptureFixture[str], name: str, code: str, exit_code: int
@@ -93,17 +93,18 @@ def test_refused(
 
 
 def test_could_not_check(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["trust-list", files["list"], "--list-keys", "/nowhere", "--at", AT]) == 3
+    assert main(["trust-list", files["list"], "--trust-root", "/nowhere", "--at", AT]) == 3
     assert (
-        main(["trust-list", files["list"], "--list-keys", files["keys"], "--at", "2027-06-01T00:00:00Z"]) == 3
+        main(["trust-list", files["list"], "--trust-root", files["root"], "--at", "2027-06-01T00:00:00Z"])
+        == 3
     )
     assert "TRUST_LIST_EXPIRED" in capsys.readouterr().out
     missing = [
         "certificate",
         "--trust-list",
         files["list"],
-        "--list-keys",
-        files["keys"],
+        "--trust-root",
+        files["root"],
         "--crls",
         "/nowhere",
     ]
@@ -112,7 +113,7 @@ def test_could_not_check(files: dict[str, str], capsys: pytest.CaptureFixture[st
 
 def test_trust_list(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     state = str(world.folder / "state.json")
-    command = ["trust-list", files["list"], "--list-keys", files["keys"], "--state", state, "--at", AT]
+    command = ["trust-list", files["list"], "--trust-root", files["root"], "--state", state, "--at", AT]
     assert main([*command, "--language", "en"]) == 0
     out = capsys.readouterr().out
     assert "pearl: Pearl CA" in out
@@ -137,13 +138,13 @@ def test_identity(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> 
     assert main(["identity", "--profile", profile, "--json", files["good.pem"], "/nowhere"]) == 3
     rows = json.loads(capsys.readouterr().out)
     assert [row["accepted"] for row in rows] == [True, False]
-    assert main(["identity", "--profile", files["keys"], files["good.pem"]]) == 1
+    assert main(["identity", "--profile", files["root"], files["good.pem"]]) == 1
     assert "PROFILE_MALFORMED" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["certificate"], ["nothing"], ["trust-list", "x", "--list-keys", "y", "--at", "yesterday"]],
+    [[], ["certificate"], ["nothing"], ["trust-list", "x", "--trust-root", "y", "--at", "yesterday"]],
 )
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -155,7 +156,7 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
 def test_as_a_program(files: dict[str, str]) -> None:
     """The module runs as a program, with the exit code of the verdict; text is UTF-8."""
     command = [sys.executable, "-m", "onecert.verifier.cli", "trust-list", files["list"]]
-    command += ["--list-keys", files["keys"], "--at", AT, "--language", "zh"]
+    command += ["--trust-root", files["root"], "--at", AT, "--language", "zh"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "珠江CA" in done.stdout.decode("utf-8")

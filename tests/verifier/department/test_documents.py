@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from onecert.verifier import CouldNotCheckError
 from onecert.verifier.cli import make_parser
 from onecert.verifier.fetch import FetchAnswer, FetchRequest
 
@@ -29,15 +30,19 @@ def program(document: Path) -> str:
 
 def test_program_of_the_guide(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A company logs in to the small Flask program; a second answer to one challenge is refused."""
-    pages = {"http://status.example/supervision/trust-list.json": world.trust_list()}
+    published = "http://status.example/supervision/"
+    pages = {f"{published}trust-list.json": world.trust_list()}
+    pages[f"{published}trust-timestamp.json"] = world.timestamp(pages[f"{published}trust-list.json"])
     pages |= {f"http://status.example/ca/{ca}.crl": world.crl(ca) for ca in ("pearl", "harbour", "summit")}
 
     def fetch(_self: object, request: FetchRequest) -> FetchAnswer:
+        if request.url not in pages:
+            raise CouldNotCheckError("FETCH_STATUS", url=request.url, status=404)
         return FetchAnswer(data=pages[request.url])
 
     monkeypatch.setattr("onecert.verifier.fetch.HttpFetch.__call__", fetch)
     monkeypatch.chdir(world.folder)
-    Path("list-keys.json").write_bytes(world.list_keys_json)
+    Path("trust-root.json").write_bytes(world.root_file)
     Path("session.key").write_bytes(b"k" * 32)
     names: dict[str, Any] = {"__name__": "department"}
     exec(program(ROOT / "docs" / "department-developer.md"), names)
@@ -73,7 +78,7 @@ def test_both_languages_show_the_same_commands() -> None:
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
 def test_command_lines_of_the_guide_are_understood(guide: Path) -> None:
     lines = re.findall(r"^\$ (?:venv/bin/)?onecert-verify (.*)$", guide.read_text("utf-8"), re.MULTILINE)
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         assert make_parser("en").parse_args(line.split()).run
 

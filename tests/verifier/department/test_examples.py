@@ -119,10 +119,10 @@ def test_django(place: Path, world: Any) -> None:
 
 
 def test_wrong_folder(tmp_path: Path, world: Any) -> None:
-    """No list keys, and list keys that are none: one clear error each, before anything is fetched."""
+    """No trust root, and a trust root that is none: one clear error each, before anything is fetched."""
     with pytest.raises(CouldNotCheckError) as caught:
         open_verifier(tmp_path, trust_list="http://192.0.2.1/", application="tax")
     assert caught.value.code == "FILE_UNREADABLE"
-    (tmp_path / "list-keys.json").write_text(json.dumps({"threshold": 0, "keys": []}))
-    with pytest.raises(RefusedError, match="LIST_KEYS_MALFORMED"):
+    (tmp_path / "trust-root.json").write_text(json.dumps({"threshold": 0, "keys": []}))
+    with pytest.raises(RefusedError, match="TRUST_ROOT_MALFORMED"):
         open_verifier(tmp_path, trust_list="http://192.0.2.1/", application="tax")

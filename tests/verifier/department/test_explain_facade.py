@@ -48,7 +48,7 @@ def test_refused_above_the_path(world: Any) -> None:
 def test_command(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for name, data in (
         ("list", world.trust_list()),
-        ("keys", world.list_keys_json),
+        ("root", world.root_file),
         ("good.pem", world.leaf().pem),
         ("stranger.pem", world.leaf("stranger", extensions={}).pem),
     ):
@@ -57,8 +57,8 @@ def test_command(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
         "explain",
         "--trust-list",
         str(world.folder / "list"),
-        "--list-keys",
-        str(world.folder / "keys"),
+        "--trust-root",
+        str(world.folder / "root"),
     ]
     command += ["--crls", str(world.publish_crls()), "--at", "2026-11-21T09:00:00Z", "--language", "zh"]
     assert main([*command, "--tree", str(world.folder / "good.pem")]) == 0

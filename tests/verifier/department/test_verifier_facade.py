@@ -15,7 +15,7 @@ from onecert.verifier.purposes import ANY, ENCRYPTION, LOGIN, SIGNING, Purpose
 from onecert.verifier.revocation import RevocationEvidence, RevocationMode, RevocationPolicy
 from onecert.verifier.revocation import crl as crl_module
 from onecert.verifier.signatures import verify_signature
-from onecert.verifier.trust_list import FileState, MemoryState, TrustListFile, load_trust_list
+from onecert.verifier.trust_list import FileState, MemoryState, TrustListFolder, load_trust_list
 from onecert.verifier.validators import VALIDATORS_MAX
 from onecert.verifier.verifier import VerifiedCertificate, Verifier
 
@@ -182,19 +182,27 @@ def test_profile_of_the_path_counts_not_the_issuer_text(world: Any) -> None:
 
 
 def test_list_over_time(world: Any) -> None:
-    """A new list is picked up from its file; an older one refused; an expired one could not be checked."""
-    path = world.folder / "trust-list.json"
-    path.write_bytes(world.trust_list(1))
-    source = TrustListFile(path, keys=world.list_keys, state=FileState(world.folder / "state.json"))
-    verifier = make(world, trust_list=source)
+    """A new list is picked up from its folder; an older one is not used; one held back is no answer."""
+    mirror, state = world.folder / "mirror", FileState(world.folder / "state.json")
+    mirror.mkdir()
+    world.publish(mirror, world.trust_list(1))
+    verifier = make(world, trust_list=TrustListFolder(mirror, root=world.root, state=state))
     leaf = world.leaf("pearl")
     assert verifier.verify(leaf.der, at=T).list_sequence == 1
-    path.write_bytes(world.trust_list(2, status={"pearl": [("suspended", T - DAY)]}))
+    world.publish(mirror, world.trust_list(2, status={"pearl": [("suspended", T - DAY)]}), 2)
     assert refusal(verifier, leaf).code == "CA_SUSPENDED"
     assert verifier.trust_list(T).sequence == 2
-    path.write_bytes(world.trust_list(1))
-    assert refusal(verifier, leaf).code == "TRUST_LIST_ROLLBACK"
-    path.write_bytes(world.trust_list(3))
+    world.publish(mirror, world.trust_list(1))
+    assert refusal(verifier, leaf).code == "CA_SUSPENDED"
+    restarted = make(world, trust_list=TrustListFolder(mirror, root=world.root, state=state))
+    assert refusal(restarted, leaf).code == "TRUST_LIST_ROLLBACK"
+    world.publish(mirror, world.trust_list(1), 3)
+    restarted = make(world, trust_list=TrustListFolder(mirror, root=world.root, state=state))
+    assert refusal(restarted, leaf).code == "TRUST_LIST_ROLLBACK"
+    world.publish(mirror, world.trust_list(3), 4)
+    assert verifier.verify(leaf.der, at=T).list_sequence == 3
+    assert refusal(verifier, leaf, at=T + DAY).code == "TRUST_TIMESTAMP_EXPIRED"
+    world.publish(mirror, world.trust_list(3), 5, at=T + 31 * DAY)
     assert refusal(verifier, leaf, at=T + 31 * DAY).code == "TRUST_LIST_EXPIRED"
 
 
@@ -215,14 +223,20 @@ class Web:
 def test_everything_fetched(world: Any, tmp_path: Path) -> None:
     """List, CRLs and OCSP come over the network, from the addresses of the list only."""
     leaf = world.leaf("harbour")
-    web = Web({"http://lists.example/trust-list.json": world.trust_list()})
+    listed = world.trust_list()
+    web = Web(
+        {
+            "http://lists.example/trust-list.json": listed,
+            "http://lists.example/trust-timestamp.json": world.timestamp(listed, lasts=7 * DAY),
+        }
+    )
     for ca in ("pearl", "harbour", "summit"):
         web.pages[f"http://status.example/ca/{ca}.crl"] = world.crl(ca)
     web.pages["http://status.example/ca/harbour/ocsp"] = world.ocsp("harbour", leaf)
     source = TrustListUrl(
         "http://lists.example/trust-list.json",
-        cache=tmp_path / "cache" / "trust-list.json",
-        keys=world.list_keys,
+        folder=tmp_path / "cache",
+        root=world.root,
         state=MemoryState(),
         fetch=web,
     )
@@ -238,7 +252,7 @@ def test_everything_fetched(world: Any, tmp_path: Path) -> None:
     assert refusal(verifier, leaf, at=T + 2 * DAY).code == "REVOCATION_UNKNOWN"
     # The network comes back with something that is no list, then with an older list.
     web.pages["http://status.example/ca/harbour.crl"] = b"<html>"
-    web.pages["http://lists.example/trust-list.json"] = b"<html>"
+    web.pages["http://lists.example/trust-timestamp.json"] = b"<html>"
     verifier.verify(leaf.der, at=T + timedelta(hours=4))
     # OCSP says revoked.
     web.pages["http://status.example/ca/harbour/ocsp"] = world.ocsp("harbour", leaf, good=False)
@@ -248,8 +262,8 @@ def test_everything_fetched(world: Any, tmp_path: Path) -> None:
 def test_list_that_was_never_fetched(world: Any, tmp_path: Path) -> None:
     source = TrustListUrl(
         "http://lists.example/x",
-        cache=tmp_path / "x",
-        keys=world.list_keys,
+        folder=tmp_path / "x",
+        root=world.root,
         state=MemoryState(),
         fetch=Web({}),
     )

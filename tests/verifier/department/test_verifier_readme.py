@@ -78,8 +78,9 @@ def test_the_shortest_program(
     world: Any, pki: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(world.folder)
-    Path("list-keys.json").write_bytes(world.list_keys_json)
-    Path("trust-list.json").write_bytes(world.trust_list())
+    Path("trust-root.json").write_bytes(world.root_file)
+    Path("mirror").mkdir()
+    world.publish(Path("mirror"), world.trust_list())
     Path("clerk.crt").write_bytes(world.leaf("summit").pem)
     world.publish_crls()
     run(PROGRAMS[0], pki.T)

@@ -14,7 +14,7 @@ from onecert.verifier import (
     Login,
     MemoryStore,
     SqliteStore,
-    TrustListFile,
+    TrustListFolder,
     Verifier,
     key_id,
     load_pairwise_key,
@@ -63,7 +63,7 @@ def test_other_kinds(world: Any) -> None:
     for session in (b"s", None, 5):
         with pytest.raises(TypeError, match="session"):
             login.challenge(session=session, at=T)  # type: ignore[arg-type]
-    for keys in (None, world.list_keys_json, {}):
+    for keys in (None, world.root_file, {}):
         with pytest.raises(TypeError, match="RoleKeys"):
             load_trust_list(world.trust_list(), keys=keys, at=T)
 
@@ -71,9 +71,9 @@ def test_other_kinds(world: Any) -> None:
 def test_paths_may_be_text(world: Any) -> None:
     """A file's name as text is understood wherever a path is."""
     folder = world.folder
-    (folder / "list").write_bytes(world.trust_list())
+    world.publish(folder, world.trust_list())
     state = FileState(str(folder / "state.json"))
-    lists = TrustListFile(str(folder / "list"), keys=world.list_keys, state=state)
+    lists = TrustListFolder(str(folder), root=world.root, state=state)
     world.publish_crls()
     key = load_pairwise_key(str(folder / "pairwise.key"), create=True)
     made = Verifier(
@@ -92,7 +92,7 @@ def test_paths_may_be_text(world: Any) -> None:
     [
         ({"trust_list": b"{}"}, TypeError),
         ({"trust_list": Path("trust-list.json")}, TypeError),
-        ({"trust_list": TrustListFile}, TypeError),
+        ({"trust_list": TrustListFolder}, TypeError),
         ({"evidence": Path("crls")}, TypeError),
         ({"application": None}, TypeError),
         ({"pairwise_key": "secret"}, TypeError),

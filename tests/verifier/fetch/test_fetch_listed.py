@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from onecert.verifier import CouldNotCheckError, CrlFetcher, MalformedError, TrustListUrl, VerifyError
+from onecert.verifier import CouldNotCheckError, CrlFetcher, VerifyError
 from onecert.verifier.certificate import as_parsed
-from onecert.verifier.fetch import FetchAnswer, FetchRequest, listed_fetch
+from onecert.verifier.fetch import FetchRequest, listed_fetch
 from onecert.verifier.trust_list.vocabulary import SupplyKind
 
 MINUTE = timedelta(minutes=1)
@@ -140,74 +140,6 @@ def test_the_next_responder_is_asked(published: Published, tmp_path: Path) -> No
         assert answer.answers[0].status == "good"
     assert [asked.path for asked in web.asked] == ["/1/dead", "/1/ocsp", "/1/dead"]
     assert CrlFetcher(tmp_path).answers(as_parsed(leaf.certificate), published.listed, pki.T) == ()
-
-
-# The trust list.
-
-
-class File:
-    """Stands for ``TrustListFile``."""
-
-    def __init__(self, path: Path, **_: Any) -> None:
-        self.path = path
-
-    def check(self, data: bytes, at: Any) -> None:
-        if not data.startswith(b"list"):
-            raise MalformedError("TRUST_LIST_MALFORMED", detail="")
-
-    def current(self, at: Any) -> bytes:
-        return self.path.read_bytes()
-
-
-@pytest.fixture
-def source(web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("onecert.verifier.fetch.listed.TrustListFile", File)
-    keys: Any = None
-    return TrustListUrl(web.url("/list"), cache=tmp_path / "new" / "list.json", keys=keys, state=keys)
-
-
-def test_trust_list(pki: Any, web: Any, source: Any) -> None:
-    """Asked again after an hour, with its tag; unchanged, wrong or missing, the one at hand stays."""
-    web.pages["/list"] = web.response(b"list 1", ETag='"1"')
-    assert source.current(pki.T) == b"list 1"
-    assert source.current(pki.T + 50 * MINUTE) == b"list 1"
-    assert len(web.asked) == 1
-    web.pages["/list"] = web.response(status="304 Not Modified")
-    assert source.current(pki.T + 60 * MINUTE) == b"list 1"
-    assert web.asked[1].headers["if-none-match"] == '"1"'
-    web.pages["/list"] = web.response(b"<html>")
-    assert source.current(pki.T + 120 * MINUTE) == b"list 1"
-    # After a failure: a minute, two, four; and a copy that was not accepted is not asked about.
-    web.pages["/list"] = web.response(b"list 2")
-    assert source.current(pki.T + 120.5 * MINUTE) == b"list 1"
-    assert source.current(pki.T + 121 * MINUTE) == b"list 2"
-    assert "if-none-match" not in web.asked[-1].headers
-
-
-def test_a_fetch_of_ones_own(pki: Any, source: Any) -> None:
-    """Any callable that takes a request and gives an answer will do."""
-    asked: list[FetchRequest] = []
-
-    def fetch(request: FetchRequest) -> FetchAnswer:
-        asked.append(request)
-        return FetchAnswer(data=b"list 3")
-
-    source._fetch = fetch
-    assert source.current(pki.T) == b"list 3"
-    assert asked[0].url.endswith("/list")
-
-
-def test_the_cache_cannot_be_written(
-    pki: Any, web: Any, source: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log says so; without any list there is no answer."""
-    web.serve("/list", b"list 1")
-    (tmp_path / "new").write_bytes(b"")
-    with pytest.raises(
-        OSError, match=r"list\.json"
-    ):  # of the stand-in; the real file has an error of its own
-        source.current(pki.T)
-    assert "trust list not fetched" in caplog.text
 
 
 def test_listed_fetch_still_has_limits(web: Any) -> None:

@@ -28,7 +28,7 @@ def desk(office: Any, world: Any, document: bytes, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(office.folder)
     world.publish_crls()
     Path("crls", "office.crl").write_bytes(office.pki.crl(office.root))
-    Path("list-keys.json").write_bytes(world.list_keys_json)
+    Path("trust-root.json").write_bytes(world.root_file)
     Path("trust-list.json").write_bytes(world.trust_list())
     Path("form.json").write_bytes(document)
     Path("form.p7s").write_bytes(office.stamped(office.now - DAY))
@@ -42,7 +42,7 @@ def desk(office: Any, world: Any, document: bytes, monkeypatch: pytest.MonkeyPat
 
 
 def command(*arguments: str) -> tuple[str, ...]:
-    lists = ("--trust-list", "trust-list.json", "--list-keys", "list-keys.json", "--crls", "crls")
+    lists = ("--trust-list", "trust-list.json", "--trust-root", "trust-root.json", "--crls", "crls")
     return ("form", *lists, "--tsa-anchor", "root.crt", "--at", AT, *arguments)
 
 
@@ -76,7 +76,7 @@ def test_record_and_years_later(desk: Any, capsys: pytest.CaptureFixture[str]) -
     """form --evidence-out --stamp, then evidence two years later with the officers' keys and a root alone."""
     made = ("--evidence-out", "record.json", "--stamp", "http://tsa.example/")
     assert main(list(command("--document", "form.json", *made, "form.p7s"))) == 0
-    trusted = ("--list-keys", "list-keys.json", "--tsa-anchor", "root.crt", "--at", "2027-10-21T09:00:00Z")
+    trusted = ("--trust-root", "trust-root.json", "--tsa-anchor", "root.crt", "--at", "2027-10-21T09:00:00Z")
     capsys.readouterr()
     assert main(["evidence", *trusted, "--document", "form.json", "record.json", "--language", "en"]) == 0
     out = capsys.readouterr().out
@@ -94,7 +94,7 @@ def test_record_and_years_later(desk: Any, capsys: pytest.CaptureFixture[str]) -
 def test_renewal(desk: Any, capsys: pytest.CaptureFixture[str]) -> None:
     made = ("--evidence-out", "record.json", "--stamp", "http://tsa.example/")
     assert main(list(command("--document", "form.json", *made, "form.p7s"))) == 0
-    arguments = ["evidence", "--list-keys", "list-keys.json", "--tsa-anchor", "root.crt", "--crls", "crls"]
+    arguments = ["evidence", "--trust-root", "trust-root.json", "--tsa-anchor", "root.crt", "--crls", "crls"]
     arguments += ["--at", AT, "--renew", "http://tsa.example/", "--out", "renewed.json", "record.json"]
     assert main(arguments) == 0
     assert len(json.loads(Path("renewed.json").read_bytes())["archive"]) == 2

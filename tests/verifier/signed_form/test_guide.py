@@ -31,8 +31,9 @@ def test_programs(
     monkeypatch.chdir(office.folder)
     world.publish_crls()
     Path("crls", "office.crl").write_bytes(office.pki.crl(office.root))
-    Path("list-keys.json").write_bytes(world.list_keys_json)
-    Path("trust-list.json").write_bytes(world.trust_list())
+    Path("trust-root.json").write_bytes(world.root_file)
+    Path("mirror").mkdir()
+    world.publish(Path("mirror"), world.trust_list())
     Path("form.json").write_bytes(document)
     Path("form.p7s").write_bytes(office.stamped(office.now - DAY))
     Path("tsa-root.crt").write_bytes(office.root.der)
@@ -43,7 +44,7 @@ def test_programs(
 
     programs = re.findall(r"```python\n(.*?)```", (DOCS / guide).read_text("utf-8"), re.DOTALL)
     assert len(programs) == 5
-    names: dict[str, Any] = {"document": document, "list_bytes": Path("trust-list.json").read_bytes()}
+    names: dict[str, Any] = {"document": document, "list_bytes": Path("mirror/trust-list.json").read_bytes()}
     for program in programs:
         text = program.replace("datetime.now(UTC)", "datetime(2026, 11, 21, 9, tzinfo=UTC)")
         exec(text, names)

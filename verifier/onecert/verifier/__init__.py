@@ -69,12 +69,18 @@ _PUBLIC = {
     "FetchRules": "fetch",
     "FetchingValidator": "fetch",
     "FollowRules": "fetch",
-    "TrustListFile": "trust_list",
+    "TrustListFolder": "trust_list",
+    "TrustRoot": "trust_list",
+    "TrustTimestamp": "trust_list",
     "TrustList": "trust_list",
     "FileState": "trust_list",
     "MemoryState": "trust_list",
-    "load_list_keys": "trust_list",
+    "RoleKeys": "trust_list",
+    "load_trust_root": "trust_list",
+    "next_trust_root": "trust_list",
+    "load_trust_timestamp": "trust_list",
     "load_trust_list": "trust_list",
+    "load_trusted_list": "trust_list",
     "Identity": "identity",
     "load_pairwise_key": "identity",
     # signed forms
@@ -182,12 +188,18 @@ if TYPE_CHECKING:
         FollowRules as FollowRules,
     )
     from onecert.verifier.trust_list import (
-        TrustListFile as TrustListFile,
+        TrustListFolder as TrustListFolder,
+        TrustRoot as TrustRoot,
+        TrustTimestamp as TrustTimestamp,
         TrustList as TrustList,
         FileState as FileState,
         MemoryState as MemoryState,
-        load_list_keys as load_list_keys,
+        RoleKeys as RoleKeys,
+        load_trust_root as load_trust_root,
+        next_trust_root as next_trust_root,
+        load_trust_timestamp as load_trust_timestamp,
         load_trust_list as load_trust_list,
+        load_trusted_list as load_trusted_list,
     )
     from onecert.verifier.identity import Identity as Identity, load_pairwise_key as load_pairwise_key
     from onecert.verifier.signed_form import (

@@ -4,9 +4,10 @@
 
 | in the folder | is |
 | --- | --- |
-| ``list-keys.json`` | the officers' keys: put there by hand, compared with the printed ones |
-| ``trust-list.json``, ``crls/`` | copies that serve while the network is gone |
-| ``state/`` | the newest list ever seen; do not restore it from a backup |
+| ``trust-root.json`` | put there by hand, its fingerprint compared with the printed one |
+| ``trust-list.json``, ``trust-timestamp.json``, ``trust-roots/`` | copies, for when the network is gone |
+| ``crls/`` | the same of the revocation lists |
+| ``state/`` | the newest parts ever seen; do not restore it from a backup |
 | ``pairwise.key`` | made at the first start; ids of citizens depend on it, so keep a copy |
 """
 
@@ -19,7 +20,7 @@ from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch import CrlFetcher, Fetch, TrustListUrl
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.identity.registry import Registry
-from onecert.verifier.trust_list import FileState, load_list_keys
+from onecert.verifier.trust_list import FileState, load_trust_root
 from onecert.verifier.verifier import Verifier
 
 __all__ = ["open_verifier"]
@@ -32,6 +33,7 @@ def open_verifier(
     application: str,
     use_ocsp: bool = False,
     refresh: timedelta = timedelta(minutes=10),
+    grace: timedelta = timedelta(0),
     registry: Registry | None = None,
     fetch: Fetch | None = None,
 ) -> Verifier:
@@ -39,25 +41,28 @@ def open_verifier(
 
     Args:
         folder: private to the programs of this department on this machine; they may share it.
-        trust_list: http or https address of the signed list.
+        trust_list: http or https address of the signed list, or of the place where it lies.
         application: name of the application; ids of natural persons differ from one to the next.
         use_ocsp: ask the CA about each certificate, beside the lists.
         refresh: how often the trust list and revocation lists are fetched.
+        grace: how long the list is still used when nobody confirms any more that it is the newest. Results
+            then have the warning ``TRUST_TIMESTAMP_GRACE``.
         registry: a mirror of the register of legal entities.
         fetch: how to fetch, when a proxy or limits of your own are needed.
 
     Raises:
         CouldNotCheckError: ``FILE_UNREADABLE``.
-        RefusedError: ``LIST_KEYS_MALFORMED``.
+        RefusedError: ``TRUST_ROOT_MALFORMED``, ``TRUST_ROOT_SIGNATURE``, ``TRUST_ROOT_KEY_SHARED``.
     """
     return Verifier(
         trust_list=TrustListUrl(
             trust_list,
-            cache=folder / "trust-list.json",
-            keys=load_list_keys(_read(folder / "list-keys.json")),
-            state=FileState(folder / "state" / "trust-list.json"),
+            root=load_trust_root(_read(folder / "trust-root.json")),
+            folder=folder,
+            state=FileState(folder / "state" / "trust.json"),
             fetch=fetch,
             every=refresh,
+            grace=grace,
         ),
         evidence=CrlFetcher(folder / "crls", fetch=fetch, every=refresh, use_ocsp=use_ocsp, background=True),
         application=application,

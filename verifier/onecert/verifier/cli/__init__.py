@@ -1,13 +1,14 @@
 """onecert-verify: the library on the command line.
 
-    onecert-verify certificate --trust-list trust-list.json --list-keys list-keys.json --crls crls/ clerk.crt
+    onecert-verify trust-root trust-root.json
+    onecert-verify trust-list list.json --trust-root trust-root.json --trust-timestamp trust-timestamp.json
+    onecert-verify certificate --trust-list list.json --trust-root trust-root.json --crls crls/ clerk.crt
     onecert-verify chain --anchor root.crt --intermediate ca.crt --crls crls/ --purpose signing leaf.crt
     onecert-verify explain --tree --anchor root.crt --intermediate bundle.pem leaf.crt
     onecert-verify crl --issuer ca.crt --certificate leaf.crt ca.crl
-    onecert-verify form --trust-list trust-list.json --list-keys list-keys.json --document form.json form.p7s
-    onecert-verify evidence --list-keys list-keys.json --tsa-anchor tsa-root.crt record.json
+    onecert-verify form --trust-list list.json --trust-root trust-root.json --document form.json form.p7s
+    onecert-verify evidence --trust-root trust-root.json --tsa-anchor tsa-root.crt record.json
     onecert-verify identity --profile pearl.json clerk.crt firm.crt
-    onecert-verify trust-list trust-list.json --list-keys list-keys.json
     onecert-verify serve --folder pki --trust-list http://pki.example/trust-list.json --application tax
 
 One module for each command. Answers go to stdout, everything else to stderr. Exit codes: 0 accepted,
@@ -23,7 +24,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from onecert.verifier.cli import certificate, chain, crl, evidence, explain, form, identity, serve, trust_list
+from onecert.verifier.cli import (
+    certificate,
+    chain,
+    crl,
+    evidence,
+    explain,
+    form,
+    identity,
+    serve,
+    trust_list,
+    trust_root,
+)
 from onecert.verifier.cli.common import NOT_CHECKED, report
 from onecert.verifier.cli.parser import Parser, UsageError, choose_language
 from onecert.verifier.errors import VerifyError
@@ -40,6 +52,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
     "evidence": ("HELP_COMMAND_EVIDENCE", evidence.add_options, evidence.run),
     "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
     "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
+    "trust-root": ("HELP_COMMAND_TRUST_ROOT", trust_root.add_options, trust_root.run),
     "serve": ("HELP_COMMAND_SERVE", serve.add_options, serve.run),
 }
 

@@ -26,7 +26,15 @@ from onecert.verifier.revocation import (
     load_crl,
     load_ocsp,
 )
-from onecert.verifier.trust_list import FileState, TrustList, load_list_keys, load_trust_list
+from onecert.verifier.trust_list import (
+    FileState,
+    TrustList,
+    TrustRoot,
+    load_trust_root,
+    load_trusted_list,
+)
+from onecert.verifier.trust_list.root import ROOT_MAX_BYTES
+from onecert.verifier.trust_list.timestamp import TIMESTAMP_MAX_BYTES
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
@@ -39,6 +47,7 @@ __all__ = [
     "load_answers",
     "load_crls",
     "load_list",
+    "load_root",
     "make_verifier",
     "moment",
     "print_answer",
@@ -103,10 +112,20 @@ def _in_folder(options: argparse.Namespace, names: Sequence[str]) -> list[Path]:
 
 
 def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
-    """The signed list, checked with the keys of ``--list-keys``."""
-    keys = load_list_keys(read(options.list_keys, 256 * 1024))
-    state = FileState(options.state) if options.state else None
-    return load_trust_list(read(options.trust_list, MAX_BYTES), keys=keys, at=at, state=state)
+    """The signed list, checked with ``--trust-root`` and, where it is given, ``--trust-timestamp``."""
+    stamped = options.trust_timestamp
+    return load_trusted_list(
+        read(options.trust_list, MAX_BYTES),
+        root=load_root(options.trust_root),
+        timestamp=None if stamped is None else read(stamped, TIMESTAMP_MAX_BYTES),
+        at=at,
+        state=FileState(options.state) if options.state else None,
+    )
+
+
+def load_root(path: Path) -> TrustRoot:
+    """The trust root of a file."""
+    return load(path, ROOT_MAX_BYTES, load_trust_root)
 
 
 def revocation_policy(options: argparse.Namespace) -> RevocationPolicy:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.cli.common import ACCEPTED, moment, print_answer, revocation_policy
+from onecert.verifier.cli.common import ACCEPTED, load_root, moment, print_answer, revocation_policy
 from onecert.verifier.cli.files import read, read_certificates
 from onecert.verifier.cli.form import add_timestamps, make_stamp, timestamp_trust, write
 from onecert.verifier.cli.form_text import evidence_lines
@@ -16,7 +16,6 @@ from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.signed_form import EvidenceTrust, check_evidence, renew_evidence
 from onecert.verifier.signed_form.digests import RENEWAL_DIGESTS
 from onecert.verifier.signed_form.evidence_record import MAX_BYTES
-from onecert.verifier.trust_list import load_list_keys
 
 __all__ = ["add_options", "run"]
 
@@ -24,7 +23,7 @@ __all__ = ["add_options", "run"]
 def add_options(parser: Parser) -> None:
     """The options of this command."""
     parser.file("--document", text="HELP_DOCUMENT")
-    parser.file("--list-keys", text="HELP_LIST_KEYS")
+    parser.file("--trust-root", text="HELP_TRUST_ROOT")
     parser.files("--anchor", text="HELP_ANCHOR")
     add_timestamps(parser)
     add_evidence(parser)
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     document = None if options.document is None else read(options.document, DEFAULT_LIMITS.document_max_bytes)
     trust = EvidenceTrust(
         timestamps=timestamp_trust(options),
-        list_keys=None if options.list_keys is None else load_list_keys(read(options.list_keys, 256 * 1024)),
+        list_keys=None if options.trust_root is None else load_root(options.trust_root).list_keys,
         anchors=tuple(TrustAnchor.from_certificate(c) for c in read_certificates(options.anchor)),
         revocation=revocation_policy(options),
         pairwise_key=load_pairwise_key(options.pairwise_key) if options.pairwise_key else None,

@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> int:
     """Check the signature; with ``--evidence-out`` write the record."""
     if bool(options.anchor) == (options.trust_list is not None):
         raise UsageError("USAGE_ONE_OF", arguments="--trust-list --anchor")
-    if options.trust_list is not None and options.list_keys is None:
-        raise UsageError("USAGE_REQUIRED", arguments="--list-keys")
+    if options.trust_list is not None and options.trust_root is None:
+        raise UsageError("USAGE_REQUIRED", arguments="--trust-root")
     if options.stamp and not (options.evidence_out and options.tsa_anchor):
         raise UsageError("USAGE_NEEDS", name="--stamp", other="--evidence-out --tsa-anchor")
     at = moment(options)

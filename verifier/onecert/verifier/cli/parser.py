@@ -223,8 +223,9 @@ def add_evidence(parser: Parser) -> None:
 
 
 def add_list(parser: Parser, *, required: bool = True) -> None:
-    """The keys and the memory that a trust list is checked with."""
-    parser.file("--list-keys", text="HELP_LIST_KEYS", required=required)
+    """The root, the timestamp and the memory that a trust list is checked with."""
+    parser.file("--trust-root", text="HELP_TRUST_ROOT", required=required)
+    parser.file("--trust-timestamp", text="HELP_TRUST_TIMESTAMP")
     parser.file("--state", text="HELP_STATE")
 
 

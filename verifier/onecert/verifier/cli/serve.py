@@ -13,7 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from onecert.verifier.cli.common import ACCEPTED
+from onecert.verifier.cli.common import ACCEPTED, load_root
 from onecert.verifier.cli.files import read
 from onecert.verifier.cli.parser import Parser, UsageError
 from onecert.verifier.department import open_verifier
@@ -21,7 +21,6 @@ from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.login_store import SqliteStore
 from onecert.verifier.service.application import TOKEN_MIN_CHARACTERS, create_service
 from onecert.verifier.signed_form import EvidenceTrust
-from onecert.verifier.trust_list import load_list_keys
 
 __all__ = ["add_options", "run"]
 
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     application = create_service(
         open_verifier(folder, trust_list=options.trust_list, application=options.application),
         store=SqliteStore(folder / "logins.sqlite"),
-        trust=EvidenceTrust(list_keys=load_list_keys(read(folder / "list-keys.json", 256 * 1024))),
+        trust=EvidenceTrust(list_keys=load_root(folder / "trust-root.json").list_keys),
         trust_list_document=lambda: read(folder / "trust-list.json", 64 * 1024 * 1024),
         token=token,
     )

@@ -14,7 +14,7 @@ from onecert.verifier.messages import message
 from onecert.verifier.result import ValidatedPath
 from onecert.verifier.revocation import IssuingDistributionPoint
 from onecert.verifier.revocation.crl import REASONS
-from onecert.verifier.trust_list import TrustList
+from onecert.verifier.trust_list import TrustList, TrustRoot
 from onecert.verifier.verifier import VerifiedCertificate
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "identity_rows",
     "list_lines",
     "path_lines",
+    "root_lines",
     "scope_words",
     "table_lines",
     "time_text",
@@ -98,6 +99,7 @@ def list_lines(trust_list: TrustList, at: datetime, language: str) -> list[str]:
             ("ISSUED", time_text(trust_list.issued_at)),
             ("NEXT_UPDATE", time_text(trust_list.next_update)),
             ("SHA256", trust_list.sha256),
+            *(("WARNING", message(code, language)) for code in trust_list.warnings),
         ],
         language,
     )
@@ -111,6 +113,27 @@ def list_lines(trust_list: TrustList, at: datetime, language: str) -> list[str]:
         if profile is not None:
             lines.append(f"  {_label('PROFILE', language)}  {profile.name} {profile.version}")
     return lines
+
+
+def root_lines(root: TrustRoot, language: str) -> list[str]:
+    """A trust root: its fingerprint in two lines of eight groups, then who signs what."""
+    groups = root.fingerprint.split(" ")
+    lines = table_lines(
+        [
+            ("VERSION", str(root.version)),
+            ("FINGERPRINT", " ".join(groups[:8])),
+            ("FINGERPRINT_2", " ".join(groups[8:])),
+            ("ISSUED", time_text(root.issued_at)),
+            ("VALID_UNTIL", time_text(root.expires_at)),
+        ],
+        language,
+    )
+    for role, keys in root.roles.items():
+        facts = {"threshold": keys.threshold, "keys": len(keys.keys), "epoch": keys.epoch}
+        name = message(f"ROLE_{role.name}", language)
+        lines += ["", f"{name}: {message('ROLE_KEYS', language, **facts)}"]
+        lines += [f"  {kid}" for kid in keys.keys]
+    return [*lines, "", message("TRUST_ROOT_COMPARE", language)]
 
 
 def error_lines(error: VerifyError, language: str) -> list[str]:

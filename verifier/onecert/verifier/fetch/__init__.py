@@ -1,16 +1,18 @@
 """Fetching over the network, for who wants it; nothing here is used by default.
 
 ``http.py`` carries out one request within limits; ``cache.py`` keeps what came fresh, in memory or in a
-folder; ``listed.py`` asks the addresses of the signed trust list, ``following.py`` those in certificates.
+folder; ``trust_list_url.py`` fetches the signed trust list, ``listed.py`` asks
+its addresses, ``following.py`` those in certificates.
 """
 
 from onecert.verifier.fetch.addresses import ANYWHERE
 from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.following import FetchingValidator
 from onecert.verifier.fetch.http import HttpFetch
-from onecert.verifier.fetch.listed import CrlFetcher, TrustListUrl, listed_fetch
+from onecert.verifier.fetch.listed import CrlFetcher, listed_fetch
 from onecert.verifier.fetch.rules import FetchRules, FollowRules
 from onecert.verifier.fetch.transfer import Fetch, FetchAnswer, FetchRequest
+from onecert.verifier.fetch.trust_list_url import TrustListUrl
 
 __all__ = [
     "ANYWHERE",

@@ -1,4 +1,4 @@
-"""Lists and answers from the addresses of the signed trust list, and the trust list itself.
+"""Lists and answers from the addresses of the signed trust list.
 
 Only addresses that the supervision has signed, or the department has written down, are asked, never those in
 a certificate that somebody presents. Therefore they may lie inside the department's network; redirects are
@@ -7,33 +7,27 @@ not followed, because the list says where to look and not some server.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
+from onecert.verifier.errors import CouldNotCheckError, RefusedError
 from onecert.verifier.fetch.addresses import ANYWHERE
 from onecert.verifier.fetch.asking import Ask
 from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.documents import Kind, Place
-from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.ocsp_request import OcspQuestion
-from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.rules import Allowance, FetchRules
-from onecert.verifier.fetch.transfer import Fetch, FetchRequest
+from onecert.verifier.fetch.transfer import Fetch
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence
 from onecert.verifier.signatures import PublicKey, load_public_key
-from onecert.verifier.trust_list.load import ListKeys, TrustListFile
 from onecert.verifier.trust_list.model import TrustedService, TrustList
-from onecert.verifier.trust_list.state import TrustState
-from onecert.verifier.trust_list.vocabulary import MAX_BYTES, SupplyKind
+from onecert.verifier.trust_list.vocabulary import SupplyKind
 
-__all__ = ["CrlFetcher", "TrustListUrl", "listed_fetch"]
+__all__ = ["CrlFetcher", "listed_fetch"]
 
 log = logging.getLogger(__name__)
 
@@ -141,62 +135,3 @@ def _keys_of(service: TrustedService) -> list[PublicKey]:
         except RefusedError:
             continue
     return keys
-
-
-class TrustListUrl:
-    """A trust list that is fetched into a file and read from there.
-
-    It is fetched again when ``every`` has passed. When that fails, or what comes is wrong, the one at hand is
-    used until its own end, and the fetch is tried again after a minute, then at growing intervals.
-
-    Args:
-        url: http or https; where, has been decided by the department.
-        cache: the file; written only with a list that was checked.
-        fetch: ``listed_fetch()`` by default.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        cache: Path,
-        keys: ListKeys,
-        state: TrustState,
-        fetch: Fetch | None = None,
-        every: timedelta = timedelta(hours=1),
-    ) -> None:
-        self._url = url
-        self._cache = cache
-        self._fetch = fetch or listed_fetch()
-        self._rules = FetchRules(every=every)
-        self._file = TrustListFile(cache, keys=keys, state=state)
-        self._name = hashlib.sha256(url.encode("utf-8")).hexdigest()
-        self._due: tuple[datetime, datetime] | None = None  # the time of the last try, and of the next
-        self._failure: Failure | None = None
-        self._etag = ""
-        self._lock = threading.Lock()
-
-    def current(self, at: datetime) -> TrustList:
-        """See ``TrustListSource``."""
-        due = self._due
-        if due is None or not due[0] <= at < due[1]:
-            with self._lock:
-                if self._due is due:
-                    self._due = (at, self._try(at))
-        return self._file.current(at)
-
-    def _try(self, at: datetime) -> datetime:
-        """Fetch, and say when to do it again."""
-        try:
-            answer = self._fetch(FetchRequest(url=self._url, max_bytes=MAX_BYTES, etag=self._etag))
-            if answer.data is not None:
-                self._file.check(answer.data, at)  # a wrong list must not replace a good one
-                write_atomically(self._cache, answer.data)
-                self._etag = answer.etag
-        except (VerifyError, OSError) as exc:
-            log.warning("trust list not fetched", extra={"url": self._url, "error": str(exc)})
-            self._etag = ""
-            self._failure = self._rules.failed(self._failure, at, str(exc))
-            return self._failure.retry_at
-        self._failure = None
-        return self._rules.due_at(self._name, at, None, answer.max_age)

@@ -5,6 +5,7 @@ from onecert.verifier.trust_list.errors import (
     TrustListRollbackError,
     TrustListUnavailableError,
 )
+from onecert.verifier.trust_list.folder import TrustListFolder
 from onecert.verifier.trust_list.load import (
     FixedTrustList,
     ListKeys,
@@ -23,6 +24,7 @@ from onecert.verifier.trust_list.model import (
     TrustList,
 )
 from onecert.verifier.trust_list.parse import parse_trust_list
+from onecert.verifier.trust_list.published import PublishedTrust, TrustedParts, load_trusted_list
 from onecert.verifier.trust_list.roles import Role, RoleKeys
 from onecert.verifier.trust_list.root import TrustRoot, check_root_current, load_trust_root, next_trust_root
 from onecert.verifier.trust_list.state import FileState, MemoryState, Seen, TrustState
@@ -40,6 +42,7 @@ __all__ = [
     "ListKeys",
     "LocalText",
     "MemoryState",
+    "PublishedTrust",
     "Role",
     "RoleKeys",
     "Seen",
@@ -50,12 +53,14 @@ __all__ = [
     "TrustList",
     "TrustListError",
     "TrustListFile",
+    "TrustListFolder",
     "TrustListRollbackError",
     "TrustListSource",
     "TrustListUnavailableError",
     "TrustRoot",
     "TrustState",
     "TrustTimestamp",
+    "TrustedParts",
     "TrustedService",
     "check_current",
     "check_root_current",
@@ -64,6 +69,7 @@ __all__ = [
     "load_trust_list",
     "load_trust_root",
     "load_trust_timestamp",
+    "load_trusted_list",
     "next_trust_root",
     "parse_trust_list",
 ]
