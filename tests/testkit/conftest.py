@@ -29,7 +29,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     with ThreadingHTTPServer(("127.0.0.1", 0), None) as probe:  # type: ignore[arg-type]  # never called
         port = probe.server_address[1]
     made = make_kit(tmp_path_factory.mktemp("kit") / "kit", at=T, base_url=f"http://127.0.0.1:{port}")
-    with make_server(made) as server:
+    with make_server(made, clock=lambda: T) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield made

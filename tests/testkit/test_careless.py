@@ -25,13 +25,14 @@ from onecert.testkit.report import report_lines
 from onecert.testkit.runner import Outcome, check_login
 from onecert.verifier import (
     CrlFolder,
+    MemoryState,
     RevocationMode,
     RevocationPolicy,
+    TrustListFolder,
     Verifier,
     VerifyError,
-    load_list_keys,
     load_public_key,
-    load_trust_list,
+    load_trust_root,
     verify_signature,
 )
 from onecert.verifier.certificate import parse_certificate
@@ -45,12 +46,10 @@ class Login:
 
     def __init__(self, kit: Kit, *careless: str) -> None:
         self.careless = careless
-        keys = load_list_keys((kit.folder / "pki" / "list-keys.json").read_bytes())
+        root = load_trust_root((kit.folder / "pki" / "trust-root.json").read_bytes())
         mode = RevocationMode.OFF if "no revocation" in careless else RevocationMode.REQUIRE
         self.verifier = Verifier(
-            trust_list=load_trust_list(
-                (kit.folder / "site" / "trust-list.json").read_bytes(), keys=keys, at=T
-            ),
+            trust_list=TrustListFolder(kit.folder / "site", root=root, state=MemoryState()),
             evidence=CrlFolder(kit.folder / "site" / "crls"),
             application="careless",
             pairwise_key=b"k" * 32,

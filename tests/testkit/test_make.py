@@ -22,11 +22,12 @@ from onecert.testkit.trust_list import read_profile
 from onecert.verifier import (
     CouldNotCheckError,
     CrlFolder,
+    MemoryState,
     RefusedError,
+    TrustListFolder,
     Verifier,
-    load_list_keys,
     load_public_key,
-    load_trust_list,
+    load_trust_root,
     verify_signature,
 )
 from onecert.verifier.certificate import parse_certificate
@@ -38,8 +39,8 @@ DEMO_PROFILES = Path(__file__).parents[2] / "demo" / "profiles"
 
 @pytest.fixture(scope="module")
 def verifier(kit: Kit) -> Verifier:
-    keys = load_list_keys((kit.folder / "pki" / "list-keys.json").read_bytes())
-    trust_list = load_trust_list((kit.folder / "site" / "trust-list.json").read_bytes(), keys=keys, at=T)
+    root = load_trust_root((kit.folder / "pki" / "trust-root.json").read_bytes())
+    trust_list = TrustListFolder(kit.folder / "site", root=root, state=MemoryState())
     evidence = CrlFolder(kit.folder / "site" / "crls")
     return Verifier(trust_list=trust_list, evidence=evidence, application="tax", pairwise_key=b"k" * 32)
 

@@ -56,8 +56,8 @@ class CertificateRequest:
 class Authority:
     """One CA that holders meet: the issuing one.
 
-    ``revoked`` are serial numbers with the reason. An impostor names another's key as its own in what it
-    issues (``claimed_spki_der``), so that only the signature tells.
+    ``revoked`` are serial numbers with the reason and the time. An impostor names another's key as its own in
+    what it issues (``claimed_spki_der``), so that only the signature tells.
     """
 
     id: str
@@ -67,7 +67,7 @@ class Authority:
     crl_url: str
     root_der: bytes
     root_crl_der: bytes
-    revoked: dict[int, x509.ReasonFlags] = field(default_factory=dict)
+    revoked: dict[int, tuple[x509.ReasonFlags, datetime]] = field(default_factory=dict)
     claimed_spki_der: bytes = b""
 
     def issue(self, request: CertificateRequest, *, algorithm: str | None = None) -> bytes:
@@ -81,9 +81,9 @@ class Authority:
             claimed_spki_der=self.claimed_spki_der,
         )
 
-    def crl(self, *, this_update: datetime, next_update: datetime) -> bytes:
+    def crl(self, *, this_update: datetime, next_update: datetime, number: int = 1) -> bytes:
         """The revocation list, DER."""
-        return _crl(self.name, self.key, self.revoked, this_update, next_update)
+        return _crl(self.name, self.key, self.revoked, (this_update, next_update), number)
 
 
 def subject_name(common_name: str) -> x509.Name:
@@ -133,7 +133,7 @@ def establish(
         certificate_der=certificates[1],
         crl_url=f"{base_url}/crls/{authority_id}.crl",
         root_der=certificates[0],
-        root_crl_der=_crl(root_name, root_key, {}, at, end),
+        root_crl_der=_crl(root_name, root_key, {}, (at, end)),
     )
 
 
@@ -182,21 +182,21 @@ def _issue(
 def _crl(
     issuer: x509.Name,
     key: HolderKey,
-    revoked: Mapping[int, x509.ReasonFlags],
-    this_update: datetime,
-    next_update: datetime,
+    revoked: Mapping[int, tuple[x509.ReasonFlags, datetime]],
+    updates: tuple[datetime, datetime],
+    number: int = 1,
 ) -> bytes:
     authority = x509.AuthorityKeyIdentifier(_key_identifier(key.spki_der), None, None)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer)
-        .last_update(this_update)
-        .next_update(next_update)
-        .add_extension(x509.CRLNumber(1), critical=False)
+        .last_update(updates[0])
+        .next_update(updates[1])
+        .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(authority, critical=False)
     )
-    for serial, reason in revoked.items():
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(this_update)
+    for serial, (reason, since) in revoked.items():
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
         builder = builder.add_revoked_certificate(
             entry.add_extension(x509.CRLReason(reason), critical=False).build()
         )

@@ -4,6 +4,8 @@
     onecert-testkit serve kit
     onecert-testkit check kit --url http://127.0.0.1:5000/login
 
+A kit made with --keep-keys can change while it is served: revoke, hold, release, renew, withdraw, refresh.
+
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, or all as expected; 1 something is not as
 expected; 2 wrong usage; 3 the login is not reachable.
 """
@@ -18,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from onecert.testkit import changes
 from onecert.testkit.browser import LoginAddress
 from onecert.testkit.errors import KitError
 from onecert.testkit.kit import DEFAULT_BASE_URL, Kit, load_kit, make_kit
@@ -74,9 +77,19 @@ def _make_parser(language: str) -> Parser:
     make.option("--at", text=said("HELP_AT"), type=when, metavar="TIME")
     make.option("--years", text=said("HELP_YEARS"), type=number, default=2, metavar="N")
     make.option("--base-url", text=said("HELP_BASE_URL"), default=DEFAULT_BASE_URL, metavar="URL")
+    make.flag("--keep-keys", text=said("HELP_KEEP_KEYS"))
     serve = command("serve", said("HELP_SERVE"), _serve)
     port = _reader(_port, "PORT_MALFORMED", language)
     serve.option("--port", text=said("HELP_PORT"), type=port, metavar="N")
+    for name in ("revoke", "hold", "release", "renew"):
+        change = command(name, said(f"HELP_{name.upper()}"), _change)
+        change.set_defaults(change=name)
+        change.add_argument("name", help=said("HELP_CASE"), metavar="NAME")
+    withdraw = command("withdraw", said("HELP_WITHDRAW"), _change)
+    withdraw.set_defaults(change="withdraw")
+    withdraw.add_argument("name", help=said("HELP_CA"), metavar="CA")
+    withdraw.flag("--keeps-existing", text=said("HELP_KEEPS_EXISTING"))
+    command("refresh", said("HELP_REFRESH"), _change).set_defaults(change="refresh", name="")
     check = command("check", said("HELP_CHECK"), _check)
     check.option("--url", text=said("HELP_URL"), required=True, metavar="URL")
     check.option("--form", text=said("HELP_FORM"), choices=FORMS, default=FORMS[0])
@@ -125,9 +138,31 @@ def _load(folder: Path) -> Kit:
 
 def _make(options: argparse.Namespace) -> int:
     at = options.at or now()
-    kit = make_kit(options.folder, at=at, base_url=options.base_url, years=options.years)
+    kit = make_kit(
+        options.folder, at=at, base_url=options.base_url, years=options.years, keep_keys=options.keep_keys
+    )
     print(text("MADE", options.language, count=len(kit.cases), folder=kit.folder, until=kit.until))
     print(text("NEXT", options.language, folder=kit.folder), file=sys.stderr)
+    return 0
+
+
+_CHANGES: dict[str, Callable[[argparse.Namespace, datetime], bool]] = {
+    "revoke": lambda given, at: changes.revoke(given.folder, given.name, at=at),
+    "hold": lambda given, at: changes.revoke(given.folder, given.name, at=at, hold=True),
+    "release": lambda given, at: changes.release(given.folder, given.name, at=at),
+    "renew": lambda given, at: changes.renew(given.folder, given.name, at=at),
+    "withdraw": lambda given, at: changes.withdraw(
+        given.folder, given.name, at=at, keeps_existing=given.keeps_existing
+    ),
+    "refresh": lambda given, at: changes.refresh(given.folder, at=at),
+}
+
+
+def _change(options: argparse.Namespace) -> int:
+    is_new = _CHANGES[options.change](options, now())
+    print(text("CHANGED" if is_new else "UNCHANGED", options.language, folder=options.folder))
+    if is_new:
+        print(text("CHANGED_NEXT", options.language), file=sys.stderr)
     return 0
 
 

@@ -9,9 +9,11 @@
 | ``cases.json`` | every case with what must become of it |
 | ``holders/`` | certificate and key of every case: PEM, and PKCS #12 where that is possible |
 | ``site/`` | what ``serve`` serves: trust list, revocation lists, CA certificates |
-| ``pki/`` | what ``open_verifier`` reads: the officers' keys and the address of the list |
+| ``pki/`` | what ``open_verifier`` reads: the trust root and the address of the list |
+| ``timestamp.key`` | with it ``serve`` says every hour that the list is the newest |
 
-The keys of the CAs and of the officers are thrown away when the kit is made.
+The keys of the root are thrown away when the kit is made; those of the CAs and of the officers too, or they
+are kept in ``keys/`` (see ``kept``).
 """
 
 from __future__ import annotations
@@ -29,21 +31,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from onecert.testkit.authority import DAY, Authority, CertificateRequest, establish, subject_name
+from onecert.testkit.documents import sign_document
 from onecert.testkit.errors import KitError
 from onecert.testkit.identity_fields import FIRM, FIRM_ELSEWHERE, fields_for
+from onecert.testkit.kept import Kept, replace_file, save_kept
 from onecert.testkit.keys import HolderKey, SoftKey, load_key, make_key
 from onecert.testkit.recipes import AUTHORITIES, RECIPES, Recipe
 from onecert.testkit.texts import text
-from onecert.testkit.trust_list import list_keys_json, sign_list, trust_list_payload
+from onecert.testkit.trust_list import trust_list_payload
+from onecert.testkit.trust_roles import RoleHolders, TrustHolders
 from onecert.verifier.strict_json import format_time, parse_time
-from onecert.verifier.trust_list.vocabulary import MAX_VALIDITY_DAYS
+from onecert.verifier.trust_list import vocabulary as v
+from onecert.verifier.trust_list.published import LIST_FILE, ROOT_FILE, TIMESTAMP_FILE
 
-__all__ = ["DEFAULT_BASE_URL", "Case", "Kit", "load_kit", "make_kit"]
+__all__ = ["DEFAULT_BASE_URL", "Case", "Kit", "load_kit", "make_kit", "sign_timestamp"]
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8099"
 PASSWORD = "test-only"  # noqa: S105  printed in the kit's README; nothing is behind it
 # A trust list may not live longer, and without its keys nobody can make the next one.
-KIT_LASTS = timedelta(days=MAX_VALIDITY_DAYS)
+KIT_LASTS = timedelta(days=v.MAX_VALIDITY_DAYS)
+# A kit that keeps its keys signs further lists under the same root.
+ROOT_LASTS = timedelta(days=1800)
 # Few rounds: the password is known to everybody. Browsers and openssl read this form.
 _PROTECTION = (
     serialization.PrivateFormat.PKCS12.encryption_builder()
@@ -94,7 +102,9 @@ class Kit:
         return load_key((self.folder / case.files["key"]).read_bytes())
 
 
-def make_kit(folder: Path, *, at: datetime, base_url: str = DEFAULT_BASE_URL, years: int = 2) -> Kit:
+def make_kit(
+    folder: Path, *, at: datetime, base_url: str = DEFAULT_BASE_URL, years: int = 2, keep_keys: bool = False
+) -> Kit:
     """Make a new kit.
 
     Args:
@@ -102,6 +112,7 @@ def make_kit(folder: Path, *, at: datetime, base_url: str = DEFAULT_BASE_URL, ye
         at: when the kit begins; it serves for 190 days, because a trust list may not live longer.
         base_url: where the trust list and the revocation lists will be served.
         years: how long certificates are valid, 1 to 20.
+        keep_keys: keep the keys of the CAs and officers, so that ``changes`` can revoke, renew, withdraw.
 
     Raises:
         KitError: ``FOLDER_EXISTS``, ``FOLDER_UNWRITABLE``, ``BASE_URL_MALFORMED``, ``YEARS_RANGE``.
@@ -120,24 +131,35 @@ def make_kit(folder: Path, *, at: datetime, base_url: str = DEFAULT_BASE_URL, ye
     authorities = _establish(base_url, at=at, years=years)
     cases = _issue_all(folder, authorities, at=at, years=years)
     _write_site(folder / "site", authorities, at=at)
-    officers = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    payload = trust_list_payload(authorities, at=at - timedelta(hours=1), lasts=KIT_LASTS)
-    _write(folder / "site" / "trust-list.json", sign_list(payload, officers))
-    _write(folder / "pki" / "list-keys.json", list_keys_json(officers))
+    officers = _write_list(folder, authorities, at=at)
     _write(folder / "pki" / "address", f"{base_url}/trust-list.json\n".encode())
     readme = "\n".join(text("KIT_README", language, password=PASSWORD) for language in ("en", "zh"))
     _write(folder / "README.md", readme.encode("utf-8"))
+    if keep_keys:
+        save_kept(folder, Kept(authorities=authorities, officers=officers, last_change=at))
+    # Last, so that a kit that was not finished is none.
+    made = Kit(
+        folder=folder,
+        base_url=base_url,
+        made_at=format_time(at),
+        until=format_time(at - timedelta(hours=1) + KIT_LASTS),
+        cases=tuple(cases),
+    )
+    write_cases(made)
+    return made
+
+
+def write_cases(kit: Kit) -> None:
+    """Write ``cases.json``."""
     about = {
         "schema": _SCHEMA,
-        "base_url": base_url,
-        "made_at": format_time(at),
-        "until": format_time(at - timedelta(hours=1) + KIT_LASTS),
+        "base_url": kit.base_url,
+        "made_at": kit.made_at,
+        "until": kit.until,
         "password": PASSWORD,
-        "cases": [asdict(case) for case in cases],
+        "cases": [asdict(case) for case in kit.cases],
     }
-    # Last, so that a kit that was not finished is none.
-    _write(folder / "cases.json", json.dumps(about, ensure_ascii=False, indent=1).encode("utf-8"))
-    return load_kit(folder)
+    replace_file(kit.folder / "cases.json", json.dumps(about, ensure_ascii=False, indent=1).encode("utf-8"))
 
 
 def load_kit(folder: Path) -> Kit:
@@ -184,32 +206,46 @@ def _establish(base_url: str, *, at: datetime, years: int) -> dict[str, Authorit
 
 
 def _issue_all(folder: Path, authorities: dict[str, Authority], *, at: datetime, years: int) -> list[Case]:
-    profiles = {row.id: row.profile for row in AUTHORITIES}
     keys: dict[str, HolderKey] = {}
     cases = []
     for recipe in RECIPES:
         key = keys[recipe.same_key_as] if recipe.same_key_as else make_key(recipe.keys)
         keys[recipe.name] = key
         authority = authorities[recipe.authority]
-        extensions = recipe.extensions
-        if extensions is None:
-            extensions = fields_for(profiles[recipe.authority], entity=FIRM)
-        request = CertificateRequest(
-            subject=subject_name(recipe.common_name),
-            spki_der=key.spki_der,
-            not_before=at + recipe.begin * DAY,
-            not_after=at + (years * 365 if recipe.end is None else recipe.end) * DAY,
-            usages=recipe.usages,
-            extensions=extensions,
-        )
-        der = authority.issue(request, algorithm=recipe.algorithm)
-        if recipe.altered:
-            der = der.replace(FIRM.encode(), FIRM_ELSEWHERE.encode())
-        certificate = x509.load_der_x509_certificate(der)
+        end = years * 365 if recipe.end is None else recipe.end
+        certificate = _issue(recipe, authority, key, (at + recipe.begin * DAY, at + end * DAY))
         if recipe.revoked is not None:
-            authority.revoked[certificate.serial_number] = recipe.revoked
+            authority.revoked[certificate.serial_number] = recipe.revoked, at - timedelta(hours=1)
         cases.append(_write_case(folder, recipe, certificate, key))
     return cases
+
+
+def issue_case(
+    kit: Kit, recipe: Recipe, authority: Authority, key: HolderKey, period: tuple[datetime, datetime]
+) -> Case:
+    """Another certificate for the holder of a case, written in the place of the one before."""
+    return _write_case(kit.folder, recipe, _issue(recipe, authority, key, period), key)
+
+
+def _issue(
+    recipe: Recipe, authority: Authority, key: HolderKey, period: tuple[datetime, datetime]
+) -> x509.Certificate:
+    extensions = recipe.extensions
+    if extensions is None:
+        profile = next(row.profile for row in AUTHORITIES if row.id == recipe.authority)
+        extensions = fields_for(profile, entity=FIRM)
+    request = CertificateRequest(
+        subject=subject_name(recipe.common_name),
+        spki_der=key.spki_der,
+        not_before=period[0],
+        not_after=period[1],
+        usages=recipe.usages,
+        extensions=extensions,
+    )
+    der = authority.issue(request, algorithm=recipe.algorithm)
+    if recipe.altered:
+        der = der.replace(FIRM.encode(), FIRM_ELSEWHERE.encode())
+    return x509.load_der_x509_certificate(der)
 
 
 def _write_case(folder: Path, recipe: Recipe, certificate: x509.Certificate, key: HolderKey) -> Case:
@@ -231,6 +267,40 @@ def _write_case(folder: Path, recipe: Recipe, certificate: x509.Certificate, key
         id=recipe.id if recipe.expected == "accepted" else "",
         why={language: text(row, language) for language in ("zh", "en")},
     )
+
+
+def _write_list(
+    folder: Path, authorities: dict[str, Authority], *, at: datetime
+) -> list[ec.EllipticCurvePrivateKey]:
+    """The list with its root and a first timestamp; gives the officers' keys."""
+    holders, begin = TrustHolders(), at - timedelta(hours=1)
+    payload = trust_list_payload(authorities, at=begin, lasts=KIT_LASTS)
+    _write(folder / "site" / LIST_FILE, sign_document(payload, typ=v.TYP, keys=holders.list.keys))
+    root = holders.sign_root(at=begin, lasts=ROOT_LASTS)
+    for place in (folder / "pki", folder / "site"):
+        _write(place / ROOT_FILE, root)
+    (key,) = holders.timestamp.keys
+    _write(folder / "timestamp.key", SoftKey(key).pem)
+    _write(folder / "site" / TIMESTAMP_FILE, sign_timestamp(folder, at=at))
+    return list(holders.list.keys)
+
+
+def sign_timestamp(folder: Path, *, at: datetime) -> bytes:
+    """A timestamp that names the kit's root and list as the newest, for a day.
+
+    Raises:
+        KitError: ``NOT_A_KIT``.
+    """
+    try:
+        key: Any = serialization.load_pem_private_key((folder / "timestamp.key").read_bytes(), None)
+        return TrustHolders(timestamp=RoleHolders((key,), 1)).sign_timestamp(
+            int(at.timestamp()),  # it only has to grow
+            at=at,
+            root=(folder / "site" / ROOT_FILE).read_bytes(),
+            trust_list=(folder / "site" / LIST_FILE).read_bytes(),
+        )
+    except (OSError, ValueError) as exc:
+        raise KitError("NOT_A_KIT", folder=folder) from exc
 
 
 def _write_site(site: Path, authorities: dict[str, Authority], *, at: datetime) -> None:

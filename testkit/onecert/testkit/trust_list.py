@@ -1,27 +1,21 @@
-"""The kit's signed trust list: ETSI TS 119 602 names in JSON, signed by two officers.
-
-Source of the signatures: RFC 7515, section 7.2.1.
-"""
+"""What the kit's trust list says: ETSI TS 119 602 names in JSON."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib import resources
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from onecert.testkit.authority import DAY, MARK, Authority
-from onecert.testkit.documents import sign_document
+from onecert.testkit.kept import Withdrawal
 from onecert.testkit.recipes import AUTHORITIES, AuthorityRow
-from onecert.testkit.trust_roles import public_row
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list import vocabulary as v
 
-__all__ = ["list_keys_json", "read_profile", "sign_list", "trust_list_payload"]
+__all__ = ["read_profile", "trust_list_payload"]
 
 
 def read_profile(name: str) -> dict[str, Any]:
@@ -33,25 +27,40 @@ def read_profile(name: str) -> dict[str, Any]:
 
 
 def trust_list_payload(
-    authorities: Mapping[str, Authority], *, at: datetime, lasts: timedelta
+    authorities: Mapping[str, Authority],
+    *,
+    at: datetime,
+    lasts: timedelta,
+    issued: datetime | None = None,
+    sequence: int = 1,
+    withdrawn: Mapping[str, Withdrawal] | None = None,
 ) -> dict[str, Any]:
-    """The list over all CAs that are listed, issued at ``at``."""
+    """The list over all CAs that are listed.
+
+    Args:
+        at: from when the days of ``AUTHORITIES`` are counted.
+        lasts: how long the list may be used after ``issued``, which is ``at`` by default.
+        withdrawn: CAs that have lost their licence since the kit was made.
+    """
+    issued = issued or at
     rows = [row for row in AUTHORITIES if row.listed]
     return {
         "LoTE": {
             "ListAndSchemeInformation": {
                 "LoTEVersionIdentifier": v.LOTE_VERSION,
                 "LoTEType": v.LOTE_TYPE,
-                "LoTESequenceNumber": 1,
+                "LoTESequenceNumber": sequence,
                 "SchemeOperatorName": _texts(f"{MARK} 管理局", f"{MARK} office"),
                 "HistoricalInformationPeriod": 65535,
-                "ListIssueDateTime": format_time(at),
-                "NextUpdate": format_time(at + lasts),
+                "ListIssueDateTime": format_time(issued),
+                "NextUpdate": format_time(issued + lasts),
             },
             "TrustedEntitiesList": [
                 {
                     "TrustedEntityInformation": {"TEName": _texts(f"{row.zh}公司", f"{row.en} Ltd")},
-                    "TrustedEntityServices": [_service(row, authorities[row.id], at, lasts)],
+                    "TrustedEntityServices": [
+                        _service(row, authorities[row.id], at, issued + lasts, (withdrawn or {}).get(row.id))
+                    ],
                 }
                 for row in rows
             ],
@@ -59,12 +68,17 @@ def trust_list_payload(
     }
 
 
-def _service(row: AuthorityRow, authority: Authority, at: datetime, lasts: timedelta) -> dict[str, Any]:
+def _service(
+    row: AuthorityRow, authority: Authority, at: datetime, until: datetime, withdrawal: Withdrawal | None
+) -> dict[str, Any]:
+    status, since, keeps_existing = row.status, at + row.since * DAY, row.keeps_existing
+    if withdrawal is not None:
+        status, since, keeps_existing = v.Status.WITHDRAWN, withdrawal.since, withdrawal.keeps_existing
     granted = {"ServiceStatus": v.Status.GRANTED.uri, "StatusStartingTime": format_time(at - 1000 * DAY)}
-    now = {"ServiceStatus": row.status.uri, "StatusStartingTime": format_time(at + row.since * DAY)}
+    now = {"ServiceStatus": status.uri, "StatusStartingTime": format_time(since)}
     extensions = [_extension(v.EXT_IDENTITY_PROFILE, read_profile(row.profile))]
-    if row.keeps_existing:
-        extensions.append(_extension(v.EXT_STATUS_TERMS, {"existing_until": format_time(at + lasts)}))
+    if keeps_existing:
+        extensions.append(_extension(v.EXT_STATUS_TERMS, {"existing_until": format_time(until)}))
     return {
         "ServiceInformation": {
             "ServiceTypeIdentifier": v.SERVICE_TYPE_CA,
@@ -77,19 +91,8 @@ def _service(row: AuthorityRow, authority: Authority, at: datetime, lasts: timed
             "ServiceSupplyPoints": [{"ServiceType": v.SupplyKind.CRL.uri, "uriValue": authority.crl_url}],
             "ServiceInformationExtensions": extensions,
         },
-        "ServiceHistory": [] if row.status is v.Status.GRANTED else [granted],
+        "ServiceHistory": [] if status is v.Status.GRANTED else [granted],
     }
-
-
-def sign_list(payload: dict[str, Any], officers: Iterable[ec.EllipticCurvePrivateKey]) -> bytes:
-    """The signed document; the officers have P-256 keys."""
-    return sign_document(payload, typ=v.TYP, keys=officers)
-
-
-def list_keys_json(officers: Sequence[ec.EllipticCurvePrivateKey]) -> bytes:
-    """What a department is handed: the officers' keys, all of which must sign."""
-    keys = [public_row(key) for key in officers]
-    return json.dumps({"threshold": len(officers), "keys": keys}, indent=1).encode("ascii")
 
 
 def _extension(name: str, value: Any) -> dict[str, Any]:
