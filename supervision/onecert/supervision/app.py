@@ -32,9 +32,9 @@ __all__ = ["create_app"]
 NAVIGATION = (
     NavItem(_("Trust list"), "lists.index"),
     NavItem(_("History"), "lists.history"),
-    NavItem(_("Draft"), "lists.draft", WORKERS),
-    NavItem(_("Known certificates"), "lists.known", WORKERS),
-    NavItem(_("Emergency"), "lists.emergency", ("list.officer", "list.editor")),
+    NavItem(_("Draft"), "draft.index", WORKERS),
+    NavItem(_("Known certificates"), "known.index", WORKERS),
+    NavItem(_("Emergency"), "emergency.index", ("list.officer", "list.editor")),
 )
 
 STATUS_KINDS = {
@@ -66,11 +66,17 @@ def create_app(member: Member | str, context: Context, supervision: Supervision)
     )
     app.jinja_env.filters["local"] = lambda text: text.get(current_language())
     app.jinja_env.filters["groups"] = _groups
-    pages = Blueprint("lists", __name__)
-    for each in (published, draft, service, status_change, identity, difference, known, sign, emergency):
-        each.add_to(pages)
-    effect.add_to(pages, EffectDesk(supervision.editor))
-    app.register_blueprint(pages)
+    blueprints = [Blueprint(name, __name__) for name in ("lists", "draft", "known", "emergency")]
+    of_lists, of_draft, of_known, of_emergency = blueprints
+    published.add_to(of_lists)
+    difference.add_to(of_lists, of_draft)
+    for each in (draft, service, status_change, identity, sign):
+        each.add_to(of_draft)
+    effect.add_to(of_draft, EffectDesk(supervision.editor))
+    known.add_to(of_known)
+    emergency.add_to(of_emergency)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     return app
 

@@ -16,10 +16,10 @@ __all__ = ["add_to", "field_name"]
 CHOICES = 100
 
 
-def add_to(pages: Blueprint) -> None:
-    """Add the pages of differences."""
-    pages.add_url_rule("/draft/differences", "draft_differences", _draft)
-    pages.add_url_rule("/differences", "differences", _published)
+def add_to(lists: Blueprint, draft: Blueprint) -> None:
+    """Add the public page of published lists, and that of the draft."""
+    lists.add_url_rule("/differences", "differences", _published)
+    draft.add_url_rule("/draft/differences", "differences", _draft)
 
 
 def field_name(key: str) -> str:

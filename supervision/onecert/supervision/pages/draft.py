@@ -33,13 +33,13 @@ __all__ = ["add_to"]
 
 def add_to(pages: Blueprint) -> None:
     """Add the pages of the draft."""
-    pages.add_url_rule("/draft", "draft", _draft)
+    pages.add_url_rule("/draft", "index", _draft)
     pages.add_url_rule("/draft/begin", "begin", _begin, methods=["POST"])
     pages.add_url_rule("/draft/import", "import_file", _import, methods=["GET", "POST"])
     pages.add_url_rule("/draft/discard", "discard", _discard, methods=["POST"])
     pages.add_url_rule("/draft/take-up", "take_up", _take_up, methods=["POST"])
     pages.add_url_rule("/draft/head", "head", _head, methods=["GET", "POST"])
-    pages.add_url_rule("/draft/file", "draft_file", _file)
+    pages.add_url_rule("/draft/file", "file", _file)
 
 
 @requires_role(*WORKERS)
@@ -73,7 +73,7 @@ def _begin() -> AnyResponse:
     except DraftChangedError:
         # A second click, or a colleague was faster: either way there is a draft to work on.
         notify(_("A draft is open already; this is it."), "info")
-    return redirect(url_for("lists.draft"), 303)
+    return redirect(url_for("draft.index"), 303)
 
 
 @requires_role(*EDITORS)
@@ -93,7 +93,7 @@ def _import() -> Any:
 
     def done(_value: None) -> AnyResponse:
         notify(_("The file is the draft now."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 
@@ -107,7 +107,7 @@ def _discard() -> Any:
 
     def done(_value: None) -> AnyResponse:
         notify(_("The draft is discarded."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, _page).result(done)
 
@@ -116,7 +116,7 @@ def _discard() -> Any:
 def _take_up() -> Any:
     def done(_value: object) -> AnyResponse:
         notify(_("The draft that was put aside is open again, with the status published meanwhile."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(lambda: the().editor.take_up_aside(actor=actor()), _page).result(done)
 
@@ -139,7 +139,7 @@ def _head() -> Any:
 
     def done(_value: None) -> AnyResponse:
         notify(_("Saved. Signatures made before are void."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 

@@ -30,7 +30,7 @@ def add_to(pages: Blueprint, desk: EffectDesk) -> None:
         record, published = open_draft(), both()[1]
         moments = _moments(record, published)
         if "at" not in request.args:
-            return redirect(url_for("lists.effect", at=format_time(moments[0])), 303)
+            return redirect(url_for("draft.effect", at=format_time(moments[0])), 303)
         at = _moment()
         preview = desk.ask(at)
         page = _page_number()
@@ -53,7 +53,7 @@ def add_to(pages: Blueprint, desk: EffectDesk) -> None:
         preview = desk.ask(at)
         if preview.effect is None:
             notify(_("The effect is still being worked out; the file is there once it is."), "info")
-            return redirect(url_for("lists.effect", at=format_time(at)), 303)
+            return redirect(url_for("draft.effect", at=format_time(at)), 303)
         response = Response(effect_csv(preview.effect), content_type="text/csv; charset=utf-8")
         response.headers["Content-Disposition"] = 'attachment; filename="effect.csv"'
         return response

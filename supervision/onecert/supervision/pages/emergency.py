@@ -34,7 +34,7 @@ ONE_CALL = timedelta(minutes=10)
 
 def add_to(pages: Blueprint) -> None:
     """Add the page for emergencies."""
-    pages.add_url_rule("/emergency", "emergency", _emergency, methods=["GET", "POST"])
+    pages.add_url_rule("/emergency", "index", _emergency, methods=["GET", "POST"])
 
 
 @requires_role(*OFFICERS, *EDITORS)
@@ -65,9 +65,9 @@ def _emergency() -> Any:
 
     def done(_value: None) -> AnyResponse:
         if current_operator().has_role(*OFFICERS):
-            return redirect(url_for("lists.sign"), 303)
+            return redirect(url_for("draft.sign"), 303)
         notify(_("The emergency is recorded; two officers must sign now."), "warning")
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 

@@ -115,7 +115,7 @@ def _samples(authority: str) -> Any:
             stamp=stamp(),
         )
 
-    return _answer(authority, act, page, "lists.samples")
+    return _answer(authority, act, page, "draft.samples")
 
 
 def _sample() -> dict[str, str]:
@@ -187,7 +187,7 @@ def _told(exc: ServiceError) -> dict[str, str]:
     return {"text": gettext(exc.text, **exc.facts), "hint": gettext(exc.hint, **exc.facts), "code": exc.code}
 
 
-def _answer(authority: str, act: Any, page: Any, endpoint: str = "lists.service") -> Any:
+def _answer(authority: str, act: Any, page: Any, endpoint: str = "draft.service") -> Any:
     def done(_value: None) -> AnyResponse:
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for(endpoint, authority=authority), 303)

@@ -25,9 +25,9 @@ FILE_MAX_BYTES = 8 * 1024 * 1024
 
 def add_to(pages: Blueprint) -> None:
     """Add the pages of known certificates."""
-    pages.add_url_rule("/known", "known", _known)
-    pages.add_url_rule("/known/add", "known_add", _add, methods=["POST"])
-    pages.add_url_rule("/known/remove", "known_remove", _remove, methods=["POST"])
+    pages.add_url_rule("/known", "index", _known)
+    pages.add_url_rule("/known/add", "add", _add, methods=["POST"])
+    pages.add_url_rule("/known/remove", "remove", _remove, methods=["POST"])
 
 
 @requires_role(*WORKERS)
@@ -66,7 +66,7 @@ def _add() -> Any:
             present=len(read.ders) - added,
             unreadable=read.unreadable,
         )
-        return redirect(url_for("lists.known"), 303)
+        return redirect(url_for("known.index"), 303)
 
     return Attempt(act, _page).result(done)
 
@@ -75,4 +75,4 @@ def _add() -> Any:
 def _remove() -> Any:
     removed = the().editor.remove_known(posted("source", 200), actor=actor())
     notify(_("%(count)s certificates were removed."), count=removed)
-    return redirect(url_for("lists.known"), 303)
+    return redirect(url_for("known.index"), 303)

@@ -11,6 +11,7 @@ from onecert.server.web import public
 from onecert.supervision.draft import Draft
 from onecert.supervision.pages.common import both, the
 from onecert.supervision.records import Publication, find_publication, publication_list
+from onecert.supervision.root_records import find_root
 from onecert.supervision.watch import list_age
 
 __all__ = ["add_to"]
@@ -69,6 +70,8 @@ def _render(publication: Publication | None, *, newest: bool) -> str:
     supervision = the()
     now = supervision.editor.clock.now()
     age = list_age(publication, supervision.config, at=now) if publication else None
+    with supervision.editor.database.reading() as connection:
+        root = find_root(connection)
     return render_template(
         "supervision/list.html",
         publication=publication,
@@ -76,7 +79,9 @@ def _render(publication: Publication | None, *, newest: bool) -> str:
         age=age,
         services=_services(publication.draft, now) if publication else [],
         list_url=f"{supervision.status_url}/trust-list.json",
-        keys_url=f"{supervision.status_url}/list-keys.json",
+        root=root,
+        root_url=f"{supervision.status_url}/trust-root.json",
+        timestamp_url=f"{supervision.status_url}/trust-timestamp.json",
     )
 
 

@@ -111,7 +111,7 @@ def _add() -> Any:
 
     def done(authority: str) -> AnyResponse:
         notify(_("The service is in the draft. Add samples of its identity profile before you sign."))
-        return redirect(url_for("lists.service", authority=authority), 303)
+        return redirect(url_for("draft.service", authority=authority), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 
@@ -188,7 +188,7 @@ def _remove(authority: str) -> Any:
 
     def done(_value: None) -> AnyResponse:
         notify(_("The service is not in the draft any more."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, lambda refusal: _page(authority, refusal)).result(done)
 
@@ -196,7 +196,7 @@ def _remove(authority: str) -> Any:
 def _answer(authority: str, act: Any, page: Any) -> Any:
     def done(_value: None) -> AnyResponse:
         notify(_("Saved. Signatures made before are void."))
-        return redirect(url_for("lists.service", authority=authority), 303)
+        return redirect(url_for("draft.service", authority=authority), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 

@@ -42,8 +42,8 @@ def _prepare() -> AnyResponse:
         the().editor.prepare(actor=actor(), stamp=stamp())
     except DraftChangedError:
         notify(_("The draft was changed meanwhile; look at it again."), "warning")
-        return redirect(url_for("lists.draft"), 303)
-    return redirect(url_for("lists.sign"), 303)
+        return redirect(url_for("draft.index"), 303)
+    return redirect(url_for("draft.sign"), 303)
 
 
 @requires_role(*OFFICERS)
@@ -66,7 +66,7 @@ def _sign() -> Any:
             notify(_("Signed and published. Departments take the list when they next ask."))
             return redirect(url_for("lists.index"), 303)
         notify(_("You have signed the draft."))
-        return redirect(url_for("lists.draft"), 303)
+        return redirect(url_for("draft.index"), 303)
 
     return Attempt(act, _sign_page).result(done) if request.method == "POST" else _sign_page(None)
 

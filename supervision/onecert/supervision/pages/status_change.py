@@ -71,7 +71,7 @@ def _status(authority: str) -> Any:
         if what == "preview":
             return make_response(page(None))
         notify(_("The status is in the draft. Signatures made before are void."))
-        return redirect(url_for("lists.service", authority=authority), 303)
+        return redirect(url_for("draft.service", authority=authority), 303)
 
     return Attempt(act, page).result(done) if request.method == "POST" else page(None)
 
