@@ -180,7 +180,11 @@ class Pages:
         status = 503 if isinstance(error, CouldNotCheckError) else 422
         language = g.language
         page = render_template(
-            "message.html", what=error.text(language), hint=error.hint(language), code=error.code
+            "message.html",
+            what=error.text(language),
+            hint=error.hint(language),
+            desk=error.desk(language),
+            code=error.code,
         )
         return page, status
 

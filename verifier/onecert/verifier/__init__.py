@@ -101,6 +101,9 @@ _PUBLIC = {
     "CheckedEvidence": "signed_form",
     "canonicalise": "signed_form",
     # errors
+    "error_catalogue": "error_codes",
+    "CatalogueEntry": "error_codes",
+    "Compatibility": "error_codes",
     "VerifyError": "errors",
     "RefusedError": "errors",
     "MalformedError": "errors",
@@ -219,6 +222,11 @@ if TYPE_CHECKING:
         EvidenceTrust as EvidenceTrust,
         CheckedEvidence as CheckedEvidence,
         canonicalise as canonicalise,
+    )
+    from onecert.verifier.error_codes import (
+        error_catalogue as error_catalogue,
+        CatalogueEntry as CatalogueEntry,
+        Compatibility as Compatibility,
     )
     from onecert.verifier.errors import (
         VerifyError as VerifyError,

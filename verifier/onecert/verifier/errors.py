@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from onecert.verifier.error_codes import Compatibility, compatibility_of, desk_of
 from onecert.verifier.messages import hint, message
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ class VerifyError(Exception):
     def hint(self, language: str = "en") -> str:
         """What the person can do next, or an empty string."""
         return hint(self.code, language, **self.facts)
+
+    def desk(self, language: str = "en") -> str:
+        """What the help desk can do about it, in ``zh`` or ``en``."""
+        return desk_of(self.code, language)
+
+    def compatibility(self) -> Compatibility:
+        """The numbers that older interfaces (SAR, BJCA) have for this reason, or their general ones."""
+        return compatibility_of(self.code)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text('en')}"

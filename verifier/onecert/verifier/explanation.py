@@ -200,6 +200,8 @@ def error_as_dict(error: VerifyError) -> dict[str, Any]:
         "could_not_check": isinstance(error, CouldNotCheckError),
         "text": {language: error.text(language) for language in LANGUAGES},
         "hint": {language: error.hint(language) for language in LANGUAGES},
+        "desk": {language: error.desk(language) for language in LANGUAGES},
+        "compatibility": error.compatibility().as_dict(),
         "source": error.source,
         "certificate": None if certificate is None else _serial(certificate),
     }

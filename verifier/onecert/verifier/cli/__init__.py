@@ -9,6 +9,7 @@
     onecert-verify form --trust-list list.json --trust-root trust-root.json --document form.json form.p7s
     onecert-verify evidence --trust-root trust-root.json --tsa-anchor tsa-root.crt record.json
     onecert-verify identity --profile pearl.json clerk.crt firm.crt
+    onecert-verify errors CERT_REVOKED
     onecert-verify serve --folder pki --trust-list http://pki.example/trust-list.json --application tax
 
 One module for each command. Answers go to stdout, everything else to stderr. Exit codes: 0 accepted,
@@ -28,6 +29,7 @@ from onecert.verifier.cli import (
     certificate,
     chain,
     crl,
+    errors,
     evidence,
     explain,
     form,
@@ -53,6 +55,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
     "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
     "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
     "trust-root": ("HELP_COMMAND_TRUST_ROOT", trust_root.add_options, trust_root.run),
+    "errors": ("HELP_COMMAND_ERRORS", errors.add_options, errors.run),
     "serve": ("HELP_COMMAND_SERVE", serve.add_options, serve.run),
 }
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 
-__all__ = ["LANGUAGES", "codes", "harmless", "hint", "message"]
+__all__ = ["LANGUAGES", "codes", "harmless", "hint", "message", "row"]
 
 LANGUAGES = ("zh", "en")
 
@@ -43,6 +43,11 @@ def _catalogue() -> dict[str, dict[str, str]]:
 def codes() -> frozenset[str]:
     """All codes that have a text."""
     return frozenset(_catalogue())
+
+
+def row(code: str) -> dict[str, str]:
+    """The texts of a code as they stand, with ``{name}`` for facts; empty for a code without a row."""
+    return dict(_catalogue().get(code, {}))
 
 
 def message(code: str, language: str = "en", **facts: object) -> str:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
+from onecert.verifier.error_codes import find_entry
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.messages import message
 
-__all__ = ["PROBLEM", "Answer", "answer_for", "language_of", "problem_for"]
+__all__ = ["PROBLEM", "Answer", "answer_for", "language_of", "problem_for", "status_of"]
 
-FORBIDDEN, BAD_REQUEST, NOT_NOW = 403, 400, 503
+NOT_NOW = 503
 PROBLEM = "application/problem+json"
 _RETRY_S = "30"
-_REASONS = {BAD_REQUEST: "Bad Request", FORBIDDEN: "Forbidden", NOT_NOW: "Service Unavailable"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Answer:
     @property
     def status_line(self) -> str:
         """As WSGI wants it."""
-        return f"{self.status} {_REASONS[self.status]}"
+        return f"{self.status} {HTTPStatus(self.status).phrase}"
 
 
 def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "") -> Answer:
@@ -49,14 +50,10 @@ def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "
         accept_language: the request's ``Accept-Language`` header.
 
     Returns:
-        403 for no, 400 for unreadable bytes, 503 for "could not check".
+        The status of the catalogue: 403 for no, 400 for unreadable bytes, 503 for "could not check".
     """
     language = language_of(accept_language)
-    status = FORBIDDEN
-    if isinstance(error, MalformedError):
-        status = BAD_REQUEST
-    elif isinstance(error, CouldNotCheckError):
-        status = NOT_NOW
+    status = status_of(error)
     if "json" in accept.lower():
         kind = PROBLEM
         body = json.dumps(problem_for(error, status, language), ensure_ascii=False).encode("utf-8")
@@ -73,6 +70,17 @@ def answer_for(error: VerifyError, *, accept: str = "", accept_language: str = "
     if status == NOT_NOW:
         headers.append(("Retry-After", _RETRY_S))
     return Answer(status, tuple(headers), body)
+
+
+def status_of(error: VerifyError) -> int:
+    """The status of HTTP for an error: its class says what kind it is, the catalogue may name another."""
+    kind, status = "refused", 403
+    if isinstance(error, MalformedError):
+        kind, status = "malformed", 400
+    elif isinstance(error, CouldNotCheckError):
+        kind, status = "could-not-check", NOT_NOW
+    entry = find_entry(error.code)
+    return entry.http_status if entry is not None and entry.kind == kind else status
 
 
 def language_of(accept_language: str) -> str:
@@ -93,6 +101,8 @@ def problem_for(error: VerifyError, status: int, language: str) -> dict[str, Any
         "status": status,
         "code": error.code,
         "detail": error.hint(language),
+        "desk": error.desk(language),
+        "compatibility": error.compatibility().as_dict(),
     }
 
 
@@ -106,6 +116,8 @@ def _page(error: VerifyError, language: str) -> bytes:
         f"<title>{escape(title)}</title></head><body><main>",
         f"<h1>{escape(title)}</h1><p>{escape(error.text(language))}</p>",
         f"<p>{escape(hint)}</p>" if hint else "",
+        f"<details><summary>{escape(message('WEB_HELP_DESK', language))}</summary>",
+        f"<p>{escape(error.desk(language))}</p></details>",
         f"<p><small>{escape(error.code)}</small></p></main></body></html>\n",
     ]
     return "".join(parts).encode("utf-8")

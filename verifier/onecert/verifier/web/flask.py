@@ -253,6 +253,8 @@ class OneCert:
             text=error.text(language),
             hint=error.hint(language),
             code=error.code,
+            desk=error.desk(language),
+            for_desk=message("WEB_HELP_DESK", language),
             again=message("WEB_LOGIN_AGAIN", language),
         )
         return _secured(Response(body, answer.status, mimetype="text/html"))
