@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from onecert.server.documents import sign_document
+from onecert.server.languages import set_language
 from onecert.supervision.errors import SignaturesMissingError
 from onecert.supervision.root_errors import (
     ListNotUnderRootError,
@@ -27,12 +28,13 @@ from onecert.supervision.root_errors import (
 )
 from onecert.supervision.root_file import (
     HOLDER_TYP,
+    Ceremony,
     new_ceremony,
     read_ceremony,
     read_holder,
     sign_ceremony,
 )
-from onecert.supervision.root_payload import public_pem
+from onecert.supervision.root_payload import RootChange, find_root_changes, public_pem
 from onecert.verifier.jws import key_id
 from onecert.verifier.trust_list import load_trust_list, load_trust_timestamp
 from onecert.verifier.trust_list.roles import Role, RoleKeys
@@ -215,9 +217,12 @@ def test_the_next_root_is_the_one_that_departments_walk_to(world: World) -> None
     first = world.root
     ceremony = world.draft_root(holders=("xu", "tan", "bai"), threshold=2)
     assert ceremony.previous is not None
-    said = [change.spoken() for change in world.supervision.roots.changes(ceremony)]
+    with set_language("en"):
+        said = [change.spoken() for change in world.supervision.roots.changes(ceremony)]
     assert any("bai" in each and "new key" in each for each in said)
     assert any("gu" in each and "no longer counts" in each for each in said)
+    with set_language("zh", "onecert.supervision"):
+        assert "根密钥持有人：3 名" in " ".join(change.spoken() for change in first_changes(ceremony))
     # gu and xu are enough of the old holders, but only xu is one of the new.
     with pytest.raises(RootRefusedError) as caught:
         world.import_root(ceremony, "gu", "xu")
@@ -227,6 +232,11 @@ def test_the_next_root_is_the_one_that_departments_walk_to(world: World) -> None
     world.import_root(ceremony, "gu", "xu", "bai")
     document = world.supervision.roots.newest().document
     assert next_trust_root(first, document).version == 2
+
+
+def first_changes(ceremony: Ceremony) -> list[RootChange]:
+    """What a machine without the record shows of a root, all of it new."""
+    return find_root_changes(None, ceremony.content, ceremony.names)
 
 
 def test_holders_stay_when_none_are_named(world: World) -> None:

@@ -18,6 +18,7 @@ from onecert.supervision.member import member
 from onecert.supervision.models import publications
 from onecert.supervision.publishing import LIST_FILE, published_sequence
 from onecert.supervision.records import find_publication
+from onecert.supervision.root_errors import PublishedAheadError
 from onecert.supervision.status import StatusApp
 from onecert.supervision.watch import Watch
 from onecert.verifier.trust_list import Status, StatusEntry, load_list_keys, load_trust_list
@@ -188,7 +189,8 @@ def test_file_is_restored_by_the_job_and_never_goes_back(world: Any) -> None:
     file.write_bytes(newer.document)
     with world.context.database.transaction() as connection:
         connection.execute(delete(publications).where(publications.c.sequence == 2))
-    Watch(world.supervision).run(T)
+    with pytest.raises(PublishedAheadError):
+        Watch(world.supervision).run(T)
     assert published_sequence(file) == 2
     world.editor.begin_draft(actor="test")
     assert world.publish() == 3
@@ -224,3 +226,43 @@ def test_list_keys_file_follows_the_officers(world: Any) -> None:
     world.supervision.release(actor="test")
     keys = json.loads((world.supervision.published / "list-keys.json").read_text())
     assert (keys["threshold"], len(keys["keys"])) == (2, 2)
+
+
+def test_root_and_timestamp_for_programs(world: Any, client: FrameClient) -> None:
+    """On the status port: a version of the root for ever, the rest for seconds; over REST the same bytes."""
+    publish(world)
+    folder = world.supervision.published
+    app = StatusApp(folder, max_age=timedelta(seconds=10))
+    for name in ("trust-root.json", "trust-timestamp.json", "trust-list.json"):
+        status, headers, body = ask(app, f"/{name}")
+        assert (status, body) == ("200 OK", (folder / name).read_bytes())
+        assert headers["Cache-Control"] == "public, max-age=10"
+        assert headers["Content-Type"] == "application/jose+json"
+    status, headers, _ = ask(app, "/trust-roots/1.json")
+    assert (status, headers["Cache-Control"]) == ("200 OK", "public, max-age=31536000, immutable")
+    # No later root: an answer that a cache may keep for as long as the others.
+    status, headers, _ = ask(app, "/trust-roots/2.json")
+    assert (status, headers["Cache-Control"]) == ("404 Not Found", "public, max-age=10")
+    for name in (
+        "trust-roots/0.json",
+        "trust-roots/01.json",
+        "trust-roots/../trust-list.json",
+        "trust-roots/1",
+    ):
+        status, headers, _ = ask(app, f"/{name}")
+        assert (status, headers["Cache-Control"]) == ("404 Not Found", "no-store")
+
+    for path, name in (
+        ("/v1/trust-root", "trust-root.json"),
+        ("/v1/trust-root/1", "trust-root.json"),
+        ("/v1/trust-timestamp", "trust-timestamp.json"),
+    ):
+        answer = client.get(path)
+        assert answer.data == (folder / name).read_bytes()
+        assert client.get(path).headers["ETag"] == answer.headers["ETag"]
+    assert client.get("/v1/trust-root/2").status_code == 404
+
+
+def test_before_the_first_root_there_is_neither(client: FrameClient) -> None:
+    assert client.get("/v1/trust-root").get_json()["code"] == "ROOT_MISSING"
+    assert client.get("/v1/trust-timestamp").get_json()["code"] == "NOTHING_PUBLISHED"

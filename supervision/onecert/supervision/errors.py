@@ -150,7 +150,7 @@ class OfficerExistsError(SupervisionError):
             "OFFICER_EXISTS",
             status=409,
             text=_("%(officer)s is a list officer already."),
-            hint=_("One officer has one key; departments hold it until new list keys are handed out."),
+            hint=_("One officer has one key; who has left comes back under another account."),
             officer=officer,
         )
 

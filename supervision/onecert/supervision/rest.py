@@ -1,23 +1,29 @@
-"""REST under ``/v1/``: the signed document and its state, for programs and monitoring."""
+"""REST under ``/v1/``: the signed documents and the list's state, for programs and monitoring."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, url_for
+from werkzeug.exceptions import NotFound
 
 from onecert.server.web import public
 from onecert.supervision.errors import NothingPublishedError
 from onecert.supervision.pages.common import both, the
 from onecert.supervision.records import Publication
+from onecert.supervision.root_errors import RootMissingError
+from onecert.supervision.root_records import find_root, find_timestamp
 from onecert.supervision.watch import list_age
 
 __all__ = ["blueprint"]
 
 
 def blueprint() -> Blueprint:
-    """Both addresses."""
+    """The addresses."""
     api = Blueprint("api", __name__)
     api.add_url_rule("/trust-list", "trust_list", _trust_list)
     api.add_url_rule("/trust-list/state", "state", _state)
+    api.add_url_rule("/trust-root", "trust_root", _trust_root)
+    api.add_url_rule("/trust-root/<int:version>", "trust_root_version", _trust_root)
+    api.add_url_rule("/trust-timestamp", "trust_timestamp", _trust_timestamp)
     return api
 
 
@@ -45,6 +51,30 @@ def _state() -> Response:
         over=age.is_over,
         url=url_for("api.trust_list"),
     )
+
+
+@public
+def _trust_root(version: int | None = None) -> Response:
+    """The newest root, or the one of this version."""
+    with the().editor.database.reading() as connection:
+        record = find_root(connection, version)
+    if record is None:
+        raise RootMissingError if version is None else NotFound
+    response = Response(record.document, content_type="application/jose+json")
+    response.set_etag(record.sha256)
+    return response
+
+
+@public
+def _trust_timestamp() -> Response:
+    """The newest timestamp."""
+    with the().editor.database.reading() as connection:
+        record = find_timestamp(connection)
+    if record is None:
+        raise NothingPublishedError
+    response = Response(record.document, content_type="application/jose+json")
+    response.set_etag(str(record.version))
+    return response
 
 
 def _published() -> Publication:

@@ -45,7 +45,9 @@ class StatusApp:
             return _plain(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
         found = self._read(name)
         if found is None:
-            return _plain(start_response, "404 Not Found")
+            # "There is no later root" is an answer too, and a cache may keep it as long as the others.
+            kept = f"public, max-age={self._max_age_s}" if is_fixed else "no-store"
+            return _plain(start_response, "404 Not Found", kept=kept)
         content, etag = found
         headers = [
             ("Content-Type", _TYPES.get(name, _JOSE)),
@@ -82,14 +84,16 @@ class StatusApp:
         return known[1], known[2]
 
 
-def _plain(start_response: StartResponse, status: str, *headers: tuple[str, str]) -> Iterable[bytes]:
+def _plain(
+    start_response: StartResponse, status: str, *headers: tuple[str, str], kept: str = "no-store"
+) -> Iterable[bytes]:
     body = status.encode("ascii") + b"\n"
     start_response(
         status,
         [
             ("Content-Type", "text/plain"),
             ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
+            ("Cache-Control", kept),
             *headers,
         ],
     )
