@@ -98,18 +98,21 @@ class TrustListUrl:
     def _try(self, at: datetime, *, is_first: bool) -> datetime:
         """Fetch, and say when to do it again."""
         if is_first:
-            # What was kept spares the walk and the list; and it serves if nobody answers.
-            with contextlib.suppress(VerifyError):
-                self._trust.update(files_in(self._folder), at)
+            self._take_kept(at)  # spares the walk and the list, and serves if nobody answers
         try:
             self._trust.update(self._get, at, keep=self._keep)
             end = self._trust.parts(at).timestamp.expires_at
         except VerifyError as exc:
             log.warning("trust list not fetched", extra={"url": self._list_url, "error": str(exc)})
+            self._take_kept(at)  # another process may have had more luck
             self._failure = self._rules.failed(self._failure, at, str(exc))
             return self._failure.retry_at
         self._failure = None
         return self._rules.due_at(self._name, at, end, self._max_age)
+
+    def _take_kept(self, at: datetime) -> None:
+        with contextlib.suppress(VerifyError):
+            self._trust.update(files_in(self._folder), at)
 
     def _get(self, name: str, max_bytes: int) -> bytes:
         url = self._list_url if name == LIST_FILE else self._base + name

@@ -48,6 +48,7 @@ _ROOTS_MAX = 32
 # The file of a name, of at most so many octets; CouldNotCheckError when it cannot be had.
 GetFile = Callable[[str, int], bytes]
 KeepFile = Callable[[str, bytes], None]
+Files = dict[str, bytes]
 
 
 def root_file(version: int) -> str:
@@ -161,36 +162,31 @@ class PublishedTrust:
             listed = get(LIST_FILE, MAX_BYTES)
             trust_list = load_trust_list(listed, keys=root.list_keys, at=at, timestamp=timestamp)
 
-        def store() -> None:
-            if keep is not None:
-                if listed is not None:
-                    keep(LIST_FILE, listed)
-                keep(TIMESTAMP_FILE, stamped)
-
+        files = {TIMESTAMP_FILE: stamped} if listed is None else {LIST_FILE: listed, TIMESTAMP_FILE: stamped}
         # 4. Nothing of it goes back behind what was seen.
         seen = {
             Role.ROOT: root.seen,
             Role.TIMESTAMP: timestamp.seen,
             Role.LIST: seen_list(trust_list, root.list_keys),
         }
-        self._state.advance(seen, keep=store)
+        self._state.advance(seen, keep=lambda: _keep_all(keep, files))
         self._parts = TrustedParts(root=root, timestamp=timestamp, trust_list=trust_list)
 
     def _walk(self, get: GetFile, keep: KeepFile | None) -> None:
-        for _ in range(_ROOTS_MAX):
-            name = root_file(self._root.version + 1)
-            try:
-                data = get(name, ROOT_MAX_BYTES)
-            except CouldNotCheckError:
-                return  # usually there is none; whether one is held back, the timestamp says
-            root = next_trust_root(self._root, data)
-
-            def store(name: str = name, data: bytes = data) -> None:
-                if keep is not None:
-                    keep(name, data)
-
-            self._state.advance({Role.ROOT: root.seen}, keep=store)
-            self._root, self._parts = root, None
+        walked: Files = {}
+        try:
+            while len(walked) < _ROOTS_MAX:
+                name = root_file(self._root.version + 1)
+                try:
+                    data = get(name, ROOT_MAX_BYTES)
+                except CouldNotCheckError:
+                    break  # usually there is none; whether one is held back, the timestamp says
+                self._root, self._parts = next_trust_root(self._root, data), None
+                walked[name] = data
+        finally:
+            # One step for all: others may have gone further than our first steps. A walk that ends before
+            # what they have seen is refused here.
+            self._state.advance({Role.ROOT: self._root.seen}, keep=lambda: _keep_all(keep, walked))
 
     def parts(self, at: datetime) -> TrustedParts:
         """The parts at hand, if all of them may be used now; the grace is not looked at here.
@@ -225,6 +221,12 @@ class PublishedTrust:
         if shown is None or (shown.sha256, shown.warnings) != (parts.trust_list.sha256, warnings):
             self._shown = shown = replace(parts.trust_list, warnings=warnings)
         return shown
+
+
+def _keep_all(keep: KeepFile | None, files: Files) -> None:
+    for name, data in files.items():
+        if keep is not None:
+            keep(name, data)
 
 
 def _is_absence(error: VerifyError) -> bool:
