@@ -18,6 +18,12 @@ class SupervisionConfig:
     root_validity: timedelta = timedelta(days=3 * 365)
     timestamp_validity: timedelta = timedelta(days=1)
     timestamp_every: timedelta = timedelta(hours=1)
+    registry_validity: timedelta = timedelta(days=30)
+    bundle_validity: timedelta = timedelta(days=7)
+    # How often bundle.zip is made among the published files; 0 for never.
+    bundle_every: timedelta = timedelta(0)
+    # policy.json of these bundles; see docs/offline-department.md.
+    bundle_policy: Path | None = None
     token_module: Path | None = None
     officer_token_prefix: str = "list-"  # noqa: S105  the beginning of a label
     audit_token_label: str = "supervision"  # noqa: S105  a label
@@ -34,6 +40,12 @@ class SupervisionConfig:
             raise ValueError("timestamp_validity: from 1 minute to 7 days")
         if not timedelta(seconds=1) <= self.timestamp_every <= self.timestamp_validity / 2:
             raise ValueError("timestamp_every: from 1 second to half of timestamp_validity")
+        if not timedelta(hours=1) <= self.registry_validity <= timedelta(days=190):
+            raise ValueError("registry_validity: from 1 hour to 190 days")
+        if not timedelta(hours=1) <= self.bundle_validity <= timedelta(days=190):
+            raise ValueError("bundle_validity: from 1 hour to 190 days")
+        if self.bundle_every and not timedelta(minutes=1) <= self.bundle_every <= self.bundle_validity:
+            raise ValueError("bundle_every: 0, or from 1 minute to bundle_validity")
         if not 1 <= self.alarm_after_percent <= 99:
             raise ValueError("alarm_after_percent: from 1 to 99")
         if not 2 <= self.signatures_needed <= 16:

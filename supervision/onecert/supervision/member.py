@@ -9,6 +9,7 @@ from onecert.server.jobs import Job
 from onecert.server.languages import _
 from onecert.server.members import Context, Member, Service
 from onecert.supervision.app import create_app
+from onecert.supervision.bundle_job import BundleJob
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.service import make_keys, make_supervision
 from onecert.supervision.status import StatusApp
@@ -33,10 +34,13 @@ def build(config: SupervisionConfig, context: Context) -> Service:
     except ServiceError as exc:
         # The files are served as they are; the job tries again, and readiness tells when it is too late.
         log.error("the trust timestamp could not be signed", extra={"code": exc.code})
+    jobs = [Job(_job_name(context, "published"), config.sync_every, watch.run)]
+    if config.bundle_every:
+        jobs.append(Job(_job_name(context, "bundle"), config.bundle_every, BundleJob(supervision).run))
     return Service(
         app=create_app(member, context, supervision),
         status=StatusApp(supervision.published, max_age=config.status_max_age),
-        jobs=[Job(_job_name(context), config.sync_every, watch.run)],
+        jobs=jobs,
         checks={"token": keys.check, "trust-list": watch.check},
         audit_key=keys.audit_key(),
         find_audit_key=keys.audit_key,
@@ -44,9 +48,9 @@ def build(config: SupervisionConfig, context: Context) -> Service:
     )
 
 
-def _job_name(context: Context) -> str:
+def _job_name(context: Context, what: str) -> str:
     place = f"{socket.gethostname()}:{context.data.absolute()}".encode()
-    return f"supervision.published.{hashlib.sha256(place).hexdigest()[:8]}"
+    return f"supervision.{what}.{hashlib.sha256(place).hexdigest()[:8]}"
 
 
 member = Member(

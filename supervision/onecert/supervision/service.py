@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Protocol
 
 from onecert.server.members import Context
+from onecert.supervision.bundles import Bundles
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.editor import Editor
 from onecert.supervision.officers import OfficerKeys, TokenOfficerKeys
 from onecert.supervision.published import LIST_FILE, published_sequence
 from onecert.supervision.publishing import publish_files
+from onecert.supervision.register import Register
 from onecert.supervision.roots import Roots
 from onecert.supervision.timestamps import TimestampKeys, Timestamps
+from onecert.verifier.fetch import listed_fetch
 
 __all__ = ["Supervision", "make_keys", "make_supervision"]
 
@@ -25,6 +28,8 @@ class Supervision:
     editor: Editor
     timestamps: Timestamps
     roots: Roots
+    register: Register
+    bundles: Bundles
     published: Path  # folder of the published files
     config: SupervisionConfig
     status_url: str
@@ -63,6 +68,14 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceK
         config=config,
         sequence_floor=lambda: published_sequence(published / LIST_FILE),
     )
+    register = Register(
+        database=context.database,
+        audit=context.audit,
+        clock=context.clock,
+        keys=keys,
+        published=published,
+        validity=config.registry_validity,
+    )
     timestamps = Timestamps(
         database=context.database,
         audit=context.audit,
@@ -70,6 +83,15 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceK
         keys=keys,
         config=config,
         published=published,
+        registry=register.named,
+    )
+    bundles = Bundles(
+        database=context.database,
+        clock=context.clock,
+        keys=keys,
+        published=published,
+        fetch=listed_fetch(),
+        validity=config.bundle_validity,
     )
     roots = Roots(
         database=context.database,
@@ -82,6 +104,8 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceK
         editor=editor,
         timestamps=timestamps,
         roots=roots,
+        register=register,
+        bundles=bundles,
         published=published,
         config=config,
         status_url=context.status_url,

@@ -6,9 +6,14 @@ shows the result at once. Publishing shows what it would do until --apply is giv
 
 import click
 
+from onecert.supervision.commands.bundle import bundle
+from onecert.supervision.commands.compare import diff, effect, history
 from onecert.supervision.commands.draft import draft
+from onecert.supervision.commands.emergency import emergency
+from onecert.supervision.commands.known import known
 from onecert.supervision.commands.officer import officer
 from onecert.supervision.commands.publish import keys, publish, show
+from onecert.supervision.commands.registry import registry
 from onecert.supervision.commands.root import root
 from onecert.supervision.commands.status import status_commands
 
@@ -24,8 +29,15 @@ def trust_list() -> None:
 trust_list.add_command(officer)
 trust_list.add_command(draft)
 trust_list.add_command(root)
+trust_list.add_command(registry)
+trust_list.add_command(bundle)
 for _command in status_commands:
     trust_list.add_command(_command)
 trust_list.add_command(publish)
 trust_list.add_command(show)
 trust_list.add_command(keys)
+trust_list.add_command(diff)
+trust_list.add_command(history)
+trust_list.add_command(effect)
+trust_list.add_command(known)
+trust_list.add_command(emergency)

@@ -33,6 +33,7 @@ __all__ = [
     "RegistrySnapshot",
     "SnapshotHead",
     "load_head",
+    "parse_head",
     "read_head",
 ]
 
@@ -113,7 +114,7 @@ def read_head(data: bytes, keys: RoleKeys) -> SnapshotHead:
         raise MalformedError("REGISTRY_MALFORMED", detail=exc.text("en")) from exc
     except VerifyError as exc:
         raise RefusedError("REGISTRY_SIGNATURE", detail=exc.text("en")) from exc
-    return _read_head(payload, keys.epoch)
+    return parse_head(payload, epoch=keys.epoch)
 
 
 def _check_not_over(head: SnapshotHead, at: datetime) -> None:
@@ -127,7 +128,12 @@ def _check_begun(head: SnapshotHead, at: datetime) -> None:
         raise CouldNotCheckError("REGISTRY_FUTURE", number=head.number, issued_at=head.issued_at)
 
 
-def _read_head(payload: bytes, epoch: int) -> SnapshotHead:
+def parse_head(payload: bytes, *, epoch: int) -> SnapshotHead:
+    """Read what was signed; *no* signature is checked here.
+
+    Raises:
+        MalformedError: REGISTRY_MALFORMED.
+    """
     try:
         with Node(load_json(payload, max_bytes=HEAD_MAX_BYTES), "") as node:
             number = node.integer("number", low=1, high=COUNTER_MAX)
