@@ -132,7 +132,8 @@ class Office:
         inside = b"" if content is None else tlv(0xA0, tlv(0x04, content))
         body = tlv(
             0x30,
-            b"\x02\x01\x01",
+            # RFC 5652, section 5.1: 3 for anything but data.
+            b"\x02\x01\x01" if content_type == DATA else b"\x02\x01\x03",
             tlv(0x31, *(algorithm_der(name) for name in digests)),
             tlv(0x30, _encode_oid(content_type), inside),
             tlv(0xA0, *ders) if ders else b"",
@@ -232,8 +233,8 @@ class Office:
         signed = self.signer_info(attributes, party=authority)
         return self.signed_data(info, signed, content_type=TST_INFO, certificates=[authority.der])
 
-    def answer(self, request: bytes) -> bytes:
-        """What an authority answers to a TimeStampReq, at T."""
+    def answer(self, request: bytes, at: datetime | None = None) -> bytes:
+        """What an authority answers to a TimeStampReq, at T by default."""
         reader = Reader(request).enter(0x30)
         reader.integer()
         imprint = reader.enter(0x30)
@@ -241,7 +242,7 @@ class Office:
         value = imprint.contents(0x04)
         algorithm = {32: "sha256", 48: "sha384", 64: "sha512"}[len(value)]
         nonce = reader.integer()
-        token = self.token(b"", self.now, imprint=value, nonce=nonce, algorithm=algorithm)
+        token = self.token(b"", at or self.now, imprint=value, nonce=nonce, algorithm=algorithm)
         made: bytes = self.pki.tlv(0x30, self.pki.tlv(0x30, b"\x02\x01\x00"), token)
         return made
 

@@ -15,6 +15,7 @@ from onecert.verifier.result import Notice
 from onecert.verifier.signed_form.attributes import COUNTERSIGNATURE, SIGNATURE_TIMESTAMP
 from onecert.verifier.signed_form.cms import SignedData, SignerInfo, load_signed_data, read_signer
 from onecert.verifier.signed_form.form_signature import CheckedSignature, Enclosed, FormSignature, OpenedForm
+from onecert.verifier.signed_form.proved_time import Stamped
 from onecert.verifier.signed_form.signer_check import Content, check_signer_info, content_of
 
 __all__ = ["CmsSignature", "open_cms"]
@@ -42,7 +43,7 @@ def open_cms(
     else:
         content = content_of(message, document)
     return OpenedForm(
-        content=content,
+        content=lambda: content,
         signatures=tuple(
             CmsSignature(
                 message=message, signer=signer, content=content, allow_no_attributes=allow_no_attributes
@@ -67,12 +68,8 @@ class CmsSignature:
     is_counter: bool = field(default=False)
 
     @property
-    def stamped(self) -> bytes:
-        return self.signer.signature
-
-    @property
-    def tokens(self) -> Sequence[bytes]:
-        return self._unsigned(SIGNATURE_TIMESTAMP)
+    def stamps(self) -> Sequence[Stamped]:
+        return [Stamped(token, self.signer.signature) for token in self._unsigned(SIGNATURE_TIMESTAMP)]
 
     @property
     def enclosed(self) -> Enclosed:
@@ -124,8 +121,7 @@ class _Unreadable:
     """A countersignature that is none; see ``FormSignature``."""
 
     failure: VerifyError
-    stamped: bytes = b""
-    tokens: Sequence[bytes] = ()
+    stamps: Sequence[Stamped] = ()
     enclosed: Enclosed = field(default_factory=Enclosed)
     digest_algorithm: str = ""
     countersignatures: Sequence[FormSignature] = ()

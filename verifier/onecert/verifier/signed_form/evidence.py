@@ -175,6 +175,9 @@ def check_evidence(
         archived_at=archive.archived_at,
         digests=Content(digests=record.digests),
     )
+    if content is None:
+        # The signature may have carried the document itself: then the digests must be of that.
+        _check_document(record, form.content.data)
     # 4. The verdict is the recorded one.
     notices = compare_verdicts(record, form, trust)
     return CheckedEvidence(

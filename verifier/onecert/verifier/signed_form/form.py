@@ -25,7 +25,7 @@ from onecert.verifier.signed_form.form_signature import Enclosed, FormSignature,
 from onecert.verifier.signed_form.jws_form import JwsSignature, open_jws
 from onecert.verifier.signed_form.listed_timestamps import listed_timestamps
 from onecert.verifier.signed_form.past_path import PathTrust
-from onecert.verifier.signed_form.proved_time import ProvedTime, prove_time
+from onecert.verifier.signed_form.proved_time import ProvedTime, Stamped, prove_time
 from onecert.verifier.signed_form.raw import RawSignature, open_raw
 from onecert.verifier.signed_form.signer_check import Content
 from onecert.verifier.signed_form.signers import (
@@ -113,9 +113,10 @@ def judge_form(
     opened = _open(document, signature, policy, digests)
     if len(opened.signatures) > 1 and not policy.several_signers:
         raise RefusedError("CMS_SEVERAL_SIGNERS", count=len(opened.signatures))
+    signers = tuple(_verify_signature(each, around) for each in opened.signatures)
     return SignedForm(
-        content=opened.content,
-        signers=tuple(_verify_signature(each, around) for each in opened.signatures),
+        content=opened.content(),
+        signers=signers,
         checked_at=at,
         judge=judge,
         source=signature,
@@ -146,12 +147,9 @@ class _Around:
     known_at: datetime
     archived_at: datetime | None
 
-    def time_of(
-        self, signature: bytes, tokens: Sequence[bytes], candidates: Sequence[ParsedCertificate] = ()
-    ) -> ProvedTime:
+    def time_of(self, stamps: Sequence[Stamped], candidates: Sequence[ParsedCertificate] = ()) -> ProvedTime:
         proved = prove_time(
-            signature,
-            tokens,
+            stamps,
             trust=self.timestamps,
             at=self.at,
             candidates=candidates,
@@ -166,7 +164,7 @@ class _Around:
 
 def _verify_signature(signature: FormSignature, around: _Around) -> FormSigner:
     # 1. When did the signature exist?
-    time = around.time_of(signature.stamped, signature.tokens, signature.enclosed.certificates)
+    time = around.time_of(signature.stamps, signature.enclosed.certificates)
     # 2. Is it right, with algorithms that were accepted then, and whose certificates are they?
     checked = signature.check(around.judge.candidates, around.judge.algorithms, time.at)
     # 3. Could the signer be relied upon at that time?

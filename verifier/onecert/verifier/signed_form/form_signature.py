@@ -6,7 +6,7 @@ signer may be relied upon is asked in one place for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +16,7 @@ from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation import Crl, OcspResponse
 from onecert.verifier.signed_form.cms import SignedData
+from onecert.verifier.signed_form.proved_time import Stamped
 from onecert.verifier.signed_form.signer_check import Content
 
 __all__ = ["CheckedSignature", "Enclosed", "FormSignature", "OpenedForm"]
@@ -49,15 +50,12 @@ class Enclosed:
 class FormSignature(Protocol):
     """One signature, not checked yet.
 
-    ``stamped`` are the octets that its timestamps stamp, ``tokens`` those timestamps, and
-    ``countersignatures`` signatures over this one.
+    ``stamps`` are its timestamps, each with the octets that it stamps; ``countersignatures`` are signatures
+    over this one.
     """
 
     @property
-    def stamped(self) -> bytes: ...
-
-    @property
-    def tokens(self) -> Sequence[bytes]: ...
+    def stamps(self) -> Sequence[Stamped]: ...
 
     @property
     def enclosed(self) -> Enclosed: ...
@@ -85,8 +83,8 @@ class FormSignature(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedForm:
-    """A form that was read: what is signed, and the signatures."""
+    """A form that was read: the signatures, and what is signed, which is asked after they were checked."""
 
-    content: Content
+    content: Callable[[], Content]
     signatures: tuple[FormSignature, ...]
     message: SignedData | None = None

@@ -25,6 +25,7 @@ from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.signatures import verify_signature
 from onecert.verifier.signed_form.digests import digest
 from onecert.verifier.signed_form.form_signature import CheckedSignature, Enclosed, FormSignature, OpenedForm
+from onecert.verifier.signed_form.proved_time import Stamped
 from onecert.verifier.signed_form.signer_check import Content
 
 __all__ = ["JwsSignature", "open_jws"]
@@ -68,7 +69,7 @@ def open_jws(document: bytes | None, source: JwsSignature) -> OpenedForm:
         _JwsOne(header, decode_base64url(signature), content, tokens)
         for header, (_, signature) in zip(headers, entries, strict=True)
     ]
-    return OpenedForm(content=Content(data=content), signatures=tuple(signatures))
+    return OpenedForm(content=lambda: Content(data=content), signatures=tuple(signatures))
 
 
 def _entries(data: bytes) -> tuple[str | None, list[tuple[str, str]]]:
@@ -176,11 +177,15 @@ class _JwsOne:
     """See ``FormSignature``."""
 
     header: _Header
-    stamped: bytes
+    value: bytes
     content: bytes
     tokens: Sequence[bytes]
     digest_algorithm: str = ""
     countersignatures: Sequence[FormSignature] = ()
+
+    @property
+    def stamps(self) -> Sequence[Stamped]:
+        return [Stamped(token, self.value) for token in self.tokens]
 
     @property
     def enclosed(self) -> Enclosed:
@@ -200,7 +205,7 @@ class _JwsOne:
             )
         body = base64.urlsafe_b64encode(self.content).rstrip(b"=") if header.is_encoded else self.content
         data = b"%b.%b" % (header.protected.encode("ascii"), body)
-        value = der_signature(key, self.stamped)
+        value = der_signature(key, self.value)
         verify_signature(key, rows[header.alg], value, data, policy=policy, at=at)
         return CheckedSignature(certificates=(certificate,), names_certificate=True)
 

@@ -14,9 +14,17 @@ from onecert.verifier.errors import RefusedError, VerifyError
 from onecert.verifier.result import Notice
 from onecert.verifier.signed_form.timestamp import Timestamp, TimestampTrust, check_timestamp
 
-__all__ = ["ProvedTime", "prove_time", "whole_second_after"]
+__all__ = ["ProvedTime", "Stamped", "prove_time", "whole_second_after"]
 
 _TOKENS_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A timestamp token, and the octets that it should stamp."""
+
+    token: bytes
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +54,7 @@ class ProvedTime:
 
 
 def prove_time(
-    signature: bytes,
-    tokens: Sequence[bytes],
+    stamps: Sequence[Stamped],
     *,
     trust: TimestampTrust | None,
     at: datetime,
@@ -58,20 +65,25 @@ def prove_time(
     """The earliest time that a good token proves; else the archive's, else now.
 
     Args:
-        signature: the octets that were stamped.
+        stamps: the timestamps that came along; at most four are looked at.
         known_at: judge the authorities with what was known then; ``None`` for ``at``.
         archived_at: when an evidence record with the signature was stamped.
     """
     failure: VerifyError = RefusedError("FORM_NO_TIMESTAMP")
-    if tokens and trust is None:
+    if stamps and trust is None:
         failure = RefusedError("FORM_NO_TIMESTAMP_TRUST")
     good: list[Timestamp] = []
     if trust is not None:
-        for index, token in enumerate(tokens[:_TOKENS_MAX]):
+        for index, stamp in enumerate(stamps[:_TOKENS_MAX]):
             try:
                 good.append(
                     check_timestamp(
-                        token, signature, trust=trust, at=at, candidates=candidates, known_at=known_at
+                        stamp.token,
+                        stamp.data,
+                        trust=trust,
+                        at=at,
+                        candidates=candidates,
+                        known_at=known_at,
                     )
                 )
             except VerifyError as exc:

@@ -20,6 +20,7 @@ from onecert.verifier.login import default_algorithm
 from onecert.verifier.signatures import verify_signature
 from onecert.verifier.signed_form.canonical_json import canonicalise
 from onecert.verifier.signed_form.form_signature import CheckedSignature, Enclosed, FormSignature, OpenedForm
+from onecert.verifier.signed_form.proved_time import Stamped
 from onecert.verifier.signed_form.signer_check import Content
 
 __all__ = ["DocumentForm", "RawSignature", "open_raw"]
@@ -85,7 +86,7 @@ def open_raw(document: bytes | None, signature: RawSignature) -> OpenedForm:
         raise CouldNotCheckError("FORM_DOCUMENT_NEEDED", algorithm="-")
     certificate = signature.parse_certificate()
     return OpenedForm(
-        content=Content(data=document),
+        content=lambda: Content(data=document),
         signatures=(_Raw(signature, certificate, signature.signed_data(document)),),
     )
 
@@ -102,12 +103,9 @@ class _Raw:
     countersignatures: Sequence[FormSignature] = ()
 
     @property
-    def stamped(self) -> bytes:
-        return self.source.value
-
-    @property
-    def tokens(self) -> Sequence[bytes]:
-        return () if self.source.timestamp is None else (self.source.timestamp,)
+    def stamps(self) -> Sequence[Stamped]:
+        token = self.source.timestamp
+        return () if token is None else (Stamped(token, self.source.value),)
 
     def check(
         self, known: Sequence[ParsedCertificate], policy: AlgorithmPolicy, at: datetime
