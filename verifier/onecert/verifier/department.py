@@ -6,6 +6,7 @@
 | --- | --- |
 | ``trust-root.json`` | put there by hand, its fingerprint compared with the printed one |
 | ``trust-list.json``, ``trust-timestamp.json``, ``trust-roots/`` | copies, for when the network is gone |
+| ``lists/`` | the same of the lists that ours points to |
 | ``crls/`` | the same of the revocation lists |
 | ``state/`` | the newest parts ever seen; do not restore it from a backup |
 | ``pairwise.key`` | made at the first start; ids of citizens depend on it, so keep a copy |
@@ -17,10 +18,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from onecert.verifier.errors import CouldNotCheckError
-from onecert.verifier.fetch import CrlFetcher, Fetch, TrustListUrl
+from onecert.verifier.fetch import CrlFetcher, Fetch, TrustListUrl, follow_by_url
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.identity.registry import Registry
-from onecert.verifier.trust_list import FileState, load_trust_root
+from onecert.verifier.trust_list import FileState, PointedTrustLists, load_trust_root
 from onecert.verifier.verifier import Verifier
 
 __all__ = ["open_verifier"]
@@ -54,16 +55,20 @@ def open_verifier(
         CouldNotCheckError: ``FILE_UNREADABLE``.
         RefusedError: ``TRUST_ROOT_MALFORMED``, ``TRUST_ROOT_SIGNATURE``, ``TRUST_ROOT_KEY_SHARED``.
     """
+    own = TrustListUrl(
+        trust_list,
+        root=load_trust_root(_read(folder / "trust-root.json")),
+        folder=folder,
+        state=FileState(folder / "state" / "trust.json"),
+        fetch=fetch,
+        every=refresh,
+        grace=grace,
+    )
+    others = follow_by_url(
+        folder / "lists", state_folder=folder / "state" / "lists", fetch=fetch, every=refresh
+    )
     return Verifier(
-        trust_list=TrustListUrl(
-            trust_list,
-            root=load_trust_root(_read(folder / "trust-root.json")),
-            folder=folder,
-            state=FileState(folder / "state" / "trust.json"),
-            fetch=fetch,
-            every=refresh,
-            grace=grace,
-        ),
+        trust_list=PointedTrustLists(own, others),
         evidence=CrlFetcher(folder / "crls", fetch=fetch, every=refresh, use_ocsp=use_ocsp, background=True),
         application=application,
         pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),

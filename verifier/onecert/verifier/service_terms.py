@@ -36,15 +36,16 @@ def check_terms(service: TrustedService, path: ValidatedPath, used: datetime) ->
         ServiceTermsError: CA_POLICY_NOT_ACCEPTED, CA_ALGORITHM_NOT_ACCEPTED, CA_ALGORITHM_ENDED,
             CA_KEY_TOO_SHORT.
     """
-    # RFC 5280, section 6.1.5 (g): a certificate with anyPolicy is valid for each of them.
-    if service.policies and not path.policies & {*service.policies, ANY_POLICY}:
-        raise ServiceTermsError(
-            "CA_POLICY_NOT_ACCEPTED",
-            certificate=path.certificate,
-            found=sorted(path.policies),
-            accepted=list(service.policies),
-            **service_facts(service),
-        )
+    for accepted in (service.policies, service.local_policies):
+        # RFC 5280, section 6.1.5 (g): a certificate with anyPolicy is valid for each of them.
+        if accepted and not path.policies & {*accepted, ANY_POLICY}:
+            raise ServiceTermsError(
+                "CA_POLICY_NOT_ACCEPTED",
+                certificate=path.certificate,
+                found=sorted(path.policies),
+                accepted=list(accepted),
+                **service_facts(service),
+            )
     if service.algorithms:
         _check_algorithm(service, path.target, used)
 

@@ -32,6 +32,7 @@ from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.pointers import check_missing
 from onecert.verifier.validators import ValidatorMemory
 from onecert.verifier.verified_certificate import VerifiedCertificate, moments_of
 
@@ -198,12 +199,16 @@ class Verifier:
         issued_at: datetime | None = None,
     ) -> VerifiedCertificate:
         # 2. A path to one of its services, with dates, constraints, usage and revocation.
-        path = self._validator(trust_list, purpose, at).validate(
-            target,
-            at=at,
-            candidates=candidates,
-            ocsp=self._evidence.answers(target, trust_list, at),
-        )
+        try:
+            path = self._validator(trust_list, purpose, at).validate(
+                target,
+                at=at,
+                candidates=candidates,
+                ocsp=self._evidence.answers(target, trust_list, at),
+            )
+        except RefusedError as exc:
+            check_missing(exc, trust_list)
+            raise
         service = trust_list.by_id.get(path.anchor.label)
         if service is None:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
@@ -262,7 +267,7 @@ class Verifier:
         found = self._validator(trust_list, purpose, at).explain(
             target, at=at, candidates=further, ocsp=answers
         )
-        if not found.accepted:
+        if not found.accepted and not trust_list.missing:
             return found
         try:
             self.verify(target, at=at, purpose=purpose, candidates=further)

@@ -10,6 +10,7 @@ from onecert.verifier.fetch.cache import FetchCache
 from onecert.verifier.fetch.following import FetchingValidator
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.listed import CrlFetcher, listed_fetch
+from onecert.verifier.fetch.pointed_lists import follow_by_url
 from onecert.verifier.fetch.rules import FetchRules, FollowRules
 from onecert.verifier.fetch.transfer import Fetch, FetchAnswer, FetchRequest
 from onecert.verifier.fetch.trust_list_url import TrustListUrl
@@ -26,5 +27,6 @@ __all__ = [
     "FollowRules",
     "HttpFetch",
     "TrustListUrl",
+    "follow_by_url",
     "listed_fetch",
 ]

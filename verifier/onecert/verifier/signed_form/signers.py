@@ -23,6 +23,7 @@ from onecert.verifier.service_status import Moments, check_service, service_fact
 from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signed_form.past_path import HARMLESS_REASONS, JudgedPath, PathTrust, judge_path
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.pointers import check_missing
 from onecert.verifier.trust_list.vocabulary import Status
 from onecert.verifier.verifier import Verifier
 
@@ -160,7 +161,11 @@ class ListedSigners:
         )
         target = question.certificate
         answers = verifier._evidence.answers(target, trust_list, known_at)
-        judged = _judge_path(question, trust, self._purpose, answers)
+        try:
+            judged = _judge_path(question, trust, self._purpose, answers)
+        except RefusedError as exc:
+            check_missing(exc, trust_list)
+            raise
         service = trust_list.by_id.get(judged.path.anchor.label)
         if service is None:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)

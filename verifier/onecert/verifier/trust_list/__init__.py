@@ -16,14 +16,18 @@ from onecert.verifier.trust_list.load import (
     load_trust_list,
 )
 from onecert.verifier.trust_list.model import (
+    AllowedAlgorithm,
     Contact,
     LocalText,
+    ServiceLevel,
     StatusEntry,
     SupplyPoint,
     TrustedService,
     TrustList,
 )
 from onecert.verifier.trust_list.parse import parse_trust_list
+from onecert.verifier.trust_list.pointer import MissingList, Pointer, PointerTerms
+from onecert.verifier.trust_list.pointers import PointedListError, PointedTrustLists
 from onecert.verifier.trust_list.published import PublishedTrust, TrustedParts, load_trusted_list
 from onecert.verifier.trust_list.roles import Role, RoleKeys
 from onecert.verifier.trust_list.root import TrustRoot, check_root_current, load_trust_root, next_trust_root
@@ -36,16 +40,23 @@ from onecert.verifier.trust_list.timestamp import (
 from onecert.verifier.trust_list.vocabulary import Status, SupplyKind
 
 __all__ = [
+    "AllowedAlgorithm",
     "Contact",
     "FileState",
     "FixedTrustList",
     "ListKeys",
     "LocalText",
     "MemoryState",
+    "MissingList",
+    "PointedListError",
+    "PointedTrustLists",
+    "Pointer",
+    "PointerTerms",
     "PublishedTrust",
     "Role",
     "RoleKeys",
     "Seen",
+    "ServiceLevel",
     "Status",
     "StatusEntry",
     "SupplyKind",

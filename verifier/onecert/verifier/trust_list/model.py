@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.identity.profile import IdentityProfile
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.vocabulary import SERVICE_TYPE_TSA, Status, SupplyKind
+
+if TYPE_CHECKING:
+    from onecert.verifier.trust_list.pointer import MissingList, Pointer
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,26 @@ class StatusEntry:
     accept_existing: bool = False
     existing_until: datetime | None = None
     taken_over_by: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "status": self.status.value,
+            "start": format_time(self.start),
+            "accept_existing": self.accept_existing,
+            "existing_until": self.existing_until and format_time(self.existing_until),
+            "taken_over_by": self.taken_over_by,
+        }
+
+
+def entry_at(history: Sequence[StatusEntry], at: datetime) -> StatusEntry | None:
+    """The entry of an ascending history that is in force at a time; None before the first."""
+    found = None
+    for entry in history:
+        if entry.start > at:
+            break
+        found = entry
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +135,9 @@ class TrustedService:
 
     ``history`` is ascending by start, without gaps, and begins with ``granted``. ``policies`` are those of
     which a certificate must be valid for one, empty for no such demand; ``algorithms`` those with which it
-    may be signed, empty for what the department accepts.
+    may be signed, empty for what the department accepts. A service of another list has an id such as
+    ``gd/pearl``, the states of its own and of the pointer combined, of which the first need not be
+    ``granted``, and in ``local_policies`` those that our own list demands besides.
     """
 
     id: str
@@ -126,6 +151,7 @@ class TrustedService:
     issuance_log_required: bool = False
     contact: Contact = Contact()
     policies: tuple[str, ...] = ()
+    local_policies: tuple[str, ...] = ()
     algorithms: tuple[AllowedAlgorithm, ...] = ()
     service_level: ServiceLevel | None = None
 
@@ -136,12 +162,7 @@ class TrustedService:
 
     def status_at(self, at: datetime) -> StatusEntry | None:
         """The entry in force at a time; None before the first."""
-        found = None
-        for entry in self.history:
-            if entry.start > at:
-                break
-            found = entry
-        return found
+        return entry_at(self.history, at)
 
     def as_dict(self, at: datetime) -> dict[str, Any]:
         """For JSON."""
@@ -152,16 +173,7 @@ class TrustedService:
             "name": {"zh": self.name.zh, "en": self.name.en},
             "entity": {"zh": self.entity.zh, "en": self.entity.en},
             "status": entry.status.value if entry else None,
-            "history": [
-                {
-                    "status": item.status.value,
-                    "start": format_time(item.start),
-                    "accept_existing": item.accept_existing,
-                    "existing_until": item.existing_until and format_time(item.existing_until),
-                    "taken_over_by": item.taken_over_by,
-                }
-                for item in self.history
-            ],
+            "history": [item.as_dict() for item in self.history],
             "certificates": [hashlib.sha256(cert.der).hexdigest() for cert in self.certificates],
             "supply_points": [{"kind": point.kind.value, "url": point.url} for point in self.supply_points],
             "identity_profile": self.identity_profile
@@ -173,6 +185,7 @@ class TrustedService:
             },
             "issuance_log_required": self.issuance_log_required,
             "policies": list(self.policies),
+            "local_policies": list(self.local_policies),
             "algorithms": [row.as_dict() for row in self.algorithms],
             "service_level": self.service_level and self.service_level.as_dict(),
         }
@@ -188,19 +201,13 @@ class TrustedService:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pointer:
-    """Another list, with keys of its own. Kept, not followed yet."""
-
-    location: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrustList:
     """A list whose signatures were checked. Whether it is current is asked at each use: ``check_current``.
 
     Args:
         warnings: codes about how the list came here, such as ``TRUST_TIMESTAMP_GRACE``; every result that
             rests on it repeats them.
+        missing: lists pointed to that cannot be used now; a certificate of theirs is of an unknown CA here.
     """
 
     sequence: int
@@ -211,6 +218,7 @@ class TrustList:
     sha256: str
     pointers: tuple[Pointer, ...] = ()
     warnings: tuple[str, ...] = ()
+    missing: tuple[MissingList, ...] = ()
 
     def __iter__(self) -> Iterator[TrustedService]:
         return iter(self.services)
@@ -224,6 +232,8 @@ class TrustList:
             "next_update": format_time(self.next_update),
             "sha256": self.sha256,
             "warnings": list(self.warnings),
+            "pointers": [pointer.as_dict(at) for pointer in self.pointers],
+            "missing_lists": [{"id": missing.id, "code": missing.error.code} for missing in self.missing],
             "services": [service.as_dict(at) for service in self.services],
         }
 

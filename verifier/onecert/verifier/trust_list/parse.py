@@ -23,10 +23,10 @@ from onecert.verifier.trust_list.fields import (
     CriticalExtensionError,
     read_extensions,
     read_local_text,
-    read_url,
 )
-from onecert.verifier.trust_list.model import LocalText, Pointer, TrustedService, TrustList
+from onecert.verifier.trust_list.model import LocalText, TrustedService, TrustList
 from onecert.verifier.trust_list.parts import NotInPartsError, Part, PartMemory, PartReader
+from onecert.verifier.trust_list.pointer import check_pointers, read_pointer
 from onecert.verifier.trust_list.services import read_service, read_usual_service
 
 # Of this process. What octets say depends on nothing else, so that all lists may share it.
@@ -100,7 +100,10 @@ def _list(node: Node, sha256: str, parts: PartReader | None) -> TrustList:
         info.text("SchemeTerritory", default="", max_length=16)
         # 65535 means that history is never removed; anything else would forget who was trusted when.
         info.integer("HistoricalInformationPeriod", low=65535, high=65535)
-        pointers = tuple(_pointer(item) for item in info.nodes("PointersToOtherLoTE", high=32, default=[]))
+        pointers = tuple(
+            read_pointer(item) for item in info.nodes("PointersToOtherLoTE", high=32, default=[])
+        )
+        check_pointers(pointers, info.place("PointersToOtherLoTE"))
         read_extensions(info, "SchemeExtensions", known=())
     services: list[TrustedService] = []
     for entity in node.nodes("TrustedEntitiesList", high=500):
@@ -126,11 +129,6 @@ def _check_unique(services: list[TrustedService]) -> None:
         for certificate in service.certificates:
             if owner.setdefault(certificate.spki_der, service.id) != service.id:
                 raise StrictJsonError("TrustedEntitiesList", f"{service.id}: another service has this key")
-
-
-def _pointer(node: Node) -> Pointer:
-    with node:
-        return Pointer(location=read_url(node, "LoTELocation"))
 
 
 def _entity(node: Node, parts: PartReader | None) -> list[TrustedService]:

@@ -59,3 +59,5 @@ EXT_CONTACT = "urn:onecert:extension:contact"
 EXT_POLICIES = "urn:onecert:extension:policies"
 EXT_ALGORITHMS = "urn:onecert:extension:algorithms"
 EXT_SERVICE_LEVEL = "urn:onecert:extension:sla"
+# Of a pointer to another list.
+EXT_POINTER_TERMS = "urn:onecert:extension:pointer-terms"
