@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from werkzeug.serving import make_server as make_wsgi_server
 from onecert.testkit import Kit, cli, make_kit
 from onecert.testkit.serve import make_server
 from onecert.verifier.web import gate
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[2] / "verifier" / "examples" / "flask_app.py"

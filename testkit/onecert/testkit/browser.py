@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from onecert.testkit.errors import KitError, NotReachableError
 
@@ -31,6 +31,8 @@ class LoginAddress:
     port: int | None
     path: str  # of the sign-in page, without a slash at the end
     tls: ssl.SSLContext | None = None
+    form: str = "flask-onecert"  # one of ``forms.FORMS``
+    token: str = ""  # of a program, for ``Authorization``
 
     @classmethod
     def parse(cls, url: str, *, cafile: str | None = None, insecure: bool = False) -> Self:
@@ -93,11 +95,11 @@ class Browser:
 
     def __init__(self, address: LoginAddress, cookies: Mapping[str, str] | None = None) -> None:
         self.address = address
-        self._cookies = dict(cookies or {})
+        self.cookies = dict(cookies or {})
 
     def copy(self) -> Browser:
         """A second one with the cookies of this moment: what a thief of the session has."""
-        return Browser(self.address, self._cookies)
+        return Browser(self.address, self.cookies)
 
     def post(self, path: str, value: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """POST below the sign-in page, with a JSON value or nothing.
@@ -108,6 +110,15 @@ class Browser:
         body = b"" if value is None else json.dumps(value).encode("utf-8")
         kind = {} if value is None else {"Content-Type": "application/json"}
         return self._ask("POST", self.address.path + path, body, {**kind, **(headers or {})})
+
+    def post_form(self, path: str, fields: Mapping[str, str]) -> Answer:
+        """POST a form of a page to a path of the site.
+
+        Raises:
+            NotReachableError: ``URL_DOWN``.
+        """
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+        return self._ask("POST", path, urlencode(fields).encode("ascii"), headers)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET a path of the site.
@@ -124,8 +135,10 @@ class Browser:
             "Origin": self.address.origin,
             "Sec-Fetch-Site": "same-origin",
         }
-        if self._cookies:
-            own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        if self.address.token:
+            own["Authorization"] = f"Bearer {self.address.token}"
+        if self.cookies:
+            own["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         connection = self.address.connect()
         try:
             connection.request(method, path, body, {**own, **headers})
@@ -148,6 +161,6 @@ class Browser:
         if not name or not equals:
             return
         if attributes.get("max-age", "1").startswith(("0", "-")) or "1970" in attributes.get("expires", ""):
-            self._cookies.pop(name, None)
+            self.cookies.pop(name, None)
         else:
-            self._cookies[name] = value
+            self.cookies[name] = value

@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -23,9 +24,11 @@ from typing import TypeVar
 from onecert.testkit import changes
 from onecert.testkit.browser import LoginAddress
 from onecert.testkit.errors import KitError
+from onecert.testkit.forms import FORMS
+from onecert.testkit.junit import junit_xml
 from onecert.testkit.kit import DEFAULT_BASE_URL, Kit, load_kit, make_kit
 from onecert.testkit.report import report_lines
-from onecert.testkit.runner import FAILED, FORMS, check_login
+from onecert.testkit.runner import FAILED, check_login
 from onecert.testkit.serve import make_server
 from onecert.testkit.texts import text
 from onecert.verifier.cli.parser import Parser, choose_language
@@ -92,11 +95,13 @@ def _make_parser(language: str) -> Parser:
     command("refresh", said("HELP_REFRESH"), _change).set_defaults(change="refresh", name="")
     check = command("check", said("HELP_CHECK"), _check)
     check.option("--url", text=said("HELP_URL"), required=True, metavar="URL")
-    check.option("--form", text=said("HELP_FORM"), choices=FORMS, default=FORMS[0])
+    check.option("--form", text=said("HELP_FORM"), choices=list(FORMS), default="flask-onecert")
     check.option("--page", text=said("HELP_PAGE"), default="/", metavar="PATH")
     check.option("--skip", text=said("HELP_SKIP"), action="append", default=[], metavar="CASE")
     check.flag("--slow", text=said("HELP_SLOW"))
     check.flag("--json", text="HELP_JSON")
+    check.option("--junit", text=said("HELP_JUNIT"), type=Path, metavar="FILE")
+    check.option("--token", text=said("HELP_TOKEN_FILE"), type=Path, metavar="FILE")
     check.option("--cafile", text=said("HELP_CAFILE"), metavar="FILE")
     check.flag("--insecure", text=said("HELP_INSECURE"))
     return parser
@@ -178,10 +183,20 @@ def _serve(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     kit = _load(options.folder)
     address = LoginAddress.parse(options.url, cafile=options.cafile, insecure=options.insecure)
+    try:
+        if options.token is not None:
+            address = replace(address, token=options.token.read_text("ascii").strip())
+    except (OSError, UnicodeDecodeError) as exc:
+        raise KitError("TOKEN_UNREADABLE", path=options.token) from exc
     outcomes = check_login(
         kit, address, form=options.form, page=options.page, skip=options.skip, slow=options.slow
     )
     is_good = all(outcome.result != FAILED for outcome in outcomes)
+    if options.junit is not None:
+        try:
+            options.junit.write_bytes(junit_xml(outcomes, options.language))
+        except OSError as exc:
+            raise KitError("FILE_UNWRITABLE", path=options.junit, detail=exc.strerror) from exc
     if options.json:
         value = {"schema": 1, "passed": is_good, "outcomes": [outcome.as_dict() for outcome in outcomes]}
         print(json.dumps(value, ensure_ascii=False, indent=2))

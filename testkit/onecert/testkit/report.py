@@ -5,14 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from onecert.testkit.misuse import MISUSES
 from onecert.testkit.runner import FAILED, OK, SKIPPED, Outcome
-from onecert.testkit.texts import text
+from onecert.testkit.texts import catalogue, text
 from onecert.verifier.messages import harmless
 
-__all__ = ["report_lines"]
+__all__ = ["advice", "found_text", "report_lines"]
 
 _RESULTS = {OK: "RESULT_OK", FAILED: "RESULT_FAILED", SKIPPED: "RESULT_SKIPPED"}
 _CELL_MAX = 60
+_MISUSES = frozenset(misuse.name for misuse in MISUSES)
 
 
 def report_lines(outcomes: Sequence[Outcome], language: str) -> list[str]:
@@ -31,7 +33,32 @@ def report_lines(outcomes: Sequence[Outcome], language: str) -> list[str]:
     skipped = sum(outcome.result == SKIPPED for outcome in outcomes)
     facts = {"failed": len(failed), "skipped": skipped, "count": len(outcomes) - skipped}
     lines += ["", text("SUMMARY_BAD" if failed else "SUMMARY_GOOD", language, **facts)]
-    return lines + [f"- {outcome.name}: {outcome.why[language]}" for outcome in failed]
+    for outcome in failed:
+        lines.append(f"- {outcome.name}: {outcome.why[language]}")
+        lines.append(f"  {advice(outcome, language)}")
+    return lines
+
+
+def found_text(outcome: Outcome, language: str) -> str:
+    """What was expected and what came, in one line."""
+    expected, found = _cells(outcome, language)[2:]
+    return text("EXPECTED_FOUND", language, expected=expected, found=found)
+
+
+def advice(outcome: Outcome, language: str) -> str:
+    """What to do about a failure."""
+    if outcome.found == "error":
+        return text("ADVICE_ERROR", language)
+    if outcome.expected == "accepted":
+        return text("ADVICE_OTHER_ID" if outcome.found == "accepted" else "ADVICE_LET_IN", language)
+    if outcome.found != "accepted":
+        return text("ADVICE_OTHER_CODE", language)
+    row = f"ADVICE_{outcome.name.replace('-', '_').upper()}"
+    if row in catalogue():
+        return text(row, language)
+    kind = "LOGIN" if outcome.name in _MISUSES else outcome.expected_code.partition("_")[0]
+    row = f"ADVICE_{kind}"
+    return text(row if row in catalogue() else "ADVICE_VERIFY", language)
 
 
 def _cells(outcome: Outcome, language: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from onecert.testkit.attempt import (
@@ -23,13 +23,13 @@ from onecert.testkit.attempt import (
 )
 from onecert.testkit.browser import Browser, LoginAddress
 from onecert.testkit.errors import KitError, NotReachableError
+from onecert.testkit.forms import FORMS
 from onecert.testkit.identity_fields import CITIZEN
 from onecert.testkit.kit import Case, Kit
 from onecert.testkit.misuse import MISUSES, Misuse, Scene
 
 __all__ = ["FORMS", "Outcome", "check_login"]
 
-FORMS = ("flask-onecert", "json")
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 
 
@@ -71,8 +71,8 @@ def check_login(
     """Try everything.
 
     Args:
-        form: ``flask-onecert`` compares codes and ids too; ``json`` is for a login that gives reasons of its
-            own to the same requests: who is let in, and who is not, and the id if the answer has one.
+        form: one of ``forms.FORMS``. Where the reasons are OneCert's, codes are compared; otherwise who is
+            let in, and who is not, and the id if the answer has one.
         page: a path that needs a sign-in.
         skip: names of cases that this login does not serve, such as ``citizen``.
         slow: also what needs five minutes; ``wait`` is called for them, with seconds.
@@ -81,11 +81,12 @@ def check_login(
         KitError: ``CASE_UNKNOWN``: a name in ``skip``.
         NotReachableError: ``URL_DOWN``, ``NOT_A_LOGIN``.
     """
+    way, address = FORMS[form], replace(address, form=form)
     known = {case.name for case in kit.cases} | {misuse.name for misuse in MISUSES}
     for name in skip:
         if name not in known:
             raise KitError("CASE_UNKNOWN", name=name)
-    strict = form == "flask-onecert"
+    strict = way.compares_codes
     get_challenge(Browser(address))
     scene = Scene(kit=kit, address=address, page=page, wait=wait)
     outcomes = []
@@ -96,7 +97,12 @@ def check_login(
         found = _safely(address, lambda case=case: _sign_in(scene, case))  # type: ignore[misc]  # bound now
         result = OK if _is_as_expected(case, found, strict) else FAILED
         outcomes.append(_outcome(case, result, found))
-    outcomes += [_try_misuse(misuse, scene, skip, strict=strict, slow=slow) for misuse in MISUSES]
+    for misuse in MISUSES:
+        is_left_out = misuse.name in skip or (misuse.is_slow and not slow)
+        if is_left_out or not (way.has_challenge or misuse.name == "rubbish"):
+            outcomes.append(_outcome(misuse, SKIPPED, Verdict(kind="")))
+        else:
+            outcomes.append(_try_misuse(misuse, scene, strict=strict))
     return outcomes
 
 
@@ -105,9 +111,7 @@ def _sign_in(scene: Scene, case: Case) -> Verdict:
     return give(browser, sign(scene.kit, case, get_challenge(browser)))
 
 
-def _try_misuse(misuse: Misuse, scene: Scene, skip: Collection[str], *, strict: bool, slow: bool) -> Outcome:
-    if misuse.name in skip or (misuse.is_slow and not slow):
-        return _outcome(misuse, SKIPPED, Verdict(kind=""))
+def _try_misuse(misuse: Misuse, scene: Scene, *, strict: bool) -> Outcome:
     found = _safely(scene.address, lambda: misuse.attempt(scene))
     is_good = found.kind == REFUSED and (not strict or not misuse.codes or found.code in misuse.codes)
     return _outcome(misuse, OK if is_good else FAILED, found)
