@@ -33,6 +33,7 @@ from onecert.verifier.revocation import Crl, load_crl
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.load import check_current, load_trust_list, seen_list
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.published import LIST_FILE, TIMESTAMP_FILE, root_file
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role
 from onecert.verifier.trust_list.root import (
     ROOT_MAX_BYTES,
@@ -54,8 +55,6 @@ __all__ = ["BUNDLE_FILE", "POLICY_FILE", "Bundle", "check_usable", "load_bundle"
 
 BUNDLE_FILE = "bundle.zip"
 POLICY_FILE = "policy.json"
-LIST_FILE = "trust-list.json"
-TIMESTAMP_FILE = "trust-timestamp.json"
 _ROOTS = "trust-roots/"
 # Kinds of which there is one, under one name.
 _SINGLE = {
@@ -74,7 +73,7 @@ class Bundle:
 
     Args:
         crls: the lists of the services, as the CAs signed them.
-        registry: the head of the snapshot, with ``open_registry_data`` for its rows.
+        registry: the head of the snapshot; its rows are ``open_member("registry.jsonl")``.
         policy: ``None`` when the bundle has none.
     """
 
@@ -85,12 +84,19 @@ class Bundle:
     crls: tuple[Crl, ...]
     registry: SnapshotHead | None
     policy: OfflinePolicy | None
-    open_registry_data: Callable[[], BinaryIO]
+    open_member: Callable[[str], BinaryIO]
 
     @property
     def made_at(self) -> datetime:
         """What the bundle says was true then."""
         return self.manifest.made_at
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of what the whole bundle lacks; every result that rests on it repeats them."""
+        issuers = {crl.issuer for crl in self.crls}
+        authorities = {service.certificates[0].subject for service in self.trust_list.services}
+        return ("BUNDLE_CRL_ABSENT",) if authorities - issuers else ()
 
     @property
     def seen(self) -> dict[Role, Seen]:
@@ -129,6 +135,7 @@ class Bundle:
             ],
             "registry": self.registry and self.registry.as_dict(),
             "policy": self.policy and self.policy.as_dict(),
+            "warnings": list(self.warnings),
             "members": [entry.as_dict() for entry in self.manifest.members.values()],
         }
 
@@ -179,7 +186,7 @@ def _load(archive: Archive, root: TrustRoot, limits: Limits) -> Bundle:
         crls=tuple(_crls(archive, manifest.of_kind(MemberKind.CRL), limits)),
         registry=_registry(archive, manifest, newest, timestamp),
         policy=_policy(archive, manifest),
-        open_registry_data=lambda: archive.open(DATA_FILE),
+        open_member=archive.open,
     )
 
 
@@ -242,11 +249,6 @@ def _walk(archive: Archive, root: TrustRoot) -> TrustRoot:
     if later:
         raise RefusedError("BUNDLE_ROOTS", held=root.version, found=min(later))
     return root
-
-
-def root_file(version: int) -> str:
-    """The name of a version of the root, as it is published."""
-    return f"{_ROOTS}{version}.json"
 
 
 def _versions(names: Iterable[str]) -> list[int]:

@@ -16,10 +16,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,7 @@ from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.identity.pairwise import load_pairwise_key
 from onecert.verifier.identity.registry import Alias, ClosedEntities, RegistryEntry
 from onecert.verifier.identity.registry_index import RegistryIndex
-from onecert.verifier.identity.registry_snapshot import LoadedRegistry
+from onecert.verifier.identity.registry_snapshot import DATA_FILE, LoadedRegistry
 from onecert.verifier.purposes import SIGNING, Purpose
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence, RevocationPolicy
 from onecert.verifier.trust_list.model import TrustList
@@ -40,11 +44,12 @@ from onecert.verifier.trust_list.state import FileState, TrustState
 from onecert.verifier.verified_certificate import VerifiedCertificate
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["BundleSource", "OfflineVerifier", "open_offline_verifier"]
+__all__ = ["BundleSource", "OfflineVerifier", "import_bundle", "open_offline_verifier"]
 
 log = logging.getLogger(__name__)
 
 MEMORY_FILE = "bundle.json"
+_CHUNK = 1024 * 1024
 _NO_POLICY = OfflinePolicy(max_age={})
 
 
@@ -173,7 +178,7 @@ class BundleSource:
             return
         self._evidence.replace_crls(bundle.crls)
         self._root = bundle.root
-        self._in_use = _InUse(bundle, replace(bundle.trust_list, warnings=_warnings(bundle)), registry)
+        self._in_use = _InUse(bundle, replace(bundle.trust_list, warnings=bundle.warnings), registry)
         self._stamp = stamp
 
     def _registry(self, bundle: Bundle) -> LoadedRegistry | None:
@@ -181,15 +186,8 @@ class BundleSource:
         if head is None:
             return None
         closed = (bundle.policy or _NO_POLICY).closed
-        index = RegistryIndex(self._index, bundle.open_registry_data, head.data)
+        index = RegistryIndex(self._index, partial(bundle.open_member, DATA_FILE), head.data)
         return LoadedRegistry(head, index, closed.strictest(self._closed or closed))
-
-
-def _warnings(bundle: Bundle) -> tuple[str, ...]:
-    """What the whole bundle lacks."""
-    issuers = {crl.issuer for crl in bundle.crls}
-    authorities = {service.certificates[0].subject for service in bundle.trust_list.services}
-    return ("BUNDLE_CRL_ABSENT",) if authorities - issuers else ()
 
 
 class OfflineVerifier(Verifier):
@@ -261,16 +259,12 @@ def open_offline_verifier(
         CouldNotCheckError: FILE_UNREADABLE, PAIRWISE_KEY_MISSING.
         RefusedError: TRUST_ROOT_MALFORMED and the others of ``load_trust_root``.
     """
-    path = folder / "trust-root.json"
-    try:
-        root = load_trust_root(path.read_bytes())
-    except OSError as exc:
-        raise CouldNotCheckError("FILE_UNREADABLE", path=str(path), detail=exc.strerror or str(exc)) from exc
+    state, memory = _memories(folder)
     source = BundleSource(
         bundle or folder / BUNDLE_FILE,
-        root=root,
-        state=FileState(folder / "state" / "trust.json"),
-        memory=FileBundleMemory(folder / "state" / MEMORY_FILE),
+        root=_held_root(folder),
+        state=state,
+        memory=memory,
         index=folder / "registry",
         max_age=max_age,
         closed=closed,
@@ -280,3 +274,48 @@ def open_offline_verifier(
         application=application,
         pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),
     )
+
+
+def import_bundle(path: Path, folder: Path, at: datetime) -> Bundle:
+    """Check a bundle that came on a disk, and put it into the folder; programs take it up by themselves.
+
+    Args:
+        folder: as for ``open_offline_verifier``.
+
+    Raises:
+        VerifyError: as ``load_bundle``, ``check_usable`` and ``remember``: the folder is as it was.
+    """
+    root = _held_root(folder)
+    # The copy is what is checked: the disk may be another one a moment later.
+    try:
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".bundle-")
+        try:
+            with os.fdopen(descriptor, "wb") as copy, open(path, "rb") as file:
+                shutil.copyfileobj(file, copy, _CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+            bundle = load_bundle(name, root=root)
+            check_usable(bundle, at)
+            state, memory = _memories(folder)
+            remember(bundle, state=state, memory=memory, keep=lambda: os.replace(name, folder / BUNDLE_FILE))
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as exc:
+        raise CouldNotCheckError("BUNDLE_MISSING", detail=f"{path.name}: {exc.strerror or exc}") from exc
+    # The index of the register is made now and not by the first citizen.
+    source = BundleSource(
+        folder / BUNDLE_FILE, root=root, state=state, memory=memory, index=folder / "registry"
+    )
+    return source.bundle(at)
+
+
+def _memories(folder: Path) -> tuple[FileState, FileBundleMemory]:
+    return FileState(folder / "state" / "trust.json"), FileBundleMemory(folder / "state" / MEMORY_FILE)
+
+
+def _held_root(folder: Path) -> TrustRoot:
+    path = folder / "trust-root.json"
+    try:
+        return load_trust_root(path.read_bytes())
+    except OSError as exc:
+        raise CouldNotCheckError("FILE_UNREADABLE", path=str(path), detail=exc.strerror or str(exc)) from exc

@@ -3,6 +3,8 @@
     onecert-verify trust-root trust-root.json
     onecert-verify trust-list list.json --trust-root trust-root.json --trust-timestamp trust-timestamp.json
     onecert-verify certificate --trust-list list.json --trust-root trust-root.json --crls crls/ clerk.crt
+    onecert-verify bundle import bundle.zip --folder pki
+    onecert-verify certificate --bundle pki/bundle.zip --trust-root pki/trust-root.json clerk.crt
     onecert-verify chain --anchor root.crt --intermediate ca.crt --crls crls/ --purpose signing leaf.crt
     onecert-verify explain --tree --anchor root.crt --intermediate bundle.pem leaf.crt
     onecert-verify crl --issuer ca.crt --certificate leaf.crt ca.crl
@@ -26,6 +28,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from onecert.verifier.cli import (
+    bundle,
     certificate,
     chain,
     crl,
@@ -55,6 +58,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Nam
     "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
     "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
     "trust-root": ("HELP_COMMAND_TRUST_ROOT", trust_root.add_options, trust_root.run),
+    "bundle": ("HELP_COMMAND_BUNDLE", bundle.add_options, bundle.run),
     "errors": ("HELP_COMMAND_ERRORS", errors.add_options, errors.run),
     "serve": ("HELP_COMMAND_SERVE", serve.add_options, serve.run),
 }

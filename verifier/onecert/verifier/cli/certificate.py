@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from onecert.verifier.cli.common import ACCEPTED, make_verifier, moment, print_answer, purpose
+from onecert.verifier.cli.bundle import add_bundle, check_list_options, make_some_verifier
+from onecert.verifier.cli.common import ACCEPTED, moment, print_answer, purpose
 from onecert.verifier.cli.files import read_certificate
 from onecert.verifier.cli.parser import Parser, add_evidence, add_list
 from onecert.verifier.cli.text import certificate_lines
@@ -16,7 +17,8 @@ __all__ = ["add_options", "run"]
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.file("--trust-list", text="HELP_TRUST_LIST", required=True)
+    parser.file("--trust-list", text="HELP_TRUST_LIST")
+    add_bundle(parser)
     add_list(parser)
     add_evidence(parser)
     parser.option("--application", text="HELP_APPLICATION", default="onecert-verify", metavar="NAME")
@@ -27,8 +29,9 @@ def add_options(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check one certificate and name its holder."""
+    check_list_options(options)
     at = moment(options)
-    verifier = make_verifier(
+    verifier = make_some_verifier(
         options,
         at,
         application=options.application,

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from onecert.verifier.anchors import TrustAnchor
+from onecert.verifier.cli.bundle import (
+    add_bundle,
+    check_list_options,
+    list_document,
+    make_some_verifier,
+    offline_facts,
+    offline_lines,
+)
 from onecert.verifier.cli.common import (
     ACCEPTED,
     load_answers,
     load_crls,
-    make_verifier,
     moment,
     print_answer,
     revocation_policy,
@@ -36,7 +43,6 @@ from onecert.verifier.signed_form import (
     make_evidence,
     verify_form,
 )
-from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 
 __all__ = ["add_options", "run"]
 
@@ -45,6 +51,7 @@ def add_options(parser: Parser) -> None:
     """The options of this command."""
     parser.file("--document", text="HELP_DOCUMENT")
     parser.file("--trust-list", text="HELP_TRUST_LIST")
+    add_bundle(parser)
     add_list(parser, required=False)
     parser.files("--anchor", text="HELP_ANCHOR")
     add_timestamps(parser)
@@ -75,19 +82,19 @@ def add_timestamps(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the signature; with ``--evidence-out`` write the record."""
-    if bool(options.anchor) == (options.trust_list is not None):
-        raise UsageError("USAGE_ONE_OF", arguments="--trust-list --anchor")
-    if options.trust_list is not None and options.trust_root is None:
+    check_list_options(options, "--anchor")
+    if not options.anchor and options.trust_root is None:
         raise UsageError("USAGE_REQUIRED", arguments="--trust-root")
     if options.stamp and not (options.evidence_out and options.tsa_anchor):
         raise UsageError("USAGE_NEEDS", name="--stamp", other="--evidence-out --tsa-anchor")
     at = moment(options)
     document = None if options.document is None else read(options.document, DEFAULT_LIMITS.document_max_bytes)
+    trust = _trust(options, at)
     form = verify_form(
         document,
         _signature(options),
         at=at,
-        **_trust(options, at),
+        **trust,
         timestamps=timestamp_trust(options),
         policy=FormPolicy(
             allow_no_attributes=options.allow_no_attributes,
@@ -98,7 +105,12 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.evidence_out is not None:
         _write_evidence(options, form, at)
-    print_answer(options, form.as_dict(), lambda: form_lines(form, options.language))
+    verifier = trust.get("verifier")
+    print_answer(
+        options,
+        {**form.as_dict(), **offline_facts(verifier, at)},
+        lambda: [*form_lines(form, options.language), *offline_lines(verifier, at, options.language)],
+    )
     return ACCEPTED
 
 
@@ -134,7 +146,7 @@ def _trust(options: argparse.Namespace, at: datetime) -> dict[str, Any]:
     if options.anchor:
         return {"trust": _path_trust(options, options.anchor)}
     key = load_pairwise_key(options.pairwise_key) if options.pairwise_key else None
-    return {"verifier": make_verifier(options, at, application=options.application, pairwise_key=key)}
+    return {"verifier": make_some_verifier(options, at, application=options.application, pairwise_key=key)}
 
 
 def _path_trust(options: argparse.Namespace, anchors: list[Path]) -> PathTrust:
@@ -161,7 +173,7 @@ def _write_evidence(options: argparse.Namespace, form: SignedForm, at: datetime)
     record = make_evidence(
         form,
         at=at,
-        trust_list=None if options.trust_list is None else read(options.trust_list, MAX_BYTES),
+        trust_list=None if options.anchor else list_document(options),
         stamp=make_stamp(options.stamp) if options.stamp else None,
     )
     write(options.evidence_out, record)

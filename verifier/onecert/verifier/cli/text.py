@@ -64,6 +64,8 @@ def certificate_lines(result: VerifiedCertificate, language: str) -> list[str]:
         ("CA_STATUS", message(f"STATUS_{result.service_verdict.at_use.name}", language)),
         ("LIST", str(result.list_sequence)),
     ]
+    if result.as_of is not None:
+        rows.append(("AS_OF", time_text(result.as_of)))
     rows += [("EVIDENCE", evidence.text(language)) for evidence in result.path.evidence]
     rows += [("WARNING", text) for text in result.warning_texts(language)]
     return table_lines(rows, language)
