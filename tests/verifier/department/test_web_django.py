@@ -26,17 +26,20 @@ MIDDLEWARE = ["onecert.verifier.web.django.CertificateMiddleware"]
 
 
 def who(request: HttpRequest) -> HttpResponse:
-    identity = request.onecert_identity  # type: ignore[attr-defined]  # the middleware sets it
+    identity = request.onecert_identity
     claim = request.headers.get("Client-Cert", "")
     return HttpResponse(f"{identity and identity.id} {claim}")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def project() -> None:
+def project() -> Iterator[None]:
     urls = ModuleType("urls")
     urls.urlpatterns = [path("", who), path("health", who), path("open/page", who)]  # type: ignore[attr-defined]  # a module made here
-    settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"], SECRET_KEY="test", USE_TZ=True, DATABASES={})
-    django.setup()
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="test", USE_TZ=True, DATABASES={})
+        django.setup()
+    with override_settings(ROOT_URLCONF=urls):
+        yield
 
 
 @pytest.fixture
