@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from onecert.supervision.errors import SupervisionError
 from onecert.supervision.register_rows import check_rows
+from onecert.supervision.status import StatusApp
 from onecert.verifier.identity.registry_snapshot import RegistrySnapshot
 from onecert.verifier.trust_list import load_trust_timestamp
 from onecert.verifier.trust_list.roles import Role
@@ -132,3 +134,19 @@ def test_every_wrong_row_is_named() -> None:
     assert [fault.line for fault in check_rows(wrong.encode(), is_csv=True).faults] == [2, 3, 4]
     assert check_rows(b"name,uscc\na,b\n", is_csv=True).faults[0].line == 1
     assert check_rows(b'uscc,name,state\n"a\n', is_csv=True).faults
+
+
+def test_departments_fetch_it(city: World, tmp_path: Path) -> None:
+    """In pieces, without keeping it in memory, and not twice."""
+    city.supervision.register.make(rows(entity(FIRM)), tmp_path)
+    city.supervision.register.publish(tmp_path, actor="test")
+    client = Client(StatusApp(city.supervision.published, max_age=timedelta(seconds=10)))
+    head, data = client.get("/registry.json"), client.get("/registry.jsonl")
+    assert head.data == (tmp_path / "registry.json").read_bytes()
+    assert (data.data, data.mimetype) == ((tmp_path / "registry.jsonl").read_bytes(), "application/x-ndjson")
+    again = client.get("/registry.jsonl", headers={"If-None-Match": data.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    asked = client.head("/registry.jsonl")
+    assert (asked.data, asked.content_length) == (b"", len(data.data))
+    assert client.get("/bundle.zip").status_code == 404
+    assert client.post("/registry.jsonl").status_code == 405

@@ -13,13 +13,24 @@ from datetime import timedelta
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from onecert.supervision.large_file import answer_large_file
 from onecert.supervision.published import LIST_FILE, ROOT_FILE, ROOTS_FOLDER, TIMESTAMP_FILE
 from onecert.supervision.publishing import KEYS_FILE
+from onecert.verifier.bundle import BUNDLE_FILE
+from onecert.verifier.identity.registry_snapshot import DATA_FILE, HEAD_FILE
 
 __all__ = ["StatusApp"]
 
 _JOSE = "application/jose+json"
-_TYPES = {LIST_FILE: _JOSE, ROOT_FILE: _JOSE, TIMESTAMP_FILE: _JOSE, KEYS_FILE: "application/json"}
+_TYPES = {
+    LIST_FILE: _JOSE,
+    ROOT_FILE: _JOSE,
+    TIMESTAMP_FILE: _JOSE,
+    HEAD_FILE: _JOSE,
+    KEYS_FILE: "application/json",
+}
+# Not kept in memory.
+_LARGE = {DATA_FILE: "application/x-ndjson", BUNDLE_FILE: "application/zip"}
 _OLD_ROOT = re.compile(rf"{ROOTS_FOLDER}/[1-9][0-9]{{0,5}}\.json", re.ASCII)
 # A version of the root never changes again.
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -39,10 +50,14 @@ class StatusApp:
         name = environ.get("PATH_INFO", "").lstrip("/")
         method = environ.get("REQUEST_METHOD", "GET")
         is_fixed = _OLD_ROOT.fullmatch(name) is not None
-        if name not in _TYPES and not is_fixed:
+        if name not in _TYPES and name not in _LARGE and not is_fixed:
             return _plain(start_response, "404 Not Found")
         if method not in {"GET", "HEAD"}:
             return _plain(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
+        if name in _LARGE:
+            path = self._folder / name
+            body = answer_large_file(path, _LARGE[name], self._max_age_s, environ, start_response)
+            return _plain(start_response, "404 Not Found") if body is None else body
         found = self._read(name)
         if found is None:
             # "There is no later root" is an answer too, and a cache may keep it as long as the others.
