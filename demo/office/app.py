@@ -57,11 +57,7 @@ def create_app(
         clock=clock,
         language=lambda: str(g.language),
     )
-    declarations = Declarations(
-        folder / "declarations",
-        verifier=verifier,
-        trust_list_file=folder / "trust-list.json",
-    )
+    declarations = Declarations(folder / "declarations", verifier=verifier)
     keys = load_trust_root((folder / "trust-root.json").read_bytes()).list_keys
     pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys), clock)
     app.before_request(choose_language)

@@ -45,10 +45,9 @@ class Declaration:
 class Declarations:
     """The folder of declarations, one folder each: ``draft.json``, ``evidence.json``, ``proof.json``."""
 
-    def __init__(self, folder: Path, *, verifier: Verifier, trust_list_file: Path) -> None:
+    def __init__(self, folder: Path, *, verifier: Verifier) -> None:
         self._folder = folder
         self._verifier = verifier
-        self._trust_list_file = trust_list_file
 
     def create(
         self, holder: SignedIn, values: dict[str, str], *, at: datetime
@@ -113,9 +112,7 @@ class Declarations:
         identity = form.signer.identity
         if identity is None or identity.id != holder.id:
             raise FormError("SIGNED_BY_ANOTHER")
-        record = make_evidence(
-            form, at=at, trust_list=self._trust_list_file.read_bytes(), include_document=True
-        )
+        record = make_evidence(form, at=at, include_document=True)
         place = self._folder / declaration.number
         write(place / "evidence.json", record)
         # Last: a declaration counts as signed only when its evidence is there.

@@ -66,7 +66,6 @@ def made(world: Any) -> dict[str, Any]:
     return {
         "verifier": Verifier(trust_list=trust_list, evidence=evidence, application="tax"),
         "trust": EvidenceTrust(list_keys=world.list_keys),
-        "trust_list_document": lambda: document,
         "clock": lambda: T,
     }
 
@@ -208,10 +207,11 @@ def test_what_an_operator_watches(client: Client, world: Any) -> None:
 
 def test_an_expired_list_is_not_ready(made: dict[str, Any]) -> None:
     """Nobody can log in: the load balancer and the operator see it."""
+    document = made["verifier"].trust_list(T).document
 
     class Gone:
         def current(self, at: datetime) -> Any:
-            return load_trust_list(made["trust_list_document"](), keys=made["trust"].list_keys, at=at)
+            return load_trust_list(document, keys=made["trust"].list_keys, at=at)
 
     verifier = Verifier(trust_list=Gone(), application="tax")
     client = Client(create_service(verifier, clock=lambda: T + timedelta(days=40)))

@@ -19,7 +19,13 @@ from onecert.verifier import (
     VerifyError,
     load_trust_list,
 )
-from onecert.verifier.signed_form import EvidenceTrust, check_evidence, make_evidence, verify_form
+from onecert.verifier.signed_form import (
+    EvidenceTrust,
+    check_evidence,
+    load_evidence,
+    make_evidence,
+    verify_form,
+)
 
 DAY, YEAR = timedelta(days=1), timedelta(days=365)
 FIRM = "uscc:91440300MA5DEM004J"
@@ -138,7 +144,7 @@ def recorded(firm: Any, world: Any, document: bytes, *, archived: bool = True, *
         at=firm.now,
     )
     stamp = (lambda content, _: firm.token(content, firm.now)) if archived else None
-    return make_evidence(form, at=firm.now, trust_list=data, stamp=stamp)
+    return make_evidence(form, at=firm.now, stamp=stamp)
 
 
 @pytest.mark.parametrize("archived", [True, False])
@@ -159,8 +165,11 @@ def test_record_years_later(firm: Any, world: Any, document: bytes, archived: bo
 
 def test_record_with_another_list(firm: Any, world: Any, document: bytes) -> None:
     """Only the list that the form was judged by goes into its record."""
-    form = verify_form(document, firm.cms(), verifier=verifier(world, firm), at=firm.now)
-    for wrong in (None, world.trust_list(2), b"{}", b"no list"):
+    data = world.trust_list()
+    form = verify_form(document, firm.cms(), verifier=verifier(world, firm, data=data), at=firm.now)
+    for same in (None, data):
+        assert load_evidence(make_evidence(form, at=firm.now, trust_list=same)).trust_list == data
+    for wrong in (world.trust_list(2), b"{}", b"no list"):
         with pytest.raises(RefusedError) as caught:
             make_evidence(form, at=firm.now, trust_list=wrong)
         assert caught.value.code == "EVIDENCE_LIST"

@@ -51,7 +51,6 @@ def run(options: argparse.Namespace) -> int:
         open_verifier(folder, trust_list=options.trust_list, application=options.application),
         store=SqliteStore(folder / "logins.sqlite"),
         trust=EvidenceTrust(list_keys=load_root(folder / "trust-root.json").list_keys),
-        trust_list_document=lambda: read(folder / "trust-list.json", 64 * 1024 * 1024),
         token=token,
     )
     try:

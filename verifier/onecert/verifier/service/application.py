@@ -54,7 +54,6 @@ def create_service(
     *,
     store: ChallengeStore | None = None,
     trust: EvidenceTrust | None = None,
-    trust_list_document: Callable[[], bytes] | None = None,
     token: str | None = None,
     clock: Callable[[], datetime] | None = None,
 ) -> WSGIApplication:
@@ -63,7 +62,6 @@ def create_service(
     Args:
         store: where login challenges wait; with several processes one that they share.
         trust: for evidence records; without it they cannot be checked here.
-        trust_list_document: gives the signed list in use; needed for evidence records to be made.
         token: programs send it as ``Authorization: Bearer``; at least 32 characters. Without one only this
             machine and unix sockets are served.
         clock: gives the time of a request; the machine's clock by default.
@@ -74,7 +72,7 @@ def create_service(
     if token is not None and len(token) < TOKEN_MIN_CHARACTERS:
         raise ValueError(f"the token needs at least {TOKEN_MIN_CHARACTERS} random characters")
     calls = Calls(
-        verifier, Login(verifier, store=store), trust=trust, trust_list_document=trust_list_document
+        verifier, Login(verifier, store=store), trust=trust
     )
     return _Service(verifier, calls, token, clock or now)
 

@@ -52,7 +52,6 @@ class Calls:
 
     Args:
         trust: for evidence records; usually the list keys and the timestamp authorities.
-        trust_list_document: gives the signed list in use, for evidence records.
     """
 
     def __init__(
@@ -61,12 +60,10 @@ class Calls:
         login: Login,
         *,
         trust: EvidenceTrust | None = None,
-        trust_list_document: Callable[[], bytes] | None = None,
     ) -> None:
         self._verifier = verifier
         self._login = login
         self._trust = trust
-        self._trust_list_document = trust_list_document
 
     def verify(self, body: Node) -> Judge:
         """``{certificate, purpose?}``: whose certificate is this, and may it be relied upon?"""
@@ -115,8 +112,7 @@ class Calls:
             form = verify_form(document, signature, at=at, verifier=self._verifier, policy=policy)
             answer = form.as_dict()
             if wants_record:
-                listed = None if self._trust_list_document is None else self._trust_list_document()
-                record = make_evidence(form, at=at, trust_list=listed, include_document=True)
+                record = make_evidence(form, at=at, include_document=True)
                 answer["record"] = base64.b64encode(record).decode("ascii")
             return answer
 

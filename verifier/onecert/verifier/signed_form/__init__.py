@@ -9,7 +9,7 @@ from onecert.verifier.signed_form.evidence import (
     renew_evidence,
 )
 from onecert.verifier.signed_form.evidence_record import EvidenceRecord, load_evidence
-from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust
+from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust, walk_roots
 from onecert.verifier.signed_form.extras import PdfSignature, XmlSignature
 from onecert.verifier.signed_form.form import verify_form
 from onecert.verifier.signed_form.form_result import FormPolicy, FormSigner, SignedForm
@@ -56,4 +56,5 @@ __all__ = [
     "renew_evidence",
     "request_timestamp",
     "verify_form",
+    "walk_roots",
 ]

@@ -1,6 +1,6 @@
 """Making, renewing and checking evidence records: a signed form that can be judged again years later.
 
-    record = make_evidence(form, trust_list=list_bytes, stamp=client, at=now)     # when the form is accepted
+    record = make_evidence(form, stamp=client, at=now)                       # when the form is accepted
     record = renew_evidence(record, trust=trust, stamp=client, at=later)          # before the authority ends
     checked = check_evidence(record, document, trust=trust, at=much_later)        # without network or CA
 
@@ -87,7 +87,7 @@ def make_evidence(
 
     Args:
         at: now.
-        trust_list: the signed list that was in use, for a form that was judged by the façade.
+        trust_list: the signed list; by default the one that the form was judged by knows its own octets.
         stamp: gets the first archive timestamp; without one the record rests on the signature's own.
         include_document: keep the document in the record.
 
@@ -241,9 +241,10 @@ def _listed(form: SignedForm, trust_list: bytes | None) -> bytes | None:
     if not isinstance(form.judge, ListedSigners):
         return None
     used = {signer.judged.list_sha256 for signer in form.signers}
-    if trust_list is None or RecordedSigners.list_sha256(trust_list) not in used:
+    listed = trust_list or form.signer.judged.list_document
+    if not listed or RecordedSigners.list_sha256(listed) not in used:
         raise RefusedError("EVIDENCE_LIST")
-    return trust_list
+    return listed
 
 
 def _check_document(record: EvidenceRecord, content: bytes | None) -> None:
@@ -266,11 +267,9 @@ def _judge_of(record: EvidenceRecord, trust: EvidenceTrust, archive: ArchiveChai
                 anchors=trust.anchors, candidates=certificates, evidence=evidence, parameters=parameters
             )
         )
-    if trust.list_keys is None:
-        raise CouldNotCheckError("EVIDENCE_NO_LIST_KEYS")
     return RecordedSigners.load(
         record.trust_list,
-        keys=trust.list_keys,
+        keys=trust.keys_and_ends(),
         created_at=record.created_at,
         archived_at=archive.archived_at,
         application=record.application,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.errors import RefusedError
+from onecert.verifier.errors import CouldNotCheckError, RefusedError
 from onecert.verifier.identity.registry import Registry
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation import RevocationPolicy
@@ -18,8 +19,10 @@ from onecert.verifier.signed_form.form_result import FormSigner, SignedForm
 from onecert.verifier.signed_form.timestamp import TimestampTrust
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.load import ListKeys
+from onecert.verifier.trust_list.roles import RoleKeys
+from onecert.verifier.trust_list.root import TrustRoot, load_trust_root, next_trust_root
 
-__all__ = ["EvidenceTrust", "compare_verdicts", "verdict_of"]
+__all__ = ["EvidenceTrust", "compare_verdicts", "verdict_of", "walk_roots"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class EvidenceTrust:
     Args:
         timestamps: whose timestamps count, also those of authorities that have gone.
         list_keys: officers' keys, for records with a trust list; those of the time of the record.
+        roots: in place of them every version of the trust root, ascending (``walk_roots``): a list counts
+            with the keys of the version that was in force when it is proved to have been in use.
         anchors: for records with explicit anchors.
         revocation, algorithms: as for a new form; algorithms with an end date fit old records.
         pairwise_key, registry: the department's own; without them the identity of a citizen, or one that the
@@ -37,11 +42,44 @@ class EvidenceTrust:
 
     timestamps: TimestampTrust | None = None
     list_keys: ListKeys | None = None
+    roots: tuple[TrustRoot, ...] = ()
     anchors: tuple[TrustAnchor, ...] = ()
     revocation: RevocationPolicy = field(default_factory=RevocationPolicy)
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
     pairwise_key: bytes | None = field(default=None, repr=False)
     registry: Registry | None = None
+
+    def keys_and_ends(self) -> list[tuple[RoleKeys, datetime | None]]:
+        """Keys of officers, the newest first, and until when each version of the root was in force.
+
+        Raises:
+            CouldNotCheckError: ``EVIDENCE_NO_LIST_KEYS``.
+        """
+        found: list[tuple[RoleKeys, datetime | None]] = []
+        if self.list_keys is not None:
+            found.append((self.list_keys, None))
+        end = None
+        for root in reversed(self.roots):
+            found.append((root.list_keys, end))
+            end = root.issued_at
+        if not found:
+            raise CouldNotCheckError("EVIDENCE_NO_LIST_KEYS")
+        return found
+
+
+def walk_roots(first: bytes, *later: bytes) -> tuple[TrustRoot, ...]:
+    """Every version of the trust root from one that a person has compared, for ``EvidenceTrust``.
+
+    Args:
+        first: its document; all later versions follow in their order, as they stay published.
+
+    Raises:
+        TrustListError, TrustListRollbackError: as ``load_trust_root`` and ``next_trust_root``.
+    """
+    roots = [load_trust_root(first)]
+    for document in later:
+        roots.append(next_trust_root(roots[-1], document))
+    return tuple(roots)
 
 
 def verdict_of(signer: FormSigner) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from onecert.verifier.algorithms import AlgorithmPolicy
 from onecert.verifier.certificate import ParsedCertificate
@@ -18,19 +18,31 @@ from onecert.verifier.identity.registry import Registry
 from onecert.verifier.jws import load_payload
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
 from onecert.verifier.signed_form.signers import ListedSigners, SignerQuestion
-from onecert.verifier.trust_list.load import ListKeys, check_current, load_trust_list
+from onecert.verifier.trust_list.errors import TrustListError
+from onecert.verifier.trust_list.load import check_current, load_trust_list
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.roles import RoleKeys
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["RecordedSigners"]
+__all__ = ["ROOT_OVERLAP", "RecordedSigners"]
+
+# A timestamp holds seven days at most: so long a department may not know of a new root.
+ROOT_OVERLAP = timedelta(days=7)
 
 
 class RecordedSigners(ListedSigners):
     """``ListedSigners`` by one list at one time."""
 
-    def __init__(self, verifier: Verifier, trust_list: TrustList, archived_at: datetime | None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        trust_list: TrustList,
+        archived_at: datetime | None,
+        keys_end: datetime | None = None,
+    ) -> None:
         super().__init__(verifier)
+        self._keys_end = keys_end
         self._list = trust_list
         self._archived_at = archived_at
 
@@ -39,7 +51,7 @@ class RecordedSigners(ListedSigners):
         cls,
         data: bytes,
         *,
-        keys: ListKeys,
+        keys: Sequence[tuple[RoleKeys, datetime | None]],
         created_at: datetime,
         archived_at: datetime | None,
         application: str,
@@ -52,11 +64,14 @@ class RecordedSigners(ListedSigners):
     ) -> RecordedSigners:
         """Check the list's signatures and make the judge.
 
+        Args:
+            keys: officers' keys, the newest first, each with the end of its root.
+
         Raises:
             TrustListError: the list is not the officers', or was not in force when the record says that it
                 was made.
         """
-        trust_list = load_trust_list(data, keys=keys, at=created_at)
+        trust_list, end = _load_by_any(data, keys, created_at)
         verifier = Verifier(
             trust_list=trust_list,
             evidence=evidence,
@@ -68,7 +83,7 @@ class RecordedSigners(ListedSigners):
             revocation=revocation,
             algorithms=algorithms,
         )
-        return cls(verifier, trust_list, archived_at)
+        return cls(verifier, trust_list, archived_at, end)
 
     def list_for(self, question: SignerQuestion) -> TrustList:
         """The list, when it was in force at the time that is proved."""
@@ -80,6 +95,9 @@ class RecordedSigners(ListedSigners):
         else:
             moment = question.known_at
         check_current(self._list, moment)
+        if self._keys_end is not None and moment >= self._keys_end + ROOT_OVERLAP:
+            # Whoever got hold of the former officers' keys since can sign lists with old dates.
+            raise RefusedError("EVIDENCE_ROOT_ENDED", ended=self._keys_end, moment=moment)
         return self._list
 
     @staticmethod
@@ -93,3 +111,17 @@ class RecordedSigners(ListedSigners):
             return hashlib.sha256(load_payload(data, max_bytes=MAX_BYTES)).hexdigest()
         except MalformedError as exc:
             raise RefusedError("EVIDENCE_LIST") from exc
+
+
+def _load_by_any(
+    data: bytes, keys: Sequence[tuple[RoleKeys, datetime | None]], at: datetime
+) -> tuple[TrustList, datetime | None]:
+    """The list with the newest keys that have signed it."""
+    for candidate, end in keys[:-1]:
+        try:
+            return load_trust_list(data, keys=candidate, at=at), end
+        except TrustListError as exc:
+            if exc.code != "TRUST_LIST_SIGNATURE":
+                raise
+    candidate, end = keys[-1]
+    return load_trust_list(data, keys=candidate, at=at), end

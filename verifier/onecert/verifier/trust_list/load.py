@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -67,7 +68,7 @@ def load_trust_list(
     except VerifyError as exc:
         raise TrustListError("TRUST_LIST_SIGNATURE", detail=exc.text("en")) from exc
     # 2. They say what a list must say.
-    trust_list = read_trust_list(payload)
+    trust_list = replace(read_trust_list(payload), document=bytes(data))
     # 3. It is current, the newest, and not older than what was seen here.
     check_current(trust_list, at)
     if timestamp is not None:

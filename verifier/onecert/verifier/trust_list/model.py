@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -205,6 +205,7 @@ class TrustList:
     """A list whose signatures were checked. Whether it is current is asked at each use: ``check_current``.
 
     Args:
+        document: the signed octets that it was read from, for a record of what was judged by it.
         warnings: codes about how the list came here, such as ``TRUST_TIMESTAMP_GRACE``; every result that
             rests on it repeats them.
         missing: lists pointed to that cannot be used now; a certificate of theirs is of an unknown CA here.
@@ -216,6 +217,7 @@ class TrustList:
     next_update: datetime
     services: tuple[TrustedService, ...]
     sha256: str
+    document: bytes = field(default=b"", repr=False, compare=False)
     pointers: tuple[Pointer, ...] = ()
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingList, ...] = ()
