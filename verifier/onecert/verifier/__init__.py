@@ -83,6 +83,8 @@ _PUBLIC = {
     "load_trust_timestamp": "trust_list",
     "load_trust_list": "trust_list",
     "load_trusted_list": "trust_list",
+    "IssuanceRecordFile": "issuances",
+    "Issuances": "issuances",
     "Identity": "identity",
     "load_pairwise_key": "identity",
     # signed forms
@@ -100,7 +102,6 @@ _PUBLIC = {
     "check_evidence": "signed_form",
     "renew_evidence": "signed_form",
     "EvidenceTrust": "signed_form",
-    "walk_roots": "signed_form",
     "CheckedEvidence": "signed_form",
     "canonicalise": "signed_form",
     # errors
@@ -209,6 +210,7 @@ if TYPE_CHECKING:
         load_trust_list as load_trust_list,
         load_trusted_list as load_trusted_list,
     )
+    from onecert.verifier.issuances import IssuanceRecordFile as IssuanceRecordFile, Issuances as Issuances
     from onecert.verifier.identity import Identity as Identity, load_pairwise_key as load_pairwise_key
     from onecert.verifier.signed_form import (
         verify_form as verify_form,
@@ -225,7 +227,6 @@ if TYPE_CHECKING:
         check_evidence as check_evidence,
         renew_evidence as renew_evidence,
         EvidenceTrust as EvidenceTrust,
-        walk_roots as walk_roots,
         CheckedEvidence as CheckedEvidence,
         canonicalise as canonicalise,
     )

@@ -9,6 +9,7 @@ Nothing is asked of the network unless the sources that are handed in do so.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -22,16 +23,17 @@ from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.identity import PersonRule, identify
 from onecert.verifier.identity.pairwise import KEY_OCTETS
 from onecert.verifier.identity.registry import NoRegistry, Registry
+from onecert.verifier.issuances import Issuances
 from onecert.verifier.limits import DEFAULT_LIMITS, Limits
 from onecert.verifier.path import PathParameters, PathValidator
 from onecert.verifier.path.batch import AnyCertificate, answer_each
 from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
-from onecert.verifier.service_status import check_service, service_facts
+from onecert.verifier.service_status import ServiceStatusError, check_service, service_facts
 from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
-from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.model import TrustedService, TrustList
 from onecert.verifier.trust_list.pointers import check_missing
 from onecert.verifier.validators import ValidatorMemory
 from onecert.verifier.verified_certificate import VerifiedCertificate, moments_of
@@ -52,6 +54,8 @@ class Verifier:
         candidates: CA certificates below the listed ones, if a CA has any.
         revocation: how strict, for all purposes or for each; the default, also for purposes that are not
             named, refuses when nothing fresh is known.
+        issuances: the record of what CAs have issued, such as ``IssuanceRecordFile``; without it, the
+            certificates of a service that must report them are refused.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Verifier:
         revocation: RevocationPolicy | Mapping[Purpose, RevocationPolicy] | None = None,
         algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS,
         limits: Limits = DEFAULT_LIMITS,
+        issuances: Issuances | None = None,
     ) -> None:
         check_kind(application, str, "application")
         if pairwise_key is not None:
@@ -90,6 +95,9 @@ class Verifier:
             application=application, pairwise_key=pairwise_key, raw_numbers=raw_person_numbers
         )
         self._registry = registry or NoRegistry()
+        if issuances is not None:
+            check_offers(issuances, ("issued_at",), "issuances", "a record such as IssuanceRecordFile")
+        self._issuances = issuances
         self._candidates = tuple(as_parsed(candidate) for candidate in candidates)
         if revocation is None or isinstance(revocation, RevocationPolicy):
             self._policies: dict[Purpose, RevocationPolicy] = {}
@@ -212,6 +220,8 @@ class Verifier:
         service = trust_list.by_id.get(path.anchor.label)
         if service is None:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", certificate=target.certificate)
+        if issued_at is None:
+            issued_at = self.recorded_issue(service, target, at)
         # 3. The service's state when the certificate was issued and now, and what it may sign at all.
         verdict = check_service(service, moments_of(path, issued_at, at))
         check_terms(service, path, at)
@@ -243,6 +253,27 @@ class Verifier:
             list_sequence=trust_list.sequence,
             warnings=tuple(dict.fromkeys(codes)),
         )
+
+    def recorded_issue(
+        self, service: TrustedService, certificate: AnyCertificate, at: datetime
+    ) -> datetime | None:
+        """When a certificate was issued by the record; ``None`` when its service need not report.
+
+        Raises:
+            ServiceStatusError: CA_ISSUE_NOT_ON_RECORD. Without any record, ``None`` is refused later as
+                CA_ISSUE_TIME_UNKNOWN.
+            CouldNotCheckError: the record cannot be had or is over.
+        """
+        if self._issuances is None or not service.issuance_log_required:
+            return None
+        parsed = as_parsed(certificate)
+        sha256 = hashlib.sha256(parsed.der).hexdigest()
+        issued_at = self._issuances.issued_at(service.id, sha256, at=at)
+        if issued_at is None:
+            raise ServiceStatusError(
+                "CA_ISSUE_NOT_ON_RECORD", certificate=parsed.certificate, **service_facts(service)
+            )
+        return issued_at
 
     def explain(
         self,
