@@ -102,6 +102,7 @@ _PUBLIC = {
     "check_evidence": "signed_form",
     "renew_evidence": "signed_form",
     "EvidenceTrust": "signed_form",
+    "walk_roots": "signed_form",
     "CheckedEvidence": "signed_form",
     "canonicalise": "signed_form",
     # errors
@@ -227,6 +228,7 @@ if TYPE_CHECKING:
         check_evidence as check_evidence,
         renew_evidence as renew_evidence,
         EvidenceTrust as EvidenceTrust,
+        walk_roots as walk_roots,
         CheckedEvidence as CheckedEvidence,
         canonicalise as canonicalise,
     )

@@ -7,7 +7,7 @@ upon for a signature at S, with what is known at C, and whose is it?
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ class SignerQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedSigner:
-    """A signer who may be relied upon. ``identity`` and ``list_sequence`` come from a trust list only.
+    """A signer who may be relied upon. ``identity`` and ``list_…`` come from a trust list only.
 
     ``issuer_compromised`` says that a key above the signer was lost after he signed: whoever has it can write
     certificates with old dates, so that the signature itself must name the certificate.
@@ -60,6 +60,7 @@ class JudgedSigner:
     ca_status: str = ""
     list_sequence: int | None = None
     list_sha256: str = ""
+    list_document: bytes = field(default=b"", repr=False)
     issuer_compromised: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -203,6 +204,7 @@ class ListedSigners:
             ca_status=verdict.at_use.value,
             list_sequence=trust_list.sequence,
             list_sha256=trust_list.sha256,
+            list_document=trust_list.document,
             issuer_compromised=_is_issuer_compromised(judged)
             or any(
                 entry.status is Status.KEY_COMPROMISED and entry.start <= known_at
