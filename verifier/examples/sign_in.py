@@ -1,9 +1,14 @@
-"""Signs in as a browser with a USB key would: python sign_in.py https://127.0.0.1:5000 me.crt me.key"""
+"""Signs in as a browser with a USB key would: python sign_in.py https://127.0.0.1:5000 me.crt me.key
+
+With the server's certificate as a fourth word it signs only what that server has signed (mutual login).
+"""
 
 import base64
 import json
+import secrets
 import ssl
 import sys
+from datetime import UTC, datetime
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import HTTPError
@@ -15,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-site, certificate, key_file = sys.argv[1:]
+from onecert.verifier import VerifyError, verify_server_challenge
+
+site, certificate, key_file, *server = sys.argv[1:]
 key = load_pem_private_key(Path(key_file).read_bytes(), password=None)
 trial = ssl.create_default_context()
 trial.check_hostname, trial.verify_mode = False, ssl.CERT_NONE  # for a trial on this machine only
@@ -30,8 +37,12 @@ def post(path, body):
 
 
 try:
-    challenge = post("/login/challenge", {})
+    nonce = secrets.token_bytes(32)
+    challenge = post("/login/challenge", {"client": base64.b64encode(nonce).decode()})
     data = base64.b64decode(challenge["data"])
+    if server:
+        pinned, now = Path(server[0]).read_bytes(), datetime.now(UTC)
+        verify_server_challenge(challenge, trust=pinned, application="tax", client=nonce, at=now)
     if isinstance(key, RSAPrivateKey):
         signature = key.sign(data, PKCS1v15(), SHA256())
     else:
@@ -41,3 +52,5 @@ try:
     print(browser.open(site + "/").read().decode())
 except HTTPError as refused:
     sys.exit(refused.read().decode())
+except VerifyError as not_the_server:
+    sys.exit(str(not_the_server))

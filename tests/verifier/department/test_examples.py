@@ -72,6 +72,15 @@ def test_sign_in_without_a_browser(place: Path, world: Any) -> None:
         )
         assert done.returncode == 1
         assert "ISSUER_UNKNOWN" in done.stderr
+        # Asked to know its server, it does not sign for one that has not signed itself.
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / "sign_in.py"), site, "me.crt", "me.key", "me.crt"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "LOGIN_SERVER_MISSING" in done.stderr
     finally:
         server.shutdown()
         server.server_close()

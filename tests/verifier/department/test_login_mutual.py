@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from flask import Flask
 
 from onecert.verifier import (
     ChallengeSigner,
@@ -29,6 +30,7 @@ from onecert.verifier import (
     load_trust_list,
     verify_server_challenge,
 )
+from onecert.verifier.web.flask import OneCert
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -264,3 +266,28 @@ def test_a_server_does_not_sign_what_a_client_likes(world: Any) -> None:
     for client in (b"", b"x" * 15, b"x" * 65):
         with pytest.raises(ValueError, match="16 to 64"):
             login.challenge(session="s", at=T, client=client)
+
+
+def test_through_the_flask_extension(site: Any) -> None:
+    """The page sends its random; the answer of the server is for it alone."""
+    leaf = server(site.world)
+    app = Flask("mutual")
+    app.secret_key = "not so secret in a test"
+    verifier = site.app.extensions["onecert"]._verifier
+    signer = ChallengeSigner([leaf.der], leaf.key)
+    OneCert(app, verifier=verifier, signer=signer, clock=lambda: site.at)
+    browser: Any = app.test_client()
+    message = browser.post(
+        "/login/challenge", json={"client": b64(NONCE)}, base_url="https://tax.example"
+    ).json
+    asked = check(message, leaf.der)
+    holder = site.world.leaf("pearl")
+    body = {
+        "challenge": asked.challenge.id,
+        "certificate": holder.pem.decode(),
+        "signature": b64(holder.sign(asked.challenge.data)),
+    }
+    assert browser.post("/login/answer", json=body, base_url="https://tax.example").status_code == 200
+    for wrong in ("", b64(b"short"), b64(b"x" * 65), "%%", 7):
+        refused = browser.post("/login/challenge", json={"client": wrong}, base_url="https://tax.example")
+        assert refused.status_code == 400
