@@ -85,7 +85,15 @@ _PUBLIC = {
     "load_trusted_list": "trust_list",
     "IssuanceRecordFile": "issuances",
     "Issuances": "issuances",
+    "open_offline_verifier": "bundle",
+    "OfflineVerifier": "bundle",
+    "load_bundle": "bundle",
+    "import_bundle": "bundle",
+    "Bundle": "bundle",
     "Identity": "identity",
+    "ClosedEntities": "identity",
+    "RegistryEntry": "identity",
+    "RegistrySnapshot": "identity.registry_snapshot",
     "load_pairwise_key": "identity",
     # signed forms
     "verify_form": "signed_form",
@@ -212,7 +220,20 @@ if TYPE_CHECKING:
         load_trusted_list as load_trusted_list,
     )
     from onecert.verifier.issuances import IssuanceRecordFile as IssuanceRecordFile, Issuances as Issuances
-    from onecert.verifier.identity import Identity as Identity, load_pairwise_key as load_pairwise_key
+    from onecert.verifier.bundle import (
+        open_offline_verifier as open_offline_verifier,
+        OfflineVerifier as OfflineVerifier,
+        load_bundle as load_bundle,
+        import_bundle as import_bundle,
+        Bundle as Bundle,
+    )
+    from onecert.verifier.identity import (
+        Identity as Identity,
+        ClosedEntities as ClosedEntities,
+        RegistryEntry as RegistryEntry,
+        load_pairwise_key as load_pairwise_key,
+    )
+    from onecert.verifier.identity.registry_snapshot import RegistrySnapshot as RegistrySnapshot
     from onecert.verifier.signed_form import (
         verify_form as verify_form,
         FormPolicy as FormPolicy,
