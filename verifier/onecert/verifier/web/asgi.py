@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import datetime
 from typing import Any
 
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.purposes import LOGIN, Purpose
-from onecert.verifier.verifier import VerifiedCertificate, Verifier
+from onecert.verifier.verifier import VerifiedCertificate
 from onecert.verifier.web.answers import Answer, answer_for
-from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate
+from onecert.verifier.web.gate import Gated
 from onecert.verifier.web.wsgi import CERTIFICATE, IDENTITY
 
 __all__ = ["CertificateMiddleware"]
@@ -32,23 +29,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _POLICY_VIOLATION = 1008
 
 
-class CertificateMiddleware:
-    """Lets HTTP requests and web sockets through whose client certificate verifies; see ``Gate``."""
-
-    def __init__(
-        self,
-        application: Application,
-        verifier: Verifier,
-        *,
-        certificates: ClientCertificates | None = None,
-        required: bool = True,
-        purpose: Purpose = LOGIN,
-        clock: Callable[[], datetime] | None = None,
-    ) -> None:
-        self._application = application
-        self._gate = Gate(
-            verifier, certificates=certificates, required=required, purpose=purpose, clock=clock
-        )
+class CertificateMiddleware(Gated[Application]):
+    """Lets HTTP requests and web sockets through whose client certificate verifies; see ``Gated``."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -69,7 +51,7 @@ class CertificateMiddleware:
         await self._application(inner, receive, send)
 
     def _check(self, scope: Scope) -> VerifiedCertificate | None:
-        return self._gate.check(self._gate.certificates.from_scope(scope))
+        return self._gate.check(self._gate.certificates.from_scope(scope), required=self._required)
 
 
 async def _refuse(scope: Scope, error: VerifyError, receive: Receive, send: Send) -> None:

@@ -51,25 +51,21 @@ class CertificateMiddleware:
             raise ImproperlyConfigured(f"ONECERT does not know {', '.join(unknown)}")
         self._get_response = get_response
         self._exempt = tuple(options.get("exempt", ()))
-        verifier = _instance(options["verifier"], Verifier)
-        self._certificates = _instance(options.get("certificates", ClientCertificates()), ClientCertificates)
-        self._open, self._guarded = (
-            Gate(
-                verifier,
-                certificates=self._certificates,
-                required=required,
-                clock=options.get("clock"),
-            )
-            for required in (False, bool(options.get("required", True)))
+        self._required = bool(options.get("required", True))
+        self._gate = Gate(
+            _instance(options["verifier"], Verifier),
+            certificates=_instance(options.get("certificates", ClientCertificates()), ClientCertificates),
+            clock=options.get("clock"),
         )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer one request."""
-        gate = self._open if self._is_exempt(request.path) else self._guarded
+        certificates = self._gate.certificates
+        required = self._required and not self._is_exempt(request.path)
         try:
-            verified = gate.check(self._certificates.from_environ(request.META))
+            verified = self._gate.check(certificates.from_environ(request.META), required=required)
         except VerifyError as error:
-            gate.note(error)
+            self._gate.note(error)
             answer = answer_for(
                 error,
                 accept=request.META.get("HTTP_ACCEPT", ""),
@@ -79,7 +75,7 @@ class CertificateMiddleware:
             for name, value in answer.headers:
                 response.headers[name] = value
             return response
-        kept = self._certificates.clean_environ(request.META)
+        kept = certificates.clean_environ(request.META)
         for name in [name for name in request.META if name not in kept]:
             del request.META[name]
         request.onecert_certificate = verified

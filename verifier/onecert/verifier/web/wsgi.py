@@ -8,51 +8,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.purposes import LOGIN, Purpose
-from onecert.verifier.verifier import Verifier
 from onecert.verifier.web.answers import answer_for
-from onecert.verifier.web.client_certificate import ClientCertificates
-from onecert.verifier.web.gate import Gate
+from onecert.verifier.web.gate import Gated
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # noqa: F401  one names a base class
 
 __all__ = ["CERTIFICATE", "IDENTITY", "CertificateMiddleware"]
 
 IDENTITY, CERTIFICATE = "onecert.identity", "onecert.certificate"
 
 
-class CertificateMiddleware:
-    """Lets requests through whose client certificate verifies; see ``Gate`` for the arguments.
+class CertificateMiddleware(Gated["WSGIApplication"]):
+    """Lets requests through whose client certificate verifies; see ``Gated`` for the arguments.
 
     Certificate headers that clients or proxies sent do not reach the application.
     """
-
-    def __init__(
-        self,
-        application: WSGIApplication,
-        verifier: Verifier,
-        *,
-        certificates: ClientCertificates | None = None,
-        required: bool = True,
-        purpose: Purpose = LOGIN,
-        clock: Callable[[], datetime] | None = None,
-    ) -> None:
-        self._application = application
-        self._gate = Gate(
-            verifier, certificates=certificates, required=required, purpose=purpose, clock=clock
-        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         certificates = self._gate.certificates
         try:
-            verified = self._gate.check(certificates.from_environ(environ))
+            verified = self._gate.check(certificates.from_environ(environ), required=self._required)
         except VerifyError as error:
             self._gate.note(error)
             answer = answer_for(
