@@ -258,3 +258,17 @@ def test_underscore_beside_the_header_of_the_proxy(world: Any, ask: Callable[...
     mine, yours = structured(world.leaf()), structured(world.leaf("stranger"))
     assert ask([("Client-Cert", mine), ("Client_Cert", yours)]) in {"CLIENT_CERTIFICATE_HEADER", FIRM_ID}
     assert ask([("Client_Cert", mine)], peer=OUTSIDE) == "CLIENT_CERTIFICATE_MISSING"
+
+
+@pytest.mark.parametrize(
+    "name", ["X-SSL-Client-S-DN", "ssl-client-subject-dn", "X_Client_DN", "X-SSL-Client-Cert"]
+)
+def test_what_others_say_about_the_certificate_does_not_reach_the_application(name: str) -> None:
+    """An application that once believed such a header goes on reading it. Must find nothing there."""
+    variable = "HTTP_" + name.upper().replace("-", "_")
+    for certificates in (ClientCertificates(), BEHIND_PROXY):
+        assert certificates.clean_environ({variable: "CN=somebody", "HTTP_HOST": "tax"}) == {
+            "HTTP_HOST": "tax"
+        }
+        scope = {"headers": [(name.lower().encode(), b"CN=somebody"), (b"host", b"tax")]}
+        assert certificates.clean_scope(scope)["headers"] == [(b"host", b"tax")]

@@ -49,6 +49,31 @@ CERTIFICATE_HEADERS = frozenset(
         "x-ssl-client-verify",
     }
 )
+# And under these for what a proxy has read in it. We hand over the identity instead.
+_CLAIM_HEADERS = frozenset(
+    {
+        "ssl-client-fingerprint",
+        "ssl-client-i-dn",
+        "ssl-client-issuer-dn",
+        "ssl-client-serial",
+        "ssl-client-subject-dn",
+        "x-amzn-mtls-clientcert",
+        "x-amzn-mtls-clientcert-leaf",
+        "x-amzn-mtls-clientcert-serial-number",
+        "x-amzn-mtls-clientcert-subject",
+        "x-client-cert-chain",
+        "x-client-dn",
+        "x-client-verify",
+        "x-forwarded-tls-client-cert-info",
+        "x-ssl-client-cn",
+        "x-ssl-client-dn",
+        "x-ssl-client-fingerprint",
+        "x-ssl-client-i-dn",
+        "x-ssl-client-s-dn",
+        "x-ssl-client-serial",
+        "x-ssl-issuer",
+    }
+)
 _SOCKET_PEERS = frozenset({"", "unix:", "unix"})
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -89,7 +114,7 @@ class ClientCertificates:
         self.header = header
         self._networks = [ipaddress.ip_network(each) for each in proxies]
         self._unix_socket = unix_socket
-        self.removed = CERTIFICATE_HEADERS | ({header.lower()} if header else frozenset())
+        self.removed = CERTIFICATE_HEADERS | _CLAIM_HEADERS | ({header.lower()} if header else frozenset())
 
     def from_environ(self, environ: Mapping[str, Any]) -> PresentedCertificate | None:
         """The certificate of a WSGI request (PEP 3333), or ``None``.

@@ -10,8 +10,10 @@
 It adds ``/login`` (a page; the browser's certificate over TLS, or a signed challenge from a USB-key program)
 and ``/logout``. Templates ``onecert/login.html`` (around ``{% include "onecert/login_form.html" %}``) and
 ``onecert/refused.html`` of the application take the place of the plain ones. The certificate is checked
-again every few minutes while its holder is signed in, so that a revocation ends the session. Needs
-``pip install onecert-verifier[flask]``.
+again every few minutes while its holder is signed in, so that a revocation ends the session. Flask keeps a
+session in its cookie, signed: whoever copied the cookie has it until ``life`` is over, also after the holder
+signed out. Where that matters, let an extension keep sessions on the server; signing in and out gives them a
+new number. Needs ``pip install onecert-verifier[flask]``.
 """
 
 from __future__ import annotations
