@@ -18,8 +18,8 @@ from texts import LANGUAGES, has_text, text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from onecert.verifier import CouldNotCheckError, VerifyError, open_verifier
+from onecert.verifier.department import load_roots
 from onecert.verifier.signed_form import CheckedEvidence, EvidenceTrust, check_evidence
-from onecert.verifier.trust_list import load_trust_root
 from onecert.verifier.web import ClientCertificates
 from onecert.verifier.web.answers import language_of
 from onecert.verifier.web.flask import OneCert, is_own_page
@@ -58,8 +58,8 @@ def create_app(
         language=lambda: str(g.language),
     )
     declarations = Declarations(folder / "declarations", verifier=verifier)
-    keys = load_trust_root((folder / "trust-root.json").read_bytes()).list_keys
-    pages = Pages(onecert, declarations, EvidenceTrust(list_keys=keys), clock)
+    trust = EvidenceTrust(roots=load_roots(folder))
+    pages = Pages(onecert, declarations, trust, clock)
     app.before_request(choose_language)
     app.after_request(guard)
     app.context_processor(

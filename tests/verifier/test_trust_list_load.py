@@ -24,13 +24,12 @@ from onecert.verifier.jws import key_id
 from onecert.verifier.trust_list import (
     FileState,
     FixedTrustList,
-    ListKeys,
     MemoryState,
     Role,
+    RoleKeys,
     Status,
     SupplyKind,
     TrustList,
-    TrustListFile,
     load_list_keys,
     load_trust_list,
     parse_trust_list,
@@ -41,7 +40,7 @@ from onecert.verifier.trust_list.load import seen_list
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 OFFICERS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
-KEYS = ListKeys(2, {key_id(k.public_key()): k.public_key() for k in OFFICERS})
+KEYS = RoleKeys(2, {key_id(k.public_key()): k.public_key() for k in OFFICERS})
 TYP = "onecert-trust-list+json"
 PROFILE = json.loads((Path(__file__).parents[2] / "demo/profiles/pearl.json").read_text("utf-8"))
 
@@ -266,22 +265,6 @@ def test_file_state_under_many_writers(tmp_path: Path) -> None:
         thread.join()
     assert json.loads(path.read_text())["list"]["number"] == 20
     assert sorted(p.name for p in tmp_path.iterdir()) == ["state.json", "state.json.lock"]
-
-
-def test_list_in_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    path = tmp_path / "trust-list.json"
-    source = TrustListFile(path, keys=KEYS, state=MemoryState())
-    with pytest.raises(TrustListUnavailableError) as caught:
-        source.current(T)
-    assert caught.value.code == "TRUST_LIST_MISSING"
-    path.write_bytes(signed(payload(5)))
-    first = source.current(T)
-    assert source.current(T) is first
-    path.write_bytes(signed(payload(6), signers=3))
-    assert source.current(T).sequence == 6
-    path.write_bytes(signed(payload(5)))
-    with pytest.raises(TrustListError):
-        source.current(T)
 
 
 def mutated(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

@@ -173,3 +173,41 @@ def test_offline_and_kinds(files: dict[str, str], capsys: pytest.CaptureFixture[
     assert check(files, "revoked.pem", *late, "--allow-offline", "2") == 1
     assert check(files, "good.pem", "--sources", "crl") == 0
     assert check(files, "good.pem", "--sources", "ocsp") == 3
+
+
+def test_trust_root(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a person compares with paper: the fingerprint in groups of four, and who signs what."""
+    command = ["trust-root", files["root"], "--at", AT]
+    assert main([*command, "--language", "en"]) == 0
+    out = capsys.readouterr().out
+    groups = world.root.fingerprint.split(" ")
+    assert " ".join(groups[:8]) in out
+    assert " ".join(groups[8:]) in out
+    assert "2 of 2 keys" in out
+    assert all(kid in out for kid in world.list_keys.keys)
+    assert main([*command, "--language", "zh"]) == 0
+    assert "列表签署人" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["sha256"]) == (1, world.root.sha256)
+    assert main(["trust-root", files["list"], "--at", AT]) == 1
+    assert "TRUST_ROOT_MALFORMED" in capsys.readouterr().out
+    assert main(["trust-root", files["root"], "--at", "2032-01-01T00:00:00Z"]) == 3
+
+
+def test_timestamp_by_hand(files: dict[str, str], world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it the answer says that freshness comes from the list's own dates; with it, it must fit."""
+    assert check(files, "good.pem", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == ["TRUST_LIST_NO_TIMESTAMP"]
+    stamp = world.folder / "trust-timestamp.json"
+    stamp.write_bytes(world.timestamp(Path(files["list"]).read_bytes()))
+    assert check(files, "good.pem", "--json", "--trust-timestamp", str(stamp)) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+    stamp.write_bytes(world.timestamp(world.trust_list(2)))
+    assert check(files, "good.pem", "--trust-timestamp", str(stamp)) == 3
+    assert "TRUST_PARTS_MIXED" in capsys.readouterr().out
+    assert (
+        main(["trust-list", files["list"], "--trust-root", files["root"], "--at", AT, "--language", "en"])
+        == 0
+    )
+    assert "only its own dates" in capsys.readouterr().out

@@ -21,10 +21,17 @@ from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch import CrlFetcher, Fetch, TrustListUrl, follow_by_url
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.identity.registry import Registry
-from onecert.verifier.trust_list import FileState, PointedTrustLists, load_trust_root
+from onecert.verifier.trust_list import (
+    FileState,
+    PointedTrustLists,
+    TrustRoot,
+    load_trust_root,
+    next_trust_root,
+)
+from onecert.verifier.trust_list.published import ROOT_FILE, root_file
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["open_verifier"]
+__all__ = ["load_roots", "open_verifier"]
 
 
 def open_verifier(
@@ -57,7 +64,7 @@ def open_verifier(
     """
     own = TrustListUrl(
         trust_list,
-        root=load_trust_root(_read(folder / "trust-root.json")),
+        root=load_trust_root(_read(folder / ROOT_FILE)),
         folder=folder,
         state=FileState(folder / "state" / "trust.json"),
         fetch=fetch,
@@ -74,6 +81,22 @@ def open_verifier(
         pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),
         registry=registry,
     )
+
+
+def load_roots(folder: Path) -> tuple[TrustRoot, ...]:
+    """Every version of the trust root that is at hand, ascending, for ``EvidenceTrust``.
+
+    Args:
+        folder: that of ``open_verifier``: the root that a person has put there, and those that followed.
+
+    Raises:
+        CouldNotCheckError: ``FILE_UNREADABLE``.
+        RefusedError: ``TRUST_ROOT_…``, for the first or one that followed.
+    """
+    roots = [load_trust_root(_read(folder / ROOT_FILE))]
+    while (path := folder / root_file(roots[-1].version + 1)).exists():
+        roots.append(next_trust_root(roots[-1], _read(path)))
+    return tuple(roots)
 
 
 def _read(path: Path) -> bytes:

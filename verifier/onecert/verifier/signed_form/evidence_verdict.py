@@ -18,7 +18,6 @@ from onecert.verifier.signed_form.evidence_record import EvidenceRecord
 from onecert.verifier.signed_form.form_result import FormSigner, SignedForm
 from onecert.verifier.signed_form.timestamp import TimestampTrust
 from onecert.verifier.strict_json import format_time
-from onecert.verifier.trust_list.load import ListKeys
 from onecert.verifier.trust_list.roles import RoleKeys
 from onecert.verifier.trust_list.root import TrustRoot, load_trust_root, next_trust_root
 
@@ -41,7 +40,7 @@ class EvidenceTrust:
     """
 
     timestamps: TimestampTrust | None = None
-    list_keys: ListKeys | None = None
+    list_keys: RoleKeys | None = None
     roots: tuple[TrustRoot, ...] = ()
     anchors: tuple[TrustAnchor, ...] = ()
     revocation: RevocationPolicy = field(default_factory=RevocationPolicy)

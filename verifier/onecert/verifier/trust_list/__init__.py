@@ -9,7 +9,6 @@ from onecert.verifier.trust_list.folder import TrustListFolder
 from onecert.verifier.trust_list.load import (
     FixedTrustList,
     ListKeys,
-    TrustListFile,
     TrustListSource,
     check_current,
     load_list_keys,
@@ -63,7 +62,6 @@ __all__ = [
     "SupplyPoint",
     "TrustList",
     "TrustListError",
-    "TrustListFile",
     "TrustListFolder",
     "TrustListRollbackError",
     "TrustListSource",

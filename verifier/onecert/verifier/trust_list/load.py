@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from onecert.verifier.arguments import check_aware, check_kind
@@ -118,33 +117,3 @@ class FixedTrustList:
         """See ``TrustListSource``."""
         check_current(self._list, at)
         return self._list
-
-
-class TrustListFile:
-    """A list in a file that something else keeps fresh; read again when the file changes."""
-
-    def __init__(self, path: Path | str, *, keys: RoleKeys, state: TrustState) -> None:
-        self._path = Path(path)
-        self._keys = keys
-        self._state = state
-        self._loaded: tuple[tuple[int, int, int], TrustList] | None = None
-
-    def check(self, data: bytes, at: datetime) -> TrustList:
-        """Check a list that is to replace the file.
-
-        Raises:
-            VerifyError: as ``load_trust_list``.
-        """
-        return load_trust_list(data, keys=self._keys, at=at, state=self._state)
-
-    def current(self, at: datetime) -> TrustList:
-        """See ``TrustListSource``."""
-        try:
-            stat = self._path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if self._loaded is None or self._loaded[0] != stamp:
-                self._loaded = (stamp, self.check(self._path.read_bytes(), at))
-        except OSError as exc:
-            raise TrustListUnavailableError("TRUST_LIST_MISSING", detail=str(exc)[:200]) from exc
-        check_current(self._loaded[1], at)
-        return self._loaded[1]
