@@ -44,7 +44,7 @@ def test_programs(
 
     programs = re.findall(r"```python\n(.*?)```", (DOCS / guide).read_text("utf-8"), re.DOTALL)
     assert len(programs) == 5
-    names: dict[str, Any] = {"document": document, "list_bytes": Path("mirror/trust-list.json").read_bytes()}
+    names: dict[str, Any] = {"document": document}
     for program in programs:
         text = program.replace("datetime.now(UTC)", "datetime(2026, 11, 21, 9, tzinfo=UTC)")
         exec(text, names)
