@@ -1,5 +1,6 @@
 """What a service may sign and has promised: from the draft to the list that verifiers read, and compared."""
 
+import base64
 import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 
 from onecert.supervision.compare import check_forward, find_changes
 from onecert.supervision.draft import draft_json, parse_draft
-from onecert.supervision.errors import DraftMalformedError, ListBackwardsError
+from onecert.supervision.errors import DraftMalformedError, DraftRefusedError, ListBackwardsError
 from onecert.supervision.payload import build_payload, check_payload
+from onecert.testkit.trust_roles import TrustHolders
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 TERMS = {
@@ -76,3 +78,59 @@ def test_a_ca_does_not_become_a_timestamp_authority(world: Any) -> None:
 def test_wrong_terms(world: Any, change: dict[str, Any]) -> None:
     with pytest.raises(DraftMalformedError):
         parse_draft(with_terms(world.draft_json(), **change))
+
+
+def pointing(world: Any, **changes: Any) -> dict[str, Any]:
+    root = TrustHolders().sign_root(1, at=T)
+    pointer = {
+        "id": "gd",
+        "location": "https://gd.example/trust-list.json",
+        "operator": {"zh": "某省", "en": "Province"},
+        "root": base64.b64encode(root).decode(),
+        "history": [{"status": "granted", "from": "2026-01-01T00:00:00Z"}],
+        "id_types": ["uscc"],
+        "classes": ["organisation"],
+        "services": ["pearl"],
+        "policies": ["1.2.156.99.1"],
+    }
+    return {**world.draft_json(), "pointers": [pointer | changes]}
+
+
+def test_pointers_go_into_the_list(world: Any) -> None:
+    draft = parse_draft(pointing(world))
+    assert parse_draft(draft_json(draft)) == draft
+    payload = build_payload(draft, sequence=1, issued_at=T, next_update=T + timedelta(days=30))
+    (pointer,) = check_payload(payload).pointers
+    assert pointer.terms is not None
+    assert (pointer.terms.id, pointer.terms.services) == ("gd", ("pearl",))
+    assert pointer.terms.policies == ("1.2.156.99.1",)
+
+
+def test_changes_of_pointers(world: Any) -> None:
+    first = pointing(world)
+    later = copy.deepcopy(first)
+    later["pointers"][0]["history"].append({"status": "suspended", "from": "2026-12-01T00:00:00Z"})
+    later["pointers"][0]["classes"] = ["citizen"]
+    without, one, two = parse_draft(first | {"pointers": []}), parse_draft(first), parse_draft(later)
+    assert [change.code for change in find_changes(without, one)] == ["pointer_added"]
+    assert [change.code for change in find_changes(one, two)] == ["pointer_status", "pointer_scope"]
+    check_forward(without, one, at=T)
+    check_forward(one, two, at=T)
+    for backwards in (
+        without,
+        parse_draft(
+            pointing(world, history=[first["pointers"][0]["history"][0] | {"from": "2026-02-01T00:00:00Z"}])
+        ),
+    ):
+        with pytest.raises(ListBackwardsError):
+            check_forward(one, backwards, at=T)
+
+
+@pytest.mark.parametrize(
+    "change", [{"root": "AAAA"}, {"id": "GD"}, {"id_types": ["name"]}, {"location": "ftp://gd.example/"}]
+)
+def test_wrong_pointers_are_refused(world: Any, change: dict[str, Any]) -> None:
+    draft = parse_draft(pointing(world, **change))
+    payload = build_payload(draft, sequence=1, issued_at=T, next_update=T + timedelta(days=30))
+    with pytest.raises(DraftRefusedError):
+        check_payload(payload)

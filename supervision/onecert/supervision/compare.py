@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from onecert.server.languages import _, gettext
 from onecert.supervision.draft import Draft, DraftService
+from onecert.supervision.draft_pointers import DraftPointer
 from onecert.supervision.errors import ListBackwardsError
 from onecert.verifier.trust_list import StatusEntry
 
 __all__ = ["Change", "check_forward", "find_changes", "status_name"]
 
+_Kept = DraftService | DraftPointer
 _STATUS_NAMES = {
     "granted": _("granted"),
     "suspended": _("suspended"),
@@ -46,6 +49,7 @@ def find_changes(old: Draft | None, new: Draft) -> list[Change]:
     before = {service.id: service for service in old.services} if old is not None else {}
     if old is not None and (old.operator, old.territory) != (new.operator, new.territory):
         changes.append(Change("", "operator", _("name or territory of the operator changed")))
+    changes += _pointer_changes(old.pointers if old is not None else (), new.pointers)
     for service in new.services:
         if service.id not in before:
             changes.append(_change(service, "added", _("new authority %(name)s"), name=service.name.zh))
@@ -56,6 +60,29 @@ def find_changes(old: Draft | None, new: Draft) -> list[Change]:
         _change(gone, "removed", _("authority %(name)s removed"), name=gone.name.zh)
         for gone in before.values()
     ]
+    return changes
+
+
+def _pointer_changes(old: Sequence[DraftPointer], new: Sequence[DraftPointer]) -> list[Change]:
+    before = {pointer.id: pointer for pointer in old}
+    changes = []
+    for pointer in new:
+        facts = (("name", pointer.operator.zh),)
+        known = before.get(pointer.id)
+        if known is None:
+            changes.append(
+                Change(pointer.id, "pointer_added", _("new pointer to the list of %(name)s"), facts)
+            )
+            continue
+        if known.root != pointer.root:
+            text = _("another trust root for the list of %(name)s")
+            changes.append(Change(pointer.id, "pointer_root", text, facts))
+        if known.history != pointer.history:
+            text = _("status of the pointer to the list of %(name)s changed")
+            changes.append(Change(pointer.id, "pointer_status", text, facts))
+        if replace(known, root=pointer.root, history=pointer.history) != pointer:
+            text = _("what is granted to the list of %(name)s changed")
+            changes.append(Change(pointer.id, "pointer_scope", text, facts))
     return changes
 
 
@@ -125,6 +152,11 @@ def check_forward(old: Draft | None, new: Draft, *, at: datetime) -> None:
     """
     if old is None:
         return
+    for pointer in old.pointers:
+        present = next((item for item in new.pointers if item.id == pointer.id), None)
+        if present is None:
+            raise ListBackwardsError(pointer.id, _("a published pointer cannot be removed"))
+        _check_history(pointer, present, at)
     for before in old.services:
         now = next((service for service in new.services if service.id == before.id), None)
         if now is None:
@@ -141,7 +173,7 @@ def _certificates(service: DraftService) -> list[str]:
     return ["".join(pem.split()) for pem in service.certificates_pem]
 
 
-def _check_history(old: DraftService, new: DraftService, at: datetime) -> None:
+def _check_history(old: _Kept, new: _Kept, at: datetime) -> None:
     in_force = sorted((entry for entry in old.history if entry.start <= at), key=lambda entry: entry.start)
     history = sorted(new.history, key=lambda entry: entry.start)
     if history[: len(in_force)] != in_force:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from onecert.supervision.draft_pointers import DraftPointer, parse_pointer, pointer_json
 from onecert.supervision.errors import AuthorityUnknownError, DraftMalformedError
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 from onecert.verifier.trust_list import Contact, LocalText, Status, StatusEntry, SupplyKind
@@ -64,6 +65,7 @@ class Draft:
     operator: LocalText
     territory: str
     services: tuple[DraftService, ...]
+    pointers: tuple[DraftPointer, ...] = ()
 
     def service(self, authority: str) -> DraftService:
         """One service.
@@ -96,6 +98,10 @@ def parse_draft(value: object) -> Draft:
                 operator=_text(node, "operator"),
                 territory=node.text("territory", default="", max_length=16),
                 services=tuple(_service(item) for item in node.nodes("services", low=1, high=500)),
+                pointers=tuple(
+                    parse_pointer(item, text=_text, entry=_entry)
+                    for item in node.nodes("pointers", high=32, default=[])
+                ),
             )
     except StrictJsonError as exc:
         raise DraftMalformedError(str(exc)[:300]) from exc
@@ -192,6 +198,11 @@ def draft_json(draft: Draft) -> dict[str, Any]:
         "operator": {"zh": draft.operator.zh, "en": draft.operator.en},
         **({"territory": draft.territory} if draft.territory else {}),
         "services": [_service_json(service) for service in draft.services],
+        **(
+            {"pointers": [pointer_json(pointer, _entry_json) for pointer in draft.pointers]}
+            if draft.pointers
+            else {}
+        ),
     }
 
 

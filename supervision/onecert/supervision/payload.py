@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from onecert.supervision.draft import SERVICE_TYPES, Draft, DraftService
+from onecert.supervision.draft_pointers import pointer_payload
 from onecert.supervision.errors import DraftRefusedError
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.errors import VerifyError
@@ -40,6 +41,15 @@ def build_payload(
                 "HistoricalInformationPeriod": 65535,
                 "ListIssueDateTime": format_time(issued_at),
                 "NextUpdate": format_time(next_update),
+                **(
+                    {
+                        "PointersToOtherLoTE": [
+                            pointer_payload(pointer, texts=_texts, entry=_entry) for pointer in draft.pointers
+                        ]
+                    }
+                    if draft.pointers
+                    else {}
+                ),
             },
             "TrustedEntitiesList": [
                 {
@@ -100,18 +110,17 @@ def _service(service: DraftService) -> dict[str, Any]:
             ],
             "ServiceInformationExtensions": extensions,
         },
-        "ServiceHistory": [
-            {
-                **_status(entry),
-                **({"ServiceInformationExtensions": _terms(entry)} if _terms(entry) else {}),
-            }
-            for entry in reversed(history[:-1])
-        ],
+        "ServiceHistory": [_entry(entry) for entry in reversed(history[:-1])],
     }
 
 
 def _status(entry: StatusEntry) -> dict[str, str]:
     return {"ServiceStatus": entry.status.uri, "StatusStartingTime": format_time(entry.start)}
+
+
+def _entry(entry: StatusEntry) -> dict[str, Any]:
+    terms = _terms(entry)
+    return {**_status(entry), **({"ServiceInformationExtensions": terms} if terms else {})}
 
 
 def _terms(entry: StatusEntry) -> list[dict[str, Any]]:
