@@ -63,6 +63,7 @@ _PUBLIC = {
     "CrlFolder": "evidence",
     "CrlFetcher": "fetch",
     "HttpFetch": "fetch",
+    "ClockWatch": "fetch",
     "TrustListUrl": "fetch",
     "listed_fetch": "fetch",
     "follow_by_url": "fetch",
@@ -196,6 +197,7 @@ if TYPE_CHECKING:
     from onecert.verifier.fetch import (
         CrlFetcher as CrlFetcher,
         HttpFetch as HttpFetch,
+        ClockWatch as ClockWatch,
         TrustListUrl as TrustListUrl,
         listed_fetch as listed_fetch,
         follow_by_url as follow_by_url,

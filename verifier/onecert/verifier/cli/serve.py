@@ -6,7 +6,9 @@ For more than one machine's load, run ``onecert.verifier.service.create_service`
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import socket
 import threading
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -18,6 +20,7 @@ from onecert.verifier.cli.files import read
 from onecert.verifier.cli.parser import Parser, UsageError
 from onecert.verifier.department import open_verifier
 from onecert.verifier.errors import CouldNotCheckError
+from onecert.verifier.fetch import ClockWatch, listed_fetch
 from onecert.verifier.login_store import SqliteStore
 from onecert.verifier.service.application import TOKEN_MIN_CHARACTERS, create_service
 from onecert.verifier.signed_form import EvidenceTrust
@@ -34,6 +37,7 @@ def add_options(parser: Parser) -> None:
     parser.option("--application", text="HELP_APPLICATION", required=True)
     parser.option("--host", text="HELP_HOST", default="127.0.0.1")
     parser.option("--port", text="HELP_PORT", type=int, default=8090)
+    parser.option("--socket", text="HELP_SOCKET", type=Path, metavar="FILE")
     parser.file("--token", text="HELP_TOKEN")
 
 
@@ -47,25 +51,35 @@ def run(options: argparse.Namespace) -> int:
         if len(token) < TOKEN_MIN_CHARACTERS:
             raise UsageError("USAGE_TOKEN", least=TOKEN_MIN_CHARACTERS)
     folder: Path = options.folder
+    clocks = ClockWatch(listed_fetch())
     application = create_service(
-        open_verifier(folder, trust_list=options.trust_list, application=options.application),
+        open_verifier(folder, trust_list=options.trust_list, application=options.application, fetch=clocks),
         store=SqliteStore(folder / "logins.sqlite"),
         trust=EvidenceTrust(list_keys=load_root(folder / "trust-root.json").list_keys),
         token=token,
+        clocks=clocks,
     )
+    with _open(options) as server:
+        server.set_app(application)
+        _stop_by_signal(server)
+        print(f"ready {server.shown}", flush=True)
+        server.serve_forever()
+    return ACCEPTED
+
+
+def _open(options: argparse.Namespace) -> _Server:
+    socket_path: Path | None = options.socket
     try:
-        server = _Server((options.host, options.port), _Handler)
+        if socket_path is not None:
+            return _UnixServer(socket_path)
+        return _Server((options.host, options.port), _Handler)
     except OSError as exc:
         detail = exc.strerror or str(exc)
+        if socket_path is not None:
+            raise CouldNotCheckError("SERVICE_SOCKET", path=socket_path, detail=detail) from exc
         raise CouldNotCheckError(
             "SERVICE_ADDRESS", host=options.host, port=options.port, detail=detail
         ) from exc
-    with server:
-        server.set_app(application)
-        _stop_by_signal(server)
-        print(f"ready http://{server.server_address[0]!s}:{server.server_address[1]}", flush=True)
-        server.serve_forever()
-    return ACCEPTED
 
 
 def _stop_by_signal(server: WSGIServer) -> None:
@@ -79,6 +93,56 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 64
 
+    @property
+    def shown(self) -> str:
+        """The address, for who starts the service."""
+        return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
+
+
+class _UnixServer(_Server):
+    """On a unix socket that its owner and group may open; it goes away with the service."""
+
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_ours = False
+        _remove_left_over(path)
+        mask = os.umask(0o117)
+        try:
+            super().__init__(str(path), _UnixHandler)  # type: ignore[arg-type]  # an address of this family
+        finally:
+            os.umask(mask)
+
+    def server_bind(self) -> None:
+        """Without names and ports, which a unix socket does not have."""
+        self.socket.bind(str(self._path))
+        self._is_ours = True
+        self.server_name, self.server_port = "localhost", 0
+        self.setup_environ()
+
+    def server_close(self) -> None:
+        """Also the file."""
+        super().server_close()
+        if self._is_ours:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def shown(self) -> str:
+        """The path of the socket."""
+        return f"unix:{self._path}"
+
+
+def _remove_left_over(path: Path) -> None:
+    """A socket that nobody serves any more, after a power cut; never anything else."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+
 
 class _Handler(WSGIRequestHandler):
     timeout = 30  # a client that says nothing does not hold a thread for longer
@@ -89,3 +153,14 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name of the base class
         """Requests are counted in /metrics; their lines would hold nothing more."""
+
+
+class _UnixHandler(_Handler):
+    def address_string(self) -> str:
+        """The other end of a unix socket has no address."""
+        return ""
+
+    def get_environ(self) -> dict[str, Any]:
+        """As for any request; who may open the socket, the file system decides."""
+        self.client_address = ("", 0)
+        return super().get_environ()

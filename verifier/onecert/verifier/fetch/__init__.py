@@ -7,6 +7,7 @@ its addresses, ``following.py`` those in certificates.
 
 from onecert.verifier.fetch.addresses import ANYWHERE
 from onecert.verifier.fetch.cache import FetchCache
+from onecert.verifier.fetch.clock import ClockWatch
 from onecert.verifier.fetch.following import FetchingValidator
 from onecert.verifier.fetch.http import HttpFetch
 from onecert.verifier.fetch.listed import CrlFetcher, listed_fetch
@@ -17,6 +18,7 @@ from onecert.verifier.fetch.trust_list_url import TrustListUrl
 
 __all__ = [
     "ANYWHERE",
+    "ClockWatch",
     "CrlFetcher",
     "Fetch",
     "FetchAnswer",

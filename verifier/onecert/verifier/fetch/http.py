@@ -11,7 +11,7 @@ import http.client
 import re
 import ssl
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import urljoin
@@ -190,7 +190,19 @@ def _answer(response: http.client.HTTPResponse, data: bytes | None) -> FetchAnsw
         etag=validator("ETag"),
         last_modified=validator("Last-Modified") if _is_settled(response) else "",
         max_age=_max_age(response),
+        date=_date(response),
     )
+
+
+def _date(response: http.client.HTTPResponse) -> datetime | None:
+    """The server's clock, unless a cache has kept the answer (RFC 9111, section 5.1)."""
+    if response.headers.get("Age", "0").strip() != "0":
+        return None
+    try:
+        date = parsedate_to_datetime(response.headers["Date"])
+        return None if date.tzinfo is None else date.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _is_settled(response: http.client.HTTPResponse) -> bool:

@@ -5,7 +5,7 @@ implements ``Fetch``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 __all__ = ["Fetch", "FetchAnswer", "FetchRequest"]
@@ -42,6 +42,8 @@ class FetchAnswer:
         etag, last_modified: to be sent with the next request; empty when the server gave none.
         max_age: how long the server wants its answer to be kept (RFC 9111, section 5.2.2.1); zero for "do
             not keep it", ``None`` when it does not say.
+        date: what the server's clock said, in whole seconds (RFC 9110, section 6.6.1); ``None`` when it does
+            not say, or when a cache on the way has kept the answer.
     """
 
     data: bytes | None
@@ -49,6 +51,7 @@ class FetchAnswer:
     etag: str = ""
     last_modified: str = ""
     max_age: timedelta | None = None
+    date: datetime | None = None
 
 
 class Fetch(Protocol):

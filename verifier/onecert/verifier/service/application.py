@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from onecert.verifier.errors import MalformedError, VerifyError
+from onecert.verifier.fetch.clock import ClockWatch
 from onecert.verifier.jws import load_json
 from onecert.verifier.login import Login
 from onecert.verifier.login_store import ChallengeStore
@@ -56,6 +57,7 @@ def create_service(
     trust: EvidenceTrust | None = None,
     token: str | None = None,
     clock: Callable[[], datetime] | None = None,
+    clocks: ClockWatch | None = None,
 ) -> WSGIApplication:
     """Make the application.
 
@@ -65,16 +67,15 @@ def create_service(
         token: programs send it as ``Authorization: Bearer``; at least 32 characters. Without one only this
             machine and unix sockets are served.
         clock: gives the time of a request; the machine's clock by default.
+        clocks: what the verifier fetches with; ``/metrics`` then shows how far servers' clocks are from ours.
 
     Raises:
         ValueError: the token is too short.
     """
     if token is not None and len(token) < TOKEN_MIN_CHARACTERS:
         raise ValueError(f"the token needs at least {TOKEN_MIN_CHARACTERS} random characters")
-    calls = Calls(
-        verifier, Login(verifier, store=store), trust=trust
-    )
-    return _Service(verifier, calls, token, clock or now)
+    calls = Calls(verifier, Login(verifier, store=store), trust=trust)
+    return _Service(Health(verifier, clocks), verifier, calls, token, clock or now)
 
 
 class _NotJudgedError(Exception):
@@ -88,14 +89,20 @@ class _NotJudgedError(Exception):
 
 class _Service:
     def __init__(
-        self, verifier: Verifier, calls: Calls, token: str | None, clock: Callable[[], datetime]
+        self,
+        health: Health,
+        verifier: Verifier,
+        calls: Calls,
+        token: str | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._token = token
         self._clock = clock
-        self._health = Health(verifier)
+        self._health = health
         self._verifier = verifier
         self._calls: Mapping[str, tuple[Call, int, int]] = {
             "/v1/certificates": (calls.verify, SMALL, 200),
+            "/v1/explanations": (calls.explain, SMALL, 200),
             "/v1/login/challenges": (calls.challenge, SMALL, 201),
             "/v1/login/answers": (calls.answer, SMALL, 200),
             "/v1/forms": (calls.form, LARGE, 200),

@@ -71,6 +71,19 @@ class Calls:
         certificate = _certificate(body)
         return lambda at: self._verifier.verify(certificate, at=at, purpose=purpose).as_dict()
 
+    def explain(self, body: Node) -> Judge:
+        """``{certificate, purpose?}``: every path that was tried, and what became of it."""
+        purpose = PURPOSES[body.choice("purpose", frozenset(PURPOSES), default="login")]
+        certificate = _certificate(body)
+
+        def judge(at: datetime) -> Answer:
+            found = self._verifier.explain(certificate, at=at, purpose=purpose)
+            if isinstance(found.answer, VerifyError):
+                return {"verdict": _verdict(found.answer), "code": found.answer.code, **found.as_dict()}
+            return found.as_dict()
+
+        return judge
+
     def challenge(self, body: Node) -> Judge:
         """``{session}``: something to sign, good once for this session."""
         session = body.text("session", max_length=1024)
@@ -145,10 +158,13 @@ def run_call(call: Call, body: Any, at: datetime) -> Answer:
     except StrictJsonError as exc:
         raise RequestError("SERVICE_REQUEST", detail=str(exc)[:300]) from exc
     try:
-        return {**judge(at), "verdict": "accepted"}
+        return {"verdict": "accepted", **judge(at)}
     except VerifyError as exc:
-        verdict = "could-not-check" if isinstance(exc, CouldNotCheckError) else "refused"
-        return {"verdict": verdict, "schema": 1, "accepted": False, **error_as_dict(exc)}
+        return {"verdict": _verdict(exc), "schema": 1, "accepted": False, **error_as_dict(exc)}
+
+
+def _verdict(error: VerifyError) -> str:
+    return "could-not-check" if isinstance(error, CouldNotCheckError) else "refused"
 
 
 def _certificate(body: Node) -> bytes:

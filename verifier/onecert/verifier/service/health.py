@@ -1,4 +1,4 @@
-"""What an operator watches: answers by verdict and code, age of the trust list, age of each revocation list.
+"""What an operator watches: answers by verdict and code, ages of trust list and revocation lists, the clock.
 
 ``/metrics`` has it in the text format of Prometheus (version 0.0.4), ``/readyz`` says whether logins work.
 """
@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from onecert.verifier.errors import VerifyError
+from onecert.verifier.fetch.clock import ClockWatch
 from onecert.verifier.revocation import Crl
 from onecert.verifier.verifier import Verifier
 
@@ -22,8 +23,9 @@ _SERIES_MAX = 2000
 class Health:
     """Counts answers, and looks at the lists when asked. Safe to share between threads."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, clocks: ClockWatch | None = None) -> None:
         self._verifier = verifier
+        self._clocks = clocks
         self._lock = Lock()
         self._answers: Counter[tuple[str, str, str]] = Counter()
 
@@ -46,7 +48,35 @@ class Health:
             labels = _labels(call=call, verdict=verdict, code=code)
             lines.append(f"onecert_verifier_answers_total{labels} {count}")
         lines += self._list_metrics(at)
+        lines += self._clock_metrics(at)
         return "\n".join(lines) + "\n"
+
+    def clock_behind(self, at: datetime) -> timedelta:
+        """How far this machine's clock is behind, at least: nothing that is signed comes from the future.
+
+        Unlike what servers say about the time, nobody on the way can have changed that. Of a clock that is
+        ahead it tells nothing.
+        """
+        try:
+            trust_list = self._verifier.trust_list(at)
+            made = [
+                trust_list.issued_at,
+                *(crl.this_update for crl in self._verifier.evidence(at).all_crls()),
+            ]
+        except VerifyError:
+            return timedelta(0)
+        return max(max(made) - at, timedelta(0))
+
+    def _clock_metrics(self, at: datetime) -> list[str]:
+        behind = self.clock_behind(at).total_seconds()
+        about = "How far this clock is behind at least, by the newest signed list."
+        lines = _gauge("clock_behind_seconds", about, [("", behind)])
+        if self._clocks is None:
+            return lines
+        rows = sorted(self._clocks.skews().items())
+        skews = [(_labels(server=server), skew.total_seconds()) for server, skew in rows]
+        about = "How far a server's clock is ahead of this one at least, by its last answer; not signed."
+        return lines + _gauge("clock_skew_seconds", about, skews)
 
     def _list_metrics(self, at: datetime) -> list[str]:
         try:

@@ -29,6 +29,11 @@ def describe() -> dict[str, Any]:
                 {"certificate": _CERTIFICATE, "purpose": {"enum": list(PURPOSES), "default": "login"}},
                 ["certificate"],
             ),
+            "/v1/explanations": _call(
+                "Every path that was tried for this certificate, and why it was accepted or not",
+                {"certificate": _CERTIFICATE, "purpose": {"enum": list(PURPOSES), "default": "login"}},
+                ["certificate"],
+            ),
             "/v1/login/challenges": _call(
                 "Something to sign, good once for this session", {"session": _SESSION}, ["session"], "201"
             ),
