@@ -312,6 +312,18 @@ class Site:
             assert status == 0, f"{arguments}: {err}{out}"
         return [out for _, out, _ in answers]
 
+    def offline(self, *arguments: str | Path) -> None:
+        """`onecert trust-list root …` on the root holders' machine: the same software and a token store."""
+        store = ("--store", self.home / "offline-root")
+        command = [self.pythons["supervision"], "-m", "onecert.server.cli", "trust-list", "root"]
+        run(*command, *arguments, *store, env=self.environment("supervision"))
+
+    def root_holder(self, name: str) -> Path:
+        """A holder's key, and the public part that leaves that machine."""
+        file = self.home / f"{name}.root-key.json"
+        self.offline("key", "--holder", name, "--out", file)
+        return file
+
     def identity(self, name: str) -> tuple[Path, Path]:
         """Key and certificate files of an operator."""
         return self.home / f"{name}.pem", self.home / f"{name}.key"
@@ -392,13 +404,23 @@ def set_up(site: Site) -> None:
     text = json.dumps(draft, ensure_ascii=False).replace("http://status.example", site.http)
     (home / "draft.json").write_text(text)
     officers = ("officer-1", "officer-2")
+    ceremony = home / "trust-root-ceremony.json"
+    holders = [site.root_holder(name) for name in ("gu", "xu", "tan")]
+    holders = [part for file in holders for part in ("--root-key", file)]
     add = ["operators", "add", "supervision", "--role", "list.officer", *until]
     site.commands(
         "supervision",
         *(([*add, each, "--name", each], PERSONS[each] + "\n") for each in officers),
         *(["trust-list", "officer", "add", each] for each in officers),
+        ["trust-list", "root", "draft", *holders, "--threshold", "2", "--out", ceremony],
+    )
+    for name in ("gu", "xu"):
+        site.offline("sign", ceremony, "--holder", name, "--apply")
+    site.commands(
+        "supervision",
+        ["trust-list", "root", "import", ceremony, "--apply"],
         ["trust-list", "draft", "import", home / "draft.json"],
         *(["trust-list", "draft", "sign", "--officer", each] for each in officers),
         ["trust-list", "publish", "--apply"],
-        ["trust-list", "keys", "--out", home / "data" / "pmi" / "list-keys.json"],
+        ["trust-list", "root", "show", "--out", home / "data" / "pmi" / "trust-root.json"],
     )

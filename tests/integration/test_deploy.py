@@ -365,7 +365,9 @@ def test_trust_list_and_cache(site: Site) -> None:
         f"{site.http}/supervision/trust-list.json", headers={"If-None-Match": first.headers["ETag"]}
     )
     assert unchanged.status_code == 304
-    assert httpx.get(f"{site.http}/supervision/list-keys.json").status_code == 200
+    for name in ("trust-root", "trust-timestamp", "trust-roots/1"):
+        assert httpx.get(f"{site.http}/supervision/{name}.json").status_code == 200
+    assert httpx.get(f"{site.http}/supervision/trust-roots/2.json").status_code == 404
     assert httpx.get(f"{site.http}/ca/harbour.cer").status_code == 200
 
 

@@ -11,7 +11,7 @@ from werkzeug.test import Client
 from onecert.server.cli import run
 from onecert.server.contexts import open_member
 from onecert.supervision.member import member
-from onecert.verifier.trust_list import Status, load_list_keys, load_trust_list
+from onecert.verifier.trust_list import Status, load_trust_list, load_trust_root
 
 pytestmark = pytest.mark.token
 
@@ -89,10 +89,13 @@ def test_the_whole_way(shell: Shell, world: Any, tmp_path: Path) -> None:
     shell("officer", "add", "nobody", code=1)
     shell("officer", "add", "zhao", "--name", "Zhao", code=2)
 
-    keys_file = tmp_path / "list-keys.json"
-    shell("keys", "--out", str(keys_file))
-    keys = load_list_keys(keys_file.read_bytes())
-    assert json.loads(shell("keys")) == json.loads(keys_file.read_text())
+    root_file = tmp_path / "trust-root.json"
+    shell("root", "show", "--out", str(root_file))
+    root = load_trust_root(root_file.read_bytes())
+    assert json.loads(shell("root", "show", "--json")) == json.loads(root_file.read_text())
+    assert root.fingerprint in shell("root", "show")
+    assert "list officers: 2 of 2 must sign" in shell.out
+    keys = root.list_keys
 
     draft = tmp_path / "draft.json"
     draft.write_text(json.dumps(world.draft_json()))

@@ -1,6 +1,5 @@
 """Pages, status files, alarm: what people, departments and monitoring see of the list."""
 
-import json
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,7 @@ from onecert.supervision.records import find_publication
 from onecert.supervision.root_errors import PublishedAheadError
 from onecert.supervision.status import StatusApp
 from onecert.supervision.watch import Watch
-from onecert.verifier.trust_list import Status, StatusEntry, load_list_keys, load_trust_list
+from onecert.verifier.trust_list import Status, StatusEntry, load_trust_list, load_trust_root
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -148,8 +147,8 @@ def test_status_files(world: Any) -> None:
     status, headers, body = ask(app, "/trust-list.json")
     assert status == "200 OK"
     assert headers["Cache-Control"] == "public, max-age=300"
-    keys = load_list_keys(ask(app, "/list-keys.json")[2])
-    assert load_trust_list(body, keys=keys, at=T).sequence == 1
+    root = load_trust_root(ask(app, "/trust-root.json")[2])
+    assert load_trust_list(body, keys=root.list_keys, at=T).sequence == 1
     assert ask(app, "/trust-list.json", if_none_match=headers["ETag"])[0].startswith("304")
     assert ask(app, "/trust-list.json", if_none_match=f'"x", W/{headers["ETag"]}')[0].startswith("304")
     assert ask(app, "/trust-list.json", if_none_match='"other"')[0].startswith("200")
@@ -219,13 +218,6 @@ def test_alarm(world: Any, caplog: pytest.LogCaptureFixture) -> None:
     world.clock.advance(DAY)
     with pytest.raises(TrustListOverdueError):
         watch.check()
-
-
-def test_list_keys_file_follows_the_officers(world: Any) -> None:
-    world.officers()
-    world.supervision.release(actor="test")
-    keys = json.loads((world.supervision.published / "list-keys.json").read_text())
-    assert (keys["threshold"], len(keys["keys"])) == (2, 2)
 
 
 def test_root_and_timestamp_for_programs(world: Any, client: FrameClient) -> None:

@@ -26,7 +26,7 @@ from onecert.supervision.models import officers
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.jws import key_id
 from onecert.verifier.signatures import PublicKey, load_public_key
-from onecert.verifier.trust_list import ListKeys
+from onecert.verifier.trust_list import RoleKeys
 
 __all__ = [
     "LIST_OFFICER",
@@ -36,7 +36,6 @@ __all__ = [
     "add_officer",
     "all_officers",
     "list_keys",
-    "list_keys_json",
     "load_officer",
     "remove_officer",
 ]
@@ -203,14 +202,6 @@ def _find(connection: Connection, officer: str) -> Officer | None:
     return next((each for each in all_officers(connection) if each.id == officer), None)
 
 
-def list_keys(connection: Connection, threshold: int) -> ListKeys:
+def list_keys(connection: Connection, threshold: int) -> RoleKeys:
     """The keys that verifiers are given."""
-    return ListKeys(threshold, {each.kid: each.public_key for each in all_officers(connection)})
-
-
-def list_keys_json(connection: Connection, threshold: int) -> dict[str, object]:
-    """``list-keys.json``: what a department gets on paper or in its package."""
-    return {
-        "threshold": threshold,
-        "keys": [{"kid": each.kid, "spki_pem": each.spki_pem} for each in all_officers(connection)],
-    }
+    return RoleKeys(threshold, {each.kid: each.public_key for each in all_officers(connection)})

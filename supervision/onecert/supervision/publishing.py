@@ -4,21 +4,19 @@ The database holds the truth; the files are what the status service answers from
 their list while the database is away. They are written after each publication and again by a job, because a
 crash may come between the two.
 
-What is written is what the newest signed timestamp names, in this order: ``trust-roots/N.json``,
-``trust-list.json``, ``trust-timestamp.json``, ``trust-root.json``. Who reads in between sees a list that the
-old timestamp does not name, and asks again. While no timestamp can be signed, the old files stay: they fit
-each other.
+What is written is what the newest signed timestamp names, in this order: ``trust-list.json``,
+``trust-timestamp.json``, ``trust-roots/N.json``, ``trust-root.json``. Who reads in between keeps what it has:
+the old timestamp names the list at hand, or the new one names a root that is not there yet. While no
+timestamp can be signed, the old files stay: they fit each other.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from onecert.server.folders import make_private_folder, write_file
 from onecert.supervision import root_records
 from onecert.supervision.editor import Editor
-from onecert.supervision.officers import list_keys_json
 from onecert.supervision.published import (
     LIST_FILE,
     ROOT_FILE,
@@ -31,9 +29,7 @@ from onecert.supervision.records import Publication, find_publication
 from onecert.supervision.root_records import RootRecord, TimestampRecord
 from onecert.verifier.trust_list.roles import Role
 
-__all__ = ["KEYS_FILE", "LIST_FILE", "publish_files", "published_sequence"]
-
-KEYS_FILE = "list-keys.json"
+__all__ = ["LIST_FILE", "publish_files", "published_sequence"]
 
 
 def publish_files(editor: Editor, folder: Path) -> int | None:
@@ -44,20 +40,18 @@ def publish_files(editor: Editor, folder: Path) -> int | None:
     """
     make_private_folder(folder)
     with editor.database.reading() as connection:
-        keys = list_keys_json(connection, editor.config.signatures_needed)
         roots = root_records.root_list(connection)
         timestamp = root_records.find_timestamp(connection)
         publication = find_publication(connection, timestamp.list_sequence) if timestamp else None
-    _write(folder / KEYS_FILE, json.dumps(keys, indent=1).encode("ascii"))
     if timestamp is not None:
         roots = [root for root in roots if root.version <= timestamp.root_version]
     if not roots or read_published(folder).root_version > roots[-1].version:
         return None
+    if publication is not None and timestamp is not None:
+        _write_list(folder, roots[-1], publication, timestamp)
     make_private_folder(folder / ROOTS_FOLDER)
     for root in roots:
         _write(folder / ROOTS_FOLDER / f"{root.version}.json", root.document)
-    if publication is not None and timestamp is not None:
-        _write_list(folder, roots[-1], publication, timestamp)
     _write(folder / ROOT_FILE, roots[-1].document)
     return None if publication is None else publication.sequence
 

@@ -15,9 +15,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from onecert.supervision.large_file import answer_large_file
 from onecert.supervision.published import LIST_FILE, ROOT_FILE, ROOTS_FOLDER, TIMESTAMP_FILE
-from onecert.supervision.publishing import KEYS_FILE
 from onecert.verifier.bundle import BUNDLE_FILE
-from onecert.verifier.identity.registry_snapshot import DATA_FILE, HEAD_FILE
+from onecert.verifier.identity.registry_head import DATA_FILE, HEAD_FILE
 
 __all__ = ["StatusApp"]
 
@@ -27,7 +26,6 @@ _TYPES = {
     ROOT_FILE: _JOSE,
     TIMESTAMP_FILE: _JOSE,
     HEAD_FILE: _JOSE,
-    KEYS_FILE: "application/json",
 }
 # Not kept in memory.
 _LARGE = {DATA_FILE: "application/x-ndjson", BUNDLE_FILE: "application/zip"}

@@ -12,7 +12,7 @@ from onecert.supervision.commands.draft import draft
 from onecert.supervision.commands.emergency import emergency
 from onecert.supervision.commands.known import known
 from onecert.supervision.commands.officer import officer
-from onecert.supervision.commands.publish import keys, publish, show
+from onecert.supervision.commands.publish import publish, show
 from onecert.supervision.commands.registry import registry
 from onecert.supervision.commands.root import root
 from onecert.supervision.commands.status import status_commands
@@ -35,7 +35,6 @@ for _command in status_commands:
     trust_list.add_command(_command)
 trust_list.add_command(publish)
 trust_list.add_command(show)
-trust_list.add_command(keys)
 trust_list.add_command(diff)
 trust_list.add_command(history)
 trust_list.add_command(effect)

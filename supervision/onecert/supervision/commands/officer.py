@@ -12,7 +12,6 @@ from onecert.server.languages import _, gettext
 from onecert.server.operators import command_actor
 from onecert.supervision.commands.parts import TIME, opened_supervision
 from onecert.supervision.officers import all_officers, load_officer
-from onecert.supervision.publishing import publish_files
 
 __all__ = ["officer"]
 
@@ -46,7 +45,6 @@ def officer_add(  # noqa: PLR0917 -- click hands over by name
             until = valid_until or the.editor.clock.now() + timedelta(days=730)
             add_account(id, name=name, person=person, valid_until=until)
         added = the.editor.add_officer(id, actor=command_actor())
-        publish_files(the.editor, the.published)
     click.echo(f"{added.id}\t{added.kid}\t{added.token_label}")
     click.echo(gettext(NEXT_ROOT), err=True)
 
@@ -65,7 +63,6 @@ def officer_remove(id: str, apply: bool, data: Path, config: Path | None) -> Non
             click.echo("hint: nothing has changed; add --apply to remove the officer", err=True)
             return
         removed = the.editor.remove_officer(id, actor=command_actor())
-        publish_files(the.editor, the.published)
     click.echo(f"removed\t{removed.id}\t{removed.kid}")
     click.echo(gettext(NEXT_ROOT), err=True)
 

@@ -1,8 +1,7 @@
-"""`onecert trust-list publish`, `show`, `keys`: what leaves the house."""
+"""`onecert trust-list publish`, `show`: what leaves the house."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -11,26 +10,9 @@ from onecert.server.commands.options import common_options
 from onecert.server.operators import command_actor
 from onecert.supervision.commands.parts import opened_supervision, show_preview
 from onecert.supervision.errors import NothingPublishedError
-from onecert.supervision.officers import list_keys_json
 from onecert.supervision.records import find_publication
 
-__all__ = ["keys", "publish", "show"]
-
-
-@click.command("keys")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: stdout."
-)
-@common_options
-def keys(out: Path | None, data: Path, config: Path | None) -> None:
-    """Write list-keys.json: the public keys that departments are given on paper or with their package."""
-    with opened_supervision(data, config) as (the, _), the.editor.database.reading() as connection:
-        text = json.dumps(list_keys_json(connection, the.config.signatures_needed), indent=1) + "\n"
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        out.write_text(text, encoding="ascii")
-        click.echo(f"wrote {out}", err=True)
+__all__ = ["publish", "show"]
 
 
 @click.command()
