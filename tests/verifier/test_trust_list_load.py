@@ -30,7 +30,6 @@ from onecert.verifier.trust_list import (
     Status,
     SupplyKind,
     TrustList,
-    load_list_keys,
     load_trust_list,
     parse_trust_list,
 )
@@ -387,44 +386,6 @@ def test_impossible_histories_are_refused(history: list[dict[str, Any]]) -> None
     content = payload()
     services(content["LoTE"])[0]["ServiceHistory"] = history
     assert refusal(signed(content)) == "TRUST_LIST_HISTORY"
-
-
-def keys_file(**changes: Any) -> bytes:
-    keys = [
-        {
-            "kid": key_id(k.public_key()),
-            "spki_pem": k.public_key()
-            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-            .decode(),
-        }
-        for k in OFFICERS
-    ]
-    return json.dumps({"threshold": 2, "keys": keys, **changes}).encode()
-
-
-def test_list_keys() -> None:
-    keys = load_list_keys(keys_file())
-    assert keys.threshold == 2
-    assert load_trust_list(signed(), keys=keys, at=T).sequence == 5
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"[]",
-        keys_file(threshold=0),
-        keys_file(threshold=4),
-        keys_file(keys=[]),
-        keys_file(extra=1),
-        keys_file(keys=[{"kid": "x", "spki_pem": json.loads(keys_file())["keys"][0]["spki_pem"]}]),
-        keys_file(keys=[{"kid": "x", "spki_pem": "not a key"}]),
-    ],
-)
-def test_wrong_list_keys_are_refused(data: bytes) -> None:
-    with pytest.raises(TrustListError) as caught:
-        load_list_keys(data)
-    assert caught.value.code == "LIST_KEYS_MALFORMED"
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ from onecert.supervision.officers import (
 from onecert.supervision.records import DraftRecord, Publication
 from onecert.supervision.root_errors import ListNotUnderRootError, RootMissingError, TrustRootOverdueError
 from onecert.supervision.root_records import find_root
-from onecert.verifier.trust_list import ListKeys
+from onecert.verifier.trust_list import RoleKeys
 from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
 from onecert.verifier.trust_list.vocabulary import TYP
 
@@ -80,7 +80,7 @@ class Editor(Drafts):
             self._record(connection, "officer.removed", actor, f"officer:{officer}", {"kid": removed.kid})
         return removed
 
-    def list_keys(self) -> ListKeys:
+    def list_keys(self) -> RoleKeys:
         """The officers' public keys and how many must sign."""
         with self.database.reading() as connection:
             return list_keys(connection, self.config.signatures_needed)

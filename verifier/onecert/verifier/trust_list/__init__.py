@@ -8,10 +8,8 @@ from onecert.verifier.trust_list.errors import (
 from onecert.verifier.trust_list.folder import TrustListFolder
 from onecert.verifier.trust_list.load import (
     FixedTrustList,
-    ListKeys,
     TrustListSource,
     check_current,
-    load_list_keys,
     load_trust_list,
 )
 from onecert.verifier.trust_list.model import (
@@ -43,7 +41,6 @@ __all__ = [
     "Contact",
     "FileState",
     "FixedTrustList",
-    "ListKeys",
     "LocalText",
     "MemoryState",
     "MissingList",
@@ -74,7 +71,6 @@ __all__ = [
     "check_current",
     "check_root_current",
     "check_timestamp_current",
-    "load_list_keys",
     "load_trust_list",
     "load_trust_root",
     "load_trust_timestamp",

@@ -7,33 +7,15 @@ from datetime import datetime
 from typing import Protocol
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
-from onecert.verifier.jws import load_json, verify_payload
-from onecert.verifier.strict_json import Node, StrictJsonError
+from onecert.verifier.errors import MalformedError, VerifyError
+from onecert.verifier.jws import verify_payload
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
 from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.trust_list.parse import read_trust_list
-from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role, RoleKeys, read_keys
+from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role, RoleKeys
 from onecert.verifier.trust_list.state import Seen, TrustState
 from onecert.verifier.trust_list.timestamp import TrustTimestamp
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES, TYP
-
-ListKeys = RoleKeys
-
-
-def load_list_keys(data: bytes) -> ListKeys:
-    """Read ``list-keys.json``: ``{"threshold": 2, "keys": [{"kid", "spki_pem"}]}``.
-
-    Raises:
-        TrustListError: LIST_KEYS_MALFORMED.
-    """
-    try:
-        with Node(load_json(data, max_bytes=256 * 1024), "") as node:
-            return read_keys(node)
-    except StrictJsonError as exc:
-        raise TrustListError("LIST_KEYS_MALFORMED", detail=str(exc)[:300]) from exc
-    except (MalformedError, RefusedError) as exc:
-        raise TrustListError("LIST_KEYS_MALFORMED", detail=exc.text("en")) from exc
 
 
 def load_trust_list(
