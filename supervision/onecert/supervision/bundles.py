@@ -38,7 +38,7 @@ from onecert.verifier.bundle.manifest import BUNDLE_TYP, MANIFEST_NAME, MemberKi
 from onecert.verifier.bundle.policy import load_policy
 from onecert.verifier.errors import RefusedError, VerifyError
 from onecert.verifier.fetch import Fetch, FetchRequest
-from onecert.verifier.identity.registry_snapshot import DATA_FILE, HEAD_FILE
+from onecert.verifier.identity.registry_head import DATA_FILE, HEAD_FILE
 from onecert.verifier.limits import DEFAULT_LIMITS
 from onecert.verifier.revocation import Crl, load_crl
 from onecert.verifier.signatures import load_public_key

@@ -20,7 +20,7 @@ class SupervisionConfig:
     timestamp_every: timedelta = timedelta(hours=1)
     registry_validity: timedelta = timedelta(days=30)
     bundle_validity: timedelta = timedelta(days=7)
-    # How often bundle.zip is made among the published files; 0 for never.
+    # How often bundle.zip is made among the published files; 0s for never.
     bundle_every: timedelta = timedelta(0)
     # policy.json of these bundles; see docs/offline-department.md.
     bundle_policy: Path | None = None
@@ -45,7 +45,7 @@ class SupervisionConfig:
         if not timedelta(hours=1) <= self.bundle_validity <= timedelta(days=190):
             raise ValueError("bundle_validity: from 1 hour to 190 days")
         if self.bundle_every and not timedelta(minutes=1) <= self.bundle_every <= self.bundle_validity:
-            raise ValueError("bundle_every: 0, or from 1 minute to bundle_validity")
+            raise ValueError("bundle_every: 0s, or from 1 minute to bundle_validity")
         if not 1 <= self.alarm_after_percent <= 99:
             raise ValueError("alarm_after_percent: from 1 to 99")
         if not 2 <= self.signatures_needed <= 16:

@@ -31,8 +31,7 @@ from onecert.supervision.register_errors import (
 )
 from onecert.supervision.timestamps import TimestampKeys
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.identity.registry_index import RegistryIndex, open_file
-from onecert.verifier.identity.registry_snapshot import (
+from onecert.verifier.identity.registry_head import (
     DATA_FILE,
     HEAD_FILE,
     HEAD_MAX_BYTES,
@@ -42,6 +41,7 @@ from onecert.verifier.identity.registry_snapshot import (
     parse_head,
     read_head,
 )
+from onecert.verifier.identity.registry_index import RegistryIndex, open_file
 from onecert.verifier.jws import key_id, load_payload
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.roles import Role, RoleKeys

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from bundle_city import DAY, HOUR, City, Members, T, stamp, write_zip
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from onecert.testkit.documents import sign_document
 from onecert.testkit.trust_roles import RoleHolders, make_keys
@@ -193,3 +195,31 @@ def test_every_member_cut_or_altered_is_refused(city: City) -> None:
             write_zip(path, {**members, name: wrong})
             with pytest.raises(VerifyError):
                 load(city)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 2**31), data=st.binary(min_size=1, max_size=40), cut=st.booleans())
+def test_any_bytes(city: City, place: int, data: bytes, cut: bool) -> None:
+    """Octets replaced or cut anywhere: the same bundle, or an error of ours."""
+    path = city.pki / "bundle.zip"
+    if not path.exists():
+        city.bundle()
+        city.pki.joinpath("good.zip").write_bytes(path.read_bytes())
+    good = city.pki.joinpath("good.zip").read_bytes()
+    place %= len(good)
+    path.write_bytes(good[:place] + data + (b"" if cut else good[place + len(data) :]))
+    try:
+        bundle = load(city)
+    except VerifyError:
+        return
+    assert bundle.as_dict(T) == load(city, city.pki / "good.zip").as_dict(T)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=300))
+def test_any_file(city: City, data: bytes) -> None:
+    path = city.pki / "bundle.zip"
+    for content in (data, b"PK\x05\x06" + data, data + b"PK\x05\x06" + b"\0" * 18):
+        path.write_bytes(content)
+        with pytest.raises(VerifyError):
+            load(city)

@@ -215,3 +215,20 @@ def test_any_row(key: str, value: object, data: bytes) -> None:
         except VerifyError:
             continue
         assert read_row(line, known=True) == found
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 200), data=st.binary(max_size=60))
+def test_any_file(tmp_path_factory: pytest.TempPathFactory, place: int, data: bytes) -> None:
+    """Signed rows of any content: an index, or an error of ours, and no half an index left."""
+    folder = tmp_path_factory.mktemp("any")
+    good = lines(row(FIRM), row(OTHER))
+    content = good[:place] + data + good[place + len(data) :]
+    path = folder / "registry.jsonl"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    expected = DataFile(sha256=digest, size=len(content), entries=content.count(b"\n"))
+    try:
+        RegistryIndex(folder, open_file(path), expected).close()
+    except VerifyError:
+        assert [each.name for each in folder.iterdir() if each.name != "registry-index.lock"] == [path.name]

@@ -26,7 +26,7 @@ from registry_files import (
 from onecert.verifier import VerifyError
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError
 from onecert.verifier.identity import ClosedEntities, IdentityError
-from onecert.verifier.identity.registry_snapshot import load_head
+from onecert.verifier.identity.registry_head import load_head
 
 
 def test_one_entity_by_all_its_numbers(register: Register) -> None:

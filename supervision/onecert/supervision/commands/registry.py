@@ -12,7 +12,7 @@ from onecert.server.operators import command_actor
 from onecert.supervision.commands.parts import opened_supervision
 from onecert.supervision.register_errors import RegisterAbsentError, RegisterFaultsError
 from onecert.supervision.register_rows import check_rows
-from onecert.verifier.identity.registry_snapshot import SnapshotHead
+from onecert.verifier.identity.registry_head import SnapshotHead
 
 __all__ = ["registry"]
 

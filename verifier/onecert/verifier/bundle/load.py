@@ -21,7 +21,7 @@ from onecert.verifier.bundle.manifest import (
 from onecert.verifier.bundle.memory import BundleMemory, SeenBundle
 from onecert.verifier.bundle.policy import POLICY_MAX_BYTES, OfflinePolicy, load_policy
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError
-from onecert.verifier.identity.registry_snapshot import (
+from onecert.verifier.identity.registry_head import (
     DATA_FILE,
     HEAD_FILE,
     HEAD_MAX_BYTES,

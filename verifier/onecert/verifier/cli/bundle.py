@@ -12,7 +12,8 @@ from typing import Any
 
 from onecert.verifier.bundle.load import Bundle, check_usable, load_bundle
 from onecert.verifier.bundle.memory import FileBundleMemory, MemoryBundleMemory
-from onecert.verifier.bundle.offline import BundleSource, OfflineVerifier, import_bundle
+from onecert.verifier.bundle.offline import OfflineVerifier, import_bundle
+from onecert.verifier.bundle.source import BundleSource
 from onecert.verifier.cli.common import ACCEPTED, load_root, make_verifier, moment, print_answer
 from onecert.verifier.cli.files import read, read_certificates
 from onecert.verifier.cli.parser import Parser, UsageError
