@@ -6,9 +6,10 @@ record: a firm's form, judged and stamped at T by a list of officers A
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,3 +141,51 @@ def test_the_list_that_judged(firm: Any, world: Any, document: bytes, tmp_path: 
     assert load_evidence(record).trust_list == old
     assert check_evidence(record, document, trust=EvidenceTrust(list_keys=world.list_keys), at=firm.now)
     assert verifier.trust_list(firm.now).document == new
+
+
+class Reported:
+    """What the supervision's record of ``day`` says; it is asked about no other day."""
+
+    def __init__(self, day: datetime, issued: dict[str, datetime]) -> None:
+        self.day, self.issued = day, issued
+
+    def issued_at(self, service_id: str, certificate_sha256: str, *, at: datetime) -> datetime | None:
+        assert (service_id, at) == ("harbour", self.day)
+        return self.issued.get(certificate_sha256)
+
+
+def must_report(content: dict[str, Any]) -> None:
+    """harbour has to report what it issues."""
+    value = {"Type": "urn:onecert:extension:issuance-log", "Critical": True, "Value": {"required": True}}
+    for service in content["TrustedEntitiesList"][0]["TrustedEntityServices"]:
+        information = service["ServiceInformation"]
+        if information["ServiceDigitalIdentity"]["OtherIds"] == ["harbour"]:
+            information["ServiceInformationExtensions"].append(value)
+
+
+def test_issue_on_record(firm: Any, world: Any, document: bytes) -> None:
+    """The CA must report what it issues: a record is checked with what the supervision says on that day."""
+    issued = {hashlib.sha256(firm.signer.der).hexdigest(): firm.now - 3 * DAY}
+    evidence = RevocationEvidence(crls=[world.crl(ca) for ca in ("pearl", "harbour", "summit")])
+    listed = load_trust_list(world.trust_list(change=must_report), keys=world.list_keys, at=firm.now)
+    form = verify_form(
+        document,
+        firm.stamped(firm.now - DAY),
+        verifier=Verifier(
+            trust_list=listed, evidence=evidence, application="tax", issuances=Reported(firm.now, issued)
+        ),
+        timestamps=authorities(firm),
+        at=firm.now,
+    )
+    record = make_evidence(form, at=firm.now, stamp=lambda data, _="sha256": firm.token(data, firm.now))
+    later = firm.now + 300 * DAY
+    known = trust(firm, world.root_file)
+    told = replace(known, issuances=Reported(later, issued))
+    assert check_evidence(record, document, trust=told, at=later).form.signer.identity is not None
+    for issuances, code in (
+        (None, "CA_ISSUE_TIME_UNKNOWN"),
+        (Reported(later, {}), "CA_ISSUE_NOT_ON_RECORD"),
+    ):
+        with pytest.raises(VerifyError) as caught:
+            check_evidence(record, document, trust=replace(known, issuances=issuances), at=later)
+        assert caught.value.code == code

@@ -36,7 +36,7 @@ from onecert.verifier.signed_form.form import judge_form
 from onecert.verifier.signed_form.form_result import SignedForm
 from onecert.verifier.signed_form.past_path import PathTrust
 from onecert.verifier.signed_form.recorded_signature import schema_for
-from onecert.verifier.signed_form.recorded_signers import RecordedSigners
+from onecert.verifier.signed_form.recorded_signers import IssuancesNow, RecordedSigners
 from onecert.verifier.signed_form.signer_check import Content
 from onecert.verifier.signed_form.signers import AnchoredSigners, ListedSigners, SignerJudge
 from onecert.verifier.strict_json import format_time
@@ -167,7 +167,7 @@ def check_evidence(
     form = judge_form(
         content,
         record.signature,
-        judge=_judge_of(record, trust, archive),
+        judge=_judge_of(record, trust, archive, at),
         timestamps=timestamps,
         policy=record.policy,
         at=at,
@@ -257,7 +257,9 @@ def _check_document(record: EvidenceRecord, content: bytes | None) -> None:
             raise RefusedError("EVIDENCE_DOCUMENT", algorithm=name)
 
 
-def _judge_of(record: EvidenceRecord, trust: EvidenceTrust, archive: ArchiveChain) -> SignerJudge:
+def _judge_of(
+    record: EvidenceRecord, trust: EvidenceTrust, archive: ArchiveChain, at: datetime
+) -> SignerJudge:
     certificates, crls, answers = load_materials(record.all_materials)
     evidence = RevocationEvidence(crls=crls, ocsp=answers)
     if record.trust_list is None:
@@ -270,6 +272,7 @@ def _judge_of(record: EvidenceRecord, trust: EvidenceTrust, archive: ArchiveChai
     return RecordedSigners.load(
         record.trust_list,
         keys=trust.keys_and_ends(),
+        issuances=None if trust.issuances is None else IssuancesNow(trust.issuances, at),
         created_at=record.created_at,
         archived_at=archive.archived_at,
         application=record.application,

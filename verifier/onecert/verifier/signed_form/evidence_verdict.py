@@ -12,6 +12,7 @@ from onecert.verifier.algorithms import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
 from onecert.verifier.identity.registry import Registry
+from onecert.verifier.issuances import Issuances
 from onecert.verifier.result import Notice
 from onecert.verifier.revocation import RevocationPolicy
 from onecert.verifier.signed_form.evidence_record import EvidenceRecord
@@ -35,6 +36,7 @@ class EvidenceTrust:
             with the keys of the version that was in force when it is proved to have been in use.
         anchors: for records with explicit anchors.
         revocation, algorithms: as for a new form; algorithms with an end date fit old records.
+        issuances: the supervision's record of today, for services whose CA must report what it issues.
         pairwise_key, registry: the department's own; without them the identity of a citizen, or one that the
             register named, is shown as recorded.
     """
@@ -47,6 +49,7 @@ class EvidenceTrust:
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
     pairwise_key: bytes | None = field(default=None, repr=False)
     registry: Registry | None = None
+    issuances: Issuances | None = None
 
     def keys_and_ends(self) -> list[tuple[RoleKeys, datetime | None]]:
         """Keys of officers, the newest first, and until when each version of the root was in force.

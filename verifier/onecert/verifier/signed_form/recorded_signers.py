@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.verifier.algorithms import AlgorithmPolicy
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError, RefusedError
 from onecert.verifier.identity.registry import Registry
+from onecert.verifier.issuances import Issuances
 from onecert.verifier.jws import load_payload
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
 from onecert.verifier.signed_form.signers import ListedSigners, SignerQuestion
@@ -25,10 +27,22 @@ from onecert.verifier.trust_list.roles import RoleKeys
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["ROOT_OVERLAP", "RecordedSigners"]
+__all__ = ["ROOT_OVERLAP", "IssuancesNow", "RecordedSigners"]
 
 # A timestamp holds seven days at most: so long a department may not know of a new root.
 ROOT_OVERLAP = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class IssuancesNow:
+    """What the record of today says about a certificate of then: when one was issued never changes."""
+
+    issuances: Issuances
+    now: datetime
+
+    def issued_at(self, service_id: str, certificate_sha256: str, *, at: datetime) -> datetime | None:
+        """See ``Issuances``; ``at`` is the past time that is judged."""
+        return self.issuances.issued_at(service_id, certificate_sha256, at=max(at, self.now))
 
 
 class RecordedSigners(ListedSigners):
@@ -57,6 +71,7 @@ class RecordedSigners(ListedSigners):
         application: str,
         pairwise_key: bytes | None,
         registry: Registry | None,
+        issuances: Issuances | None,
         candidates: Sequence[ParsedCertificate],
         evidence: RevocationEvidence,
         revocation: RevocationPolicy,
@@ -79,6 +94,7 @@ class RecordedSigners(ListedSigners):
             # Without the department's key a person's id cannot be made again; it stays as recorded.
             pairwise_key=pairwise_key or os.urandom(32),
             registry=registry,
+            issuances=issuances,
             candidates=candidates,
             revocation=revocation,
             algorithms=algorithms,
