@@ -22,6 +22,7 @@ class CaConfig:
     root_token_module: Path | None = None
     order_max_age: timedelta = timedelta(hours=24)
     ocsp_lifetime: timedelta = timedelta(hours=1)
+    ocsp_prepared_lifetime: timedelta = timedelta(hours=8)
     clock_tolerance: timedelta = timedelta(minutes=1)
     timestamp_accuracy: timedelta = timedelta(seconds=1)
     timestamp_ordering: bool = False

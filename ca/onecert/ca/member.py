@@ -44,6 +44,7 @@ def service_of(parts: Parts, context: Context) -> Service:
         jobs=(
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
+            Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
             Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
         ),
         checks={

@@ -166,18 +166,28 @@ class IssuerHashes:
         reader.element()
         self._name, self._key = issuer.subject_der, reader.take(der.BIT_STRING)[1:]
         self._hashes: dict[str, tuple[bytes, bytes]] = {}
+        self._sha1_der = der.sequence(der.oid("1.3.14.3.2.26"), der.NULL_DER)
 
     def matches(self, cert_id: CertId) -> bool:
         """Tell whether the CertID names this issuer; a digest that we do not know names nobody."""
         name = cert_id.hash_name
-        if name is None:
-            return False
+        return name is not None and self._of(name) == (cert_id.name_hash, cert_id.key_hash)
+
+    def cert_id(self, serial: int) -> CertId:
+        """Write the CertID by which most clients ask: with SHA-1 (RFC 5019, section 2.1.1)."""
+        name_hash, key_hash = self._of("sha1")
+        raw = der.sequence(
+            self._sha1_der, der.octet_string(name_hash), der.octet_string(key_hash), der.integer(serial)
+        )
+        return CertId(raw=raw, hash_name="sha1", name_hash=name_hash, key_hash=key_hash, serial=serial)
+
+    def _of(self, name: str) -> tuple[bytes, bytes]:
         if name not in self._hashes:
             self._hashes[name] = (
                 hashlib.new(name, self._name).digest(),
                 hashlib.new(name, self._key).digest(),
             )
-        return self._hashes[name] == (cert_id.name_hash, cert_id.key_hash)
+        return self._hashes[name]
 
 
 def single_response(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities
 from onecert.ca.clock_guard import ClockGuard, KernelClock, kernel_clock
 from onecert.ca.config import CaConfig
@@ -14,6 +15,7 @@ from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
 from onecert.ca.orders import OrderDesk
+from onecert.ca.prepared_answers import PreparedAnswers
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.recovery import Recovery
 from onecert.ca.registration_authorities import RegistrationAuthorities
@@ -86,11 +88,19 @@ def assemble(
     certifier = Certifier(ledger, signer, clock)
     files = StatusFiles(context.data / "status")
     publisher = CrlPublisher(database, audit, clock, authorities=authorities, signer=signer, files=files)
-    revocation = Revocation(ledger, writer, publisher, clock)
     delegates = partial(Delegates, database, clock, authorities=authorities, certifier=certifier, token=token)
     # A responder's certificate is short-lived; a timestamp must be checked for years after it was made.
     ocsp = delegates(profile=OCSP, label="ocsp", common_name="OCSP", used=2 / 3)
     timestamp = delegates(profile=TIMESTAMP, label="tsa", common_name="TSA", used=1 / 5)
+    ahead = AnsweringAhead(
+        database,
+        clock,
+        PreparedAnswers(files.folder / "ocsp.db"),
+        delegates=ocsp,
+        signer=signer,
+        lifetime=config.ocsp_prepared_lifetime,
+    )
+    revocation = Revocation(ledger, writer, publisher, clock, forget_answer=ahead.forget)
     exact_clock = ClockGuard(
         context.clock,
         tolerance=config.timestamp_accuracy,
@@ -120,6 +130,7 @@ def assemble(
             authorities=authorities,
             delegates=ocsp,
             signer=signer,
+            ahead=ahead,
             lifetime=config.ocsp_lifetime,
         ),
         timestamp_delegates=timestamp,

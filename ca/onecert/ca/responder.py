@@ -1,8 +1,8 @@
 """The OCSP responders: one per issuing authority, with a key and a short-lived certificate of its own.
 
-An answer says what is recorded at this moment. Its bytes may have been signed a little earlier: an answer
-without a nonce is kept and used again while status and time allow, so that a token that is gone stops only
-what is new.
+An answer says what is recorded at this moment. Its bytes may have been signed earlier: most answers are
+signed ahead (`answering_ahead.py`), and one that had to be signed when it was asked for is kept and used
+again while status and time allow. A nonce is answered at once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select
 
+from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities, Authority
 from onecert.ca.delegates import Delegate, Delegates
 from onecert.ca.der import DerError
@@ -29,15 +30,12 @@ from onecert.ca.ocsp import (
     OcspRequest,
     ResponseStatus,
     Status,
-    check_answer,
     load_request,
     refusal,
-    response_data,
-    single_response,
-    successful,
 )
+from onecert.ca.ocsp_signing import SignedAnswer, encoded_answer, signed_answer
 from onecert.ca.signer import Signer
-from onecert.ca.signing import algorithm_of, is_signature_valid, sign, spki_der
+from onecert.ca.signing import spki_der
 from onecert.hsm import TokenError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -75,6 +73,7 @@ class Responders:
         authorities: Authorities,
         delegates: Delegates,
         signer: Signer,
+        ahead: AnsweringAhead,
         lifetime: timedelta,
     ) -> None:
         self._database = database
@@ -82,9 +81,10 @@ class Responders:
         self._authorities = authorities
         self._delegates = delegates
         self._signer = signer
+        self._ahead = ahead
         self._lifetime = lifetime
         self._hashes: dict[str, IssuerHashes] = {}
-        self._kept: OrderedDict[tuple[str, bytes, Status], OcspAnswer] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bytes, Status], SignedAnswer] = OrderedDict()
         self._kept_lock = threading.Lock()
 
     def answer(self, authority_name: str, request_der: bytes) -> OcspAnswer:
@@ -102,47 +102,52 @@ class Responders:
             responder = self._delegates.current(authority)
             if responder is None:
                 return OcspAnswer(der=refusal(ResponseStatus.TRY_LATER))
-            return self._signed_answer(authority, responder, request)
+            return self._answer(authority, responder, request)
         except (TokenError, CaError, ServiceError) as exc:
             if isinstance(exc, CaError) and exc.status == 404:
                 raise
             log.warning("no OCSP answer possible", extra={"authority": authority_name, "why": str(exc)})
             return OcspAnswer(der=refusal(ResponseStatus.TRY_LATER))
 
-    def _signed_answer(self, authority: Authority, responder: Delegate, request: OcspRequest) -> OcspAnswer:
+    def prepare(self) -> None:
+        """Sign answers ahead, for all authorities.
+
+        Raises:
+            TokenError, ServiceError: not now.
+        """
+        for authority in self._authorities.reload():
+            if self._delegates.serves(authority):
+                self._ahead.prepare(authority, self._hashes_of(authority))
+        self._ahead.drop_ended()
+
+    def _answer(self, authority: Authority, responder: Delegate, request: OcspRequest) -> OcspAnswer:
+        is_plain = request.nonce_value_der is None and len(request.cert_ids) == 1
+        if is_plain:
+            prepared = self._ahead.find(authority, responder, request.cert_ids[0], self._hashes_of(authority))
+            if prepared is not None:
+                return _as_answer(responder, prepared)
         at = self._clock.now().replace(microsecond=0)
-        statuses = [self._status(authority, cert_id) for cert_id in request.cert_ids]
-        keep = request.nonce_value_der is None and len(statuses) == 1
-        place = (responder.key_label, request.cert_ids[0].raw, statuses[0])
-        if keep:
+        about = [(cert_id, self._status(authority, cert_id)) for cert_id in request.cert_ids]
+        place = (responder.key_label, request.cert_ids[0].raw, about[0][1])
+        if is_plain:
             kept = self._kept.get(place)
-            if (
-                kept is not None
-                and kept.this_update is not None
-                and at - kept.this_update < self._lifetime / 2
-            ):
-                return kept
-        next_update = min(at + self._lifetime, responder.not_after)
-        singles = [
-            single_response(cert_id, status, this_update=at, next_update=next_update)
-            for cert_id, status in zip(request.cert_ids, statuses, strict=True)
-        ]
-        data = response_data(
-            responder.key_hash, singles, produced_at=at, nonce_value_der=request.nonce_value_der
+            if kept is not None and at - kept.this_update < self._lifetime / 2:
+                return _as_answer(responder, kept)
+        answer = signed_answer(
+            self._signer,
+            responder,
+            about,
+            at=at,
+            lifetime=self._lifetime,
+            nonce_value_der=request.nonce_value_der,
         )
-        signature = sign(self._signer.key(responder.key_label), data)
-        if not is_signature_valid(responder.public_key, signature, data):
-            return OcspAnswer(der=refusal(ResponseStatus.INTERNAL_ERROR))
-        encoded = successful(data, algorithm_of(responder.public_key), signature, responder.certificate_der)
-        check_answer(encoded, data, singles=len(singles), at=at, not_after=responder.not_after)
-        if not keep:
-            return OcspAnswer(der=encoded)
-        answer = OcspAnswer(der=encoded, next_update=next_update, this_update=at)
+        if not is_plain:
+            return OcspAnswer(der=encoded_answer(responder, answer.data_der, answer.signature))
         with self._kept_lock:
             self._kept[place] = answer
             while len(self._kept) > KEPT_ANSWERS:
                 self._kept.popitem(last=False)
-        return answer
+        return _as_answer(responder, answer)
 
     def _status(self, authority: Authority, cert_id: CertId) -> Status:
         if not self._hashes_of(authority).matches(cert_id):
@@ -163,3 +168,11 @@ class Responders:
             found = IssuerHashes(authority.issuer, spki_der(authority.issuer.public_key))
             self._hashes[authority.name] = found
         return found
+
+
+def _as_answer(responder: Delegate, answer: SignedAnswer) -> OcspAnswer:
+    return OcspAnswer(
+        der=encoded_answer(responder, answer.data_der, answer.signature),
+        next_update=answer.next_update,
+        this_update=answer.this_update,
+    )

@@ -8,6 +8,7 @@ gone), the revocation stands all the same and the timer makes the list as soon a
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,13 +95,26 @@ class Revoked:
 
 
 class Revocation:
-    """Changes the status of certificates."""
+    """Changes the status of certificates.
 
-    def __init__(self, ledger: Ledger, writer: GroupCommit, publisher: CrlPublisher, clock: Clock) -> None:
+    Args:
+        forget_answer: drops what OCSP was going to say about an authority's serial.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        writer: GroupCommit,
+        publisher: CrlPublisher,
+        clock: Clock,
+        *,
+        forget_answer: Callable[[str, str], None],
+    ) -> None:
         self._ledger = ledger
         self._writer = writer
         self._publisher = publisher
         self._clock = clock
+        self._forget_answer = forget_answer
 
     def revoke(self, order: RevocationOrder) -> Revoked:
         """Revoke, hold or release one certificate; the same order again changes nothing.
@@ -115,7 +129,10 @@ class Revocation:
         if order.invalidity_date is not None and order.invalidity_date > at:
             raise OrderTimeError(order.invalidity_date.isoformat())
         log.info("revocation to be recorded", extra={"authority": order.authority, "serial": order.serial})
+        # Before, so that a crash leaves no outdated answer, and after, for one that was signed meanwhile.
+        self._forget_answer(order.authority, order.serial)
         outcome = self._writer.run(lambda connection, entries: _apply(connection, entries, order, at))
+        self._forget_answer(order.authority, order.serial)
         log.info("revocation recorded", extra={"authority": order.authority, "serial": order.serial})
         return Revoked(
             authority=order.authority,
