@@ -211,7 +211,7 @@ def test_command_lines_are_understood() -> None:
     """Every command line of the README has options that exist and go together."""
     (console,) = blocks("console")
     lines = [line.removeprefix("$ onecert-verify ") for line in console.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line in lines:
         assert make_parser("en").parse_args(line.split()).run
 

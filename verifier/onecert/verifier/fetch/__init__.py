@@ -1,8 +1,8 @@
 """Fetching over the network, for who wants it; nothing here is used by default.
 
 ``http.py`` carries out one request within limits; ``cache.py`` keeps what came fresh, in memory or in a
-folder; ``trust_list_url.py`` fetches the signed trust list, ``listed.py`` asks
-its addresses, ``following.py`` those in certificates.
+folder; ``trust_list_url.py`` fetches the signed trust list, ``listed.py`` asks its addresses,
+``following.py`` those in certificates.
 """
 
 from onecert.verifier.fetch.addresses import ANYWHERE
