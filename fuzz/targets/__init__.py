@@ -24,6 +24,7 @@ NAMES = (
     "forms",
     "records",
     "fetched",
+    "bundles",
 )
 
 

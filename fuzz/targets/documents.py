@@ -14,9 +14,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-from fuzz.material import T, hierarchy, key, sign
+from fuzz.material import T, hierarchy, key
+from fuzz.officers import officers_keys, signed, trust_root
 from fuzz.rules import answer, check_json, check_texts, require
 from onecert.verifier import (
     MemoryState,
@@ -29,7 +28,7 @@ from onecert.verifier import (
 from onecert.verifier.identity import load_profile
 from onecert.verifier.jws import key_id, load_json
 from onecert.verifier.strict_json import Node
-from onecert.verifier.trust_list import Role, RoleKeys, TrustList, TrustRoot
+from onecert.verifier.trust_list import TrustList
 from onecert.verifier.trust_list.parse import MEMORY
 from onecert.verifier.trust_list.root import ROOT_TYP
 from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP
@@ -37,38 +36,7 @@ from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP
 IS_DER = False
 
 _TYP = "onecert-trust-list+json"
-_OFFICERS = (21, 22)
 _KINDS = ("list", "payload", "root", "profile", "json")
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _signed(payload: bytes, typ: str = _TYP) -> bytes:
-    text = _b64(payload)
-    signatures = []
-    for number in _OFFICERS:
-        header = {"alg": "ES256", "kid": key_id(key(number).public_key()), "typ": typ}
-        protected = _b64(json.dumps(header).encode())
-        r, s = decode_dss_signature(sign(f"{protected}.{text}".encode(), number))
-        signatures.append(
-            {"protected": protected, "signature": _b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))}
-        )
-    return json.dumps({"payload": text, "signatures": signatures}).encode()
-
-
-@cache
-def _keys() -> RoleKeys:
-    publics = [key(number).public_key() for number in _OFFICERS]
-    return RoleKeys(2, {key_id(public): public for public in publics})
-
-
-@cache
-def _root() -> TrustRoot:
-    """The officers hold all roles here, which no document may say."""
-    roles = dict.fromkeys(Role, _keys())
-    return TrustRoot(version=1, issued_at=T, expires_at=T, roles=roles, sha256="0" * 64)
 
 
 @cache
@@ -135,18 +103,47 @@ def _payload() -> dict[str, Any]:
     }
 
 
+def list_payload() -> bytes:
+    """What the seeds' list says, as JSON."""
+    return json.dumps(_payload()).encode()
+
+
 def seeds() -> Iterable[bytes]:
-    """A list, its payload, the keys, the profiles that ship."""
+    """A list, its payload, the keys, the profiles that ship, a root, a timestamp."""
     payload = json.dumps(_payload()).encode()
-    yield b"\x00" + _signed(payload)
+    yield b"\x00" + signed(payload)
     yield b"\x01" + payload
     small = _payload()
     small["LoTE"]["TrustedEntitiesList"] = []
     yield b"\x01" + json.dumps(small).encode()
-    publics = [{"kid": kid, "spki_pem": _pem(public)} for kid, public in _keys().keys.items()]
+    publics = [{"kid": kid, "spki_pem": _pem(public)} for kid, public in officers_keys().keys.items()]
     yield b"\x02" + json.dumps({"threshold": 2, "keys": publics}).encode()
+    yield b"\x02" + json.dumps(root_payload(2)).encode()
+    named = {"root": {"version": 1, "sha256": "0" * 64}, "list": {"sequence": 5, "sha256": "0" * 64}}
+    times = {"issued_at": "2026-11-21T08:00:00Z", "expires_at": "2026-11-22T08:00:00Z"}
+    yield b"\x02" + json.dumps({"version": 128, **times, **named}).encode()
     yield from (b"\x03" + profile for profile in _profiles())
     yield b'\x04{"a": [1, "\\ud83d\\ude00", true, null, {"b": {}}]}'
+
+
+def root_payload(version: int) -> dict[str, Any]:
+    """A root that gives each role keys of its own; the officers keep the root and the list."""
+
+    def row(numbers: tuple[int, ...], **more: Any) -> dict[str, Any]:
+        keys = [key(number).public_key() for number in numbers]
+        rows = [{"kid": key_id(public), "spki_pem": _pem(public)} for public in keys]
+        return {"threshold": len(rows), **more, "keys": rows}
+
+    return {
+        "version": version,
+        "issued_at": "2026-11-21T08:00:00Z",
+        "expires_at": "2031-11-20T08:00:00Z",
+        "roles": {
+            "root": row((21, 22)),
+            "list": row((23,), epoch=1),
+            "timestamp": row((24,), epoch=1),
+        },
+    }
 
 
 def _pem(public: Any) -> str:
@@ -161,9 +158,9 @@ def run(data: bytes) -> None:
     kind = _KINDS[data[0] % len(_KINDS)] if data else "json"
     if kind == "list":
         _list(body)
-        answer(lambda: verify_document(body, typ=_TYP, keys=_keys().keys))
+        answer(lambda: verify_document(body, typ=_TYP, keys=officers_keys().keys))
     elif kind == "payload":
-        _list(_signed(body))
+        _list(signed(body))
     elif kind == "root":
         _trust(body)
     elif kind == "profile":
@@ -177,26 +174,26 @@ def run(data: bytes) -> None:
 
 
 def _trust(body: bytes) -> None:
-    for data in (body, _signed(body, ROOT_TYP)):
+    for data in (body, signed(body, ROOT_TYP)):
         first = answer(partial(load_trust_root, data))
-        later = answer(partial(next_trust_root, _root(), data))
-        require(later is None or later.version == _root().version + 1, "a version was left out")
+        later = answer(partial(next_trust_root, trust_root(), data))
+        require(later is None or later.version == trust_root().version + 1, "a version was left out")
         for root in (first, later):
             if root is not None:
                 check_json(root.as_dict())
                 owners = [kid for keys in root.roles.values() for kid in keys.keys]
                 require(len(set(owners)) == len(owners), "a key with two roles")
-    stamped = answer(lambda: load_trust_timestamp(_signed(body, TIMESTAMP_TYP), root=_root()))
-    require(stamped is None or stamped.root.number <= _root().version, "a timestamp about a later root")
+    stamped = answer(lambda: load_trust_timestamp(signed(body, TIMESTAMP_TYP), root=trust_root()))
+    require(stamped is None or stamped.root.number <= trust_root().version, "a timestamp about a later root")
 
 
 def _list(data: bytes) -> None:
     state = MemoryState()
     MEMORY.clear()  # what an earlier input left behind must not decide about this one
-    found = answer(lambda: load_trust_list(data, keys=_keys(), at=T, state=state))
+    found = answer(lambda: load_trust_list(data, keys=officers_keys(), at=T, state=state))
     if found is not None:
         _ask(found)
-        again = answer(lambda: load_trust_list(data, keys=_keys(), at=T, state=state))
+        again = answer(lambda: load_trust_list(data, keys=officers_keys(), at=T, state=state))
         require(again == found, "the same list is refused the second time")
 
 
