@@ -188,3 +188,45 @@ def test_key_that_was_certified_anew(office: Any, document: bytes) -> None:
     office.pki.revoke(office.ca, office.signer)
     with pytest.raises(VerifyError):
         office.verify(signature)
+
+
+TOGETHER = [
+    ("-nodetach", "-keyid", "-cades"),
+    ("-noattr", "-keyid"),
+    ("-noattr", "-nodetach"),
+    ("-cades", "-nosmimecap", "-md", "sha384"),
+]
+
+
+@pytest.mark.parametrize("kind", ["rsa", "pss", "p256"])
+@pytest.mark.parametrize("options", TOGETHER, ids=" ".join)
+def test_shapes_and_keys_together(office: Any, document: bytes, options: tuple[str, ...], kind: str) -> None:
+    """What each flag does by itself it does beside the others, with every kind of key."""
+    if kind != "p256":
+        office.signer = office.pki.leaf(office.ca, "Firm", key=rsa.generate_private_key(65537, 2048))
+    pss = ("-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest") if kind == "pss" else ()
+    signature = office.cms(*pss, *options)
+    presented = None if "-nodetach" in options else document
+    form = office.verify(signature, presented, allow_no_attributes="-noattr" in options)
+    assert form.document == document
+    assert form.signer.certificate.der == office.signer.der
+
+
+@pytest.mark.parametrize("shape", ["detached", "attached", "bare", "bound"])
+def test_openssl_verifies_every_shape_of_ours(office: Any, document: bytes, shape: str) -> None:
+    """With and without content and attributes, and naming its certificate, as -cades asks."""
+    attributes = None if shape == "bare" else office.attributes(document)
+    if shape == "bound":
+        attributes.append(office.signing_certificate(office.signer))
+    message = office.signed_data(document if shape == "attached" else None, office.signer_info(attributes))
+    (office.folder / "ours").write_bytes(message)
+    (office.folder / "document").write_bytes(document)
+    roots = (office.root, office.ca)
+    (office.folder / "roots").write_bytes(b"".join(c.certificate.public_bytes(Encoding.PEM) for c in roots))
+    content = () if shape == "attached" else ("-content", "document")
+    cades = ("-cades",) if shape == "bound" else ()
+    arguments = ("cms", "-verify", "-binary", "-inform", "DER", "-in", "ours", *content, *cades)
+    at = ("-attime", int(office.now.timestamp()), "-CAfile", "roots", "-purpose", "any")
+    assert office.openssl(*arguments, *at).stdout == document
+    presented = None if shape == "attached" else document
+    assert office.verify(message, presented, allow_no_attributes=shape == "bare").document == document
