@@ -16,7 +16,13 @@ from typing import Any
 
 import pytest
 
-from onecert.verifier import RevocationEvidence, Verifier, load_trust_list
+from onecert.verifier import (
+    ChallengeSigner,
+    RevocationEvidence,
+    Verifier,
+    load_trust_list,
+    verify_server_challenge,
+)
 from onecert.verifier.cli import main
 from onecert.verifier.service import create_service
 from onecert.verifier.service.openapi import describe
@@ -112,6 +118,20 @@ def test_login(client: Client, world: Any) -> None:
     _, again = client.post("/v1/login/answers", answer)
     assert (first["verdict"], first["id"]) == ("accepted", FIRM_ID)
     assert (again["verdict"], again["code"]) == ("refused", "LOGIN_CHALLENGE_USED")
+
+
+def test_mutual_login(world: Any, made: dict[str, Any]) -> None:
+    """The service signs challenges for the client's random; one of a wrong size is a wrong request."""
+    leaf, client_random = world.leaf(), bytes(range(32))
+    signer = ChallengeSigner([leaf.der], leaf.key)
+    client = Client(create_service(**{**made, "signer": signer}))
+    status, message = client.post("/v1/login/challenges", {"session": "s1", "client": b64(client_random)})
+    assert status == 201
+    asked = verify_server_challenge(message, trust=leaf.der, application="tax", client=client_random, at=T)
+    assert asked.challenge.id == message["id"]
+    for wrong in (b"short", b"x" * 65):
+        status, problem = client.post("/v1/login/challenges", {"session": "s1", "client": b64(wrong)})
+        assert (status, problem["code"]) == (400, "SERVICE_REQUEST")
 
 
 def test_form_and_its_evidence(client: Client, world: Any) -> None:

@@ -21,6 +21,7 @@ from onecert.verifier.cli.parser import Parser, UsageError
 from onecert.verifier.department import open_verifier
 from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch import ClockWatch, listed_fetch
+from onecert.verifier.login_server import ChallengeSigner, load_signer
 from onecert.verifier.login_store import SqliteStore
 from onecert.verifier.service.application import TOKEN_MIN_CHARACTERS, create_service
 from onecert.verifier.signed_form import EvidenceTrust
@@ -39,6 +40,8 @@ def add_options(parser: Parser) -> None:
     parser.option("--port", text="HELP_PORT", type=int, default=8090)
     parser.option("--socket", text="HELP_SOCKET", type=Path, metavar="FILE")
     parser.file("--token", text="HELP_TOKEN")
+    parser.file("--server-certificate", text="HELP_SERVER_CERTIFICATE")
+    parser.file("--server-key", text="HELP_SERVER_KEY")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
         trust=EvidenceTrust(list_keys=load_root(folder / "trust-root.json").list_keys),
         token=token,
         clocks=clocks,
+        signer=_signer(options),
     )
     with _open(options) as server:
         server.set_app(application)
@@ -65,6 +69,18 @@ def run(options: argparse.Namespace) -> int:
         print(f"ready {server.shown}", flush=True)
         server.serve_forever()
     return ACCEPTED
+
+
+def _signer(options: argparse.Namespace) -> ChallengeSigner | None:
+    certificate, key = options.server_certificate, options.server_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("USAGE_NEEDS", name="--server-certificate", other="--server-key")
+    try:
+        return load_signer(read(certificate, 256 * 1024), read(key, 64 * 1024))
+    except ValueError as exc:
+        raise CouldNotCheckError("LOGIN_SERVER_KEY", detail=str(exc)[:200]) from exc
 
 
 def _open(options: argparse.Namespace) -> _Server:

@@ -17,6 +17,7 @@ from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.fetch.clock import ClockWatch
 from onecert.verifier.jws import load_json
 from onecert.verifier.login import Login
+from onecert.verifier.login_server import ChallengeSigner
 from onecert.verifier.login_store import ChallengeStore
 from onecert.verifier.service.calls import Call, Calls, run_call
 from onecert.verifier.service.health import Health
@@ -58,6 +59,7 @@ def create_service(
     token: str | None = None,
     clock: Callable[[], datetime] | None = None,
     clocks: ClockWatch | None = None,
+    signer: ChallengeSigner | None = None,
 ) -> WSGIApplication:
     """Make the application.
 
@@ -67,6 +69,7 @@ def create_service(
         token: programs send it as ``Authorization: Bearer``; at least 32 characters. Without one only this
             machine and unix sockets are served.
         clock: gives the time of a request; the machine's clock by default.
+        signer: signs login challenges, for clients that want to know whom they sign for (mutual login).
         clocks: what the verifier fetches with; ``/metrics`` then shows how far servers' clocks are from ours.
 
     Raises:
@@ -74,7 +77,7 @@ def create_service(
     """
     if token is not None and len(token) < TOKEN_MIN_CHARACTERS:
         raise ValueError(f"the token needs at least {TOKEN_MIN_CHARACTERS} random characters")
-    calls = Calls(verifier, Login(verifier, store=store), trust=trust)
+    calls = Calls(verifier, Login(verifier, store=store, signer=signer), trust=trust)
     return _Service(Health(verifier, clocks), verifier, calls, token, clock or now)
 
 

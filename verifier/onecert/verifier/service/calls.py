@@ -15,6 +15,7 @@ from typing import Any
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.explanation import error_as_dict
 from onecert.verifier.login import Login
+from onecert.verifier.login_server import CLIENT_MAX_OCTETS, CLIENT_MIN_OCTETS
 from onecert.verifier.purposes import ANY, CLIENT, ENCRYPTION, LOGIN, SIGNING, Purpose
 from onecert.verifier.signed_form import (
     EvidenceTrust,
@@ -24,7 +25,7 @@ from onecert.verifier.signed_form import (
     make_evidence,
     verify_form,
 )
-from onecert.verifier.strict_json import Node, StrictJsonError, format_time
+from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.verifier import Verifier
 
 __all__ = ["Call", "Calls", "RequestError", "run_call"]
@@ -85,18 +86,15 @@ class Calls:
         return judge
 
     def challenge(self, body: Node) -> Judge:
-        """``{session}``: something to sign, good once for this session."""
+        """``{session, client?}``: something to sign, good once for this session.
+
+        ``client`` is the random of a client that wants the server's signature (docs/mutual-login.md).
+        """
         session = body.text("session", max_length=1024)
-
-        def make(at: datetime) -> Answer:
-            challenge = self._login.challenge(session=session, at=at)
-            return {
-                "id": challenge.id,
-                "data": base64.b64encode(challenge.data).decode("ascii"),
-                "expires_at": format_time(challenge.expires_at),
-            }
-
-        return make
+        client = _octets(body, "client") if body.has("client") else None
+        if client is not None and not CLIENT_MIN_OCTETS <= len(client) <= CLIENT_MAX_OCTETS:
+            raise RequestError("SERVICE_REQUEST", detail=f"{body.place('client')}: not 16 to 64 octets")
+        return lambda at: self._login.challenge(session=session, at=at, client=client).as_dict()
 
     def answer(self, body: Node) -> Judge:
         """``{challenge, session, certificate, signature, algorithm?}``: who has signed the challenge?"""
@@ -140,7 +138,8 @@ class Calls:
             if self._trust is None:
                 raise CouldNotCheckError("SERVICE_NO_EVIDENCE_TRUST")
             checked = check_evidence(record, document, trust=self._trust, at=at).as_dict()
-            return {**checked, "recorded": checked["verdict"]}
+            recorded = checked.pop("verdict")
+            return {**checked, "recorded": recorded}
 
         return judge
 

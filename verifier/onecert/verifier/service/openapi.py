@@ -35,7 +35,13 @@ def describe() -> dict[str, Any]:
                 ["certificate"],
             ),
             "/v1/login/challenges": _call(
-                "Something to sign, good once for this session", {"session": _SESSION}, ["session"], "201"
+                "Something to sign, good once for this session",
+                {
+                    "session": _SESSION,
+                    "client": {**_BASE64, "description": "16 to 64 random octets, for mutual login"},
+                },
+                ["session"],
+                "201",
             ),
             "/v1/login/answers": _call(
                 "Who has signed the challenge?",
@@ -62,15 +68,15 @@ def describe() -> dict[str, Any]:
             "/v1/evidence": _call(
                 "Does this evidence record still hold?", {"record": _BASE64, "document": _BASE64}, ["record"]
             ),
-            "/v1/trust-list": _page("The trust list in use"),
+            "/v1/trust-list": _page("The trust list in use", can_fail=True),
             "/openapi.json": _page("This description"),
             "/healthz": _page("The process answers"),
-            "/readyz": _page("Certificates can be accepted; 503 says why not"),
+            "/readyz": _page("Certificates can be accepted; 503 says why not", can_fail=True),
             "/metrics": _page("Figures for Prometheus", "text/plain"),
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Verdict": _VERDICT, "Problem": _PROBLEM},
+            "schemas": {"Verdict": _VERDICT, "Challenge": _CHALLENGE, "Problem": _PROBLEM},
         },
         "security": [{"token": []}, {}],
     }
@@ -85,6 +91,16 @@ _VERDICT = {
         "code": {"type": "string", "description": "stable reason of a refusal"},
         "text": _BOTH,
         "hint": _BOTH,
+    },
+}
+_CHALLENGE = {
+    "type": "object",
+    "required": ["verdict", "id", "data", "expires_at"],
+    "properties": {
+        "verdict": {"const": "accepted"},
+        "id": {"type": "string", "description": "to be sent back with the answer"},
+        "data": {**_BASE64, "description": "what the holder's key signs, octet for octet"},
+        "expires_at": {"type": "string", "format": "date-time"},
     },
 }
 _PROBLEM = {
@@ -109,11 +125,12 @@ _REFUSALS = {
         "403": "only this machine is served",
         "413": "too large",
         "415": "not JSON",
+        "503": "nothing can be judged now",
     }.items()
 }
 
 
-def _call(about: str, fields: dict[str, Any], required: list[str], status: str = "200") -> dict[str, Any]:
+def _call(about: str, fields: dict[str, Any], required: list[str], *, made: bool = False) -> dict[str, Any]:
     request = {
         "type": "object",
         "properties": fields,
@@ -124,15 +141,21 @@ def _call(about: str, fields: dict[str, Any], required: list[str], status: str =
         "description": "the verdict",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Verdict"}}},
     }
+    challenge = {
+        "description": "the challenge",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Challenge"}}},
+    }
     return {
         "post": {
             "summary": about,
             "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
-            "responses": {status: verdict, **_REFUSALS},
+            # A refusal is an answer, also where something would be made.
+            "responses": {"200": verdict, **({"201": challenge} if made else {}), **_REFUSALS},
         }
     }
 
 
-def _page(about: str, kind: str = "application/json") -> dict[str, Any]:
-    answer = {"description": about, "content": {kind: {}}}
-    return {"get": {"summary": about, "responses": {"200": answer}}}
+def _page(about: str, kind: str = "application/json", *, can_fail: bool = False) -> dict[str, Any]:
+    answers = {"200": {"description": about, "content": {kind: {}}}}
+    answers |= {status: _REFUSALS[status] for status in (("401", "403", "503") if can_fail else ())}
+    return {"get": {"summary": about, "responses": answers}}
