@@ -6,12 +6,16 @@ root 1 (2 of 2)  <- compared with paper
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecert.testkit.documents import sign_document
 from onecert.testkit.trust_roles import RoleHolders, TrustHolders, make_keys, public_row
@@ -211,3 +215,37 @@ def test_times() -> None:
     early = T - timedelta(minutes=5) - second
     assert refusal(lambda: check_root_current(root, early)) == "TRUST_ROOT_FUTURE"
     assert refusal(lambda: check_root_current(root, T + YEAR)) == "TRUST_ROOT_EXPIRED"
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside a JSON value."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, inner in pairs for found in places(inner, (*path, key)))]
+
+
+STRANGE = st.sampled_from(
+    [None, True, -1, 0, 2**53, "", "x" * 70_000, "\ud800", "9999-12-31T23:59:59Z", [], {}, [[]] * 40, "١"]
+)
+
+
+@given(data=st.data())
+def test_anything_anywhere(data: st.DataObject) -> None:
+    """Any value at any place, signed as it should be: a root, or an error of ours."""
+    content = json.loads(json.dumps(payload(2)))
+    path = data.draw(st.sampled_from(places(content)[1:]))
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = data.draw(STRANGE)
+    text = json.dumps(content).encode()
+    document = json.loads(signed(payload(2)))
+    for whole in (signed(content) if b"\\ud800" not in text else text, text, json.dumps(document).encode()):
+        for call in (load_trust_root, partial(next_trust_root, load_trust_root(FIRST))):
+            with contextlib.suppress(VerifyError):
+                assert call(whole).version == 2
+
+
+@given(data=st.binary(max_size=200))
+def test_any_octets(data: bytes) -> None:
+    with pytest.raises(VerifyError):
+        load_trust_root(data)
