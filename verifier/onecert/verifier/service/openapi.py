@@ -41,7 +41,7 @@ def describe() -> dict[str, Any]:
                     "client": {**_BASE64, "description": "16 to 64 random octets, for mutual login"},
                 },
                 ["session"],
-                "201",
+                made=True,
             ),
             "/v1/login/answers": _call(
                 "Who has signed the challenge?",
@@ -101,6 +101,7 @@ _CHALLENGE = {
         "id": {"type": "string", "description": "to be sent back with the answer"},
         "data": {**_BASE64, "description": "what the holder's key signs, octet for octet"},
         "expires_at": {"type": "string", "format": "date-time"},
+        "server": {"type": "object", "description": "its signature, for mutual login"},
     },
 }
 _PROBLEM = {
