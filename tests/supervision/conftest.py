@@ -42,6 +42,17 @@ FIRM = "91440300MA5DEM004J"
 PROFILES = Path(__file__).parents[2] / "demo" / "profiles"
 HOLDERS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("gu", "xu", "tan", "bai")}
 CA_KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("pearl", "harbour", "summit")}
+KEY_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 NAMES = {"pearl": "珠江CA", "harbour": "海港CA", "summit": "高峰CA"}
 
 
@@ -163,6 +174,19 @@ class World:
     def draft(self) -> Draft:
         return parse_draft(self.draft_json())
 
+    def profile(self, name: str) -> dict[str, Any]:
+        """An identity profile of the demonstration city."""
+        profile: dict[str, Any] = json.loads((PROFILES / f"{name}.json").read_text("utf-8"))
+        return profile
+
+    def leaf(self, ca: str, number: str = FIRM, **options: Any) -> str:
+        """A firm's certificate of one of the CAs, PEM."""
+        return leaf_pem(ca, number, **options)
+
+    def other_ca(self) -> str:
+        """The certificate of a CA that is on no list, PEM."""
+        return ca_pem("月亮CA", ec.generate_private_key(ec.SECP256R1()))
+
     def publish(self) -> int:
         """Import (when nothing is open), sign twice, publish."""
         for name in ("wang", "li"):
@@ -176,9 +200,9 @@ class World:
             ]
 
 
-def ca_pem(name: str) -> str:
-    key = CA_KEYS[name]
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES[name])])
+def ca_pem(name: str, key: ec.EllipticCurvePrivateKey | None = None) -> str:
+    key = key or CA_KEYS[name]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES.get(name, name))])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -193,18 +217,19 @@ def ca_pem(name: str) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def leaf_pem(ca: str, number: str) -> str:
+def leaf_pem(ca: str, number: str, *, serial: int = 9, name: str = "示例公司") -> str:
     value = f"1@0006ZZ1{base64.b64encode(number.encode()).decode()}".encode()
     oid = x509.ObjectIdentifier("2.16.156.112548")
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "示例公司")]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES[ca])]))
         .public_key(CA_KEYS[ca].public_key())
-        .serial_number(9)
+        .serial_number(serial)
         .not_valid_before(T - DAY)
         .not_valid_after(T + DAY)
         .add_extension(x509.UnrecognizedExtension(oid, bytes([0x0C, len(value)]) + value), critical=False)
+        .add_extension(KEY_USAGE, critical=True)
         .sign(CA_KEYS[ca], hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode()

@@ -13,7 +13,7 @@ from onecert.supervision.errors import DraftMalformedError
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.jws import load_json
 
-__all__ = ["read_draft_file"]
+__all__ = ["read_draft_file", "read_service_file"]
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_PART_BYTES = 512 * 1024
@@ -31,6 +31,19 @@ def read_draft_file(path: Path) -> Draft:
         if isinstance(service, dict):
             _inline(service, path.parent)
     return parse_draft(value)
+
+
+def read_service_file(path: Path) -> dict[str, Any]:
+    """Read one service, written as in a draft file, and the files it names; the draft checks what it says.
+
+    Raises:
+        DraftMalformedError: a file is missing, too large or not what it should be.
+    """
+    value = _json(path, MAX_BYTES)
+    if not isinstance(value, dict):
+        raise DraftMalformedError("a service must be an object")
+    _inline(value, path.parent)
+    return value
 
 
 def _inline(service: dict[str, Any], folder: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from onecert.server.commands.options import common_options
 from onecert.server.operators import command_actor
+from onecert.supervision.commands.edit import draft_add, draft_edit, draft_sample
 from onecert.supervision.commands.parts import opened_supervision, show_preview, show_signatures
 from onecert.supervision.draft import draft_json
 from onecert.supervision.draft_file import read_draft_file
@@ -76,3 +77,8 @@ def draft_discard(data: Path, config: Path | None) -> None:
     with opened_supervision(data, config) as (the, _):
         the.editor.discard_draft(actor=command_actor())
     click.echo("discarded", err=True)
+
+
+draft.add_command(draft_add)
+draft.add_command(draft_edit)
+draft.add_command(draft_sample)

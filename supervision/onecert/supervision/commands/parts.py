@@ -17,7 +17,7 @@ from onecert.supervision.records import DraftRecord
 from onecert.supervision.service import Supervision, make_keys, make_supervision
 from onecert.verifier.strict_json import StrictJsonError, parse_time
 
-__all__ = ["TIME", "opened_supervision", "show_preview", "show_signatures"]
+__all__ = ["TIME", "json_option", "opened_supervision", "show_preview", "show_signatures"]
 
 
 class _Time(click.ParamType[datetime]):
@@ -39,6 +39,8 @@ class _Time(click.ParamType[datetime]):
 
 
 TIME = _Time()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @contextmanager

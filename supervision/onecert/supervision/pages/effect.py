@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
@@ -20,6 +20,7 @@ from onecert.verifier.strict_json import StrictJsonError, format_time, parse_tim
 __all__ = ["add_to", "effect_csv"]
 
 PAGE_SIZE = 100
+NEAR = timedelta(minutes=5)  # of two moments as near as this, one is offered
 
 
 def add_to(pages: Blueprint, desk: EffectDesk) -> None:
@@ -40,7 +41,10 @@ def add_to(pages: Blueprint, desk: EffectDesk) -> None:
             preview=preview,
             effect=preview.effect,
             at=at,
-            moments=[(format_time(each), each) for each in sorted({*moments, at})],
+            moments=[
+                (format_time(each), each)
+                for each in sorted([at, *(each for each in moments if abs(each - at) > NEAR)])
+            ],
             rows=preview.effect.rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE] if preview.effect else (),
             page=page,
             pages=max(1, -(-len(preview.effect.rows) // PAGE_SIZE)) if preview.effect else 1,
