@@ -208,3 +208,67 @@ def test_the_service_as_the_server_builds_it(shell: Shell, world: Any, tmp_path:
     finally:
         service.close()
         opened.close()
+
+
+def test_the_ceremony_on_two_machines(shell: Shell, tmp_path: Path) -> None:
+    """Keys and signatures offline, draft and import at the service; each dry run changes nothing."""
+    for name, number in (("wang", "440300190001010015"), ("li", "44030019000101004X")):
+        shell("officer", "add", name, "--name", name.title(), "--person", number)
+        assert "next root" in shell.err
+    file = str(shell.store / "ceremony.json")
+    shell("root", "show", code=1)
+    assert "ROOT_MISSING" in shell.err
+    shell("root", "draft", "--threshold", "2", "--out", file, code=1)
+    shell.first_root()
+    assert "print this fingerprint" in shell.err
+    before = Path(file).read_bytes()
+    fingerprint = shell("root", "show").split("\t")[1].splitlines()[0]
+
+    # A holder looks, signs, and cannot sign twice; a stranger's key has no say.
+    shell("root", "draft", "--out", file)
+    assert fingerprint not in shell.out
+    shown = shell.offline("sign", file, "--holder", "gu")
+    assert "trust root, version 2" in shown
+    assert "nothing was signed" in shell.err
+    shell.offline("sign", file, "--holder", "gu", "--apply")
+    assert "1 more of the new root's holders" in shell.err
+    assert "1 more of the present holders" in shell.err
+    shell.offline("sign", file, "--holder", "gu", "--apply", code=1)
+    assert "ROOT_SIGNED" in shell.err
+    stranger = str(shell.store / "bai.root-key.json")
+    shell.offline("key", "--holder", "bai", "--out", stranger)
+    shell.offline("key", "--holder", "bai", "--out", stranger)
+    assert "had a root key already" in shell.err
+    shell.offline("sign", file, "--holder", "bai", "--apply", code=1)
+    assert "ROOT_KEY_UNKNOWN" in shell.err
+    shell.offline("sign", file, "--holder", "Gu!", "--apply", code=2)
+    shell.offline("sign", stranger, "--holder", "gu", code=1)
+    assert "ROOT_FILE_MALFORMED" in shell.err
+
+    # One signature is not enough; two are, and without --apply nothing happens.
+    shell("root", "import", file, "--apply", code=1)
+    assert "ROOT_REFUSED" in shell.err
+    shell.offline("sign", file, "--holder", "tan", "--apply")
+    assert "ready" in shell.err
+    assert "would import\t2" in shell("root", "import", file)
+    assert shell("root", "show").startswith("1\t")
+    assert "imported\t2" in shell("root", "import", file, "--apply")
+    assert "known\t2" in shell("root", "import", file, "--apply")
+    # The file of the first root is an older one now.
+    Path(file).write_bytes(before)
+    shell("root", "import", file, "--apply", code=1)
+    assert "ROOT_REFUSED" in shell.err
+    assert run(["trust-list", "root", "check", file]) == 0
+    shell("officer", "list")
+
+    # An officer leaves: a dry run, then in earnest; with one officer left there is no root to draft.
+    assert shell("officer", "remove", "li").startswith("would remove")
+    assert len(shell("officer", "list").splitlines()) == 2
+    assert shell("officer", "remove", "li", "--apply").startswith("removed\tli")
+    shell("officer", "remove", "li", "--apply", code=1)
+    shell("root", "draft", "--out", file, code=1)
+    assert "OFFICERS_TOO_FEW" in shell.err
+    registry = tmp_path / "registry.pem"
+    registry.write_text("no key")
+    shell("root", "draft", "--registry-key", str(registry), "--out", file, code=1)
+    assert "ROOT_FILE_MALFORMED" in shell.err
