@@ -6,6 +6,7 @@ timestamp -> roots, one by one -> the list, when the timestamp names another one
 from __future__ import annotations
 
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,42 @@ def test_an_endless_answer(site: Site, name: str) -> None:
     limit = 256 * 1024 if name == STAMP else 16 * 1024 * 1024
     site.web.pages[name] = site.web.response(b" " * (limit + 1))
     assert code(site.source(), T) == "TRUST_LIST_MISSING"
+
+
+def test_nobody_waits_while_one_asks(site: Site) -> None:
+    """A slow server costs one login its time, not all of them."""
+    answers = {site.web.url(f"/s/{name}"): data for name, data in site.city.files.items()}
+    asked, released = threading.Event(), threading.Event()
+    is_slow = False
+
+    def fetch(request: FetchRequest) -> FetchAnswer:
+        if is_slow:
+            asked.set()
+            assert released.wait(10)
+        if request.url not in answers:
+            raise CouldNotCheckError("FETCH_STATUS", url=request.url, status=404)
+        return FetchAnswer(data=answers[request.url])
+
+    source = site.source(fetch=fetch)
+    first = source.current(T)
+    is_slow = True
+    later = T + 61 * MINUTE
+    one = threading.Thread(target=source.current, args=(later,))
+    one.start()
+    assert asked.wait(10)
+    assert source.current(later) is first
+    released.set()
+    one.join()
+
+
+def test_one_refresh_has_an_end(site: Site) -> None:
+    """Every request is told how much time is left for all of them together."""
+    left: list[timedelta] = []
+
+    def fetch(request: FetchRequest) -> FetchAnswer:
+        assert request.timeout is not None
+        left.append(request.timeout)
+        raise CouldNotCheckError("FETCH_TIMEOUT", url=request.url, seconds=1)
+
+    assert code(site.source(fetch=fetch), T) == "TRUST_LIST_MISSING"
+    assert timedelta(0) < left[0] <= timedelta(seconds=30)

@@ -13,7 +13,7 @@ from onecert.verifier.errors import VerifyError
 from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.fetch.listed import listed_fetch
 from onecert.verifier.fetch.records import Failure
-from onecert.verifier.fetch.rules import FetchRules
+from onecert.verifier.fetch.rules import Allowance, FetchRules
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
 from onecert.verifier.trust_list.folder import files_in
 from onecert.verifier.trust_list.model import TrustList
@@ -24,6 +24,10 @@ from onecert.verifier.trust_list.state import TrustState
 __all__ = ["TrustListUrl"]
 
 log = logging.getLogger(__name__)
+
+# One refresh; a walk over more roots goes on with the next one.
+_FETCHES_MAX = 64
+_TIME = timedelta(seconds=30)
 
 
 class TrustListUrl:
@@ -90,17 +94,28 @@ class TrustListUrl:
 
     def _refresh(self, at: datetime) -> None:
         due = self._due
-        if due is None or not due[0] <= at < due[1]:
-            with self._lock:
-                if self._due is due:
-                    self._due = (at, self._try(at, is_first=due is None))
+        if due is not None and due[0] <= at < due[1]:
+            return
+        # At the start everybody waits; later, whoever comes while one is asking goes on with what is at hand.
+        if not self._lock.acquire(blocking=due is None):
+            return
+        try:
+            if self._due is due:
+                self._due = (at, self._try(at, is_first=due is None))
+        finally:
+            self._lock.release()
 
     def _try(self, at: datetime, *, is_first: bool) -> datetime:
         """Fetch, and say when to do it again."""
         if is_first:
             self._take_kept(at)  # spares the walk and the list, and serves if nobody answers
+        allowance = Allowance(_FETCHES_MAX, _TIME)
+
+        def get(name: str, max_bytes: int) -> bytes:
+            return self._get(name, max_bytes, allowance)
+
         try:
-            self._trust.update(self._get, at, keep=self._keep)
+            self._trust.update(get, at, keep=self._keep)
             end = self._trust.parts(at).timestamp.expires_at
         except VerifyError as exc:
             log.warning("trust list not fetched", extra={"url": self._list_url, "error": str(exc)})
@@ -114,9 +129,9 @@ class TrustListUrl:
         with contextlib.suppress(VerifyError):
             self._trust.update(files_in(self._folder), at)
 
-    def _get(self, name: str, max_bytes: int) -> bytes:
+    def _get(self, name: str, max_bytes: int, allowance: Allowance) -> bytes:
         url = self._list_url if name == LIST_FILE else self._base + name
-        answer = self._fetch(FetchRequest(url=url, max_bytes=max_bytes))
+        answer = self._fetch(FetchRequest(url=url, max_bytes=max_bytes, timeout=allowance.take(url)))
         if name == TIMESTAMP_FILE:
             self._max_age = answer.max_age
         return answer.data or b""
