@@ -13,14 +13,15 @@ from applicant import make_request, openssl
 from city import LICENSED, ROLE_AUTHORITY
 from commands import CommandError, lines_of_json, onecert, run
 from report import Report
-from stage import HERE, Stage, first_line, matches, pem, refusal, why
+from roots import RootChapters
+from stage import HERE, first_line, matches, pem, refusal, why
 
 COMPANY, OTHER = "91440300MA5DEM004J", "91440300MA5DEM0A63"
 KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
 ROLE = "urn:onecert:role:tax.filer"
 
 
-class Story(Stage):
+class Story(RootChapters):
     """The city, its people and its department, from nothing to the audit."""
 
     def __init__(self, folder: Path) -> None:
@@ -37,6 +38,8 @@ class Story(Stage):
             ("foreign", self.ask_foreign_software),
             ("revoke", self.revoke),
             ("refusals", self.refuse),
+            ("officers", self.change_officers),
+            ("thief", self.recover_from_a_thief),
             ("attribute", self.decide_by_role),
             ("audit", self.audit),
         ]

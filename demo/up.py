@@ -38,6 +38,7 @@ def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
         f"{office.urls[0]}/  示例税务局：用证书登录、签名申报 example tax office: sign in, sign a declaration"
     )
     print(f"浏览器请导入 import into the browser: {city.papers / 'operations-root.pem'}")
+    print(f"根密钥持有人带走此文件夹 the root holders take this folder away: {city.offline_root}")
     print("\n一次性登录链接（24 小时内有效，只能用一次，只能在本机用）")
     print("one-time sign-in links (24 hours, once, on this machine only)\n")
     for service, operator, zh, en in PEOPLE:
