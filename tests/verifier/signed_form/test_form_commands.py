@@ -5,6 +5,7 @@ list -> harbour -> a firm; a timestamp authority below a root of its own, which 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -126,3 +127,27 @@ def test_raw(desk: Any, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main([*arguments, "--require-timestamp", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["code"] == "FORM_TIME_NOT_PROVED"
+
+
+def test_kinds(desk: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """JWS, XML and PDF are asked for by name; a file of another kind is refused as such."""
+    for kind, code in (("jws", "DOCUMENT_MALFORMED"), ("xml", "XML_MALFORMED"), ("pdf", "PDF_MALFORMED")):
+        assert main([*command("--kind", kind, "form.p7s"), "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["code"] == code
+    with pytest.raises(SystemExit) as caught:
+        main([*command("--kind", "xml", "--raw", "root.crt", "form.p7s")])
+    assert caught.value.code == 2
+    assert "--raw --kind" in capsys.readouterr().err
+
+
+def test_countersigners_are_shown(desk: Any, world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who vouches for the signer stands below him."""
+    other, attributes = world.leaf("harbour", name="会计"), desk.attributes(b"a form")
+    value = desk.signer.key.sign(desk.pki.tlv(0x31, *sorted(attributes)), ec.ECDSA(hashes.SHA256()))
+    digest_of = desk.attribute("1.2.840.113549.1.9.4", desk.pki.tlv(0x04, hashlib.sha256(value).digest()))
+    counter = desk.attribute("1.2.840.113549.1.9.6", desk.signer_info([digest_of], party=other))
+    info = desk.signer_info(attributes, sign=lambda _: value, unsigned=[counter])
+    Path("form.p7s").write_bytes(desk.signed_data(None, info, certificates=[desk.signer.der, other.der]))
+    Path("form.json").write_bytes(b"a form")
+    assert main([*command("--document", "form.json", "form.p7s"), "--language", "zh"]) == 0
+    assert "副署人" in capsys.readouterr().out

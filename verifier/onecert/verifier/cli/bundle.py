@@ -15,21 +15,18 @@ from onecert.verifier.bundle.memory import FileBundleMemory, MemoryBundleMemory
 from onecert.verifier.bundle.offline import OfflineVerifier, import_bundle
 from onecert.verifier.bundle.source import BundleSource
 from onecert.verifier.cli.common import ACCEPTED, load_root, make_verifier, moment, print_answer
-from onecert.verifier.cli.files import read, read_certificates
+from onecert.verifier.cli.files import read_certificates
 from onecert.verifier.cli.parser import Parser, UsageError
 from onecert.verifier.cli.text import table_lines, time_text
 from onecert.verifier.messages import message
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list import FileState, MemoryState
-from onecert.verifier.trust_list.published import LIST_FILE
-from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
 __all__ = [
     "add_bundle",
     "add_options",
     "check_list_options",
-    "list_document",
     "make_some_verifier",
     "offline_facts",
     "offline_lines",
@@ -101,15 +98,6 @@ def make_some_verifier(options: argparse.Namespace, at: datetime, **settings: An
         index=index,
     )
     return OfflineVerifier(source, candidates=read_certificates(options.intermediate), **settings)
-
-
-def list_document(options: argparse.Namespace) -> bytes:
-    """The signed list that the verifier used, for an evidence record."""
-    if options.bundle is None:
-        return read(options.trust_list, MAX_BYTES)
-    bundle = load_bundle(options.bundle, root=load_root(options.trust_root))
-    with bundle.open_member(LIST_FILE) as file:
-        return file.read()
 
 
 def offline_facts(verifier: Verifier | None, at: datetime) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.cli.bundle import (
     add_bundle,
     check_list_options,
-    list_document,
     make_some_verifier,
     offline_facts,
     offline_lines,
@@ -35,16 +34,27 @@ from onecert.verifier.revocation import RevocationEvidence
 from onecert.verifier.signed_form import (
     DocumentForm,
     FormPolicy,
+    JwsSignature,
     PathTrust,
+    PdfSignature,
     RawSignature,
     SignedForm,
     TimestampClient,
     TimestampTrust,
+    XmlSignature,
     make_evidence,
     verify_form,
 )
+from onecert.verifier.signed_form.form_result import SignatureSource
 
 __all__ = ["add_options", "run"]
+
+
+_KINDS: dict[str, type[JwsSignature | XmlSignature | PdfSignature]] = {
+    "jws": JwsSignature,
+    "xml": XmlSignature,
+    "pdf": PdfSignature,
+}
 
 
 def add_options(parser: Parser) -> None:
@@ -62,6 +72,7 @@ def add_options(parser: Parser) -> None:
     parser.flag("--several-signers", text="HELP_SEVERAL_SIGNERS")
     parser.flag("--require-timestamp", text="HELP_REQUIRE_TIMESTAMP")
     parser.flag("--require-later-status", text="HELP_REQUIRE_LATER_STATUS")
+    parser.option("--kind", text="HELP_FORM_KIND", choices=["cms", *_KINDS], default="cms")
     parser.file("--raw", text="HELP_RAW")
     parser.option(
         "--document-form",
@@ -158,10 +169,13 @@ def _path_trust(options: argparse.Namespace, anchors: list[Path]) -> PathTrust:
     )
 
 
-def _signature(options: argparse.Namespace) -> bytes | RawSignature:
+def _signature(options: argparse.Namespace) -> SignatureSource:
+    if options.raw is not None and options.kind != "cms":
+        raise UsageError("USAGE_ONE_OF", arguments="--raw --kind")
     data = read(options.signature, DEFAULT_LIMITS.document_max_bytes)
     if options.raw is None:
-        return data
+        kind = _KINDS.get(options.kind)
+        return data if kind is None else kind(value=data)
     return RawSignature(
         value=data,
         certificate=read(options.raw, DEFAULT_LIMITS.certificate_max_bytes),
@@ -173,7 +187,6 @@ def _write_evidence(options: argparse.Namespace, form: SignedForm, at: datetime)
     record = make_evidence(
         form,
         at=at,
-        trust_list=None if options.anchor else list_document(options),
         stamp=make_stamp(options.stamp) if options.stamp else None,
     )
     write(options.evidence_out, record)

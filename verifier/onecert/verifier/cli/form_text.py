@@ -38,4 +38,7 @@ def _signer_lines(signer: FormSigner, language: str) -> list[str]:
     told = {notice.code: notice.text(language) for notice in signer.judged.judged.path.warnings}
     told |= {notice.code: notice.text(language) for notice in signer.notices}
     rows += [("WARNING", told.get(code) or message(code, language)) for code in signer.warnings]
-    return table_lines(rows, language)
+    lines = table_lines(rows, language)
+    for other in signer.countersigners:
+        lines += ["", *table_lines([("COUNTERSIGNED_BY", other.certificate.subject_text)], language)]
+    return lines
