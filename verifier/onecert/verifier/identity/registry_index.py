@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError
-from onecert.verifier.identity.registry_rows import ROW_MAX_BYTES, Row, read_row
+from onecert.verifier.identity.registry_rows import ROW_MAX_BYTES, Row, known_row, read_row
 
 try:
     import fcntl
@@ -108,32 +108,36 @@ class RegistryIndex:
     def find(self, uscc: str) -> Row | None:
         """The entity of a credit code."""
         found = self._query("SELECT line FROM entities WHERE uscc = ?", uscc)
-        return read_row(found[0][0], known=True) if found else None
+        return found[0] if found else None
 
     def find_alias(self, alias: str) -> list[Row]:
-        """The entities that an older number has belonged to at any time."""
-        found = self._query(
-            "SELECT line FROM entities WHERE uscc IN (SELECT uscc FROM aliases WHERE id = ?)", alias
-        )
-        return [read_row(row[0], known=True) for row in found]
+        """The entities that an older number has belonged to at any time; one that had it twice comes twice."""
+        return self._query("SELECT line FROM aliases JOIN entities USING (uscc) WHERE id = ?", alias)
 
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
         with self._lock:
             self._release()
 
-    def _query(self, sql: str, value: str) -> list[tuple[bytes]]:
-        with self._lock, _translated():
-            if self._connection is None or self._process != os.getpid():
-                self._open()
-            assert self._connection is not None  # noqa: S101  just opened
+    def _query(self, sql: str, value: str) -> list[Row]:
+        with self._lock:
             try:
-                return self._connection.execute(sql, (value,)).fetchall()
-            except sqlite3.DatabaseError:
-                self._release()
-                self._path.unlink(missing_ok=True)
-                self._open()
-                return self._connection.execute(sql, (value,)).fetchall()
+                if self._connection is None or self._process != os.getpid():
+                    self._open()
+                return self._ask(sql, value)
+            except (sqlite3.DatabaseError, ValueError, LookupError, TypeError):
+                # Damaged: made again, once.
+                with _translated():
+                    self._release()
+                    self._path.unlink(missing_ok=True)
+                    self._open()
+                    return self._ask(sql, value)
+            except OSError as exc:
+                raise CouldNotCheckError("REGISTRY_INDEX", detail=str(exc)[:200]) from exc
+
+    def _ask(self, sql: str, value: str) -> list[Row]:
+        assert self._connection is not None  # noqa: S101  opened by who asks
+        return [known_row(line) for (line,) in self._connection.execute(sql, (value,))]
 
     def _open(self) -> None:
         if not self._try():
@@ -154,7 +158,7 @@ class RegistryIndex:
         uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
         connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         try:
-            connection.execute("PRAGMA cache_size = -4000")
+            connection.execute("PRAGMA cache_size = -16000")
             known = connection.execute("SELECT entries FROM done").fetchall()
             if known != [(self._expected.entries,)]:
                 raise sqlite3.DatabaseError("not whole")

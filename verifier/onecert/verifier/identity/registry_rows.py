@@ -16,6 +16,7 @@ The organisation code is part of every credit code (GB 32100-2015); ``org`` is t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -31,7 +32,7 @@ from onecert.verifier.identity.registry import Alias, RegistryEntry
 from onecert.verifier.jws import load_json
 from onecert.verifier.strict_json import StrictJsonError, parse_time
 
-__all__ = ["ROW_MAX_BYTES", "STATES", "Name", "Row", "read_row"]
+__all__ = ["ROW_MAX_BYTES", "STATES", "Name", "Row", "known_row", "read_row"]
 
 ROW_MAX_BYTES = 16 * 1024
 STATES = ("active", "cancelled", "revoked")
@@ -86,18 +87,57 @@ def _holds(name: Name, at: datetime) -> bool:
     return (name.since is None or name.since <= at) and (name.until is None or at < name.until)
 
 
-def read_row(line: bytes, *, known: bool = False) -> Row:
-    """Read one line, without its line feed.
+def known_row(line: bytes) -> Row:
+    """Read a line that ``read_row`` has accepted before, without judging it again.
 
-    Args:
-        known: the line was read before, and its numbers need no second check.
+    Raises:
+        ValueError, LookupError, TypeError: it was damaged since.
+    """
+    value = json.loads(line)
+    uscc = value["uscc"]
+    canonical = f"uscc:{uscc}"
+    aliases = [_known_alias("org", value.get("org", uscc[8:17]), canonical)]
+    aliases += [_known_alias("regno", number, canonical) for number in value.get("regno", ())]
+    return Row(
+        uscc,
+        tuple([_known_name(name) for name in value["names"]]),
+        value["state"],
+        *_known_times(value),
+        tuple(aliases),
+    )
+
+
+def _known_name(value: Any) -> Name:
+    return Name(value, None, None) if isinstance(value, str) else Name(value["name"], *_known_times(value))
+
+
+def _known_alias(kind: str, value: Any, canonical: str) -> Alias:
+    if isinstance(value, str):
+        return Alias(id=f"{kind}:{value}", canonical=canonical)
+    since, until = _known_times(value)
+    evidence = value.get("evidence", "")
+    return Alias(
+        id=f"{kind}:{value['number']}", canonical=canonical, since=since, until=until, evidence=evidence
+    )
+
+
+def _known_times(value: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    since, until = value.get("from"), value.get("until")
+    return (
+        None if since is None else parse_time(since, "from"),
+        None if until is None else parse_time(until, "until"),
+    )
+
+
+def read_row(line: bytes) -> Row:
+    """Read one line, without its line feed.
 
     Raises:
         MalformedError: ``REGISTRY_ROW`` with the first fault; numbers must be in their one spelling.
     """
     try:
         value = _object(load_json(line, max_bytes=ROW_MAX_BYTES), _ROW_KEYS, "")
-        uscc = _number(value.get("uscc"), "" if known else "uscc", "uscc")
+        uscc = _number(value.get("uscc"), "uscc")
         state = value.get("state")
         if state not in STATES:
             raise StrictJsonError("state", f"must be one of {', '.join(STATES)}")
@@ -105,12 +145,15 @@ def read_row(line: bytes, *, known: bool = False) -> Row:
         if until is not None and state == "active":
             raise StrictJsonError("until", "an active entity has no end")
         names = tuple([_name(item) for item in _list(value.get("names"), "names", 1)])
-        aliases = [_alias(value.get("org", uscc[8:17]), "org", uscc, known=known or "org" not in value)]
-        if aliases[0].id[4:] != uscc[8:17]:
-            raise StrictJsonError("org", "is not the organisation code inside the credit code")
-        aliases += [
-            _alias(item, "regno", uscc, known=known) for item in _list(value.get("regno", []), "regno", 0)
-        ]
+        code = uscc[8:17]
+        # Without a word about it, its check digit was looked at inside the credit code.
+        org = Alias(id=f"org:{code}", canonical=f"uscc:{uscc}")
+        if "org" in value:
+            org = _alias(value["org"], "org", uscc)
+            if org.id[4:] != code:
+                raise StrictJsonError("org", "is not the organisation code inside the credit code")
+        aliases = [org]
+        aliases += [_alias(item, "regno", uscc) for item in _list(value.get("regno", []), "regno", 0)]
         return Row(uscc, names, state, since, until, tuple(aliases))
     except StrictJsonError as exc:
         raise MalformedError("REGISTRY_ROW", detail=str(exc)[:300]) from exc
@@ -146,7 +189,7 @@ def _name(value: object) -> Name:
     return Name(value, since, until)
 
 
-def _alias(value: object, kind: str, uscc: str, *, known: bool) -> Alias:
+def _alias(value: object, kind: str, uscc: str) -> Alias:
     since = until = None
     evidence: Any = ""
     if isinstance(value, dict):
@@ -155,20 +198,19 @@ def _alias(value: object, kind: str, uscc: str, *, known: bool) -> Alias:
         value, evidence = fields.get("number"), fields.get("evidence", "")
         if not isinstance(evidence, str) or len(evidence) > _EVIDENCE_MAX:
             raise StrictJsonError(f"{kind}.evidence", f"must be text of at most {_EVIDENCE_MAX} characters")
-    number = _number(value, "" if known else kind, kind)
+    number = _number(value, kind)
     return Alias(id=f"{kind}:{number}", canonical=f"uscc:{uscc}", since=since, until=until, evidence=evidence)
 
 
-def _number(value: object, kind: str, where: str) -> str:
+def _number(value: object, kind: str) -> str:
     if not isinstance(value, str):
-        raise StrictJsonError(where, "must be a number written as text")
-    if kind:
-        try:
-            spelled = _CHECKS[kind](value)
-        except VerifyError as exc:
-            raise StrictJsonError(where, exc.text("en")) from exc
-        if spelled != value:
-            raise StrictJsonError(where, f"is written {spelled}")
+        raise StrictJsonError(kind, "must be a number written as text")
+    try:
+        spelled = _CHECKS[kind](value)
+    except VerifyError as exc:
+        raise StrictJsonError(kind, exc.text("en")) from exc
+    if spelled != value:
+        raise StrictJsonError(kind, f"is written {spelled}")
     return value
 
 
