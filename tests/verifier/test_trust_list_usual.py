@@ -23,7 +23,7 @@ from onecert.verifier.strict_json import Node
 from onecert.verifier.trust_list import LocalText, TrustedService
 from onecert.verifier.trust_list.fields import CriticalExtensionError
 from onecert.verifier.trust_list.parts import NotInPartsError, PartMemory, PartReader
-from onecert.verifier.trust_list.services import read_service, read_usual_service
+from onecert.verifier.trust_list.services import read_service, read_usual_services
 from onecert.verifier.trust_list.usual import find_usual
 
 PROFILE = Path(__file__).parents[2] / "demo/profiles/harbour.json"
@@ -89,7 +89,7 @@ def by_nodes(octets: bytes) -> TrustedService | None:
 
 def by_pattern(octets: bytes) -> TrustedService | None:
     try:
-        return read_usual_service(octets, ENTITY, PartReader(PartMemory()))
+        return read_usual_services([(octets, ENTITY)], PartReader(PartMemory()))[0]
     except FAULTS:
         return None
 

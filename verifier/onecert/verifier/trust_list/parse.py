@@ -27,7 +27,7 @@ from onecert.verifier.trust_list.fields import (
 from onecert.verifier.trust_list.model import LocalText, TrustedService, TrustList
 from onecert.verifier.trust_list.parts import NotInPartsError, Part, PartMemory, PartReader
 from onecert.verifier.trust_list.pointer import check_pointers, read_pointer
-from onecert.verifier.trust_list.services import read_service, read_usual_service
+from onecert.verifier.trust_list.services import read_service, read_usual_services
 
 # Of this process. What octets say depends on nothing else, so that all lists may share it.
 MEMORY = PartMemory()
@@ -105,9 +105,7 @@ def _list(node: Node, sha256: str, parts: PartReader | None) -> TrustList:
         )
         check_pointers(pointers, info.place("PointersToOtherLoTE"))
         read_extensions(info, "SchemeExtensions", known=())
-    services: list[TrustedService] = []
-    for entity in node.nodes("TrustedEntitiesList", high=500):
-        services.extend(_entity(entity, parts))
+    services = _services(node, parts)
     _check_unique(services)
     return TrustList(
         sequence=sequence,
@@ -131,23 +129,29 @@ def _check_unique(services: list[TrustedService]) -> None:
                 raise StrictJsonError("TrustedEntitiesList", f"{service.id}: another service has this key")
 
 
-def _entity(node: Node, parts: PartReader | None) -> list[TrustedService]:
+def _services(node: Node, parts: PartReader | None) -> list[TrustedService]:
+    key = "TrustedEntitiesList"
+    found = [row for entity in node.nodes(key, high=500) for row in _entity(entity)]
+    if parts is None:
+        return [read_service(Node(value, place, index), name, None) for value, place, index, name in found]
+    return parts.read_all(
+        [(_part(value), name) for value, _, _, name in found],
+        lambda value, name: read_service(Node(value, key), name, parts),
+        lambda rows: read_usual_services(rows, parts),
+    )
+
+
+def _entity(node: Node) -> list[tuple[object, str, int, LocalText]]:
+    """Its services, not read yet, each with its place and the name of the entity."""
     with node:
         with node.node("TrustedEntityInformation") as info:
             name = read_local_text(info, "TEName")
         place = node.place("TrustedEntityServices")
-        services = enumerate(node.items("TrustedEntityServices", low=1, high=100))
-        if parts is None:
-            return [read_service(Node(item, place, index), name, None) for index, item in services]
-        return [_service_part(item, place, name, parts) for _, item in services]
+        services = node.items("TrustedEntityServices", low=1, high=100)
+        return [(value, place, index, name) for index, value in enumerate(services)]
 
 
-def _service_part(part: object, place: str, entity: LocalText, parts: PartReader) -> TrustedService:
-    if not isinstance(part, Part):
+def _part(value: object) -> Part:
+    if not isinstance(value, Part):
         raise NotInPartsError("a service elsewhere")
-    return parts.read(
-        part,
-        (entity.zh, entity.en),
-        lambda value: read_service(Node(value, place), entity, parts),
-        usual=lambda octets: read_usual_service(octets, entity, parts),
-    )
+    return value

@@ -16,26 +16,45 @@ from onecert.verifier.trust_list.fields import read_local_text, read_url
 from onecert.verifier.trust_list.history import check_history, read_history_entry, read_status_entry
 from onecert.verifier.trust_list.model import LocalText, StatusEntry, SupplyPoint, TrustedService
 from onecert.verifier.trust_list.parts import Part, PartReader
-from onecert.verifier.trust_list.usual import find_usual
+from onecert.verifier.trust_list.usual import UsualService, find_usual
 
-__all__ = ["read_service", "read_usual_service"]
+__all__ = ["read_service", "read_usual_services"]
 
+_NOTHING = Description()
 _SERVICE_ID = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
-def read_usual_service(octets: bytes, entity: LocalText, parts: PartReader) -> TrustedService | None:
-    """What ``read_service`` gives for these octets, in less time; ``None`` where that must be asked.
+def read_usual_services(
+    rows: Sequence[tuple[bytes, LocalText]], parts: PartReader
+) -> list[TrustedService | None]:
+    """What ``read_service`` gives for the octets of services, in less time; ``None`` where it must be asked.
+
+    Args:
+        rows: the octets of each service with the name of its entity.
 
     Raises:
-        NotInPartsError, VerifyError, ValueError: the extensions cannot be read.
+        NotInPartsError, VerifyError, ValueError: extensions or a certificate cannot be read.
     """
-    found = find_usual(octets)
-    if found is None:
-        return None
-    described = read_description(Part(found.extensions), "", parts) if found.extensions else Description()
-    if described.terms is not None:
-        return None
-    certificate = parse_certificate(found.certificate_der)
+    # One step after the other for all of them: taking turns costs a third more time.
+    found = [find_usual(octets) for octets, _ in rows]
+    described = [
+        read_description(Part(row.extensions), "", parts) if row is not None and row.extensions else _NOTHING
+        for row in found
+    ]
+    certificates = [None if row is None else parse_certificate(row.certificate_der) for row in found]
+    return [
+        None
+        if row is None or certificate is None or description.terms is not None
+        else _usual_service(row, description, certificate, entity)
+        for row, description, certificate, (_, entity) in zip(
+            found, described, certificates, rows, strict=True
+        )
+    ]
+
+
+def _usual_service(
+    found: UsualService, described: Description, certificate: ParsedCertificate, entity: LocalText
+) -> TrustedService:
     _check_certificates((certificate,), "")
     return TrustedService(
         id=found.id,
