@@ -111,7 +111,7 @@ class RegistryIndex:
         return found[0] if found else None
 
     def find_alias(self, alias: str) -> list[Row]:
-        """The entities that an older number has belonged to at any time; one that had it twice comes twice."""
+        """The entities that an older number has ever belonged to; one that had it twice comes twice."""
         return self._query("SELECT line FROM aliases JOIN entities USING (uscc) WHERE id = ?", alias)
 
     def close(self) -> None:
