@@ -60,7 +60,7 @@ def test_every_page_in_both_languages(world: Any, client: FrameClient) -> None:
     published(world, client)
     world.editor.begin_draft(actor="test")
     service = "/draft/services/pearl"
-    parts = ("basics", "certificates", "status", "profile", "samples", "try")
+    parts = ("basics", "certificates", "status", "profile", "samples", "try", "terms")
     draft = ("import", "head", "add", "differences", "effect")
     paths = ["/", "/lists", "/lists/1", "/differences", "/known", "/emergency", "/draft", service]
     paths += [f"/draft/{each}" for each in draft] + [f"{service}/{each}" for each in parts]
@@ -283,3 +283,28 @@ def test_emergency_in_the_fewest_steps(world: Any, client: FrameClient) -> None:
         "granted",
         "key_compromised",
     ]
+
+
+def test_policies_algorithms_and_service_level(world: Any, client: FrameClient) -> None:
+    world.editor.import_draft(world.draft(), actor="test")
+    path, before = "/draft/services/pearl/terms", stamp(world)
+    form = {
+        "policies": "1.2.156.99.1\n1.2.156.99.2",
+        "algorithms": "rsa-sha256 rsa_min_bits=2048\necdsa-sha256",
+    }
+    for wrong in (
+        {"policies": "high"},
+        {"algorithms": "rsa-sha256 2048"},
+        {"crl_hours": "２４"},
+        {"algorithms": "rsa-sha256 rsa_min_bits=big"},
+    ):
+        send(client, path, 422, stamp=before, **{**form, **wrong})
+    send(client, path, stamp=before, crl_hours="24", **form)
+    (pearl, *_rest) = draft_json(world.editor.preview().record.draft)["services"]
+    assert pearl["policies"] == ["1.2.156.99.1", "1.2.156.99.2"]
+    assert pearl["algorithms"][0] == {"name": "rsa-sha256", "rsa_min_bits": 2048}
+    assert "1.2.156.99.2" in page(client, "/draft/services/pearl", "zh")
+    assert "rsa_min_bits=2048" in page(client, path)
+    send(client, path, stamp=stamp(world), policies="", algorithms="", crl_hours="")
+    (pearl, *_rest) = draft_json(world.editor.preview().record.draft)["services"]
+    assert not {"policies", "algorithms", "sla"} & pearl.keys()

@@ -22,6 +22,7 @@ from onecert.supervision.pages import (
     service,
     sign,
     status_change,
+    terms,
 )
 from onecert.supervision.pages.common import EXTENSION, WORKERS
 from onecert.supervision.service import Supervision
@@ -70,7 +71,7 @@ def create_app(member: Member | str, context: Context, supervision: Supervision)
     of_lists, of_draft, of_known, of_emergency = blueprints
     published.add_to(of_lists)
     difference.add_to(of_lists, of_draft)
-    for each in (draft, service, status_change, identity, sign):
+    for each in (draft, service, status_change, terms, identity, sign):
         each.add_to(of_draft)
     effect.add_to(of_draft, EffectDesk(supervision.editor))
     known.add_to(of_known)

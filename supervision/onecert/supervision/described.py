@@ -31,6 +31,11 @@ FIELD_NAMES: Mapping[str, Message] = {
     "supply_points": _("Supply points"),
     "issuance_log": _("Issuance record"),
     "samples": _("Samples"),
+    "type": _("Kind of service"),
+    "policies": _("Accepted certificate policies"),
+    "algorithms": _("Allowed algorithms"),
+    "sla": _("Service level"),
+    "pointers": _("Pointers to other lists"),
     "operator": _("Operator"),
     "territory": _("Territory"),
 }

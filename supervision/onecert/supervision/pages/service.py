@@ -96,6 +96,7 @@ def _add() -> Any:
         profile = uploaded("profile", PROFILE_MAX_BYTES)
         service = {
             "id": authority,
+            "type": posted("type", 8) or "ca",
             **read_basics(),
             "certificate_pem": "".join(read_certificates(uploaded("certificate", CERTIFICATES_MAX_BYTES))),
             "identity_profile": read_profile(profile) if profile.strip() else None,
