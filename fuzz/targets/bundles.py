@@ -23,7 +23,7 @@ from onecert.verifier.bundle.load import load_bundle
 from onecert.verifier.bundle.manifest import BUNDLE_TYP, MANIFEST_NAME, read_manifest
 from onecert.verifier.identity.registry_head import TYP as REGISTRY_TYP
 from onecert.verifier.identity.registry_head import read_head
-from onecert.verifier.identity.registry_rows import read_row
+from onecert.verifier.identity.registry_rows import known_row, read_row
 
 IS_DER = False
 
@@ -99,6 +99,7 @@ def _row(body: bytes) -> None:
     row = answer(partial(read_row, body))
     if row is None:
         return
+    require(known_row(body) == row, "what is known is read in another way")
     entry = row.entry(T)
     require(entry is None or (entry.uscc == row.uscc and entry.names), "an entry of another entity")
     require(all(alias.id.partition(":")[2] for alias in row.aliases), "an alias without a number")
