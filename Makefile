@@ -17,7 +17,7 @@ help:
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
 	@echo "make fuzz    the verifier under hostile bytes for SECONDS=$(SECONDS), all targets together"
-	@echo "make api     write the verifier's API reference anew from its docstrings"
+	@echo "make api     write the verifier's API reference and list of error codes anew"
 	@echo "make requirements   pin the newest packages again"
 	@echo "make clean   remove what the set-up made (not your data)"
 
@@ -62,6 +62,7 @@ fuzz:
 api:
 	@deploy/setup.sh test
 	@$(python) docs/make_api.py
+	@$(python) docs/make_errors.py
 
 requirements:
 	@deploy/setup.sh test
