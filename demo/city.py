@@ -54,6 +54,9 @@ class City:
     def set_up(self, say: Say) -> None:
         """Do everything that is done once. Each step may be repeated after an interruption."""
         if self.is_set_up():
+            if not (self.papers / "trust-root.json").exists():  # set up before there was one
+                self.add_operators()
+                self.make_trust_root()
             return
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.papers.mkdir(exist_ok=True)
@@ -228,7 +231,11 @@ class City:
     def make_trust_root(self) -> None:
         """The holders' keys, kept apart from the service's data; the first root names the officers."""
         for officer in OFFICERS:
-            self.command("trust-list", "officer", "add", officer)
+            try:
+                self.command("trust-list", "officer", "add", officer)
+            except CommandError as exc:
+                if "OFFICER_EXISTS" not in exc.said:
+                    raise
         self.offline_root.mkdir(exist_ok=True, mode=0o700)
         (self.offline_root / ".gitignore").write_text("*\n", "ascii")
         files: list[str | Path] = []
