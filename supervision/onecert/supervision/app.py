@@ -32,7 +32,7 @@ __all__ = ["create_app"]
 
 NAVIGATION = (
     NavItem(_("Trust list"), "lists.index"),
-    NavItem(_("History"), "lists.history"),
+    NavItem(_("History"), "history.index"),
     NavItem(_("Draft"), "draft.index", WORKERS),
     NavItem(_("Known certificates"), "known.index", WORKERS),
     NavItem(_("Emergency"), "emergency.index", ("list.officer", "list.editor")),
@@ -67,10 +67,10 @@ def create_app(member: Member | str, context: Context, supervision: Supervision)
     )
     app.jinja_env.filters["local"] = lambda text: text.get(current_language())
     app.jinja_env.filters["groups"] = _groups
-    blueprints = [Blueprint(name, __name__) for name in ("lists", "draft", "known", "emergency")]
-    of_lists, of_draft, of_known, of_emergency = blueprints
-    published.add_to(of_lists)
-    difference.add_to(of_lists, of_draft)
+    blueprints = [Blueprint(name, __name__) for name in ("lists", "history", "draft", "known", "emergency")]
+    of_lists, of_history, of_draft, of_known, of_emergency = blueprints
+    published.add_to(of_lists, of_history)
+    difference.add_to(of_history, of_draft)
     for each in (draft, service, status_change, terms, identity, sign):
         each.add_to(of_draft)
     effect.add_to(of_draft, EffectDesk(supervision.editor))

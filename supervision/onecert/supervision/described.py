@@ -161,6 +161,8 @@ def _pair(label: str, value: str) -> str:
 
 def _plain(value: Any, label: str = "") -> tuple[str, ...]:
     """A field without words of its own: each value on a line, with its keys in front."""
+    if isinstance(value, Mapping) and not label and _is_row(value):
+        return (", ".join(f"{key}: {each}" for key, each in value.items()),)
     if isinstance(value, Mapping):
         lines = [line for key, each in value.items() for line in _plain(each, f"{label}.{key}".lstrip("."))]
         return tuple(lines)
@@ -169,6 +171,11 @@ def _plain(value: Any, label: str = "") -> tuple[str, ...]:
     text = "–" if value is None else str(value)
     text = text if len(text) <= 400 else f"{text[:400]}…"
     return (f"{label}: {text}",) if label else (text,)
+
+
+def _is_row(value: Mapping[str, Any]) -> bool:
+    """Small enough for one line, such as an algorithm with its end."""
+    return all(isinstance(each, (str, int)) and len(str(each)) < 60 for each in value.values())
 
 
 _WORDS: Mapping[str, Callable[[DraftService], tuple[str, ...]]] = {

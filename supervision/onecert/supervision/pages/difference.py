@@ -16,9 +16,9 @@ __all__ = ["add_to", "field_name"]
 CHOICES = 100
 
 
-def add_to(lists: Blueprint, draft: Blueprint) -> None:
+def add_to(history: Blueprint, draft: Blueprint) -> None:
     """Add the public page of published lists, and that of the draft."""
-    lists.add_url_rule("/differences", "differences", _published)
+    history.add_url_rule("/differences", "differences", _published)
     draft.add_url_rule("/draft/differences", "differences", _draft)
 
 

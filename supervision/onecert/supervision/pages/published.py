@@ -19,12 +19,12 @@ __all__ = ["add_to"]
 PAGE_SIZE = 50
 
 
-def add_to(pages: Blueprint) -> None:
+def add_to(pages: Blueprint, history: Blueprint) -> None:
     """Add the public pages."""
     pages.add_url_rule("/", "index", _index)
-    pages.add_url_rule("/lists", "history", _history)
-    pages.add_url_rule("/lists/<int:sequence>", "show", _show)
-    pages.add_url_rule("/lists/<int:sequence>.json", "download", _download)
+    history.add_url_rule("/lists", "index", _history)
+    history.add_url_rule("/lists/<int:sequence>", "show", _show)
+    history.add_url_rule("/lists/<int:sequence>.json", "download", _download)
 
 
 @public
