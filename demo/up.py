@@ -13,7 +13,9 @@ PEOPLE = [
     ("ra", "security1", "安全人员", "security officer"),
     ("pmi", "attribute1", "属性机构人员", "attribute-authority officer"),
     ("pmi", "attribute2", "属性机构复核", "approves roles"),
+    ("supervision", "editor-1", "信任列表编辑", "trust-list editor"),
     ("supervision", "officer-1", "信任列表官员", "trust-list officer"),
+    ("supervision", "officer-2", "信任列表官员（第二人）", "trust-list officer, the second"),
     ("ra", "auditor1", "审计员", "auditor"),
 ]
 
