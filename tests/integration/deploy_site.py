@@ -193,8 +193,9 @@ class Site:
         (self.etc / "ra" / "ca-tls.pem").write_bytes((secrets / "nginx" / "internal.pem").read_bytes())
 
     def replace(self, text: str) -> str:
-        """Addresses and folders of the containers -> ours. Nothing else is changed."""
+        """Addresses and folders of the containers -> ours, and no time daemon. Nothing else is changed."""
         for old, new in {
+            "timestamp_needs_kept_clock = true": "timestamp_needs_kept_clock = false",
             "https://pki.example.cn": self.https,
             "http://status.example.cn": self.http,
             "https://onecert-internal:8444": self.inner,
