@@ -12,8 +12,8 @@ import pytest
 
 from onecert.verifier.errors import RefusedError
 from onecert.verifier.service_status import Moments, check_service
-from onecert.verifier.trust_list.model import LocalText, StatusEntry, TrustedService
 from onecert.verifier.trust_list.history import check_history
+from onecert.verifier.trust_list.model import LocalText, StatusEntry, TrustedService
 from onecert.verifier.trust_list.vocabulary import SERVICE_TYPE_CA, Status
 
 DAY = timedelta(days=1)
