@@ -41,6 +41,7 @@ class Authority:
     title: Mapping[str, str]
     issuer: Issuer
     crl_lifetime: timedelta
+    delta_lifetime: timedelta  # 0: no delta lists
     profiles: Mapping[str, Profile]
     makers: Mapping[str, DraftMaker]
 
@@ -139,7 +140,13 @@ class Authorities:
         loaded = {}
         for row in rows:
             certificate = x509.load_der_x509_certificate(row["certificate_der"])
-            issuer = issuer_of(certificate, row["name"], self.status_url, with_ocsp=row["kind"] == ISSUING)
+            issuer = issuer_of(
+                certificate,
+                row["name"],
+                self.status_url,
+                with_ocsp=row["kind"] == ISSUING,
+                crl_partitions=row["crl_partitions"],
+            )
             own = by_authority.get(row["name"], {})
             loaded[row["name"]] = Authority(
                 name=row["name"],
@@ -151,6 +158,7 @@ class Authorities:
                 title=json.loads(row["title"]),
                 issuer=issuer,
                 crl_lifetime=timedelta(seconds=row["crl_lifetime_s"]),
+                delta_lifetime=timedelta(seconds=row["crl_delta_s"]),
                 profiles=own,
                 makers={name: DraftMaker(issuer, profile) for name, profile in own.items()},
             )

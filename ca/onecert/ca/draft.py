@@ -53,10 +53,23 @@ class Issuer:
     crl_url: str = ""
     certificate_url: str = ""
     ocsp_url: str = ""
+    crl_partitions: int = 0  # in force; see `crl_lists`
 
     @cached_property
     def algorithm(self) -> SignatureAlgorithm:
         return algorithm_of(self.public_key)
+
+    def crl_partition(self, serial: int) -> int:
+        """Choose the list of a new certificate: 1 to the number in force, or 0 for the full list.
+
+        Serials are random, so the partitions fill alike. The choice stays in certificate and record; when the
+        number grows, only new certificates are spread anew.
+        """
+        return serial % self.crl_partitions + 1 if self.crl_partitions else 0
+
+    def crl_url_of(self, partition: int) -> str:
+        """Tell where a partition's list is served: `/<authority>-<n>.crl`; 0 is the full list."""
+        return f"{self.crl_url.removesuffix('.crl')}-{partition}.crl" if partition else self.crl_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +98,15 @@ class Draft:
     not_after: datetime
     tbs_der: bytes
 
+    @property
+    def crl_partition(self) -> int:
+        """The partition of the revocation lists that the certificate names, 0 for the full list alone."""
+        return _partition(self.request.profile, self.issuer, self.serial)
+
+
+def _partition(profile: Profile, issuer: Issuer, serial: int) -> int:
+    return issuer.crl_partition(serial) if profile.status_pointers else 0
+
 
 class DraftMaker:
     """Writes drafts of one profile for one issuer."""
@@ -93,7 +115,10 @@ class DraftMaker:
         self.issuer = issuer
         self.profile = profile
         self._before_names = issuer.algorithm.identifier_der + issuer.subject_der
-        self._fixed_extensions = self._encode_fixed_extensions()
+        partitions = issuer.crl_partitions if profile.status_pointers else 0
+        self._fixed_extensions = [
+            self._encode_fixed_extensions(partition) for partition in range(partitions + 1)
+        ]
 
     def draft(self, request: CheckedRequest, *, serial: int, key_number: int, at: datetime) -> Draft:
         """Write the draft of one certificate, valid from `at` on.
@@ -117,7 +142,7 @@ class DraftMaker:
             der.sequence(der.time(not_before), der.time(not_after)),
             subject_der(request.subject),
             request.key.spki_der,
-            der.explicit(3, der.sequence(*self._extensions(request, key_number))),
+            der.explicit(3, der.sequence(*self._extensions(request, serial, key_number))),
         )
         return Draft(
             request=request,
@@ -129,10 +154,10 @@ class DraftMaker:
             tbs_der=tbs_der,
         )
 
-    def _extensions(self, request: CheckedRequest, key_number: int) -> list[bytes]:
+    def _extensions(self, request: CheckedRequest, serial: int, key_number: int) -> list[bytes]:
         extensions = [
             der.extension("2.5.29.14", der.octet_string(key_identifier(request.key.spki_der))),
-            self._fixed_extensions,
+            self._fixed_extensions[_partition(self.profile, self.issuer, serial)],
         ]
         if self.profile.alternative_names:
             extensions.append(_alternative_names(request))
@@ -142,7 +167,7 @@ class DraftMaker:
                 extensions.append(encoded)
         return extensions
 
-    def _encode_fixed_extensions(self) -> bytes:
+    def _encode_fixed_extensions(self, partition: int) -> bytes:
         profile, issuer = self.profile, self.issuer
         parts = [
             der.extension("2.5.29.35", der.sequence(der.implicit(0, issuer.key_id))),
@@ -163,15 +188,15 @@ class DraftMaker:
             policies = [der.sequence(der.oid(policy)) for policy in profile.policies]
             parts.append(der.extension("2.5.29.32", der.sequence(*policies)))
         if profile.status_pointers:
-            parts += self._status_pointers()
+            parts += self._status_pointers(partition)
         if profile.ocsp_no_check:
             parts.append(der.extension("1.3.6.1.5.5.7.48.1.5", der.NULL_DER))
         return b"".join(parts)
 
-    def _status_pointers(self) -> list[bytes]:
+    def _status_pointers(self, partition: int) -> list[bytes]:
         issuer, pointers = self.issuer, []
         if issuer.crl_url:
-            name = der.explicit(0, der.explicit(0, _uri(issuer.crl_url)))
+            name = der.explicit(0, der.explicit(0, _uri(issuer.crl_url_of(partition))))
             pointers.append(der.extension("2.5.29.31", der.sequence(der.sequence(name))))
         access = []
         if issuer.ocsp_url:
@@ -207,11 +232,14 @@ def raw_subject(tbs_der: bytes) -> bytes:
     return reader.element()[2]
 
 
-def issuer_of(certificate: x509.Certificate, name: str, status_url: str, *, with_ocsp: bool) -> Issuer:
+def issuer_of(
+    certificate: x509.Certificate, name: str, status_url: str, *, with_ocsp: bool, crl_partitions: int = 0
+) -> Issuer:
     """Describe the holder of a CA certificate as an issuer.
 
     Args:
         status_url: where its list, certificate and OCSP answers are served, without the last slash.
+        crl_partitions: over how many lists new certificates are spread; 0: the full list alone.
     """
     public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # algorithm_of refuses others
     algorithm_of(public_key)
@@ -226,4 +254,5 @@ def issuer_of(certificate: x509.Certificate, name: str, status_url: str, *, with
         crl_url=f"{status_url}/{name}.crl",
         certificate_url=f"{status_url}/{name}.cer",
         ocsp_url=f"{status_url}/{name}/ocsp" if with_ocsp else "",
+        crl_partitions=crl_partitions,
     )

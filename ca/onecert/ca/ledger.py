@@ -76,6 +76,7 @@ class CertificateRecord:
     revoked_at: datetime | None
     reason: str | None
     invalidity_date: datetime | None
+    crl_partition: int
 
 
 _COLUMNS = [column for column in certificates.c if column.name != "profile_sha256"]
@@ -267,6 +268,7 @@ def _write_intent(
         revoked_at=None,
         reason=None,
         invalidity_date=None,
+        crl_partition=draft.crl_partition,
     )
     if not _INSERT_CERTIFICATE.run(act, vars(record) | {"profile_sha256": request.profile.sha256}):
         raise NumberTakenError

@@ -147,7 +147,8 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
             shape.append(oid_der + b"".join(whole for _tag, _content, whole in critical))
         else:
             shape.append(whole)
-    rules = (profile.sha256, issuer.key_id, issuer.crl_url, issuer.certificate_url, issuer.ocsp_url)
+    crl_url = issuer.crl_url_of(draft.crl_partition)
+    rules = (profile.sha256, issuer.key_id, crl_url, issuer.certificate_url, issuer.ocsp_url)
     verdict = (*rules, *sorted(draft.request.identity), None, *shape)
     if verdict not in _seen_right:
         faults = list(_common_extensions(certificate, draft))
@@ -238,10 +239,8 @@ def _is_policies(value: object, draft: Draft) -> bool:
 def _is_crl_distribution_points(value: object, draft: Draft) -> bool:
     if not isinstance(value, x509.CRLDistributionPoints) or len(value) != 1:
         return False
-    names = value[0].full_name or []
-    return [name.value for name in names] == [draft.issuer.crl_url] and draft.issuer.crl_url.startswith(
-        "http://"
-    )
+    url = draft.issuer.crl_url_of(draft.crl_partition)
+    return [name.value for name in value[0].full_name or []] == [url] and url.startswith("http://")
 
 
 def _is_authority_information(value: object, draft: Draft) -> bool:

@@ -25,10 +25,13 @@ from onecert.server.database import UtcDateTime
 
 __all__ = [
     "authorities",
+    "batch_chunks",
+    "batches",
     "blocked_keys",
     "ceremonies",
     "certificates",
     "crl_entries",
+    "crl_removals",
     "crls",
     "key_numbers",
     "keys",
@@ -57,6 +60,9 @@ authorities = Table(
     # Grows with each change of a certificate's status; a list made at an older value is out of date.
     Column("status_version", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # How many partitions new certificates are spread over; grows, never shrinks. 0: the full list alone.
+    Column("crl_partitions", Integer, nullable=False, server_default="0"),
+    Column("crl_delta_s", Integer, nullable=False, server_default="0"),  # life of a delta list; 0: none
 )
 
 profiles = Table(
@@ -93,6 +99,40 @@ orders = Table(
     Column("received_at", UtcDateTime, nullable=False),
 )
 
+# Many orders under one signature. The signed head names the parts of its lines by their hashes.
+batches = Table(
+    "ca_batches",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("registration_authority", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # arriving | accepted | done | cancelled
+    Column("lines", Integer, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Column("document", LargeBinary, nullable=False),  # the signed head
+    Index(
+        "ca_batches_open",
+        "received_at",
+        sqlite_where=text("state = 'accepted'"),
+        postgresql_where=text("state = 'accepted'"),
+    ),
+)
+
+# The lines of a batch, so many at a time as go through one transaction.
+batch_chunks = Table(
+    "ca_batch_chunks",
+    metadata,
+    Column("batch", String(64), primary_key=True),
+    Column("first_line", Integer, primary_key=True, autoincrement=False),  # the first line is 1
+    Column("lines", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # waiting | begun | done | cancelled
+    Column("issued", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # the lines as they came, compressed (zlib)
+    Column("results", Text, nullable=True),  # JSON, one entry a line, once done
+)
+
 certificates = Table(
     "ca_certificates",
     metadata,
@@ -114,6 +154,8 @@ certificates = Table(
     Column("revoked_at", UtcDateTime, nullable=True),
     Column("reason", String(24), nullable=True),
     Column("invalidity_date", UtcDateTime, nullable=True),
+    # The partition of the lists that the certificate names; 0: it names the full list, or none.
+    Column("crl_partition", Integer, nullable=False, server_default="0"),
     Index("ca_certificates_by_entity", "entity"),
     Index(
         "ca_certificates_unfinished",
@@ -124,6 +166,14 @@ certificates = Table(
     Index(
         "ca_certificates_not_good",
         "authority",
+        "not_after",
+        sqlite_where=text("status <> 'good'"),
+        postgresql_where=text("status <> 'good'"),
+    ),
+    Index(
+        "ca_certificates_not_good_by_partition",
+        "authority",
+        "crl_partition",
         "not_after",
         sqlite_where=text("status <> 'good'"),
         postgresql_where=text("status <> 'good'"),
@@ -179,6 +229,24 @@ crl_entries = Table(
     Column("serial", String(40), primary_key=True),
     Column("not_after", UtcDateTime, nullable=False),
     Column("entry_der", LargeBinary, nullable=False),
+    Column("crl_partition", Integer, nullable=False, server_default="0"),
+    Column("status_version", BigInteger, nullable=False, server_default="0"),  # of the authority, with it
+    Index("ca_crl_entries_by_version", "authority", "status_version"),
+    Index("ca_crl_entries_by_partition", "authority", "crl_partition", "status_version"),
+    Index("ca_crl_entries_by_end", "authority", "not_after"),
+)
+
+# What was on hold and was released: a delta list says so.
+crl_removals = Table(
+    "ca_crl_removals",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("serial", String(40), primary_key=True),
+    Column("crl_partition", Integer, nullable=False),
+    Column("status_version", BigInteger, nullable=False),
+    Column("removed_at", UtcDateTime, nullable=False),
+    Index("ca_crl_removals_by_version", "authority", "status_version"),
+    Index("ca_crl_removals_by_partition", "authority", "crl_partition", "status_version"),
 )
 
 crls = Table(
@@ -194,6 +262,17 @@ crls = Table(
     # Null while signing; null again when a later list has made it useless.
     Column("crl_der", LargeBinary, nullable=True),
     Column("sha256", String(64), nullable=True),
+    # All lists of an authority take their numbers from one sequence.
+    Column("crl_partition", Integer, nullable=False, server_default="0"),  # 0: the full list
+    # Entries of certificates that ended before this moment are not on it. Null in old rows.
+    Column("entries_since", UtcDateTime, nullable=True),
+    # The delta that was published with it, of the same number (RFC 5280, section 5.2.4), and its base.
+    Column("delta_der", LargeBinary, nullable=True),
+    Column("delta_sha256", String(64), nullable=True),
+    Column("delta_entries", BigInteger, nullable=True),
+    Column("delta_next_update", UtcDateTime, nullable=True),
+    Column("base_number", BigInteger, nullable=True),
+    Index("ca_crls_by_partition", "authority", "crl_partition", "number"),
 )
 
 ceremonies = Table(
