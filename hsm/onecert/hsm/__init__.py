@@ -16,7 +16,9 @@ from onecert.hsm.errors import (
     ModuleError,
     PinError,
     PinFileError,
+    PinFormError,
     PinLockedError,
+    PinsExhaustedError,
     PinThrottledError,
     StoreConflictError,
     TokenBusyError,
@@ -30,6 +32,7 @@ from onecert.hsm.errors import (
 )
 from onecert.hsm.keys import PrivateKey, PublicKey
 from onecert.hsm.opening import open_token
+from onecert.hsm.personal import PersonalToken
 from onecert.hsm.sealing import SealingKey, WrappedKey
 from onecert.hsm.service_token import ServiceToken
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
@@ -44,10 +47,13 @@ __all__ = [
     "KeyNotFoundError",
     "KeyUnusableError",
     "ModuleError",
+    "PersonalToken",
     "PinError",
     "PinFileError",
+    "PinFormError",
     "PinLockedError",
     "PinThrottledError",
+    "PinsExhaustedError",
     "PrivateKey",
     "PublicKey",
     "SealingKey",

@@ -16,14 +16,18 @@ class TokenConfig:
 
     ``module`` None finds SoftHSM. ``softhsm`` is the folder of a SoftHSM store; with it, the settings of
     SoftHSM are taken from there and not from the environment. ``sessions`` is how many signatures may be
-    under way at once.
+    under way at once. Without ``pin_file`` a person types the PIN (see ``PersonalToken``); after
+    ``wrong_pins_max`` wrong ones in a row none is tried any more. ``notes`` is the folder where they are
+    counted, for tokens that are neither in a SoftHSM store nor have a PIN file.
     """
 
     label: str
-    pin_file: Path
+    pin_file: Path | None = None
     module: Path | None = None
     softhsm: Path | None = None
     sessions: int = 4
+    notes: Path | None = None
+    wrong_pins_max: int | None = None
 
     def __post_init__(self) -> None:
         faults = []

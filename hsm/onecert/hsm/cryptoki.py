@@ -141,6 +141,15 @@ class Cryptoki:
         """C_Login."""
         return self._with_pin("C_Login", pin, ctypes.c_ulong(session), ctypes.c_ulong(user))
 
+    def set_pin(self, session: int, old: str, new: str) -> int:
+        """C_SetPIN: the user changes the own PIN, on a read-write session."""
+        octets = new.encode()
+        tail = (ctypes.c_char_p(octets), ctypes.c_ulong(len(octets)))
+        before = old.encode()
+        return self._call(
+            "C_SetPIN", ctypes.c_ulong(session), ctypes.c_char_p(before), ctypes.c_ulong(len(before)), *tail
+        )
+
     def _with_pin(self, name: str, pin: str, *arguments: _Argument) -> int:
         octets = pin.encode()
         return self._call(name, *arguments, ctypes.c_char_p(octets), ctypes.c_ulong(len(octets)))

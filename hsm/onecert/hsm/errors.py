@@ -77,20 +77,40 @@ class PinFileError(TokenUnavailableError):
 
 
 class PinError(TokenUnavailableError):
-    """The token refused the PIN. ``retry_after`` says when the next attempt will be let through."""
+    """The token refused the PIN. ``retry_after`` says when the next attempt will be let through.
+
+    ``attempts_left`` is how many of ours are left, None when we do not limit them. ``is_final_try``: the
+    token says that it locks after one more.
+    """
 
     code = "PIN_WRONG"
 
-    def __init__(self, code: str | None = None, *, label: str, retry_after: timedelta) -> None:
+    def __init__(
+        self, code: str | None = None, *, label: str, retry_after: timedelta, attempts_left: int | None = None
+    ) -> None:
         super().__init__(code, label=label, seconds=max(1, round(retry_after.total_seconds())))
         self.label = label
         self.retry_after = retry_after
+        self.attempts_left = attempts_left
+        self.is_final_try = False
 
 
 class PinThrottledError(PinError):
     """The PIN was not even tried, because a wrong one was given too short a time ago."""
 
     code = "PIN_THROTTLED"
+
+
+class PinsExhaustedError(PinError):
+    """Too many wrong PINs in a row were typed: none is tried until somebody clears the count."""
+
+    code = "PIN_EXHAUSTED"
+
+
+class PinFormError(TokenError):
+    """What was typed cannot be a PIN, or not a new one; the token was not asked."""
+
+    code = "PIN_FORM"
 
 
 class PinLockedError(PinError):

@@ -68,7 +68,9 @@ class Login:
             self._proven = _fingerprint(pin)
             self._brake.succeeded()
         elif rv in (CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE):
-            raise PinError(label=self._label, retry_after=self._brake.failed())
+            raise PinError(
+                label=self._label, retry_after=self._brake.failed(), attempts_left=self._brake.left
+            )
         elif rv == CKR_USER_PIN_NOT_INITIALIZED:
             # SoftHSM keeps what it saw when it listed the token: another process may have set the PIN since.
             raise pkcs11.exceptions.UserPinNotInitialized

@@ -35,11 +35,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) -> Token:
+def open_token(
+    config: TokenConfig, *, pin: str | None = None, now: Callable[[], datetime] = utc_now
+) -> Token:
     """Load the module, find the token, log in, open the sessions.
 
     Args:
         config: which token; its PIN is read from the PIN file, now and whenever the login is lost.
+        pin: the PIN itself, of a token without a PIN file; see ``PersonalToken``.
         now: the time in UTC, for the brake on wrong PINs.
 
     Raises:
@@ -47,7 +50,7 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
     """
     if config.softhsm is not None:
         prepare_store(config.softhsm)
-    folder = _state_folder(config)
+    folder = state_folder(config)
 
     def lock() -> AbstractContextManager[None]:
         if config.softhsm is not None:
@@ -55,6 +58,9 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
         return file_lock(folder / LOCK, label=config.label)
 
     def read_pin() -> str:
+        if pin is not None:
+            return pin
+        assert config.pin_file is not None  # noqa: S101  a person's token is opened with its PIN
         return read_pin_file(config.pin_file, config.label)
 
     module = load_module(config.module or find_module(config.softhsm), config.softhsm, lock())
@@ -69,7 +75,11 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
                 module,
                 config.label,
                 config.sessions,
-                access=Login(config.label, read_pin, PinBrake(folder, config.label, now)),
+                access=Login(
+                    config.label,
+                    read_pin,
+                    PinBrake(folder, config.label, now, wrong_max=config.wrong_pins_max),
+                ),
                 lock=lock,
             )
             pool.recover(0)
@@ -79,12 +89,14 @@ def open_token(config: TokenConfig, *, now: Callable[[], datetime] = utc_now) ->
         return Token(module, connection)
 
 
-def _state_folder(config: TokenConfig) -> Path:
+def state_folder(config: TokenConfig) -> Path:
     """Where the lock and the note of wrong PINs lie: in the store, beside the PIN, or in a folder of our
     own."""
     if config.softhsm is not None:
         return config.softhsm.resolve()
-    folder = config.pin_file.resolve().parent
+    if config.notes is not None:
+        return config.notes.resolve()
+    folder = Path.cwd() if config.pin_file is None else config.pin_file.resolve().parent
     if os.access(folder, os.W_OK):
         return folder
     own = Path(tempfile.gettempdir()) / f"onecert-{os.getuid()}"

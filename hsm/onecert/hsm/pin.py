@@ -13,12 +13,20 @@ import secrets
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
-from onecert.hsm.errors import PinFileError, PinThrottledError, TokenUnavailableError
+from onecert.hsm.errors import (
+    PinFileError,
+    PinFormError,
+    PinsExhaustedError,
+    PinThrottledError,
+    TokenUnavailableError,
+)
 from onecert.hsm.store import replace_file
 
 PIN_MIN, PIN_MAX = 4, 255  # SoftHSM's limits
+NEW_PIN_MIN = 6  # of a PIN that a person chooses
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
 
@@ -60,6 +68,30 @@ def read_pin_file(path: Path, label: str) -> str:
     return pin
 
 
+def check_typed_pin(pin: str) -> None:
+    """Refuse what cannot be a PIN before a token counts it as a wrong one.
+
+    Raises:
+        PinFormError: empty, too long, or with control characters.
+    """
+    if not pin:
+        raise PinFormError("PIN_MISSING")
+    if not PIN_MIN <= len(pin.encode()) <= PIN_MAX or not pin.isprintable():
+        raise PinFormError(low=PIN_MIN, high=PIN_MAX)
+
+
+def check_new_pin(pin: str) -> None:
+    """Refuse a PIN that somebody would guess within the attempts that a token allows.
+
+    Raises:
+        PinFormError: shorter than six characters, one character again and again, or a run such as 123456.
+    """
+    check_typed_pin(pin)
+    steps = {ord(after) - ord(before) for before, after in pairwise(pin)}
+    if len(pin) < NEW_PIN_MIN or (len(steps) == 1 and steps <= {-1, 0, 1}):
+        raise PinFormError("PIN_SIMPLE", low=NEW_PIN_MIN)
+
+
 class PinBrake:
     """Counts wrong PINs of one token and says when the next attempt may be made.
 
@@ -67,8 +99,11 @@ class PinBrake:
     Call it under the store's file lock.
     """
 
-    def __init__(self, folder: Path, label: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, folder: Path, label: str, now: Callable[[], datetime], *, wrong_max: int | None = None
+    ) -> None:
         self._label = label
+        self._wrong_max = wrong_max
         self._now = now
         self._file = folder / f".pin-{hashlib.sha256(label.encode()).hexdigest()[:16]}.json"
         self._failures, self._not_before = 0, datetime.min.replace(tzinfo=UTC)
@@ -85,12 +120,19 @@ class PinBrake:
             self._failures, self._not_before = failures, at
 
     def check(self) -> None:
-        """Let an attempt through, or raise PinThrottledError."""
+        """Let an attempt through, or raise PinThrottledError or PinsExhaustedError."""
         self._refresh()
+        if self.left == 0:
+            raise PinsExhaustedError(label=self._label, retry_after=LONGEST_WAIT, attempts_left=0)
         # A clock that was set back must not turn a wait of minutes into one of years.
         wait = min(self._not_before - self._now(), LONGEST_WAIT)
         if wait > timedelta(0):
-            raise PinThrottledError(label=self._label, retry_after=wait)
+            raise PinThrottledError(label=self._label, retry_after=wait, attempts_left=self.left)
+
+    @property
+    def left(self) -> int | None:
+        """How many wrong PINs are allowed before none is tried any more; None when there is no limit."""
+        return None if self._wrong_max is None else max(0, self._wrong_max - self._failures)
 
     def failed(self) -> timedelta:
         """Note a wrong PIN; returns how long no further attempt will be made."""

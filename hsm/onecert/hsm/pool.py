@@ -224,9 +224,12 @@ class SessionPool:
             login: Any = token.open()  # the implementation has `handle`, its declared type has not
             try:
                 self._access.log_in(self.module.raw, login.handle)
-            except BaseException:
+            except BaseException as exc:
                 with suppress(PKCS11Error):
                     login.close()
+                    if isinstance(exc, PinError):
+                        flags = token.slot.get_token().flags
+                        exc.is_final_try = bool(flags & pkcs11.TokenFlag.USER_PIN_FINAL_TRY)
                 raise
             self._login = login
             self._generation += 1

@@ -3,12 +3,13 @@
 Tokens are made through PKCS#11 itself; the program ``softhsm2-util`` is not needed.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onecert.hsm import pin
+from onecert.hsm import pin as pins
 from onecert.hsm.config import TokenConfig
 from onecert.hsm.cryptoki import CKR_OK, CKU_SO, describe
 from onecert.hsm.errors import ModuleError, PinFileError, TokenNotFoundError, TokenUnavailableError
@@ -94,11 +95,34 @@ def ensure_softhsm_token(
         # The officer's PIN is on disk only while the token is being made: as long as its file is there, the
         # work is unfinished and is taken up again. Nobody needs it later; the user can change the own PIN
         # with the old one.
-        officer_pin = pin.make_pin_file(officer_file, label)
-        user_pin = pin.make_pin_file(pin_file, label)
+        officer_pin = pins.make_pin_file(officer_file, label)
+        user_pin = pins.make_pin_file(pin_file, label)
         _make_token(loaded, label, officer_pin, user_pin)
         officer_file.unlink()
     return config
+
+
+def make_softhsm_token(store: Path, *, label: str, pin: str) -> bool:
+    """Make the store and a token with this PIN, which is written nowhere; returns whether it was made now.
+
+    A token that is there keeps its PIN. Safe to repeat after a crash at any instruction.
+
+    Raises:
+        TokenUnavailableError: or a subclass, as ``ensure_softhsm_token``.
+    """
+    store = store.resolve()
+    prepare_store(store)
+    loaded = load_module(find_module(store), store, store_lock(store, label=label))
+    # As above: the security officer's PIN is on disk only while the token is being made.
+    officer_file = store / f".making-{hashlib.sha256(label.encode()).hexdigest()[:16]}.so"
+    with loaded.lock, store_lock(store, label=label):
+        if loaded.count_tokens() != tokens_on_disk(store):
+            loaded.reset()
+        if loaded.find_token(label) is not None and not officer_file.exists():
+            return False
+        _make_token(loaded, label, pins.make_pin_file(officer_file, label), pin)
+        officer_file.unlink()
+    return True
 
 
 def _make_token(module: Module, label: str, officer_pin: str, user_pin: str) -> None:

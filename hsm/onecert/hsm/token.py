@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,10 +13,13 @@ from pkcs11 import Attribute, ObjectClass, PKCS11Error
 
 from onecert.hsm import making
 from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
+from onecert.hsm.cryptoki import CKR_OK, CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, describe
 from onecert.hsm.errors import (
     KeyExistsError,
     KeyNotFoundError,
     KeyUnusableError,
+    PinError,
+    PinFormError,
     TokenClosedError,
     TokenOperationError,
     TokenUnavailableError,
@@ -212,6 +216,25 @@ class Token:
             return self._reference(ObjectClass.SECRET_KEY, label, key[Attribute.ID])
 
         return self._run("find a key", find)
+
+    def change_pin(self, old: str, new: str) -> None:
+        """Give the token another user PIN.
+
+        Raises:
+            PinFormError: the token does not take such a PIN.
+            PinError: ``old`` is not its PIN. TokenUnavailableError, TokenOperationError: nothing changed.
+        """
+        with self._writing("change the PIN") as session:
+            handle = session.handle  # type: ignore[attr-defined] # as in _sweep
+            rv = self._module.raw.set_pin(handle, old, new)
+        if rv in (CKR_PIN_INVALID, CKR_PIN_LEN_RANGE):
+            raise PinFormError("PIN_NOT_TAKEN", label=self.label)
+        if rv == CKR_PIN_INCORRECT:
+            raise PinError(label=self.label, retry_after=timedelta(0))
+        if rv != CKR_OK:
+            reason = f"C_SetPIN: {describe(rv)}"
+            raise TokenOperationError(label=self.label, operation="change the PIN", reason=reason)
+        log.warning("PIN changed", extra={"token": self.label})
 
     # --- close ------------------------------------------------------------------------------------
 
