@@ -35,22 +35,41 @@ T = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOLDERS = TrustHolders()
 ROOT = load_trust_root(HOLDERS.sign_root(1, at=T - DAY))
-# Its lower-case digits and its times are what a strict reader looks at.
 SHA256 = "0" * 64
+EMPTY: dict[str, Any] = {"entries": 0, "digits": 0, "index": hashlib.sha256(b"-\n").hexdigest()}
 
 
 def written(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def payload(rows: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+def payload(**changes: Any) -> dict[str, Any]:
     found = {
         "number": 4,
         "issued_at": written(T - timedelta(hours=1)),
         "next_update": written(T + DAY),
-        "services": {"harbour": rows or {}},
+        "services": {"harbour": EMPTY},
     }
     return {key: value for key, value in (found | changes).items() if value is not None}
+
+
+def parts_of(rows: dict[str, str], digits: int = 1) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What the head says of a service with these rows, and its parts by their name."""
+    shards = []
+    for number in range(16**digits):
+        prefix = f"{number:x}".zfill(digits) if digits else ""
+        shards.append("".join(f"{key} {rows[key]}\n" for key in sorted(rows) if key.startswith(prefix)))
+    found = {hashlib.sha256(shard.encode()).hexdigest(): shard.encode() for shard in shards if shard}
+    lines = [hashlib.sha256(shard.encode()).hexdigest() if shard else "-" for shard in shards]
+    index = "".join(f"{line}\n" for line in lines).encode()
+    name = hashlib.sha256(index).hexdigest()
+    return {"entries": len(rows), "digits": digits, "index": name}, found | {name: index}
+
+
+def lay_down(folder: Path, parts: dict[str, bytes]) -> None:
+    (folder / "issuance-record").mkdir(exist_ok=True)
+    for name, data in parts.items():
+        (folder / "issuance-record" / f"{name}.txt").write_bytes(data)
 
 
 def signed(content: Any, keys: Any = None) -> bytes:
@@ -61,6 +80,7 @@ def signed(content: Any, keys: Any = None) -> bytes:
 def record(tmp_path: Path) -> Path:
     path = tmp_path / "issuance-record.json"
     path.write_bytes(signed(payload()))
+    lay_down(tmp_path, {EMPTY["index"]: b"-\n"})
     return path
 
 
@@ -88,8 +108,11 @@ def make(world: Any, path: Path | None, **lists: Any) -> Verifier:
 
 
 def put(path: Path, leaf: Any, issued: datetime, **changes: Any) -> None:
-    rows = {hashlib.sha256(leaf.der).hexdigest(): written(issued)}
-    path.write_bytes(signed(payload(rows, number=changes.pop("number", 5), **changes)))
+    others = {hashlib.sha256(bytes([number])).hexdigest(): written(T) for number in range(20)}
+    harbour, parts = parts_of(others | {hashlib.sha256(leaf.der).hexdigest(): written(issued)})
+    lay_down(path.parent, parts)
+    content = payload(services={"harbour": harbour}, number=changes.pop("number", 5), **changes)
+    path.write_bytes(signed(content))
 
 
 def refused(verifier: Verifier, leaf: Any, at: datetime = T) -> VerifyError:
@@ -185,7 +208,7 @@ def _of_another_type(path: Path) -> None:
 
 
 def _of_others_services(path: Path) -> None:
-    path.write_bytes(signed(payload(services={"summit": {}})))
+    path.write_bytes(signed(payload(services={"summit": EMPTY})))
 
 
 @pytest.mark.parametrize(
@@ -240,13 +263,16 @@ def test_an_older_record_is_not_taken(world: Any, record: Path) -> None:
         payload(next_update=written(T - DAY)),
         payload(issued_at="2026"),
         payload(services=[]),
-        payload(services={"Harbour": {}}),
+        payload(services={"Harbour": EMPTY}),
         payload(services={"harbour": []}),
         payload(services=None),
-        payload({SHA256.upper().replace("0", "A"): written(T)}),
-        payload({SHA256[1:]: written(T)}),
-        payload({SHA256: "yesterday"}),
-        payload({SHA256: 7}),  # type: ignore[dict-item]  # what is tested
+        payload(services={f"s{number}": EMPTY for number in range(501)}),
+        payload(services={"harbour": EMPTY | {"index": "A" * 64}}),
+        payload(services={"harbour": EMPTY | {"index": SHA256[1:]}}),
+        payload(services={"harbour": EMPTY | {"digits": 5}}),
+        payload(services={"harbour": EMPTY | {"digits": "0"}}),
+        payload(services={"harbour": EMPTY | {"entries": -1}}),
+        payload(services={"harbour": EMPTY | {"more": 1}}),
         payload(more=1),
         [],
     ],
@@ -255,6 +281,84 @@ def test_wrong_records(content: Any) -> None:
     with pytest.raises(IssuanceRecordError) as caught:
         load_issuance_record(signed(content), root=ROOT)
     assert caught.value.code == "ISSUANCE_RECORD_MALFORMED"
+
+
+ROW = f"{SHA256} {written(T)}\n"
+NEXT = f"{'0' * 63}1 {written(T)}\n"
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "",
+        ROW[:-1],
+        ROW + ROW,
+        NEXT + ROW,
+        ROW.replace("0", "A", 1),
+        ROW.replace(" ", "\t"),
+        ROW.replace("Z", "z"),
+        ROW.replace("\n", "\r"),
+        f"{'f' * 64} {written(T)}\n",
+        ROW.replace("2026-11-21", "2026-13-21"),
+        "\N{FULLWIDTH DIGIT ONE}" * 86,
+    ],
+)
+def test_wrong_shards(tmp_path: Path, shard: str) -> None:
+    """Signed and named, and still read strictly; the shard of every digest that begins with 0."""
+    name = hashlib.sha256(shard.encode()).hexdigest()
+    index = f"{name}\n" * 16
+    named: dict[str, Any] = {"entries": 1, "digits": 1, "index": hashlib.sha256(index.encode()).hexdigest()}
+    lay_down(tmp_path, {name: shard.encode(), named["index"]: index.encode()})
+    assert part_refused(tmp_path, named) == ("" if shard == "" else "ISSUANCE_RECORD_MALFORMED")
+
+
+@pytest.mark.parametrize("index", ["", "-", "-\n", "-\n" * 17, "-\n" * 15 + "x\n", "-\r\n" * 16])
+def test_wrong_indexes(tmp_path: Path, index: str) -> None:
+    named: dict[str, Any] = {"entries": 1, "digits": 1, "index": hashlib.sha256(index.encode()).hexdigest()}
+    lay_down(tmp_path, {named["index"]: index.encode()})
+    assert part_refused(tmp_path, named) == "ISSUANCE_RECORD_MALFORMED"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("how", ["altered", "gone"])
+def test_a_part_is_not_what_was_signed(tmp_path: Path, which: int, how: str) -> None:
+    named, parts = parts_of({SHA256: written(T)}, digits=0)
+    lay_down(tmp_path, parts)
+    path = tmp_path / "issuance-record" / f"{list(parts)[which]}.txt"
+    if how == "gone":
+        path.unlink()
+        assert part_refused(tmp_path, named) == "ISSUANCE_RECORD_MISSING"
+    else:
+        path.write_bytes(path.read_bytes().replace(b"2026", b"2025").replace(b"a", b"b"))
+        assert part_refused(tmp_path, named) == "ISSUANCE_RECORD_MALFORMED"
+
+
+def part_refused(folder: Path, named: dict[str, Any]) -> str:
+    """The code; nothing when the certificate is merely not on record."""
+    (folder / "issuance-record.json").write_bytes(signed(payload(services={"harbour": named})))
+    try:
+        assert (
+            IssuanceRecordFile(folder / "issuance-record.json", root=ROOT).issued_at("harbour", SHA256, at=T)
+            is None
+        )
+    except IssuanceRecordError as exc:
+        return exc.code
+    return ""
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 3])
+def test_every_certificate_is_found(tmp_path: Path, digits: int) -> None:
+    rows = {
+        hashlib.sha256(str(number).encode()).hexdigest(): written(T - number * DAY) for number in range(200)
+    }
+    named, parts = parts_of(rows, digits)
+    lay_down(tmp_path, parts)
+    (tmp_path / "issuance-record.json").write_bytes(signed(payload(services={"harbour": named})))
+    record = IssuanceRecordFile(tmp_path / "issuance-record.json", root=ROOT)
+    for number, sha256 in enumerate(rows):
+        assert record.issued_at("harbour", sha256, at=T) == T - number * DAY
+        other = hashlib.sha256(sha256.encode()).hexdigest()
+        assert record.issued_at("harbour", other, at=T) is None
 
 
 @given(
