@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from onecert.ca.clock_guard import ClockGuard, KernelClock, kernel_clock
+from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.errors import ClockJumpedError, ClockNotKeptError
 from onecert.ca.member import renew_lists
 from onecert.server.clock import FixedClock, SystemClock
+from onecert.server.kernel_clock import KernelClock, kernel_clock
 
 T = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -8,60 +8,21 @@ clock by hand), or the service is started anew.
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.ca.errors import ClockJumpedError, ClockNotKeptError
 from onecert.server.clock import Clock
+from onecert.server.kernel_clock import KernelClock, kernel_clock
 
-__all__ = ["ClockGuard", "KernelClock", "kernel_clock"]
+__all__ = ["ClockGuard"]
 
 log = logging.getLogger(__name__)
 
 # A time daemon may let the clock run so much faster or slower to bring it right (Linux: 500 ppm).
 SLEW = 0.0005
-_TIME_ERROR = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelClock:
-    """What the kernel says about its clock."""
-
-    is_kept: bool
-    max_error: timedelta
-
-
-class _NtpTime(ctypes.Structure):
-    """struct ntptimeval of ntp_gettime(3)."""
-
-    _fields_ = (
-        ("seconds", ctypes.c_long),
-        ("microseconds", ctypes.c_long),
-        ("max_error_us", ctypes.c_long),
-        ("estimated_error_us", ctypes.c_long),
-        ("tai", ctypes.c_long),
-        ("reserved", ctypes.c_long * 4),
-    )
-
-
-def kernel_clock() -> KernelClock | None:
-    """Ask the kernel, as ntp_gettime(3); None where it cannot be asked."""
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        ask = ctypes.CDLL(None).ntp_gettimex
-    except (OSError, AttributeError):
-        return None
-    answer = _NtpTime()
-    state = ask(ctypes.byref(answer))
-    if state < 0:
-        return None
-    return KernelClock(is_kept=state != _TIME_ERROR, max_error=timedelta(microseconds=answer.max_error_us))
 
 
 class ClockGuard:

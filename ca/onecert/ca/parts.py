@@ -8,7 +8,7 @@ from functools import partial
 
 from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities
-from onecert.ca.clock_guard import ClockGuard, KernelClock, kernel_clock
+from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.config import CaConfig
 from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
@@ -29,6 +29,7 @@ from onecert.ca.timestamp_authority import TimestampAuthorities
 from onecert.ca.tokens import KeyToken, issuing_token
 from onecert.server.audit import AuditTrail
 from onecert.server.database import Database
+from onecert.server.kernel_clock import KernelClock, kernel_clock
 from onecert.server.members import Context
 
 __all__ = ["Parts", "assemble"]

@@ -13,10 +13,41 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from onecert.server import metrics
 from onecert.server.errors import ServiceError
+from onecert.server.languages import gettext
 
-__all__ = ["Readiness", "respond"]
+__all__ = ["Readiness", "examine", "respond"]
 
 log = logging.getLogger(__name__)
+
+
+def examine(
+    service: str, checks: Mapping[str, Callable[[], None]]
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Run the checks of a service.
+
+    Returns:
+        check -> "ok" or the code of what is wrong; and for each fault the service, the check, its code, a
+        sentence and what to do, in the current language.
+    """
+    results: dict[str, str] = {}
+    problems: list[dict[str, str]] = []
+    for name, check in checks.items():
+        text = hint = ""
+        try:
+            check()
+        except ServiceError as exc:
+            log.warning("not ready", extra={"service": service, "check": name, "code": exc.code})
+            code, text = exc.code, gettext(exc.text, **exc.facts)
+            hint = gettext(exc.hint, **exc.facts) if exc.hint else ""
+        except Exception as exc:
+            log.exception("a readiness check broke", extra={"service": service, "check": name})
+            code = type(exc).__name__
+        else:
+            results[name] = "ok"
+            continue
+        results[name] = code
+        problems.append({"service": service, "check": name, "code": code, "text": text, "hint": hint})
+    return results, problems
 
 
 class Readiness:
@@ -31,10 +62,7 @@ class Readiness:
 
     def results(self) -> dict[str, dict[str, str]]:
         """Run all checks: service -> check -> "ok" or the code of what is wrong."""
-        return {
-            service: {name: _run(service, name, check) for name, check in checks.items()}
-            for service, checks in self._checks.items()
-        }
+        return {service: examine(service, checks)[0] for service, checks in self._checks.items()}
 
     def app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer /healthz, /readyz and /metrics of the process (WSGI)."""
@@ -66,15 +94,3 @@ def respond(
         ],
     )
     return [body]
-
-
-def _run(service: str, name: str, check: Callable[[], None]) -> str:
-    try:
-        check()
-    except ServiceError as exc:
-        log.warning("not ready", extra={"service": service, "check": name, "code": exc.code})
-        return exc.code
-    except Exception as exc:
-        log.exception("a readiness check broke", extra={"service": service, "check": name})
-        return type(exc).__name__
-    return "ok"

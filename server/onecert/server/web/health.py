@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, jsonify
 
 from onecert.server import metrics
-from onecert.server.errors import ServiceError
+from onecert.server.health import examine
 from onecert.server.web.access import public
 from onecert.server.web.frame import current_frame, frame_of
 
@@ -35,17 +35,10 @@ def _healthz() -> Response:
 
 @public
 def _readyz() -> Response:
-    results: dict[str, str] = {}
-    for name, check in current_frame().checks.items():
-        try:
-            check()
-        except ServiceError as exc:
-            results[name] = exc.code
-        else:
-            results[name] = "ok"
-    is_ready = all(result == "ok" for result in results.values())
-    response = jsonify({"status": "ready" if is_ready else "not ready", "checks": results})
-    response.status_code = 200 if is_ready else 503
+    results, problems = examine(current_frame().name, current_frame().checks)
+    body = {"status": "not ready" if problems else "ready", "checks": results}
+    response = jsonify(body | {"problems": problems} if problems else body)
+    response.status_code = 503 if problems else 200
     return response
 
 
