@@ -167,15 +167,7 @@ class Certifier:
             raise OrderAbandonedError(record.order_id, record.serial)
         if record.state != INTENDED or record.tbs_der is None:
             return record
-        log.info("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
-        certificate_der = self._signer.sign(issuer, key_label, record.tbs_der)
-        # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
-        certificate = x509.load_der_x509_certificate(certificate_der)
-        if (
-            der.elements(der.content_of(certificate_der))[0][2] != record.tbs_der
-            or serial_hex(certificate.serial_number) != record.serial
-        ):
-            raise SignatureFaultError(record.authority)
+        certificate_der = self.sign(issuer, key_label, record.serial, record.tbs_der)
         # 6. Certificate and audit entry, in one transaction.
         finished = self.ledger.record_issued(
             record,
@@ -187,6 +179,23 @@ class Certifier:
             raise OrderAbandonedError(record.order_id, record.serial)
         log.info("certificate issued", extra={"authority": record.authority, "serial": record.serial})
         return finished
+
+    def sign(self, issuer: Issuer, key_label: str, serial: str, tbs_der: bytes) -> bytes:
+        """Sign bytes that are on record.
+
+        Raises:
+            TokenGoneError, SignatureFaultError: not now.
+        """
+        log.info("certificate to be signed", extra={"authority": issuer.name, "serial": serial})
+        certificate_der = self._signer.sign(issuer, key_label, tbs_der)
+        # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        if (
+            der.elements(der.content_of(certificate_der))[0][2] != tbs_der
+            or serial_hex(certificate.serial_number) != serial
+        ):
+            raise SignatureFaultError(issuer.name)
+        return certificate_der
 
 
 class Issuance:

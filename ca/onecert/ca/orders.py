@@ -29,7 +29,7 @@ from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
 
-__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk"]
+__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk", "read_order"]
 
 ORDER_TYPE = "onecert-order+json"
 REVOCATION_TYPE = "onecert-revocation+json"
@@ -94,33 +94,7 @@ class OrderDesk:
             OrderMalformedError, OrderSignatureError, OrderSignerError, OrderOutOfScopeError, TwoPeopleError
         """
         payload, signer = self.open(document, ORDER_TYPE)
-        fields = _Fields(payload)
-        order = Order(
-            id=fields.text("order", _ID),
-            registration_authority=signer.name,
-            created_at=fields.moment("created_at"),
-            authority=fields.text("authority", _NAME),
-            profile=fields.text("profile", _NAME),
-            profile_version=fields.number("profile_version"),
-            subject=fields.texts("subject"),
-            identity=fields.texts("identity"),
-            csr_pem=fields.text("csr_pem"),
-            not_after=fields.optional_moment("not_after"),
-            record=OrderRecord(
-                id=fields.text("order", _ID),
-                content_sha256=content_sha256(payload),
-                ordered_by=f"ra:{signer.name}",
-                document=document,
-                approved_by=fields.people("approved_by"),
-                application_sha256=fields.text("application_sha256", _HASH),
-            ),
-        )
-        fields.end()
-        if not signer.may_order(order.authority, order.profile):
-            raise OrderOutOfScopeError(signer.name, order.authority, order.profile)
-        if len(set(order.record.approved_by)) < 2:
-            raise TwoPeopleError
-        return order
+        return read_order(payload, signer, document)
 
     def check_age(self, created_at: datetime, at: datetime) -> None:
         """Refuse a document that is too old to be new, or from the future.
@@ -130,6 +104,44 @@ class OrderDesk:
         """
         if not at - self._max_age <= created_at <= at + MAX_FUTURE:
             raise OrderTimeError(created_at.isoformat())
+
+
+def read_order(payload: Mapping[str, Any], signer: RegistrationAuthority, document: bytes) -> Order:
+    """Check what an order says up to its scope; its signature, or that of its batch, is checked already.
+
+    Args:
+        document: what is kept as evidence.
+
+    Raises:
+        OrderMalformedError, OrderOutOfScopeError, TwoPeopleError
+    """
+    fields = _Fields(payload)
+    order = Order(
+        id=fields.text("order", _ID),
+        registration_authority=signer.name,
+        created_at=fields.moment("created_at"),
+        authority=fields.text("authority", _NAME),
+        profile=fields.text("profile", _NAME),
+        profile_version=fields.number("profile_version"),
+        subject=fields.texts("subject"),
+        identity=fields.texts("identity"),
+        csr_pem=fields.text("csr_pem"),
+        not_after=fields.optional_moment("not_after"),
+        record=OrderRecord(
+            id=fields.text("order", _ID),
+            content_sha256=content_sha256(payload),
+            ordered_by=f"ra:{signer.name}",
+            document=document,
+            approved_by=fields.people("approved_by"),
+            application_sha256=fields.text("application_sha256", _HASH),
+        ),
+    )
+    fields.end()
+    if not signer.may_order(order.authority, order.profile):
+        raise OrderOutOfScopeError(signer.name, order.authority, order.profile)
+    if len(set(order.record.approved_by)) < 2:
+        raise TwoPeopleError
+    return order
 
 
 def content_sha256(payload: Mapping[str, Any]) -> str:

@@ -152,13 +152,19 @@ def spki_der(public_key: PublicKey) -> bytes:
 
 
 class ThrowAwayKeys:
-    """Keys that sign drafts for the lint and nothing else; made once per algorithm, never stored."""
+    """Keys that sign drafts for the lint and nothing else; made once per algorithm, never stored.
+
+    The lint reads a certificate and never its signature's value, so that a key signs once and its signature
+    stands on every draft: no draft is ever a valid certificate, of anybody.
+    """
 
     def __init__(self) -> None:
-        self._keys: dict[str, PrivateKey] = {}
+        self._signatures: dict[str, bytes] = {}
 
     def sign(self, algorithm: SignatureAlgorithm, tbs_der: bytes) -> bytes:
-        key = self._keys.get(algorithm.name)
-        if key is None:
-            key = self._keys.setdefault(algorithm.name, algorithm.throw_away())
-        return signed(tbs_der, algorithm, sign(key, tbs_der))
+        """Make a draft readable as a certificate."""
+        signature = self._signatures.get(algorithm.name)
+        if signature is None:
+            made = sign(algorithm.throw_away(), b"a draft, not a certificate")
+            signature = self._signatures.setdefault(algorithm.name, made)
+        return signed(tbs_der, algorithm, signature)

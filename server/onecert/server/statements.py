@@ -53,11 +53,13 @@ class Statement:
         count: int = act.cursor.rowcount
         return count
 
-    def run_many(self, on: Connection | Act, rows: Iterable[Values]) -> None:
-        """Run it once for each row of values."""
+    def run_many(self, on: Connection | Act, rows: Iterable[Values]) -> int:
+        """Run it once for each row of values and tell how many rows they made or changed together."""
         act, spelled = self._on(on)
         parameters: Any = [spelled.parameters(values) for values in rows]
         act.cursor.executemany(spelled.sql, parameters)
+        count: int = act.cursor.rowcount
+        return count
 
     def first(self, on: Connection | Act, values: Values) -> dict[str, Any] | None:
         """Run it and return the first row."""
