@@ -67,7 +67,7 @@ class City:
             settings.write_text(
                 f"[server]\nhttps_port = {self._https_port}\nhttp_port = {self._http_port}\n"
                 "[ca]\ntimestamp_needs_kept_clock = false\n"
-                "[supervision]\nbundle_every = \"15m\"\n",
+                '[supervision]\nbundle_every = "15m"\n',
                 "utf-8",
             )
         say("key ceremonies of the authorities", "各CA密钥仪式")
@@ -297,6 +297,10 @@ class City:
             (folder / "secret.key").touch(mode=0o600)
             (folder / "secret.key").write_bytes(secrets.token_bytes(32))
         (folder / "trust-root.json").write_bytes((self.papers / "trust-root.json").read_bytes())
+        # Programs that sign in pin this: the office signs its challenges with the key of its TLS certificate.
+        end = "-----END CERTIFICATE-----\n"
+        own, _, _ = (self.data / "tls" / "certificate.pem").read_text("ascii").partition(end)
+        (self.papers / "office.pem").write_text(own + end, "ascii")
         command: list[str | Path] = [sys.executable, HERE / "office", "--folder", folder]
         command += ["--trust-list", f"{self.http}/supervision/trust-list.json"]
         command += ["--https-port", str(https_port)]

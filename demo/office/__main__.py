@@ -13,7 +13,7 @@ from app import create_app, now
 from cryptography.hazmat.primitives import serialization
 
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
-from onecert.verifier import TrustListUrl, VerifyError
+from onecert.verifier import TrustListUrl, VerifyError, load_signer
 from onecert.verifier.trust_list import FileState, load_trust_root
 
 LOOK_EVERY_S = 30.0
@@ -38,7 +38,9 @@ class Office:
         certificate, key = options.tls_certificate, options.tls_key
         if certificate is None:
             certificate, key, _ = ensure_certificate(folder / "tls", host="127.0.0.1", at=clock())
-        app = create_app(folder, trust_list=options.trust_list, clock=clock)
+        # Clients pin this certificate, or follow it to a root of their own.
+        signer = load_signer(Path(certificate).read_bytes(), Path(key).read_bytes())
+        app = create_app(folder, trust_list=options.trust_list, signer=signer, clock=clock)
         self.server = WaitingServer(
             ("127.0.0.1", options.https_port), app, numthreads=8, server_name="office"
         )
@@ -57,6 +59,8 @@ class Office:
             return
         wanted = {}
         for service in trust_list.services:
+            if service.is_timestamp_authority:
+                continue  # no holder has a certificate of it
             pem = service.certificates[0].certificate.public_bytes(serialization.Encoding.PEM)
             wanted[self._authorities / f"{service.id}.pem"] = pem
         for file in set(self._authorities.glob("*.pem")) - set(wanted):

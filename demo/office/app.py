@@ -7,17 +7,18 @@ trust list. See ``verifier/examples/flask_app.py`` for the sign-in alone.
 import json
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from declarations import Declaration, Declarations, FormError
 from flask import Flask, Response, abort, g, redirect, render_template, request, session, url_for
+from stamps import Stamps
 from texts import LANGUAGES, has_text, text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from onecert.verifier import CouldNotCheckError, VerifyError, open_verifier
+from onecert.verifier import ChallengeSigner, CouldNotCheckError, VerifyError, open_verifier
 from onecert.verifier.department import load_roots
 from onecert.verifier.signed_form import CheckedEvidence, EvidenceTrust, check_evidence
 from onecert.verifier.web import ClientCertificates
@@ -26,6 +27,7 @@ from onecert.verifier.web.flask import OneCert, is_own_page
 
 APPLICATION = "tax-office"
 REFRESH = timedelta(seconds=15)  # so that a revocation can be watched; minutes do for a real office
+BEIJING = timezone(timedelta(hours=8))
 MAX_UPLOAD = 16 * 1024 * 1024
 # The page that a form stands on, for who wants to read its refusal in the other language.
 PAGE_OF = {"create": "new", "sign": "show", "check": "check"}
@@ -42,9 +44,15 @@ def create_app(
     *,
     trust_list: str,
     certificates: ClientCertificates | None = None,
+    signer: ChallengeSigner | None = None,
     clock: Callable[[], datetime] = now,
 ) -> Flask:
-    """The application; ``folder`` holds ``trust-root.json``, ``secret.key`` and the declarations."""
+    """The application.
+
+    Args:
+        folder: holds ``trust-root.json``, ``secret.key`` and the declarations.
+        signer: signs the challenges of a login, for programs that want to know whom they sign for.
+    """
     app = Flask(__name__)
     app.secret_key = (folder / "secret.key").read_bytes()
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
@@ -54,12 +62,18 @@ def create_app(
         verifier=verifier,
         certificates=certificates,
         recheck=REFRESH,
+        signer=signer,
         clock=clock,
         language=lambda: str(g.language),
     )
-    declarations = Declarations(folder / "declarations", verifier=verifier)
-    trust = EvidenceTrust(roots=load_roots(folder))
-    pages = Pages(onecert, declarations, trust, clock)
+    stamps = Stamps(verifier)
+
+    def trust(at: datetime) -> EvidenceTrust:
+        # Read each time: roots that followed lie beside the first.
+        return EvidenceTrust(roots=load_roots(folder), timestamps=stamps.trust(at))
+
+    declarations = Declarations(folder / "declarations", verifier=verifier, stamps=stamps, trust=trust)
+    pages = Pages(onecert, declarations, stamps, trust, clock)
     app.before_request(choose_language)
     app.after_request(guard)
     app.context_processor(
@@ -69,6 +83,7 @@ def create_app(
             "other_language": other_language(),
             "holder": pages.who(),
             "text_of": text_of,
+            "when": when,
         }
     )
     app.register_error_handler(VerifyError, pages.refused)
@@ -95,11 +110,13 @@ class Pages:
         self,
         onecert: OneCert,
         declarations: Declarations,
-        trust: EvidenceTrust,
+        stamps: Stamps,
+        trust: Callable[[datetime], EvidenceTrust],
         clock: Callable[[], datetime],
     ) -> None:
         self._onecert = onecert
         self._declarations = declarations
+        self._stamps = stamps
         self._trust = trust
         self._clock = clock
 
@@ -133,7 +150,10 @@ class Pages:
 
     def show(self, number: str) -> str:
         """What is to be signed; once it is signed, by whom and how that is proved."""
-        return render_template("declaration.html", declaration=self._own(number))
+        declaration = self._own(number)
+        stamped = bool(declaration.proof and declaration.proof.get("archive"))
+        authority = self._stamps.find_authority(self._clock()) if stamped else None
+        return render_template("declaration.html", declaration=declaration, authority=authority)
 
     def document(self, number: str) -> Response:
         """The octets that are signed."""
@@ -166,7 +186,8 @@ class Pages:
         upload = request.files.get("record")
         if upload is None or not upload.filename:
             raise FormError("NO_RECORD")
-        checked: CheckedEvidence = check_evidence(upload.stream.read(), trust=self._trust, at=self._clock())
+        at = self._clock()
+        checked: CheckedEvidence = check_evidence(upload.stream.read(), trust=self._trust(at), at=at)
         return render_template("check.html", checked=checked, signer=checked.form.signer)
 
     def refused(self, error: VerifyError | FormError) -> Any:
@@ -244,6 +265,12 @@ def guard(response: Response) -> Response:
 def said(code: str, **facts: object) -> str:
     """A text of this application in the reader's language."""
     return text(code, g.language, **facts)
+
+
+def when(moment: datetime | str) -> str:
+    """A time for people: whole seconds in Beijing."""
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return said("AT", time=f"{at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}")
 
 
 def text_of(declaration: Declaration) -> list[tuple[str, str]]:

@@ -1,20 +1,32 @@
 """Declarations as files: what was typed, the octets that are signed, the evidence of the signature."""
 
 import json
+import logging
 import os
 import re
 import secrets
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from onecert.verifier import Verifier
-from onecert.verifier.signed_form import canonical_json, make_evidence, verify_form
+from stamps import Stamps
+
+from onecert.verifier import Verifier, VerifyError
+from onecert.verifier.signed_form import (
+    EvidenceTrust,
+    SignedForm,
+    canonical_json,
+    check_evidence,
+    make_evidence,
+    verify_form,
+)
 from onecert.verifier.web.session import SignedIn
 
+log = logging.getLogger(__name__)
 NUMBER = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
@@ -43,11 +55,24 @@ class Declaration:
 
 
 class Declarations:
-    """The folder of declarations, one folder each: ``draft.json``, ``evidence.json``, ``proof.json``."""
+    """The folder of declarations, one folder each: ``draft.json``, ``evidence.json``, ``proof.json``.
 
-    def __init__(self, folder: Path, *, verifier: Verifier) -> None:
+    Args:
+        trust: whom this office believes about evidence records at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        verifier: Verifier,
+        stamps: Stamps,
+        trust: Callable[[datetime], EvidenceTrust],
+    ) -> None:
         self._folder = folder
         self._verifier = verifier
+        self._stamps = stamps
+        self._trust = trust
 
     def create(
         self, holder: SignedIn, values: dict[str, str], *, at: datetime
@@ -112,11 +137,30 @@ class Declarations:
         identity = form.signer.identity
         if identity is None or identity.id != holder.id:
             raise FormError("SIGNED_BY_ANOTHER")
-        record = make_evidence(form, at=at, include_document=True)
+        record, not_stamped = self._record(form, at)
+        # As anybody will check it later; nothing is said about a record that does not hold.
+        checked = check_evidence(record, trust=self._trust(at), at=at)
+        proof = {**checked.as_dict(), "not_stamped": not_stamped}
         place = self._folder / declaration.number
         write(place / "evidence.json", record)
         # Last: a declaration counts as signed only when its evidence is there.
-        write(place / "proof.json", json.dumps(form.as_dict(), ensure_ascii=False).encode("utf-8"))
+        write(place / "proof.json", json.dumps(proof, ensure_ascii=False).encode("utf-8"))
+
+    def _record(self, form: SignedForm, at: datetime) -> tuple[bytes, dict[str, str] | None]:
+        """The evidence record, with a timestamp where one can be had; or why it has none.
+
+        A declaration is not refused because an authority is away: its record then proves less.
+        """
+        authority = self._stamps.find_authority(at)
+        if authority is None:
+            return make_evidence(form, at=at, include_document=True), {"code": "NO_AUTHORITY"}
+        try:
+            stamp = self._stamps.client(authority)
+            return make_evidence(form, at=at, stamp=stamp, include_document=True), None
+        except VerifyError as error:
+            log.warning("declaration not stamped", extra={"authority": authority.id, "code": error.code})
+            said = {"code": error.code, "zh": error.text("zh"), "en": error.text("en")}
+            return make_evidence(form, at=at, include_document=True), said
 
     def evidence(self, declaration: Declaration) -> bytes | None:
         """The evidence record, if it is signed."""

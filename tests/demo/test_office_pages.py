@@ -107,11 +107,12 @@ def test_texts_are_complete() -> None:
         assert re.findall(r"{\w+}", row["zh"]) == re.findall(r"{\w+}", row["en"]), code
     sources = [*OFFICE.glob("*.py"), *OFFICE.glob("templates/**/*.html")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
-    used = set(re.findall(r'\bt\("(\w+)"\)', text)) | set(re.findall(r'= "(WRONG_\w+)"', text))
+    used = set(re.findall(r'\bt\("(\w+)"[,)]', text)) | set(re.findall(r'= "(WRONG_\w+)"', text))
     refusals = set(re.findall(r'(?:FormError|message)\("(\w+)"', text))
     refusals |= {"HTTP_404", "HTTP_405", "HTTP_OTHER"}
     used |= refusals | {f"{code}_HINT" for code in refusals}
     used |= {f"FIELD_{name.upper()}" for name in SIGNED_FIELDS}
+    used |= set(re.findall(r'{"code": "(\w+)"}', text)) | set(re.findall(r'\bsaid\("(\w+)"', text))
     used |= {f"EVIDENCE_TIME_{source}" for source in ("now", "timestamp", "archive")}
     assert used == set(found)
 
