@@ -85,6 +85,7 @@ _PUBLIC = {
     "load_trust_list": "trust_list",
     "load_trusted_list": "trust_list",
     "IssuanceRecordFile": "issuances",
+    "IssuanceRecordUrl": "fetch",
     "Issuances": "issuances",
     "open_offline_verifier": "bundle",
     "OfflineVerifier": "bundle",
@@ -95,6 +96,7 @@ _PUBLIC = {
     "ClosedEntities": "identity",
     "RegistryEntry": "identity",
     "RegistrySnapshot": "identity.registry_snapshot",
+    "RegistryUnavailableError": "identity.registry",
     "load_pairwise_key": "identity",
     # signed forms
     "verify_form": "signed_form",
@@ -199,6 +201,7 @@ if TYPE_CHECKING:
         HttpFetch as HttpFetch,
         ClockWatch as ClockWatch,
         TrustListUrl as TrustListUrl,
+        IssuanceRecordUrl as IssuanceRecordUrl,
         listed_fetch as listed_fetch,
         follow_by_url as follow_by_url,
         FetchCache as FetchCache,
@@ -235,6 +238,7 @@ if TYPE_CHECKING:
         RegistryEntry as RegistryEntry,
         load_pairwise_key as load_pairwise_key,
     )
+    from onecert.verifier.identity.registry import RegistryUnavailableError as RegistryUnavailableError
     from onecert.verifier.identity.registry_snapshot import RegistrySnapshot as RegistrySnapshot
     from onecert.verifier.signed_form import (
         verify_form as verify_form,

@@ -8,6 +8,8 @@
 | ``trust-list.json``, ``trust-timestamp.json``, ``trust-roots/`` | copies, for when the network is gone |
 | ``lists/`` | the same of the lists that ours points to |
 | ``crls/`` | the same of the revocation lists |
+| ``registry/`` | the same of the register of legal entities, where the city publishes one, with its index |
+| ``issuances/`` | the same of the record of issued certificates, for CAs that must report them |
 | ``state/`` | the newest parts ever seen; do not restore it from a backup |
 | ``pairwise.key`` | made at the first start; ids of citizens depend on it, so keep a copy |
 """
@@ -18,9 +20,16 @@ from datetime import timedelta
 from pathlib import Path
 
 from onecert.verifier.errors import CouldNotCheckError
-from onecert.verifier.fetch import CrlFetcher, Fetch, TrustListUrl, follow_by_url
+from onecert.verifier.fetch import (
+    CrlFetcher,
+    Fetch,
+    IssuanceRecordUrl,
+    RegistryUrl,
+    TrustListUrl,
+    follow_by_url,
+)
 from onecert.verifier.identity import load_pairwise_key
-from onecert.verifier.identity.registry import Registry
+from onecert.verifier.identity.registry import ClosedEntities, Registry
 from onecert.verifier.trust_list import (
     FileState,
     PointedTrustLists,
@@ -43,6 +52,7 @@ def open_verifier(
     refresh: timedelta = timedelta(minutes=10),
     grace: timedelta = timedelta(0),
     registry: Registry | None = None,
+    closed: ClosedEntities | None = None,
     fetch: Fetch | None = None,
 ) -> Verifier:
     """Make the verifier of a department. Nothing is fetched before the first certificate is checked.
@@ -55,21 +65,38 @@ def open_verifier(
         refresh: how often the trust list and revocation lists are fetched.
         grace: how long the list is still used when nobody confirms any more that it is the newest. Results
             then have the warning ``TRUST_TIMESTAMP_GRACE``.
-        registry: a mirror of the register of legal entities.
+        registry: a mirror of the register of your own, or ``NoRegistry()`` for none. By default the city's is
+            fetched, where the trust timestamp names one; see ``RegistryUrl`` for while it cannot be had.
+        closed: what becomes of entities that are cancelled or revoked in the city's register.
         fetch: how to fetch, when a proxy or limits of your own are needed.
 
     Raises:
         CouldNotCheckError: ``FILE_UNREADABLE``.
         RefusedError: ``TRUST_ROOT_MALFORMED``, ``TRUST_ROOT_SIGNATURE``, ``TRUST_ROOT_KEY_SHARED``.
+        ValueError: ``closed`` beside a mirror of your own, which has rules of its own.
     """
+    state = FileState(folder / "state" / "trust.json")
+    then = None
+    if registry is None:
+        registry = RegistryUrl(
+            trust_list,
+            folder=folder / "registry",
+            state=state,
+            fetch=fetch,
+            closed=closed or ClosedEntities(),
+        )
+        then = registry.follow
+    elif closed is not None:
+        raise ValueError("closed is for the city's register; your own mirror has rules of its own")
     own = TrustListUrl(
         trust_list,
         root=load_trust_root(_read(folder / ROOT_FILE)),
         folder=folder,
-        state=FileState(folder / "state" / "trust.json"),
+        state=state,
         fetch=fetch,
         every=refresh,
         grace=grace,
+        then=then,
     )
     others = follow_by_url(
         folder / "lists", state_folder=folder / "state" / "lists", fetch=fetch, every=refresh
@@ -80,6 +107,9 @@ def open_verifier(
         application=application,
         pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),
         registry=registry,
+        issuances=IssuanceRecordUrl(
+            trust_list, root=lambda: own.root, folder=folder / "issuances", fetch=fetch, every=refresh
+        ),
     )
 
 

@@ -94,7 +94,7 @@ class Verifier:
         self._persons = PersonRule(
             application=application, pairwise_key=pairwise_key, raw_numbers=raw_person_numbers
         )
-        self._registry = registry or NoRegistry()
+        self._registry: Registry = registry or NoRegistry()
         if issuances is not None:
             check_offers(issuances, ("issued_at",), "issuances", "a record such as IssuanceRecordFile")
         self._issuances = issuances
@@ -128,6 +128,11 @@ class Verifier:
             VerifyError: there is no list that may be used at this time.
         """
         return self._evidence.lists(self._lists.current(at), at)
+
+    @property
+    def registry(self) -> Registry:
+        """The register that is asked, also for ``aliases_of`` where it has that."""
+        return self._registry
 
     def revocation_policy(self, purpose: Purpose) -> RevocationPolicy:
         """How revocation is judged for this purpose."""

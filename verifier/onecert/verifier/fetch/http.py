@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -125,6 +125,8 @@ def _head(destination: Destination, request: FetchRequest) -> bytes:
     ]
     if request.body is not None:
         lines += [f"Content-Type: {request.content_type}", f"Content-Length: {len(request.body)}"]
+    if request.start:
+        lines.append(f"Range: bytes={request.start}-")
     if _VALIDATOR.fullmatch(request.etag):
         lines.append(f"If-None-Match: {request.etag}")
     if _VALIDATOR.fullmatch(request.last_modified):
@@ -142,31 +144,47 @@ def _read(destination: Destination, request: FetchRequest, wire: Wire) -> FetchA
         conditional = bool(request.etag or request.last_modified)
         if response.status == 304 and conditional:
             return _answer(response, None)
-        if response.status != 200:
+        start = _resumed_at(response, request)
+        if response.status != 200 and not start:
             raise CouldNotCheckError("FETCH_STATUS", url=url, status=response.status)
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         transfer = response.headers.get("Transfer-Encoding", "").strip().lower()
         if coding not in {"", "identity"} or transfer not in {"", "chunked"}:
             raise CouldNotCheckError("FETCH_ENCODING", url=url, encoding=coding or transfer)
-        return _answer(response, _read_body(url, response, request.max_bytes))
+        if request.into is not None:
+            request.into.seek(start)
+            request.into.truncate()
+            _copy_body(url, response, request.max_bytes - start, request.into.write)
+            return _answer(response, b"")
+        pieces: list[bytes] = []
+        _copy_body(url, response, request.max_bytes, pieces.append)
+        return _answer(response, b"".join(pieces))
     finally:
         response.close()
 
 
-def _read_body(url: str, response: http.client.HTTPResponse, max_bytes: int) -> bytes:
+def _resumed_at(response: http.client.HTTPResponse, request: FetchRequest) -> int:
+    """Where a partial answer begins, when that is where we asked it to (RFC 9110, section 15.3.7)."""
+    if response.status != 206 or request.into is None or not request.start:
+        return 0
+    given = response.headers.get("Content-Range", "").strip()
+    return request.start if given.startswith(f"bytes {request.start}-") else 0
+
+
+def _copy_body(
+    url: str, response: http.client.HTTPResponse, max_bytes: int, write: Callable[[bytes], object]
+) -> None:
     expected = response.length  # None when the end of the connection is the end of the body
     if expected is not None and expected > max_bytes:
         raise CouldNotCheckError("FETCH_TOO_LARGE", url=url, max=max_bytes)
-    pieces: list[bytes] = []
     size = 0
     while piece := response.read(_PIECE):
         size += len(piece)
         if size > max_bytes:
             raise CouldNotCheckError("FETCH_TOO_LARGE", url=url, max=max_bytes)
-        pieces.append(piece)
+        write(piece)
     if expected is not None and size < expected:
         raise CouldNotCheckError("FETCH_TRUNCATED", url=url)
-    return b"".join(pieces)
 
 
 def _next(destination: Destination, response: http.client.HTTPResponse, request: FetchRequest) -> str:

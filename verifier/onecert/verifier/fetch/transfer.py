@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 __all__ = ["Fetch", "FetchAnswer", "FetchRequest"]
 
@@ -21,6 +21,10 @@ class FetchRequest:
         etag, last_modified: of the copy at hand, as the server gave them; the answer may then be "not
             modified".
         timeout: for everything together; the fetcher's own limit holds besides.
+        into: a file for the body, which is too large for memory. What has come stays in it when the transfer
+            breaks off. A fetcher that cannot do so answers with ``data``.
+        start: how much of the body the file has already; the server is asked for the rest, and the file
+            begins anew when it sends everything.
     """
 
     url: str
@@ -30,6 +34,8 @@ class FetchRequest:
     etag: str = ""
     last_modified: str = ""
     timeout: timedelta | None = None
+    into: BinaryIO | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,8 @@ class FetchAnswer:
     """What came.
 
     Args:
-        data: the whole body; ``None`` says that the copy at hand is still the current one.
+        data: the whole body, or nothing when it went ``into`` a file; ``None`` says that the copy at hand is
+            still the current one.
         content_type: as the server says; nothing is concluded from it.
         etag, last_modified: to be sent with the next request; empty when the server gave none.
         max_age: how long the server wants its answer to be kept (RFC 9111, section 5.2.2.1); zero for "do

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,13 +22,19 @@ from onecert.verifier.trust_list.published import LIST_FILE, TIMESTAMP_FILE, Pub
 from onecert.verifier.trust_list.root import TrustRoot
 from onecert.verifier.trust_list.state import TrustState
 
-__all__ = ["TrustListUrl"]
+__all__ = ["TrustListUrl", "base_of"]
 
 log = logging.getLogger(__name__)
 
 # One refresh; a walk over more roots goes on with the next one.
 _FETCHES_MAX = 64
 _TIME = timedelta(seconds=30)
+
+
+def base_of(address: str) -> str:
+    """The place where all files lie, with a slash at its end, for the address of the list or of the place."""
+    # The list may have a name of its own; the other files lie beside it.
+    return (address.rpartition("/")[0] if address.endswith(".json") else address.rstrip("/")) + "/"
 
 
 class TrustListUrl:
@@ -46,6 +53,7 @@ class TrustListUrl:
         state: apart from what an ordinary update may overwrite.
         fetch: ``listed_fetch()`` by default.
         grace: so long after the end of the timestamp the list is still used, with a warning.
+        then: called after each try with the parts at hand and the time, for who fetches what else they name.
     """
 
     def __init__(
@@ -58,11 +66,11 @@ class TrustListUrl:
         fetch: Fetch | None = None,
         every: timedelta = timedelta(hours=1),
         grace: timedelta = timedelta(0),
+        then: Callable[[TrustedParts, datetime], None] | None = None,
     ) -> None:
-        # The list may have a name of its own; the other files lie beside it.
-        is_file = address.endswith(".json")
-        self._base = address.rpartition("/")[0] + "/" if is_file else address.rstrip("/") + "/"
-        self._list_url = address if is_file else self._base + LIST_FILE
+        self._then = then
+        self._base = base_of(address)
+        self._list_url = address if address.endswith(".json") else self._base + LIST_FILE
         self._folder = Path(folder)
         self._trust = PublishedTrust(root, state=state, grace=grace)
         self._fetch = fetch or listed_fetch()
@@ -102,6 +110,9 @@ class TrustListUrl:
         try:
             if self._due is due:
                 self._due = (at, self._try(at, is_first=due is None))
+                if self._then is not None:
+                    with contextlib.suppress(VerifyError):
+                        self._then(self._trust.parts(at), at)
         finally:
             self._lock.release()
 

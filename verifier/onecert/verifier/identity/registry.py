@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.identity.errors import IdentityError
 
 __all__ = [
@@ -21,9 +22,14 @@ __all__ = [
     "NoRegistry",
     "Registry",
     "RegistryEntry",
+    "RegistryUnavailableError",
 ]
 
 _ANSWERS = ("warn", "refuse")
+
+
+class RegistryUnavailableError(CouldNotCheckError):
+    """Nobody can tell what the register says now. Who has a credit code can be named without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,7 @@ class RegistryEntry:
     names: tuple[str, ...]  # the present name first, then earlier ones
     state: str = "active"  # active, cancelled (注销), revoked (吊销)
     until: datetime | None = None  # since when it is cancelled or revoked, if the register says so
+    warnings: tuple[str, ...] = ()  # codes of what is to be said about this answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +112,7 @@ class Registry(Protocol):
         """The entity behind ``uscc:…``, ``org:…`` or ``regno:…`` at that time, or None.
 
         Raises:
+            RegistryUnavailableError: nobody can tell now; who has a credit code is let in all the same.
             VerifyError: nobody can tell, or the department lets no such entity in.
         """
         ...
