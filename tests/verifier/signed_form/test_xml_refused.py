@@ -196,6 +196,20 @@ def test_certificates(office: Any, good: bytes) -> None:
     assert refused(office, etree.tostring(swapped)).code == "CMS_SIGNING_CERTIFICATE"
 
 
+def test_comments_are_not_signed(office: Any) -> None:
+    """Anybody may put them anywhere; they neither cut off what was signed nor add to it."""
+    value = sign(office, signer=XAdESSigner, c14n=forms.INCLUSIVE)
+    signed = office.verify(XmlSignature(value=value), None).signer.claimed_at
+    root = etree.fromstring(value)
+    for name in ("{*}SigningTime", "{*}CertDigest/{*}DigestValue"):
+        for element in root.iterfind(f".//{name}"):
+            element.insert(0, etree.Comment("AAAA"))
+            element[0].tail, element.text = element.text[10:], element.text[:10]
+    form = office.verify(XmlSignature(value=etree.tostring(root)), None)
+    assert form.signer.claimed_at == signed
+    assert signed.time().isoformat() != "00:00:00"
+
+
 @pytest.mark.parametrize(
     ("value", "code"),
     [
@@ -210,6 +224,13 @@ def test_certificates(office: Any, good: bytes) -> None:
         (b"<a>" * 5000 + b"</a>" * 5000, "XML_MALFORMED"),
         (b"<a>" + b"<b/>" * 100_001 + b"</a>", "XML_MALFORMED"),
         (b"<a>" + b" " * (17 << 20) + b"</a>", "TOO_LARGE"),
+        # Canonicalised, these would take seconds to hours.
+        (b"<a" + b"".join(b' a%d=""' % n for n in range(40_000)) + b"/>", "XML_MALFORMED"),
+        (b"<a" + b"".join(b' xmlns:a%d="u"' % n for n in range(40_000)) + b"/>", "XML_MALFORMED"),
+        (
+            b"<a" + b"".join(b' xmlns:a%d="u"' % n for n in range(1000)) + b">" + b"<b/>" * 60 + b"</a>",
+            "XML_MALFORMED",
+        ),
     ],
 )
 def test_files(office: Any, value: bytes, code: str) -> None:

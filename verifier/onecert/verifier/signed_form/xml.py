@@ -43,7 +43,10 @@ from onecert.verifier.signed_form.xml_xades import Properties, digest_of, read_p
 
 __all__ = ["open_form"]
 
-_DEPTH_MAX, _ELEMENTS_MAX = 100, 100_000
+_DEPTH_MAX, _ELEMENTS_MAX, _ATTRIBUTES_MAX = 100, 100_000, 100
+# Canonicalisation looks for each namespace in force among all of them, at every element: 50 million such
+# steps take half a second. A hundred thousand elements under twenty namespaces stay below.
+_NAMESPACE_STEPS_MAX = 50_000_000
 _NOT_MADE_YET = "the signature is checked first"
 
 
@@ -83,12 +86,26 @@ def _parse(data: bytes) -> Any:
     if info.doctype or info.internalDTD is not None or info.externalDTD is not None:
         # Entities, defaults of attributes, and which attribute is an identifier: a DTD changes the meaning.
         raise RefusedError("XML_DOCTYPE", source="XMLDSig Best Practices, section 2")
-    depth = 0
-    for count, (event, _) in enumerate(etree.iterwalk(root, events=("start", "end")), start=1):
-        depth += 1 if event == "start" else -1
-        if depth > _DEPTH_MAX or count > 2 * _ELEMENTS_MAX:
-            _malformed("it is nested too deeply" if depth > _DEPTH_MAX else "it has too many elements")
+    _check_size(root)
     return root
+
+
+def _check_size(root: Any) -> None:
+    """Bound what canonicalisation costs, which grows with the square of attributes and of namespaces."""
+    depth = elements = namespaces = steps = 0
+    for event, item in etree.iterwalk(root, events=("start", "end", "start-ns", "end-ns")):
+        if event == "start":
+            depth, elements, steps = depth + 1, elements + 1, steps + namespaces * namespaces
+            if depth > _DEPTH_MAX:
+                _malformed("it is nested too deeply")
+            if elements > _ELEMENTS_MAX or len(item.attrib) > _ATTRIBUTES_MAX:
+                _malformed("it has too many elements, or one has too many attributes")
+            if steps > _NAMESPACE_STEPS_MAX:
+                _malformed("it declares too many namespaces")
+        elif event == "end":
+            depth -= 1
+        else:
+            namespaces += 1 if event == "start-ns" else -1
 
 
 @dataclass

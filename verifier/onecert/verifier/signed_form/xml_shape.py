@@ -18,7 +18,7 @@ from lxml import etree
 
 from onecert.verifier.errors import MalformedError, RefusedError
 
-__all__ = ["DS", "DetachedForm", "Shape", "canonical", "find_shape", "octets_of", "only"]
+__all__ = ["DS", "DetachedForm", "Shape", "canonical", "find_shape", "octets_of", "only", "text_of"]
 
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
 _EC = "{http://www.w3.org/2001/10/xml-exc-c14n#}"
@@ -224,6 +224,12 @@ def only(parent: Any, name: str) -> Any:
     return found[0]
 
 
+def text_of(element: Any) -> str:
+    """The text of an element without comments: those are not signed, and must not cut or lengthen it."""
+    found: str = element.xpath("string()")
+    return found
+
+
 def octets_of(element: Any) -> bytes:
     """The octets that an element holds as base64.
 
@@ -231,7 +237,7 @@ def octets_of(element: Any) -> bytes:
         MalformedError: ``XML_MALFORMED``.
     """
     try:
-        return base64.b64decode("".join("".join(element.itertext()).split()), validate=True)
+        return base64.b64decode("".join(text_of(element).split()), validate=True)
     except (binascii.Error, ValueError):
         _malformed(f"{etree.QName(element).localname} is not base64")
 

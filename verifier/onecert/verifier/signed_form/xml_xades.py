@@ -18,7 +18,7 @@ from onecert.verifier.errors import MalformedError
 from onecert.verifier.revocation import load_crl, load_ocsp
 from onecert.verifier.signed_form.digests import check_digest, digest
 from onecert.verifier.signed_form.form_signature import Enclosed
-from onecert.verifier.signed_form.xml_shape import DS, Shape, canonical, octets_of, only
+from onecert.verifier.signed_form.xml_shape import DS, Shape, canonical, octets_of, only, text_of
 
 __all__ = ["Properties", "digest_of", "read_properties"]
 
@@ -138,7 +138,7 @@ def _claimed_at(properties: Any) -> datetime | None:
     if found is None:
         return None
     try:
-        at = datetime.fromisoformat((found.text or "").strip())
+        at = datetime.fromisoformat(text_of(found).strip())
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as exc:
         raise MalformedError("XML_MALFORMED", source="EN 319 132-1", detail="SigningTime") from exc
