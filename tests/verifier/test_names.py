@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecert.verifier.der import DerError
-from onecert.verifier.names import canonical_name, display_name, email_addresses, is_within, names_match
+from onecert.verifier.names import (
+    attribute_values,
+    canonical_name,
+    check_name,
+    display_name,
+    email_addresses,
+    is_within,
+    names_match,
+)
 
 PRINTABLE, UTF8, BMP = _ASN1Type.PrintableString, _ASN1Type.UTF8String, _ASN1Type.BMPString
 
@@ -106,3 +114,32 @@ def test_chinese_characters_need_no_preparation() -> None:
     for start in range(0x4E00, 0xA000, 16):
         text = "Ab  " + "".join(map(chr, range(start, start + 16)))
         assert names_match(cn(text), cn(text + "\u00ad"))
+
+
+_OIDS = (NameOID.STREET_ADDRESS, NameOID.USER_ID, NameOID.SURNAME)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(_OIDS), st.text("A珠", min_size=1, max_size=60)),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda pair: pair[0],
+        ),
+        max_size=4,
+    )
+)
+def test_values_of_one_attribute_in_their_order(rdns: list[list[tuple[x509.ObjectIdentifier, str]]]) -> None:
+    """RDNs of one or several attributes, short and long: what cryptography reads, in that order."""
+    name = x509.Name(
+        [
+            x509.RelativeDistinguishedName([x509.NameAttribute(oid, text, _type=UTF8) for oid, text in rdn])
+            for rdn in rdns
+        ]
+    )
+    der = name.public_bytes()
+    check_name(der)
+    for oid in _OIDS:
+        expected = [(0x0C, str(one.value).encode()) for one in name.get_attributes_for_oid(oid)]
+        assert attribute_values(der, oid.dotted_string) == expected

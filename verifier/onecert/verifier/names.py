@@ -114,8 +114,22 @@ def email_addresses(name_der: bytes) -> list[str]:
 
 
 def attribute_values(name_der: bytes, oid: str) -> list[tuple[int, bytes]]:
-    """Tag and contents of every value of one attribute, in the order of the name."""
-    return [(tag, value) for rdn in _attributes(name_der) for found, tag, value in rdn if found == oid]
+    """Tag and contents of every value of one attribute, in the order of the name.
+
+    For names of parsed certificates, which ``check_name`` has let pass: the same walk.
+    """
+    found = []
+    pos, end = slice_tlv(name_der, 0)
+    while pos < end:
+        length = name_der[pos + 1]
+        if not 2 < length < 0x80 or name_der[pos + 3] != length - 2:
+            # A long value, or several attributes in one RDN.
+            return [(tag, value) for rdn in _attributes(name_der) for one, tag, value in rdn if one == oid]
+        tag_at = pos + 6 + name_der[pos + 5]
+        pos += 2 + length
+        if decode_oid(name_der[pos + 4 - length : tag_at]) == oid:
+            found.append((name_der[tag_at], name_der[tag_at + 2 : pos]))
+    return found
 
 
 def display_name(name_der: bytes) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from enum import StrEnum
-from operator import mul
 
 from onecert.verifier.identity.errors import InvalidIdError
 from onecert.verifier.identity.normalise import normalise
@@ -42,16 +41,31 @@ class IdType(StrEnum):
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_VALUE = {character: number for number, character in enumerate(_USCC_ALPHABET)}
 _USCC_FORM = re.compile(f"[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}", re.ASCII)
-_USCC_WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
-_ORG_VALUE = {character: number for number, character in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
-_ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
-# From the octets of a code to the values of its characters; 0 for whatever is none.
-_USCC_TABLE, _ORG_TABLE = (
-    bytes(values.get(chr(octet), 0) for octet in range(256)) for values in (_USCC_VALUE, _ORG_VALUE)
-)
-_ID_CARD_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_ORG_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ORG_VALUE = {character: number for number, character in enumerate(_ORG_ALPHABET)}
 _ID_CARD_MAP = "10X98765432"
 _DIGITS = frozenset("0123456789")
+# What is written so already needs no normalising, and has its length and its characters.
+_ORG_FORM = re.compile("[0-9A-Z]{9}", re.ASCII)
+_REGISTRATION_FORM = re.compile("[0-9]{15}", re.ASCII)
+_ID_CARD_FORM = re.compile("[0-9]{17}[0-9X]", re.ASCII)
+_CARD_FORM = re.compile("[0-9A-Z]{5,20}", re.ASCII)
+
+# Weights that are powers of one number modulo m make a code a number that is written to a base; ``int`` reads
+# it with any base that is congruent to that number: 34 to 3 modulo 31, and 13 to 2 modulo 11. These tables
+# turn characters into digits of that base, of the same value modulo m; whatever is no character becomes 0.
+_USCC_DIGITS, _ORG_DIGITS = (
+    bytes(ord(_ORG_ALPHABET[values.get(chr(octet), 0) % modulus]) for octet in range(256))
+    for values, modulus in ((_USCC_VALUE, 31), (_ORG_VALUE, 11))
+)
+
+
+def _after(product: int, digit: int) -> int:
+    """One step of ISO 7064 MOD 11,10."""
+    return ((product + digit) % 10 or 10) * 2 % 11
+
+
+_STEPS = tuple(bytes(_after(product, octet - 0x30) for octet in range(256)) for product in range(11))
 
 
 Notes = list[str]
@@ -70,8 +84,9 @@ def check_uscc(
     Raises:
         InvalidIdError: with the first fault, in the order length, alphabet, check digit, inner code, region.
     """
-    code = _spelled(value, IdType.USCC, notes)
-    if _USCC_FORM.fullmatch(code) is None:
+    code = value
+    if _USCC_FORM.fullmatch(value) is None:
+        code = _spelled(value, IdType.USCC, notes)
         _require_length(code, IdType.USCC, 18)
         _require_alphabet(code, IdType.USCC, _USCC_VALUE)
         _require_digits(code[2:8], IdType.USCC)
@@ -79,23 +94,26 @@ def check_uscc(
         _fault("ID_CHECK_DIGIT", IdType.USCC, notes, warn=warn)
     if code[16] != organisation_code_check_digit(code[8:16]):
         _fault("ID_ORGANISATION_CODE", IdType.USCC, notes, warn=warn)
-    _require_region(code[2:8], IdType.USCC, test_ids=test_ids, at=at)
+    if not is_region(code[2:8], at=at):
+        _require_region(code[2:8], IdType.USCC, test_ids=test_ids, at=at)
     return code
 
 
 def uscc_check_digit(first17: str) -> str:
     """The 18th character of a credit code: weights 3^i mod 31 (GB 32100-2015, 4.6)."""
-    total = sum(map(mul, _USCC_WEIGHTS, first17.encode("ascii").translate(_USCC_TABLE)))
-    return _USCC_ALPHABET[(31 - total % 31) % 31]
+    total = int(first17.encode("ascii")[::-1].translate(_USCC_DIGITS), 34)
+    return _USCC_ALPHABET[-total % 31]
 
 
 def check_organisation_code(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check an organisation code (8 characters and a check digit); a hyphen before the last is removed."""
-    code = _spelled(value, IdType.ORGANISATION_CODE, notes)
-    if len(code) == 10 and code[8] == "-":
-        code = code[:8] + code[9]
-    _require_length(code, IdType.ORGANISATION_CODE, 9)
-    _require_alphabet(code, IdType.ORGANISATION_CODE, _ORG_VALUE)
+    code = value
+    if _ORG_FORM.fullmatch(value) is None:
+        code = _spelled(value, IdType.ORGANISATION_CODE, notes)
+        if len(code) == 10 and code[8] == "-":
+            code = code[:8] + code[9]
+        _require_length(code, IdType.ORGANISATION_CODE, 9)
+        _require_alphabet(code, IdType.ORGANISATION_CODE, _ORG_VALUE)
     if code[8] != organisation_code_check_digit(code[:8]):
         _fault("ID_CHECK_DIGIT", IdType.ORGANISATION_CODE, notes, warn=warn)
     return code
@@ -103,7 +121,7 @@ def check_organisation_code(value: str, *, notes: Notes | None = None, warn: boo
 
 def organisation_code_check_digit(first8: str) -> str:
     """The ninth character of an organisation code: 11 - sum mod 11, where 10 is X and 11 is 0 (GB 11714)."""
-    total = sum(map(mul, _ORG_WEIGHTS, first8.encode("ascii").translate(_ORG_TABLE)))
+    total = 2 * int(first8.encode("ascii").translate(_ORG_DIGITS), 13)
     return "0123456789X0"[11 - total % 11]
 
 
@@ -121,15 +139,17 @@ def check_idcard(
         at: the day of the check, to refuse a birth date in the future; without it that is not checked.
         test_ids: accept region 999999, which no real person has.
     """
-    number = _spelled(value, IdType.ID_CARD, notes)
-    if len(number) == 15:
-        _require_digits(number, IdType.ID_CARD)
-        number = number[:6] + "19" + number[6:]
-        number += idcard_check_digit(number)
-    _require_length(number, IdType.ID_CARD, 18)
-    _require_digits(number[:17], IdType.ID_CARD)
-    if number[17] not in _ID_CARD_MAP:
-        raise InvalidIdError("ID_CHARACTER", id_type=IdType.ID_CARD)
+    number = value
+    if _ID_CARD_FORM.fullmatch(value) is None:
+        number = _spelled(value, IdType.ID_CARD, notes)
+        if len(number) == 15:
+            _require_digits(number, IdType.ID_CARD)
+            number = number[:6] + "19" + number[6:]
+            number += idcard_check_digit(number)
+        _require_length(number, IdType.ID_CARD, 18)
+        _require_digits(number[:17], IdType.ID_CARD)
+        if number[17] not in _ID_CARD_MAP:
+            raise InvalidIdError("ID_CHARACTER", id_type=IdType.ID_CARD)
     if number[17] != idcard_check_digit(number[:17]):
         _fault("ID_CHECK_DIGIT", IdType.ID_CARD, notes, warn=warn)
     try:
@@ -144,15 +164,16 @@ def check_idcard(
 
 def idcard_check_digit(first17: str) -> str:
     """The 18th character of a citizen's number (GB 11643, the same as ISO 7064 MOD 11-2)."""
-    total = sum(map(mul, _ID_CARD_WEIGHTS, map(int, first17)))
-    return _ID_CARD_MAP[total % 11]
+    return _ID_CARD_MAP[2 * int(first17, 13) % 11]
 
 
 def check_registration_number(value: str, *, notes: Notes | None = None, warn: bool = False) -> str:
     """Check a business registration number of 15 digits (ISO 7064 MOD 11,10)."""
-    number = _spelled(value, IdType.REGISTRATION_NUMBER, notes)
-    _require_length(number, IdType.REGISTRATION_NUMBER, 15)
-    _require_digits(number, IdType.REGISTRATION_NUMBER)
+    number = value
+    if _REGISTRATION_FORM.fullmatch(value) is None:
+        number = _spelled(value, IdType.REGISTRATION_NUMBER, notes)
+        _require_length(number, IdType.REGISTRATION_NUMBER, 15)
+        _require_digits(number, IdType.REGISTRATION_NUMBER)
     if number[14] != registration_number_check_digit(number[:14]):
         _fault("ID_CHECK_DIGIT", IdType.REGISTRATION_NUMBER, notes, warn=warn)
     _require_region(number[:6], IdType.REGISTRATION_NUMBER, test_ids=False, at=None)
@@ -162,9 +183,8 @@ def check_registration_number(value: str, *, notes: Notes | None = None, warn: b
 def registration_number_check_digit(first14: str) -> str:
     """The 15th digit of a registration number: ISO 7064 MOD 11,10, recursive from product 10."""
     product = 10
-    for character in first14:
-        remainder = (product + int(character)) % 10 or 10
-        product = remainder * 2 % 11
+    for octet in first14.encode("ascii"):
+        product = _STEPS[product][octet]
     return str((11 - product) % 10)
 
 
@@ -193,6 +213,8 @@ def check_officer(value: str, *, notes: Notes | None = None, warn: bool = False)
 
 
 def _check_form(value: str, id_type: IdType, shortest: int, longest: int, notes: Notes | None) -> str:
+    if _CARD_FORM.fullmatch(value) is not None:
+        return value  # fits both
     number = _spelled(value, id_type, notes)
     if not shortest <= len(number) <= longest:
         raise InvalidIdError("ID_LENGTH", id_type=id_type, length=len(number))

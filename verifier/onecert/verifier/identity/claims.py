@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
+from datetime import date, datetime
+from typing import NamedTuple
 
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity import check_digits
 from onecert.verifier.identity.check_digits import IdType
-from onecert.verifier.identity.decode import decode
 from onecert.verifier.identity.errors import DecodeError, IdentityError
-from onecert.verifier.identity.grammar import Uid, parse_short, parse_uid
+from onecert.verifier.identity.grammar import parse_short, parse_uid
 from onecert.verifier.identity.normalise import normalise
 from onecert.verifier.identity.profile import IdentityProfile, Meaning, Source, SubjectKind
 from onecert.verifier.names import attribute_values
 
-_CHECKS: Mapping[IdType, Callable[..., str]] = {
+# Members of an enumeration cost a call each time they are named by their class (Python 3.11).
+_ENTITY, _PERSON = SubjectKind.ENTITY, SubjectKind.PERSON
+_USCC, _TAX_NUMBER, _PASSPORT = IdType.USCC, IdType.TAX_NUMBER, IdType.PASSPORT
+
+# Numbers with a region or a date that depend on the day of the check, and the others.
+_DATED: Mapping[IdType, Callable[..., str]] = {
     IdType.USCC: check_digits.check_uscc,
+    IdType.ID_CARD: check_digits.check_idcard,
+}
+_UNDATED: Mapping[IdType, Callable[..., str]] = {
     IdType.ORGANISATION_CODE: check_digits.check_organisation_code,
     IdType.REGISTRATION_NUMBER: check_digits.check_registration_number,
     IdType.TAX_NUMBER: check_digits.check_tax_number,
-    IdType.ID_CARD: check_digits.check_idcard,
     IdType.PASSPORT: check_digits.check_passport,
     IdType.OFFICER: check_digits.check_officer,
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """One number that the certificate asserts, checked and in its one spelling."""
 
     id_type: IdType
@@ -45,16 +50,16 @@ class Claim:
     key_number: int | None = None
     warnings: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def canonical(self) -> str:
         """The canonical spelling with its type, such as ``uscc:91440300MA5DEM004J``."""
-        if self.id_type is IdType.PASSPORT:
+        if self.id_type is _PASSPORT:
             return f"passport:{self.country}:{self.value}"
         return f"{self.id_type}:{self.value}"
 
     def view(self, *, raw: bool) -> ClaimView:
         """For a department; the number of a person only with ``raw``."""
-        visible = self.subject is SubjectKind.ENTITY or raw
+        visible = raw or self.subject is _ENTITY
         return ClaimView(
             id_type=self.id_type,
             subject=self.subject,
@@ -63,7 +68,7 @@ class Claim:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimView:
     """One claim as a department sees it; a person's number is never in it."""
 
@@ -73,8 +78,7 @@ class ClaimView:
     value: str | None
 
 
-@dataclass(frozen=True)
-class Subjects:
+class Subjects(NamedTuple):
     """The claims reduced: the strongest number of the entity and of the person."""
 
     entity: Claim | None
@@ -95,11 +99,20 @@ def read_claims(
         IdentityError: SOURCE_MISSING for a required source, and every fault of encoding, grammar or number.
     """
     claims: list[Claim] = []
+    day = at.date()
     for source in profile.sources:
-        texts = _texts(cert, source)
+        if source.kind == "extension":
+            value = cert.extension_value(source.oid)
+            if value is not None:
+                text, _, alternative = source.decode(value)
+                claims.append(_claim(source, _ALTERNATIVES[alternative], text, profile, day))
+                continue
+            texts = []
+        else:
+            texts = subject_texts(cert, source.oid)
         if not texts and source.required:
-            raise IdentityError("SOURCE_MISSING", where=_place(source))
-        claims.extend(_claim(source, key, text, profile, at) for key, text in texts)
+            raise IdentityError("SOURCE_MISSING", where=source.place)
+        claims.extend([_claim(source, "0", text, profile, day) for text in texts])
     return claims
 
 
@@ -111,7 +124,7 @@ def reduce_claims(claims: Sequence[Claim]) -> Subjects:
     """
     if len(claims) == 1:  # nearly every certificate
         (one,) = claims
-        is_entity = one.subject is SubjectKind.ENTITY
+        is_entity = one.subject is _ENTITY
         notes = tuple(dict.fromkeys(one.warnings)) if one.warnings else ()
         return Subjects(one if is_entity else None, None if is_entity else one, one.key_number, notes)
     warnings = [warning for claim in claims for warning in claim.warnings]
@@ -177,21 +190,7 @@ def organisation_code_of(claim: Claim) -> str | None:
 # CAs put UTF-8 into every kind of string that has no encoding of its own.
 _CODECS = dict.fromkeys((0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A), "utf-8")
 _CODECS |= {0x1C: "utf-32-be", 0x1E: "utf-16-be"}
-
-
-def _place(source: Source) -> str:
-    return f"{source.kind} {source.oid}"
-
-
-def _texts(cert: ParsedCertificate, source: Source) -> list[tuple[str, str]]:
-    """(alternative, text) of every value at one place."""
-    if source.kind == "extension":
-        value = cert.extension_value(source.oid)
-        if value is None:
-            return []
-        decoded = decode(value, source.forms)
-        return [(str(decoded.alternative), decoded.text)]
-    return [("0", text) for text in subject_texts(cert, source.oid)]
+_ALTERNATIVES = ("0", "1", "2")
 
 
 def subject_texts(cert: ParsedCertificate, oid: str) -> list[str]:
@@ -208,46 +207,42 @@ def subject_texts(cert: ParsedCertificate, oid: str) -> list[str]:
         raise MalformedError("MALFORMED", kind="certificate", detail="subject") from exc
 
 
-def _claim(source: Source, key: str, text: str, profile: IdentityProfile, at: datetime) -> Claim:
-    uid: Uid | None = None
+def _claim(source: Source, key: str, text: str, profile: IdentityProfile, day: date) -> Claim:
+    key_number = None
     if source.grammar != "plain":
         stripped = text.strip(" \t\u3000")
         uid = parse_uid(stripped) if source.grammar == "uid" else parse_short(stripped)
         if source.ca_codes and uid.ca_code not in source.ca_codes:
-            raise DecodeError("UID_CODE_NOT_ALLOWED", where=_place(source))
-        key, text = uid.type_code, uid.value
+            raise DecodeError("UID_CODE_NOT_ALLOWED", where=source.place)
+        key, text, key_number, _ = uid
     meaning = source.meanings.get(key)
     if meaning is None:
-        raise DecodeError("ID_KIND_NOT_ALLOWED", where=_place(source), kind=key)
-    id_type = _kind(meaning, text, source)
+        raise DecodeError("ID_KIND_NOT_ALLOWED", where=source.place, kind=key)
+    id_types = meaning.id_types
+    id_type = id_types[0] if len(id_types) == 1 else _kind(meaning, text, source)
     notes: list[str] = []
-    value = _checked(id_type, text, profile, at, notes)
-    # An 18-character tax number is the credit code itself.
-    if id_type is IdType.TAX_NUMBER and len(value) == 18:
-        id_type = IdType.USCC
+    check = _DATED.get(id_type)
+    if check is not None:
+        value = check(text, at=day, test_ids=profile.test_ids, notes=notes, warn=not profile.strict)
+    else:
+        value = _UNDATED[id_type](text, notes=notes, warn=not profile.strict)
+        # An 18-character tax number is the credit code itself.
+        if id_type is _TAX_NUMBER and len(value) == 18:
+            id_type = _USCC
     return Claim(
-        id_type=id_type,
-        value=value,
-        subject=meaning.subject,
-        source=_place(source),
-        country=source.country,
-        key_number=uid.key_number if uid else None,
-        warnings=tuple(notes),
+        id_type,
+        value,
+        meaning.subject,
+        source.place,
+        source.country,
+        key_number,
+        tuple(notes) if notes else (),
     )
 
 
 def _kind(meaning: Meaning, text: str, source: Source) -> IdType:
-    if len(meaning.id_types) == 1:
-        return meaning.id_types[0]
     is_plain = text.isascii() and text.isalnum()
     id_type = meaning.kind_of(text if is_plain else normalise(text, meaning.id_types[0]).text)
     if id_type is None:
-        raise DecodeError("ID_KIND_NOT_ALLOWED", where=_place(source), kind=f"length {len(text)}")
+        raise DecodeError("ID_KIND_NOT_ALLOWED", where=source.place, kind=f"length {len(text)}")
     return id_type
-
-
-def _checked(id_type: IdType, text: str, profile: IdentityProfile, at: datetime, notes: list[str]) -> str:
-    extra: dict[str, object] = {}
-    if id_type in (IdType.USCC, IdType.ID_CARD):
-        extra = {"at": at.date(), "test_ids": profile.test_ids}
-    return _CHECKS[id_type](text, notes=notes, warn=not profile.strict, **extra)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from onecert.verifier.identity.errors import DecodeError
 
@@ -21,10 +21,10 @@ MAX_VALUE_CHARACTERS = 128
 
 _UID = re.compile(r"([0-9]{1,10})@([0-9A-Za-z]{4})([A-Z]{2})([01])(.+)", re.ASCII)
 _SHORT = re.compile(r"([A-Z]{2})([0-9A-Za-z-]{8,18})", re.ASCII)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-@dataclass(frozen=True)
-class Uid:
+class Uid(NamedTuple):
     """A parsed identifier; ``value`` is decoded but not yet checked."""
 
     type_code: str
@@ -49,7 +49,7 @@ def parse_uid(text: str) -> Uid:
         raise DecodeError("UID_GRAMMAR", part="length")
     if flag == "1":
         value = _decode_base64(value)
-    if not value or any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in value):
+    if not value or _CONTROL.search(value) is not None:
         raise DecodeError("UID_GRAMMAR", part="value")
     return Uid(type_code=type_code, value=value, key_number=int(sequence), ca_code=ca_code)
 

@@ -7,7 +7,7 @@ look-alike character must never make two holders one, or one holder two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from onecert.verifier.identity.errors import InvalidIdError
 
@@ -20,8 +20,7 @@ NOTE_FULL_WIDTH = "FULL_WIDTH"
 NOTE_BLANKS = "BLANKS_TRIMMED"
 
 
-@dataclass(frozen=True)
-class Normalised:
+class Normalised(NamedTuple):
     """A value in its one spelling, and the codes of what had to be changed to get there."""
 
     text: str

@@ -8,7 +8,7 @@ certificate; and the scope, which is what this CA may assert at all. docs/depart
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from onecert.verifier.errors import MalformedError
 from onecert.verifier.identity.check_digits import IdType
-from onecert.verifier.identity.decode import Form
+from onecert.verifier.identity.decode import Form, decoder_of
 from onecert.verifier.identity.errors import ProfileError
 from onecert.verifier.jws import load_json
 from onecert.verifier.strict_json import Node, StrictJsonError
@@ -75,10 +75,11 @@ class Meaning:
 
     def kind_of(self, value: str) -> IdType | None:
         """The kind that fits the length of a normalised value; the profile made sure there is one at most."""
-        for id_type in self.id_types:
-            if len(value) in _LENGTHS[id_type]:
-                return id_type
-        return None
+        return self._by_length.get(len(value))
+
+    @cached_property
+    def _by_length(self) -> Mapping[int, IdType]:
+        return {length: id_type for id_type in self.id_types for length in _LENGTHS[id_type]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,16 @@ class Source:
         str, Meaning
     ]  # by alternative of the CHOICE ("0") or by type code of the grammar ("ZZ")
     ca_codes: tuple[str, ...] = ()  # allowed code4 of the grammar; empty: any
+
+    @cached_property
+    def place(self) -> str:
+        """For people, and in claims: ``extension 1.2.3`` or ``subject 2.5.4.11``."""
+        return f"{self.kind} {self.oid}"
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], tuple[str, Form, int]]:
+        """Decodes the value of an extension; see ``decode.decode``."""
+        return decoder_of(self.forms)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ the state of the CA are never part of it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -23,26 +23,34 @@ from onecert.verifier.identity.claims import (
     reduce_claims,
     subject_texts,
 )
-from onecert.verifier.identity.decode import Form, decode
+from onecert.verifier.identity.decode import Form, decoder_of
 from onecert.verifier.identity.errors import IdentityError
 from onecert.verifier.identity.profile import ClassRule, HolderClass, IdentityProfile, SubjectKind
 
 if TYPE_CHECKING:
-    from onecert.verifier.identity.identity import Identity, PersonRule
+    from onecert.verifier.identity.identity import Identity
 
 __all__ = ["Reading", "Readings", "readings_of"]
 
 _COMMON_NAME = "2.5.4.3"
 
-_CLASS_FORMS = (Form.UTF8, Form.PRINTABLE, Form.IA5)
+_decode_class = decoder_of((Form.UTF8, Form.PRINTABLE, Form.IA5))
+# Members of an enumeration cost a call each time they are named by their class (Python 3.11).
+_ENTITY, _PERSON = SubjectKind.ENTITY, SubjectKind.PERSON
+_CITIZEN = HolderClass.CITIZEN
+# Where a number says its region.
+_REGIONS = {IdType.USCC: slice(2, 8)} | dict.fromkeys(
+    (IdType.TAX_NUMBER, IdType.REGISTRATION_NUMBER, IdType.ID_CARD), slice(6)
+)
 _MOST = 4096
 _KEPT = "_readings"
 _OCTETS_MAX = 4096
 
-Fields = tuple[bytes | None, ...]
+# The day, the subject and the extensions that the profile reads.
+Key = tuple[int | bytes | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """Claims that agree with each other and lie within the licence, the rule of the class, and the name."""
 
@@ -52,7 +60,7 @@ class Reading:
     name: str
     masked: tuple[ClaimView, ...]
     # Who that is to applications that ask no register: by the CA service and the application's rule.
-    named: dict[tuple[str, PersonRule], Identity] = field(default_factory=dict, compare=False)
+    named: dict[tuple[object, ...], Identity] = field(default_factory=dict, compare=False)
 
     def views(self, *, raw: bool) -> tuple[ClaimView, ...]:
         """The claims as a department may see them."""
@@ -65,7 +73,13 @@ class Readings:
     def __init__(self, profile: IdentityProfile) -> None:
         self._profile = profile
         self._lock = Lock()
-        self._known: dict[tuple[date, Fields], Reading] = {}
+        self._oids = profile.extensions_read
+        # Filled one after the other; when the new one is full the old one goes.
+        self._new: dict[Key, Reading] = {}
+        self._old: dict[Key, Reading] = {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
 
     def read(self, cert: ParsedCertificate, at: datetime) -> Reading:
         """Read a certificate whose path is already validated.
@@ -74,16 +88,15 @@ class Readings:
             IdentityError: it does not name one holder in this profile (see messages/identity.json).
         """
         value = cert.extension_value
-        fields = (cert.subject_der, *[value(oid) for oid in self._profile.extensions_read])
-        key = (at.date(), fields)
-        known = self._known.get(key)
+        key = (at.toordinal(), cert.subject_der, *[value(oid) for oid in self._oids])
+        known = self._new.get(key)
         if known is None:
-            known = _read(cert, self._profile, at)
-            if sum(map(len, filter(None, fields))) <= _OCTETS_MAX:
+            known = self._old.get(key) or _read(cert, self._profile, at)
+            if len(cert.der) <= _OCTETS_MAX:
                 with self._lock:
-                    self._known[key] = known
-                    while len(self._known) > _MOST:
-                        del self._known[next(iter(self._known))]
+                    if len(self._new) >= _MOST // 2:
+                        self._old, self._new = self._new, {}
+                    self._new[key] = known
         return known
 
 
@@ -118,7 +131,7 @@ def _class_of(
         classes = ", ".join(sorted(rule.holder_class for rule in matching))
         raise IdentityError("CLASS_CONFLICT", classes=classes)
     rule = matching[0]
-    is_citizen = rule.holder_class is HolderClass.CITIZEN
+    is_citizen = rule.holder_class is _CITIZEN
     if is_citizen and subjects.entity is not None:
         raise IdentityError("CLASS_CONFLICT", classes=f"{rule.holder_class}, {SubjectKind.ENTITY}")
     if (subjects.person if is_citizen else subjects.entity) is None:
@@ -131,8 +144,8 @@ def _matches(rule: ClassRule, cert: ParsedCertificate, subjects: Subjects) -> bo
         return rule.policy in (cert.policies or ())
     if rule.extension is not None:
         value = cert.extension_value(rule.extension)
-        return value is not None and decode(value, _CLASS_FORMS).text == rule.value
-    if rule.claims is SubjectKind.ENTITY:
+        return value is not None and _decode_class(value)[0] == rule.value
+    if rule.claims is _ENTITY:
         return subjects.entity is not None
     return subjects.entity is None and subjects.person is not None
 
@@ -144,18 +157,10 @@ def _check_scope(profile: IdentityProfile, rule: ClassRule, claims: list[Claim])
     for claim in claims:
         if claim.id_type not in scope.id_types:
             raise IdentityError("OUT_OF_SCOPE", what=f"number {claim.id_type}")
-        regions = scope.entity_regions if claim.subject is SubjectKind.ENTITY else scope.person_regions
-        region = _region_of(claim)
-        if regions and region is not None and not region.startswith(regions):
+        regions = scope.entity_regions if claim.subject is _ENTITY else scope.person_regions
+        digits = _REGIONS.get(claim.id_type) if regions else None
+        if digits is not None and not (region := claim.value[digits]).startswith(regions):
             raise IdentityError("OUT_OF_SCOPE", what=f"region {region[:2]} of {claim.id_type}")
-
-
-def _region_of(claim: Claim) -> str | None:
-    if claim.id_type is IdType.USCC:
-        return claim.value[2:8]
-    if claim.id_type in (IdType.TAX_NUMBER, IdType.REGISTRATION_NUMBER, IdType.ID_CARD):
-        return claim.value[:6]
-    return None
 
 
 def _common_name(cert: ParsedCertificate) -> str:
