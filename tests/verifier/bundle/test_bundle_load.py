@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from onecert.testkit.documents import sign_document
 from onecert.testkit.trust_roles import RoleHolders, make_keys
 from onecert.verifier.bundle import Bundle, load_bundle
+from onecert.verifier.bundle import load as module
 from onecert.verifier.bundle.policy import load_policy
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.trust_list import load_trust_root
@@ -45,6 +46,23 @@ def test_what_it_holds(city: City) -> None:
     assert shown["policy"]["max_age"] == {"login": 7 * 86400, "otherwise": 86400}
     assert len(shown["crls"]) == len(bundle.crls) > 3
     assert json.dumps(shown)
+
+
+def test_another_file_while_it_is_read(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of somebody else: after the digests were compared, the policy says something else."""
+    path = city.bundle()
+    compare = module._check_members
+
+    def swap(*given: Any) -> None:
+        compare(*given)
+        data = path.read_bytes()
+        assert data.count(b'"otherwise": 86400') == 1
+        path.write_bytes(data.replace(b'"otherwise": 86400', b'"otherwise": 99999'))
+
+    monkeypatch.setattr(module, "_check_members", swap)
+    with pytest.raises(MalformedError) as caught:
+        load(city)
+    assert (caught.value.code, caught.value.facts["name"]) == ("BUNDLE_MEMBER_DIGEST", "policy.json")
 
 
 def put(name: str, data: bytes) -> Callable[[Members], object]:

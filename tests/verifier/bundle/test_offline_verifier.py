@@ -147,6 +147,34 @@ def test_a_broken_successor_does_not_replace(city: City) -> None:
     assert code_of(caught) == "BUNDLE_MISSING"
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_bundle_of_tomorrow(city: City, is_running: bool) -> None:
+    """Signed with a stolen timestamp key, as made in a year: neither used nor remembered, so that the next
+    good one comes through."""
+    city.bundle()
+    verifier = city.verifier()
+    if is_running:
+        assert verifier.as_of(T) == T
+    city.bundle(made_at=T + 365 * DAY, version=2, manifest={"use_until": "2027-12-01T00:00:00Z"})
+    if is_running:
+        assert verifier.as_of(T + HOUR) == T
+    else:
+        with pytest.raises(CouldNotCheckError):
+            verifier.as_of(T + HOUR)
+    city.bundle(made_at=T + HOUR, version=2)
+    assert verifier.as_of(T + 2 * HOUR) == T + HOUR
+
+
+def test_a_bundle_of_a_minute_ahead(city: City) -> None:
+    """The file is the same when the clock has come so far."""
+    city.bundle()
+    verifier = city.verifier()
+    assert verifier.as_of(T) == T
+    city.bundle(made_at=T + HOUR, version=2)
+    assert verifier.as_of(T) == T
+    assert verifier.as_of(T + HOUR) == T + HOUR
+
+
 def test_new_keys_come_with_the_bundle(city: City) -> None:
     """The timestamp key was replaced by root 2; the department holds root 1 and walks."""
     city.holders.timestamp = RoleHolders(make_keys(1), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ from onecert.verifier.revocation import Crl, load_crl
 from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.load import check_current, load_trust_list, seen_list
 from onecert.verifier.trust_list.model import TrustList
-from onecert.verifier.trust_list.published import LIST_FILE, TIMESTAMP_FILE, root_file
+from onecert.verifier.trust_list.published import LIST_FILE, TIMESTAMP_FILE, GetFile, root_file
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role
 from onecert.verifier.trust_list.root import (
     ROOT_MAX_BYTES,
@@ -169,13 +170,21 @@ def _load(archive: Archive, root: TrustRoot, limits: Limits) -> Bundle:
     # 2. The manifest says what is in the archive, no more and no less.
     manifest = read_manifest(_read(archive, MANIFEST_NAME, MANIFEST_MAX_BYTES), newest.roles[Role.TIMESTAMP])
     _check_members(archive, manifest)
+
+    def read(name: str, max_bytes: int) -> bytes:
+        # The file may be another one by now: what counts is what is read here.
+        data = _read(archive, name, max_bytes)
+        if hashlib.sha256(data).hexdigest() != manifest.members[name].sha256:
+            raise MalformedError("BUNDLE_MEMBER_DIGEST", name=name)
+        return data
+
     # 3. Root, timestamp and list held when it was made, and belong together.
     made_at = manifest.made_at
     check_root_current(newest, made_at)
-    timestamp = load_trust_timestamp(_read(archive, TIMESTAMP_FILE, TIMESTAMP_MAX_BYTES), root=newest)
+    timestamp = load_trust_timestamp(read(TIMESTAMP_FILE, TIMESTAMP_MAX_BYTES), root=newest)
     check_timestamp_current(timestamp, made_at)
     trust_list = load_trust_list(
-        _read(archive, LIST_FILE, MAX_BYTES), keys=newest.list_keys, at=made_at, timestamp=timestamp
+        read(LIST_FILE, MAX_BYTES), keys=newest.list_keys, at=made_at, timestamp=timestamp
     )
     # 4. What the CAs, the register and the supervision have said by then.
     return Bundle(
@@ -183,9 +192,9 @@ def _load(archive: Archive, root: TrustRoot, limits: Limits) -> Bundle:
         root=newest,
         timestamp=timestamp,
         trust_list=trust_list,
-        crls=tuple(_crls(archive, manifest.of_kind(MemberKind.CRL), limits)),
-        registry=_registry(archive, manifest, newest, timestamp),
-        policy=_policy(archive, manifest),
+        crls=tuple(_crls(read, manifest.of_kind(MemberKind.CRL), limits)),
+        registry=_registry(read, manifest, newest, timestamp),
+        policy=_policy(read, manifest),
         open_member=archive.open,
     )
 
@@ -297,23 +306,23 @@ def _read(archive: Archive, name: str, max_bytes: int) -> bytes:
     return archive.read(name)
 
 
-def _crls(archive: Archive, entries: Iterable[MemberEntry], limits: Limits) -> Iterable[Crl]:
+def _crls(read: GetFile, entries: Iterable[MemberEntry], limits: Limits) -> Iterable[Crl]:
     for entry in entries:
         try:
-            yield load_crl(_read(archive, entry.name, limits.crl_max_bytes), limits=limits)
+            yield load_crl(read(entry.name, limits.crl_max_bytes), limits=limits)
         except MalformedError as exc:
             raise MalformedError("BUNDLE_CRL", name=entry.name, detail=exc.text("en")) from exc
 
 
 def _registry(
-    archive: Archive, manifest: Manifest, root: TrustRoot, timestamp: TrustTimestamp
+    read: GetFile, manifest: Manifest, root: TrustRoot, timestamp: TrustTimestamp
 ) -> SnapshotHead | None:
     if not manifest.of_kind(MemberKind.REGISTRY):
         return None
     keys = root.roles.get(Role.REGISTRY)
     if keys is None:
         raise RefusedError("REGISTRY_SIGNATURE", detail="the trust root names no keys for the register")
-    head = read_head(_read(archive, HEAD_FILE, HEAD_MAX_BYTES), keys)
+    head = read_head(read(HEAD_FILE, HEAD_MAX_BYTES), keys)
     timestamp.check_names(Role.REGISTRY, head.number, head.sha256)
     data = manifest.members[DATA_FILE]
     if (head.data.sha256, head.data.size) != (data.sha256, data.size):
@@ -321,7 +330,7 @@ def _registry(
     return head
 
 
-def _policy(archive: Archive, manifest: Manifest) -> OfflinePolicy | None:
+def _policy(read: GetFile, manifest: Manifest) -> OfflinePolicy | None:
     if not manifest.of_kind(MemberKind.POLICY):
         return None
-    return load_policy(_read(archive, POLICY_FILE, POLICY_MAX_BYTES))
+    return load_policy(read(POLICY_FILE, POLICY_MAX_BYTES))

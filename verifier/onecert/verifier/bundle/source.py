@@ -22,6 +22,7 @@ from onecert.verifier.identity.registry_snapshot import LoadedRegistry
 from onecert.verifier.purposes import Purpose
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.roles import CLOCK_SKEW
 from onecert.verifier.trust_list.root import TrustRoot
 from onecert.verifier.trust_list.state import TrustState
 
@@ -29,7 +30,13 @@ __all__ = ["BundleSource"]
 
 log = logging.getLogger(__name__)
 
+# How often the time is written down.
+_NOTED = timedelta(minutes=10)
 _NO_POLICY = OfflinePolicy(max_age={})
+# A file that was refused is read again after this time even if it is the same: the clock may not be.
+_AGAIN = timedelta(minutes=1)
+
+_Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class BundleSource:
         index: folder for the index of the register.
         max_age: the department's own limit, for all purposes.
         closed: the department's own rules for closed entities; what they or the bundle refuse is refused.
+        watch_clock: the times of the questions are those of the clock, which must not go back behind what
+            ``memory`` has seen. A bundle would else stay young on a computer whose clock is set back.
     """
 
     def __init__(
@@ -65,7 +74,10 @@ class BundleSource:
         index: Path,
         max_age: timedelta | None = None,
         closed: ClosedEntities | None = None,
+        watch_clock: bool = True,
     ) -> None:
+        self._watch_clock = watch_clock
+        self._used_at: datetime | None = None
         self._path = path
         self._root = root
         self._state = state
@@ -75,7 +87,7 @@ class BundleSource:
         self._closed = closed
         self._evidence = RevocationEvidence()
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
+        self._tried: tuple[_Stamp, datetime, VerifyError | None] | None = None
         self._in_use: _InUse | None = None
 
     @property
@@ -127,38 +139,57 @@ class BundleSource:
         return () if registry is None else registry.aliases_of(canonical, at)
 
     def _use(self, at: datetime) -> _InUse:
-        if self._in_use is None or self._stat() != self._stamp:
+        if self._is_due(at):
             with self._lock:
-                stamp = self._stat()
-                if self._in_use is None or stamp != self._stamp:
-                    self._take(stamp)
+                if self._is_due(at):
+                    stamp = self._stat()
+                    self._tried = (stamp, at, self._take(at))
         in_use = self._in_use
-        assert in_use is not None  # noqa: S101  taken above, or raised
+        if in_use is None:
+            assert self._tried is not None  # noqa: S101  tried above
+            _, _, failure = self._tried
+            assert failure is not None  # noqa: S101  otherwise it would be in use
+            raise failure.with_traceback(None)
         check_usable(in_use.bundle, at, max_age=self._max_age)
+        self._check_clock(at)
         return in_use
 
-    def _stat(self) -> tuple[int, int, int] | None:
+    def _check_clock(self, at: datetime) -> None:
+        used_at = self._used_at
+        if not self._watch_clock or (used_at is not None and used_at - CLOCK_SKEW <= at < used_at + _NOTED):
+            return
+        self._memory.use(at)
+        self._used_at = at
+
+    def _is_due(self, at: datetime) -> bool:
+        if self._tried is None:
+            return True
+        stamp, when, failure = self._tried
+        return stamp != self._stat() or (failure is not None and not when <= at < when + _AGAIN)
+
+    def _stat(self) -> _Stamp:
         try:
             found = self._path.stat()
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
 
-    def _take(self, stamp: tuple[int, int, int] | None) -> None:
+    def _take(self, at: datetime) -> VerifyError | None:
+        """Put the file's bundle in the place of the one in use, or say why not."""
         try:
             bundle = load_bundle(self._path, root=self._root)
+            # Before it is remembered: one made, as it says, in a year would keep all others out till then.
+            check_usable(bundle, at, max_age=self._max_age)
             registry = self._registry(bundle)
             remember(bundle, state=self._state, memory=self._memory)
         except VerifyError as exc:
-            if self._in_use is None:
-                raise
             log.warning("bundle not used", extra={"path": str(self._path), "error": str(exc)})
-            self._stamp = stamp
-            return
+            return exc
         self._evidence.replace_crls(bundle.crls)
         self._root = bundle.root
+        self._used_at = None
         self._in_use = _InUse(bundle, replace(bundle.trust_list, warnings=bundle.warnings), registry)
-        self._stamp = stamp
+        return None
 
     def _registry(self, bundle: Bundle) -> LoadedRegistry | None:
         head = bundle.registry
