@@ -42,11 +42,13 @@ class City:
         )  # what is handed over between offices: public keys, requests, lists
         # What the root holders take away after the ceremony.
         self.offline_root = self.data.with_name(f"{self.data.name}-offline-root")
+        # What the officers of the trust list know by heart; here somebody has to write it down for them.
+        self.officer_pins = self.data.with_name(f"{self.data.name}-officer-pins")
         self._https_port, self._http_port = https_port, http_port
 
     def command(self, *arguments: str | Path, stdin: str = "") -> str:
         """Run `onecert …` on this city's data."""
-        return onecert(*arguments, "--data", self.data, stdin=stdin)
+        return onecert(*arguments, "--data", self.data, stdin=stdin or self.typed_pin(*arguments))
 
     def is_set_up(self) -> bool:
         """True when an earlier run finished the set-up."""
@@ -262,6 +264,35 @@ class City:
         for holder in signers:
             self.offline("sign", file, "--holder", holder, "--apply")
         return self.command("trust-list", "root", "import", file, "--apply")
+
+    def typed_pin(self, *arguments: str | Path) -> str:
+        """What an officer types when one of the commands asks for the PIN."""
+        match arguments:
+            case ("trust-list", "officer", "add", str(officer), *_) | (
+                "trust-list",
+                "draft",
+                "sign",
+                "--officer",
+                str(officer),
+            ):
+                return self.officer_pin(officer) + "\n"
+        return ""
+
+    def officer_pin(self, officer: str) -> str:
+        """The PIN of the officer's token, chosen when it is first asked for."""
+        file, former = self.officer_pins / officer, self.data / "supervision" / "officers" / f"{officer}.pin"
+        if not file.exists():
+            self.officer_pins.mkdir(exist_ok=True, mode=0o700)
+            (self.officer_pins / ".gitignore").write_text("*\n", "ascii")
+            # A city that was set up before PINs were typed had them in files of the service.
+            pin = (
+                former.read_text("ascii")
+                if former.exists()
+                else "".join(secrets.choice("0123456789") for _ in range(8))
+            )
+            file.touch(mode=0o600)
+            file.write_text(pin, "ascii")
+        return file.read_text("ascii").strip()
 
     def publish_first_list(self) -> None:
         """The CAs with their identity profiles and the timestamp authority, signed by two officers."""

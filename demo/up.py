@@ -46,6 +46,9 @@ def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
     for service, operator, zh, en in PEOPLE:
         link = city.command("operators", "link", service, operator).strip().splitlines()[-1]
         print(f"  {names[service, operator]}  {zh} {en}\n    {link}")
+    print("\n信任列表官员签署时输入的 PIN  the PINs that officers of the trust list type to sign\n")
+    for officer in ("officer-1", "officer-2"):
+        print(f"  {names['supervision', officer]}  {city.officer_pin(officer)}")
     print("\n新的链接 a new link:  .venv/bin/onecert operators link ra clerk1" + f" --data {data}")
     print("停止 stop:  Ctrl-C", flush=True)
     try:

@@ -69,6 +69,9 @@ def needs(program: str, package: str) -> str:
     return found
 
 
+PIN = "kettle 42\n"  # what both officers of the trust list type
+
+
 def run(
     *command: str | Path, data: bytes | None = None, env: dict[str, str] | None = None, check: bool = True
 ) -> bytes:
@@ -412,7 +415,7 @@ def set_up(site: Site) -> None:
     site.commands(
         "supervision",
         *(([*add, each, "--name", each], PERSONS[each] + "\n") for each in officers),
-        *(["trust-list", "officer", "add", each] for each in officers),
+        *((["trust-list", "officer", "add", each], PIN) for each in officers),
         ["trust-list", "root", "draft", *holders, "--threshold", "2", "--out", ceremony],
     )
     for name in ("gu", "xu"):
@@ -421,7 +424,7 @@ def set_up(site: Site) -> None:
         "supervision",
         ["trust-list", "root", "import", ceremony, "--apply"],
         ["trust-list", "draft", "import", home / "draft.json"],
-        *(["trust-list", "draft", "sign", "--officer", each] for each in officers),
+        *((["trust-list", "draft", "sign", "--officer", each], PIN) for each in officers),
         ["trust-list", "publish", "--apply"],
         ["trust-list", "root", "show", "--out", home / "data" / "pmi" / "trust-root.json"],
     )

@@ -28,7 +28,7 @@ from onecert.server.operators import Operators
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.draft import Draft, parse_draft
 from onecert.supervision.editor import Editor
-from onecert.supervision.errors import TokenNotReadyError
+from onecert.supervision.errors import PinRefusedError, TokenNotReadyError
 from onecert.supervision.member import member
 from onecert.supervision.root_file import Ceremony, holder_document, read_holder, sign_ceremony
 from onecert.supervision.roots import Imported
@@ -57,23 +57,36 @@ NAMES = {"pearl": "珠江CA", "harbour": "海港CA", "summit": "高峰CA"}
 
 
 class SoftKeys:
-    """Officers' keys and the service's own in software. ``away``: the service's token does not answer."""
+    """Officers' keys and the service's own in software. ``away``: the service's token does not answer.
+
+    Whoever has an entry in ``pins`` must type it; the others need no PIN.
+    """
 
     def __init__(self) -> None:
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.used: list[str] = []
         self.timestamp_keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.away = False
+        self.pins: dict[str, str] = {}
 
     def token_label(self, officer: str) -> str:
         return f"list-{officer}"
 
     @contextmanager
-    def key(self, officer: str, *, create: bool = False) -> Iterator[ec.EllipticCurvePrivateKey]:
+    def key(self, officer: str, *, pin: str, create: bool = False) -> Iterator[ec.EllipticCurvePrivateKey]:
+        if self.pins.get(officer, pin) != pin:
+            raise PinRefusedError("PIN_WRONG", officer=officer, left=9, seconds=1)
         if create:
             self.keys.setdefault(officer, ec.generate_private_key(ec.SECP256R1()))
         self.used.append(officer)
         yield self.keys[officer]
+
+    def change_pin(self, officer: str, *, old: str, new: str) -> None:
+        with self.key(officer, pin=old):
+            self.pins[officer] = new
+
+    def forget_wrong_pins(self, officer: str) -> None:
+        """Nothing is counted here."""
 
     def timestamp_key(self, label: str, *, create: bool = False) -> ec.EllipticCurvePrivateKey:
         if self.away:

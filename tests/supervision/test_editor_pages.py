@@ -308,3 +308,45 @@ def test_policies_algorithms_and_service_level(world: Any, client: FrameClient) 
     send(client, path, stamp=stamp(world), policies="", algorithms="", crl_hours="")
     (pearl, *_rest) = draft_json(world.editor.preview().record.draft)["services"]
     assert not {"policies", "algorithms", "sla"} & pearl.keys()
+
+
+def test_signing_asks_for_the_pin(world: Any, client: FrameClient, caplog: pytest.LogCaptureFixture) -> None:
+    """A session is not enough to sign. The PIN is nowhere afterwards: page, log, database."""
+    published(world, client)
+    world.editor.begin_draft(actor="test")
+    world.keys.pins["wang"] = "kettle 42"
+    client.sign_in("wang")
+    send(client, "/draft/prepare", stamp=stamp(world))
+    sha256 = page(client, "/draft/sign").split('name="sha256" value="')[1][:64]
+    for typed in ("", "kettle 43", "kettle 42 "):
+        text = send(client, "/draft/sign", 422, sequence="2", sha256=sha256, pin=typed)
+        assert "PIN_WRONG" in text
+        assert 'value="2"' in text  # the number need not be typed again
+        assert "kettle" not in text
+    assert "PIN 不正确" in send(client, "/draft/sign?language=zh", 422, sequence="2", sha256=sha256, pin="x")
+    assert world.editor.preview().record.signatures == ()
+    assert world.events().count("officer.pin_refused") == 4
+    send(client, "/draft/sign", sequence="2", sha256=sha256, pin="kettle 42")
+    assert [each.officer for each in world.editor.preview().record.signatures] == ["wang"]
+    assert "kettle" not in caplog.text
+    with world.context.database.reading() as connection:
+        trail = connection.execute(sql("SELECT details FROM audit_entries")).all()
+    assert "kettle" not in str(trail)
+
+
+def test_what_counts_is_what_the_root_says(world: Any, client: FrameClient) -> None:
+    """Three must sign by the setting, two by the root: two publish. Who is not in the root does not count."""
+    object.__setattr__(world.supervision.config, "signatures_needed", 3)
+    published(world, client)
+    world.operator("zhang", 3)
+    world.editor.add_officer("zhang", actor="test")
+    world.editor.begin_draft(actor="test")
+    for name in ("wang", "zhang"):
+        world.editor.sign(name, actor=f"operator:{name}")
+    text = page(client, "/draft")
+    assert "1 of 2" in text
+    assert "does not name this key" in text
+    assert not world.editor.preview().is_signed
+    world.editor.sign("li", actor="operator:li")
+    assert "can be published" in page(client, "/draft")
+    world.editor.publish(actor="test")

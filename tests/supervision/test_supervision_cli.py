@@ -1,5 +1,6 @@
 """`onecert trust-list` with officers' tokens in SoftHSM: from the first officer to a withdrawal."""
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from onecert.supervision.member import member
 from onecert.verifier.trust_list import Status, load_trust_list, load_trust_root
 
 pytestmark = pytest.mark.token
+PIN = "kettle 42"
 
 
 class Shell:
@@ -26,8 +28,11 @@ class Shell:
         self.out = ""
         self.err = ""
 
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        result = run(["trust-list", *arguments, "--data", str(self.data)])
+    def __call__(self, *arguments: str, code: int = 0, typed: str = PIN) -> str:
+        """``typed`` is what the officer types: the PIN, unless a test is about another one."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(typed + "\n"))
+            result = run(["trust-list", *arguments, "--data", str(self.data)])
         self.out, self.err = self._capsys.readouterr()
         assert result == code, (arguments, self.out, self.err)
         return self.out
@@ -167,12 +172,12 @@ def test_wrong_files(shell: Shell, tmp_path: Path) -> None:
 def test_a_token_that_is_gone(
     shell: Shell, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The PIN file of an officer is lost: the signature could not be made, and nothing else has changed."""
+    """An officer's token does not answer: no signature was made, and nothing else has changed."""
     shell("officer", "add", "wang", "--name", "Wang", "--person", "440300190001010015")
     draft = tmp_path / "draft.json"
     draft.write_text(json.dumps(world.draft_json()))
     shell("draft", "import", str(draft))
-    (shell.data / "supervision" / "officers" / "wang.pin").write_text("00000000")
+    monkeypatch.setenv("ONECERT_SUPERVISION_OFFICER_TOKEN_PREFIX", "gone-")
     shell("draft", "sign", "--officer", "wang", code=3)
     assert "TOKEN_UNAVAILABLE" in shell.err
     shell("draft", "diff")

@@ -187,8 +187,8 @@ def test_draft_that_was_overtaken(world: Any, monkeypatch: pytest.MonkeyPatch) -
     world.editor.import_draft(world.draft(), actor="test")
     sign = world.editor._sign
 
-    def edit_meanwhile(record: Any, officer: str) -> bytes:
-        document = sign(record, officer)
+    def edit_meanwhile(record: Any, officer: str, pin: str) -> bytes:
+        document = sign(record, officer, pin)
         world.editor.add_status("summit", entry(Status.SUSPENDED), actor="other")
         return document
 

@@ -25,12 +25,14 @@ from onecert.supervision.errors import (
     NothingPublishedError,
 )
 from onecert.supervision.known import add_known, remove_source
-from onecert.supervision.next_list import NextList, Preview
+from onecert.supervision.next_list import NextList, Preview, counting_signatures
 from onecert.supervision.officers import (
     OfficerKeys,
 )
 from onecert.supervision.records import DraftRecord, Publication
+from onecert.supervision.root_records import find_root
 from onecert.verifier.trust_list import StatusEntry
+from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
 
 __all__ = ["Drafts"]
 
@@ -145,11 +147,14 @@ class Drafts:
             published = records.find_publication(connection)
             sequence = self._next.next_sequence(connection)
             is_frozen = self._next.is_current(connection, record)
+            needed = self._needed(connection)
+            counting = counting_signatures(connection, record, self._find_root(connection))
         return Preview(
             sequence=sequence,
             record=record,
             changes=tuple(find_changes(published.draft if published else None, record.draft)),
-            signatures_needed=self.config.signatures_needed,
+            signatures_needed=needed,
+            counting=counting,
             is_frozen=is_frozen,
         )
 
@@ -239,6 +244,16 @@ class Drafts:
             return self._open(connection, draft, "draft.taken_up", actor)
 
     # Inside
+
+    def _find_root(self, connection: Connection) -> TrustRoot | None:
+        """The root in force, or None before the first one."""
+        record = find_root(connection)
+        return None if record is None else load_trust_root(record.document)
+
+    def _needed(self, connection: Connection) -> int:
+        """How many officers must sign: the root says it, since departments go by the root."""
+        root = self._find_root(connection)
+        return self.config.signatures_needed if root is None else root.list_keys.threshold
 
     def _open(self, connection: Connection, draft: Draft, event: str, actor: str) -> DraftRecord:
         draft_id = records.open_draft(connection, draft, actor=actor, at=self.clock.now())

@@ -6,6 +6,9 @@ be signed is on record before the key is used, and the signature is taken only i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection
 
 from onecert.server.audit import Json
@@ -16,9 +19,11 @@ from onecert.supervision import records
 from onecert.supervision.drafts import Drafts
 from onecert.supervision.errors import (
     DraftChangedError,
+    OfficerExistsError,
+    PinRefusedError,
     SignaturesMissingError,
 )
-from onecert.supervision.next_list import frozen_list, sequence_of
+from onecert.supervision.next_list import counting_signatures, frozen_list, sequence_of
 from onecert.supervision.officers import (
     LIST_OFFICER,
     Officer,
@@ -32,7 +37,7 @@ from onecert.supervision.records import DraftRecord, Publication
 from onecert.supervision.root_errors import ListNotUnderRootError, RootMissingError, TrustRootOverdueError
 from onecert.supervision.root_records import find_root
 from onecert.verifier.trust_list import RoleKeys
-from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
+from onecert.verifier.trust_list.root import TrustRoot
 from onecert.verifier.trust_list.vocabulary import TYP
 
 __all__ = ["Editor"]
@@ -43,15 +48,20 @@ class Editor(Drafts):
 
     # Officers
 
-    def add_officer(self, officer: str, *, actor: str) -> Officer:
+    def add_officer(self, officer: str, *, actor: str, pin: str = "") -> Officer:
         """Give the operator ``officer`` a list key on a token of its own. The account must have the role.
 
+        Args:
+            pin: that the officer has chosen, of a new token; of a token that is there, its PIN.
+
         Raises:
-            OfficerExistsError, RoleRequiredError, OperatorUnknownError, TokenNotReadyError
+            OfficerExistsError, RoleRequiredError, OperatorUnknownError, PinRefusedError, TokenNotReadyError
         """
         with self.database.reading() as connection:
             self._usable(connection, officer)
-        with self._keys.key(officer, create=True) as key:
+            if any(each.id == officer for each in all_officers(connection, removed=True)):
+                raise OfficerExistsError(officer)  # before a PIN is asked of the token
+        with self._keys.key(officer, pin=pin, create=True) as key:
             public_key = key.public_key()
         with self.database.transaction() as connection:
             added = add_officer(
@@ -80,10 +90,34 @@ class Editor(Drafts):
             self._record(connection, "officer.removed", actor, f"officer:{officer}", {"kid": removed.kid})
         return removed
 
+    def change_pin(self, officer: str, *, old: str, new: str, actor: str) -> None:
+        """Give an officer's token another PIN.
+
+        Raises:
+            OfficerUnknownError, PinRefusedError, TokenNotReadyError: the token has its old PIN.
+        """
+        with self.database.reading() as connection:
+            load_officer(connection, officer)
+        with self._pin_on_record(officer, actor):
+            self._keys.change_pin(officer, old=old, new=new)
+        with self.database.transaction() as connection:
+            self._record(connection, "officer.pin_changed", actor, f"officer:{officer}", {})
+
+    def unlock_officer(self, officer: str, *, actor: str) -> None:
+        """Let PINs of an officer's token be tried again after too many wrong ones.
+
+        Raises:
+            OfficerUnknownError, TokenNotReadyError
+        """
+        with self.database.transaction() as connection:
+            load_officer(connection, officer)
+            self._record(connection, "officer.unlocked", actor, f"officer:{officer}", {})
+        self._keys.forget_wrong_pins(officer)
+
     def list_keys(self) -> RoleKeys:
         """The officers' public keys and how many must sign."""
         with self.database.reading() as connection:
-            return list_keys(connection, self.config.signatures_needed)
+            return list_keys(connection, self._needed(connection))
 
     # Signing and publishing
 
@@ -103,14 +137,16 @@ class Editor(Drafts):
                 self._record(connection, "draft.prepared", actor, f"draft:{record.id}", details)
             return frozen
 
-    def sign(self, officer: str, *, actor: str, sha256: str | None = None) -> DraftRecord:
+    def sign(self, officer: str, *, actor: str, pin: str = "", sha256: str | None = None) -> DraftRecord:
         """Sign the open draft with an officer's key. A second time by the same officer changes nothing.
 
         Args:
+            pin: of the officer's token, as typed; it is neither kept nor logged.
             sha256: digest of the payload that the officer has read; anything else is not signed.
 
         Raises:
             SamePersonError: the person behind this account has signed already, under another account.
+            PinRefusedError: the token did not open.
             OfficerUnknownError, RoleRequiredError, TokenNotReadyError, DraftChangedError, and as ``edit``.
         """
         # 1. What is to be signed is checked and on record before the key is used.
@@ -128,7 +164,8 @@ class Editor(Drafts):
                 if signature.person == operator.person:
                     raise SamePersonError(signature.officer, officer)
         # 2. The officer's key, on the officer's token.
-        document = self._sign(record, officer)
+        with self._pin_on_record(officer, actor):
+            document = self._sign(record, officer, pin)
         # 3. Taken only when nothing has changed meanwhile, and when it verifies.
         with self.database.transaction() as connection:
             now = self._draft(connection, lock=True)
@@ -169,7 +206,7 @@ class Editor(Drafts):
         self._check_stamp(record, stamp)
         root = self._root(connection)
         needed = root.list_keys.threshold
-        counting = self._counting(connection, record, root)
+        counting = counting_signatures(connection, record, root)
         if record.document is None or len(record.signatures) < needed:
             raise SignaturesMissingError(len(record.signatures), needed)
         if len(counting) < needed:
@@ -208,24 +245,28 @@ class Editor(Drafts):
 
     def _root(self, connection: Connection) -> TrustRoot:
         """The root in force, which names the officers that departments know."""
-        record = find_root(connection)
-        if record is None:
+        root = self._find_root(connection)
+        if root is None:
             raise RootMissingError
-        root = load_trust_root(record.document)
         if self.clock.now() >= root.expires_at:
             raise TrustRootOverdueError(root.version)
         return root
 
-    def _counting(
-        self, connection: Connection, record: DraftRecord, root: TrustRoot
-    ) -> list[records.Signature]:
-        """The signatures of officers whom the root names."""
-        kids = {each.id: each.kid for each in all_officers(connection, removed=True)}
-        return [each for each in record.signatures if kids.get(each.officer) in root.list_keys.keys]
+    @contextmanager
+    def _pin_on_record(self, officer: str, actor: str) -> Iterator[None]:
+        """A PIN that the token has refused goes into the audit trail: somebody may be guessing."""
+        try:
+            yield
+        except PinRefusedError as exc:
+            if exc.was_tried:
+                with self.database.transaction() as connection:
+                    details: dict[str, Json] = {"code": exc.code}
+                    self._record(connection, "officer.pin_refused", actor, f"officer:{officer}", details)
+            raise
 
-    def _sign(self, record: DraftRecord, officer: str) -> bytes:
+    def _sign(self, record: DraftRecord, officer: str, pin: str) -> bytes:
         assert record.payload is not None  # noqa: S101  frozen in step 1
-        with self._keys.key(officer) as key:
+        with self._keys.key(officer, pin=pin) as key:
             if record.document is None:
                 return sign_document(record.payload, typ=TYP, keys=[key])
             return add_signature(record.document, typ=TYP, key=key)

@@ -15,6 +15,7 @@ __all__ = [
     "NothingPublishedError",
     "OfficerExistsError",
     "OfficerUnknownError",
+    "PinRefusedError",
     "SampleError",
     "SequenceTypedError",
     "SignaturesMissingError",
@@ -201,9 +202,85 @@ class TokenNotReadyError(SupervisionError):
             "TOKEN_UNAVAILABLE",
             status=503,
             text=_("The token cannot be used now: %(reason)s"),
-            hint=_("Check that the token is there and its PIN file can be read, then try again."),
+            hint=_("Check that the token is there, then try again."),
             reason=reason,
         )
+
+
+class PinRefusedError(SupervisionError):
+    """The PIN that was typed does not open the officer's token, or none is tried now. Nothing was signed.
+
+    Args:
+        code: of the token layer: PIN_WRONG, PIN_THROTTLED, PIN_EXHAUSTED, PIN_LOCKED; PIN_MISSING, PIN_FORM,
+            PIN_SIMPLE, PIN_NOT_TAKEN when no PIN was tried.
+        left: wrong PINs that may still follow before none is tried any more.
+        seconds: until the next attempt.
+        final: the token says that it locks after one more wrong PIN.
+    """
+
+    def __init__(
+        self, code: str, *, officer: str, left: int | None = None, seconds: int = 1, final: bool = False
+    ) -> None:
+        status, text, hint = _PIN_REFUSALS[code]
+        if final:
+            hint = _(
+                "The token says that it locks after one more wrong PIN. Look the PIN up before you try again."
+            )
+        super().__init__(
+            code, status=status, text=text, hint=hint, officer=officer, left=left, seconds=seconds
+        )
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether the token has seen the PIN."""
+        return self.code in {"PIN_WRONG", "PIN_LOCKED"}
+
+
+_PIN_REFUSALS = {
+    "PIN_WRONG": (
+        422,
+        _("The PIN is wrong. Nothing was done with your key."),
+        _(
+            "The next attempt is possible in %(seconds)s seconds. After %(left)s more wrong PINs none is"
+            " tried any more; many tokens lock earlier."
+        ),
+    ),
+    "PIN_THROTTLED": (
+        429,
+        _("A PIN was wrong a moment ago, so this one was not tried."),
+        _("Wait %(seconds)s seconds, then type the PIN again. Every wrong one doubles the wait."),
+    ),
+    "PIN_EXHAUSTED": (
+        409,
+        _("Too many wrong PINs in a row were typed for this token; none is tried any more."),
+        _(
+            "If it was not you who typed them, report it. Whoever runs the service asks you, then lets PINs"
+            " be tried again: onecert trust-list officer unlock %(officer)s --apply. Meanwhile another"
+            " officer can sign."
+        ),
+    ),
+    "PIN_LOCKED": (
+        409,
+        _("The token has locked its PIN."),
+        _("Only the token's own security officer can set a new one. Meanwhile another officer can sign."),
+    ),
+    "PIN_MISSING": (422, _("The PIN of your token is missing."), _("Type it and send the form again.")),
+    "PIN_FORM": (
+        422,
+        _("What was typed cannot be a PIN; the token was not asked."),
+        _("A PIN has 4 to 255 characters."),
+    ),
+    "PIN_SIMPLE": (
+        422,
+        _("This PIN is too easy to guess."),
+        _("Choose at least 6 characters, not one repeated and not a run such as 123456."),
+    ),
+    "PIN_NOT_TAKEN": (
+        422,
+        _("The token does not take a PIN of this form; it has its old PIN."),
+        _("Look up in the token's papers how long a PIN may be and of which characters."),
+    ),
+}
 
 
 class UploadError(SupervisionError):

@@ -18,15 +18,17 @@ from onecert.supervision.compare import Change, check_forward
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.draft import Draft
 from onecert.supervision.errors import DraftRefusedError
+from onecert.supervision.officers import all_officers
 from onecert.supervision.payload import build_payload, check_payload
 from onecert.supervision.published import FLOOR_JUMP
-from onecert.supervision.records import DraftRecord
+from onecert.supervision.records import DraftRecord, Signature
 from onecert.supervision.samples import check_samples
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.trust_list import TrustList, load_trust_list
 from onecert.verifier.trust_list.roles import RoleKeys
+from onecert.verifier.trust_list.root import TrustRoot
 
-__all__ = ["NextList", "Preview", "frozen_list", "sequence_of"]
+__all__ = ["NextList", "Preview", "counting_signatures", "frozen_list", "sequence_of"]
 
 # What was frozen for signing gets a new date when the second officer comes later than this.
 FROZEN_FOR = timedelta(days=2)
@@ -39,13 +41,14 @@ class Preview:
     sequence: int
     record: DraftRecord
     changes: tuple[Change, ...]
-    signatures_needed: int
+    signatures_needed: int  # by the root in force; before the first one, as the settings say
+    counting: tuple[Signature, ...]  # of officers whom that root names
     is_frozen: bool = False  # number and dates are fixed for signing, and still hold
 
     @property
     def is_signed(self) -> bool:
         """Whether enough officers have signed."""
-        return len(self.record.signatures) >= self.signatures_needed
+        return len(self.counting) >= self.signatures_needed
 
 
 class NextList:
@@ -104,6 +107,16 @@ class NextList:
         known, seen = published.sequence if published else 0, self._sequence_floor()
         # A number so far ahead is not ours: the next root begins a new epoch, which counts from here.
         return max(known, seen if seen <= known + FLOOR_JUMP else 0) + 1
+
+
+def counting_signatures(
+    connection: Connection, record: DraftRecord, root: TrustRoot | None
+) -> tuple[Signature, ...]:
+    """The signatures of officers whom the root names; all while there is no root."""
+    kids = {each.id: each.kid for each in all_officers(connection, removed=True)}
+    return tuple(
+        each for each in record.signatures if root is None or kids.get(each.officer) in root.list_keys.keys
+    )
 
 
 def frozen_list(record: DraftRecord) -> TrustList:

@@ -1,7 +1,8 @@
 """List officers: an account, a person, a signing key on a token of the officer's own.
 
-With SoftHSM each officer has one more token in the store, with a PIN file of its own; with real tokens the
-settings name the module, and the label of the token is the prefix and the officer's id.
+With SoftHSM each officer has one more token in the store; with real tokens the settings name the module, and
+the label of the token is the prefix and the officer's id. Only the officer knows its PIN: it is typed for
+each signature and is in no file, so that neither a stolen session nor this machine alone can sign.
 """
 
 from __future__ import annotations
@@ -17,11 +18,24 @@ from typing import Protocol
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection, insert, select, update
 
-from onecert.hsm import KeyAlgorithm, PrivateKey, ServiceToken, TokenError
+from onecert.hsm import (
+    KeyAlgorithm,
+    PersonalToken,
+    PinError,
+    PinFormError,
+    PrivateKey,
+    ServiceToken,
+    TokenError,
+)
 from onecert.server.folders import make_private_folder
 from onecert.server.languages import current_language
 from onecert.supervision.config import SupervisionConfig
-from onecert.supervision.errors import OfficerExistsError, OfficerUnknownError, TokenNotReadyError
+from onecert.supervision.errors import (
+    OfficerExistsError,
+    OfficerUnknownError,
+    PinRefusedError,
+    TokenNotReadyError,
+)
 from onecert.supervision.models import officers
 from onecert.verifier.certificate import decode_pem
 from onecert.verifier.jws import key_id
@@ -69,8 +83,16 @@ class OfficerKeys(Protocol):
         """The label of this officer's token."""
         ...
 
-    def key(self, officer: str, *, create: bool = False) -> AbstractContextManager[PrivateKey]:
+    def key(self, officer: str, *, pin: str, create: bool = False) -> AbstractContextManager[PrivateKey]:
         """Open the officer's token. ``create`` makes the key when there is none."""
+        ...
+
+    def change_pin(self, officer: str, *, old: str, new: str) -> None:
+        """Give the officer's token another PIN."""
+        ...
+
+    def forget_wrong_pins(self, officer: str) -> None:
+        """Let PINs be tried again after too many wrong ones."""
         ...
 
 
@@ -90,16 +112,36 @@ class TokenOfficerKeys:
         return self._config.officer_token_prefix + officer
 
     @contextmanager
-    def key(self, officer: str, *, create: bool = False) -> Iterator[PrivateKey]:
+    def key(self, officer: str, *, pin: str, create: bool = False) -> Iterator[PrivateKey]:
         """See ``OfficerKeys``.
 
         Raises:
+            PinRefusedError: not this PIN, or not now.
             TokenNotReadyError: the token or the key cannot be used.
         """
-        folder = make_private_folder(self._folder / "officers")
-        label = self.token_label(officer)
-        with _translated(), self._token(label, folder / f"{officer}.pin") as token:
-            yield token.find_or_make(KEY_LABEL, KeyAlgorithm.P_256)[0] if create else token.key(KEY_LABEL)
+        token = self._officer_token(officer)
+        with _translated(officer):
+            if create:
+                token.make(pin)
+            with token.open(pin) as opened:
+                found = opened.find_key(KEY_LABEL) if create else opened.load_key(KEY_LABEL)
+                yield found or opened.generate_key(KEY_LABEL, KeyAlgorithm.P_256)
+
+    def change_pin(self, officer: str, *, old: str, new: str) -> None:
+        """See ``OfficerKeys``.
+
+        Raises:
+            PinRefusedError, TokenNotReadyError: as ``key``; the token has its old PIN.
+        """
+        with _translated(officer):
+            self._officer_token(officer).change_pin(old, new)
+        # Officers of earlier versions had their PIN in a file.
+        (self._folder / "officers" / f"{officer}.pin").unlink(missing_ok=True)
+
+    def forget_wrong_pins(self, officer: str) -> None:
+        """See ``OfficerKeys``."""
+        with _translated(officer):
+            self._officer_token(officer).forget_wrong_pins()
 
     def audit_key(self) -> PrivateKey | None:
         """The key that signs the heads of the audit trail; None while its token is away."""
@@ -128,15 +170,33 @@ class TokenOfficerKeys:
         """Close the audit token."""
         self._audit_token.close()
 
+    def _officer_token(self, officer: str) -> PersonalToken:
+        return PersonalToken(
+            self.token_label(officer),
+            notes=make_private_folder(self._folder / "officers"),
+            module=self._config.token_module,
+            store=self._store,
+        )
+
     def _token(self, label: str, pin_file: Path) -> ServiceToken:
         return ServiceToken(label, pin_file, module=self._config.token_module, store=self._store)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(officer: str = "") -> Iterator[None]:
     """The token layer's error becomes ours, its own words in the reader's language as the reason."""
     try:
         yield
+    except PinError as exc:
+        raise PinRefusedError(
+            exc.code,
+            officer=officer,
+            left=exc.attempts_left,
+            seconds=max(1, round(exc.retry_after.total_seconds())),
+            final=exc.is_final_try,
+        ) from exc
+    except PinFormError as exc:
+        raise PinRefusedError(exc.code, officer=officer) from exc
     except TokenError as exc:
         raise TokenNotReadyError(exc.text(current_language())) from exc
 

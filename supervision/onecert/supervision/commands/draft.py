@@ -10,7 +10,7 @@ import click
 from onecert.server.commands.options import common_options
 from onecert.server.operators import command_actor
 from onecert.supervision.commands.edit import draft_add, draft_edit, draft_sample
-from onecert.supervision.commands.parts import opened_supervision, show_preview, show_signatures
+from onecert.supervision.commands.parts import opened_supervision, read_pin, show_preview, show_signatures
 from onecert.supervision.draft import draft_json
 from onecert.supervision.draft_file import read_draft_file
 
@@ -63,11 +63,14 @@ def draft_diff(data: Path, config: Path | None) -> None:
 @click.option("--officer", "officer_id", required=True, metavar="ID", help="Whose key signs.")
 @common_options
 def draft_sign(officer_id: str, data: Path, config: Path | None) -> None:
-    """Sign the draft with an officer's key. Two officers who are two people must sign."""
+    """Sign the draft with an officer's key. Two officers who are two people must sign.
+
+    The officer types the PIN of the token; without a terminal it is a line of stdin.
+    """
     with opened_supervision(data, config) as (the, _):
-        record = the.editor.sign(officer_id, actor=f"operator:{officer_id}")
-        needed = the.config.signatures_needed
-    show_signatures(record, needed)
+        pin = read_pin(f"PIN of {officer_id}")
+        the.editor.sign(officer_id, pin=pin, actor=f"operator:{officer_id}")
+        show_signatures(the.editor.preview())
 
 
 @draft.command("discard")

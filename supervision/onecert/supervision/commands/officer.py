@@ -10,7 +10,7 @@ import click
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _, gettext
 from onecert.server.operators import command_actor
-from onecert.supervision.commands.parts import TIME, opened_supervision
+from onecert.supervision.commands.parts import TIME, opened_supervision, read_pin
 from onecert.supervision.officers import all_officers, load_officer
 
 __all__ = ["officer"]
@@ -37,16 +37,52 @@ def officer_add(  # noqa: PLR0917 -- click hands over by name
     data: Path,
     config: Path | None,
 ) -> None:
-    """Make the list key of officer ID. The account must have the role list.officer, or is opened here."""
+    """Make the list key of officer ID. The account must have the role list.officer, or is opened here.
+
+    The officer types the PIN: of the own token, or with SoftHSM a new one. Without a terminal it is a line of
+    stdin.
+    """
     if bool(name) != bool(person):
         raise click.UsageError("--name and --person are given together, to open the account too")
     with opened_supervision(data, config) as (the, add_account):
         if name and person:
             until = valid_until or the.editor.clock.now() + timedelta(days=730)
             add_account(id, name=name, person=person, valid_until=until)
-        added = the.editor.add_officer(id, actor=command_actor())
+        pin = read_pin(f"PIN of {id}", new=the.config.token_module is None)
+        added = the.editor.add_officer(id, pin=pin, actor=command_actor())
     click.echo(f"{added.id}\t{added.kid}\t{added.token_label}")
     click.echo(gettext(NEXT_ROOT), err=True)
+
+
+@officer.command("pin")
+@click.argument("id", metavar="ID")
+@common_options
+def officer_pin(id: str, data: Path, config: Path | None) -> None:  # noqa: A002 -- as above
+    """Change the PIN of officer ID's token: the old PIN, then the new one.
+
+    Without a terminal these are two lines of stdin.
+    """
+    with opened_supervision(data, config) as (the, _account):
+        old = read_pin(f"PIN of {id}")
+        new = read_pin(f"new PIN of {id}", new=True)
+        the.editor.change_pin(id, old=old, new=new, actor=f"operator:{id}")
+    click.echo(f"changed\t{id}")
+
+
+@officer.command("unlock")
+@click.argument("id", metavar="ID")
+@click.option("--apply", is_flag=True, help="Do it; without it only say what would be done.")
+@common_options
+def officer_unlock(id: str, apply: bool, data: Path, config: Path | None) -> None:  # noqa: A002 -- as above
+    """Let PINs of officer ID be tried again after too many wrong ones. Ask the officer whose they were."""
+    with opened_supervision(data, config) as (the, _account):
+        with the.editor.database.reading() as connection:
+            load_officer(connection, id)
+        if apply:
+            the.editor.unlock_officer(id, actor=command_actor())
+    click.echo(f"{'unlocked' if apply else 'would unlock'}\t{id}")
+    if not apply:
+        click.echo("hint: nothing has changed; add --apply to let PINs be tried again", err=True)
 
 
 @officer.command("remove")

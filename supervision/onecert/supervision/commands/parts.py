@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -13,11 +14,10 @@ from onecert.server.contexts import open_member
 from onecert.server.languages import CHINA_TIME, format_datetime, gettext
 from onecert.supervision.next_list import Preview
 from onecert.supervision.officers import LIST_OFFICER
-from onecert.supervision.records import DraftRecord
 from onecert.supervision.service import Supervision, make_keys, make_supervision
 from onecert.verifier.strict_json import StrictJsonError, parse_time
 
-__all__ = ["TIME", "json_option", "opened_supervision", "show_preview", "show_signatures"]
+__all__ = ["TIME", "json_option", "opened_supervision", "read_pin", "show_preview", "show_signatures"]
 
 
 class _Time(click.ParamType[datetime]):
@@ -61,18 +61,29 @@ def opened_supervision(data: Path, config: Path | None) -> Iterator[tuple[Superv
         opened.close()
 
 
+def read_pin(prompt: str, *, new: bool = False) -> str:
+    """A PIN from the terminal, unseen, a new one twice; in a pipe the next line of stdin. Never an argument:
+    those are seen by everybody on the machine."""
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
 def show_preview(preview: Preview) -> None:
     if not preview.changes:
         click.echo(gettext("Nothing but number and dates."))
     for change in preview.changes:
         click.echo(f"{change.authority or '-'}\t{change.spoken()}")
-    show_signatures(preview.record, preview.signatures_needed)
+    show_signatures(preview)
 
 
-def show_signatures(record: DraftRecord, needed: int) -> None:
-    for signature in record.signatures:
-        click.echo(f"signed by {signature.officer} at {format_datetime(signature.signed_at)}", err=True)
-    missing = needed - len(record.signatures)
+def show_signatures(preview: Preview) -> None:
+    for signature in preview.record.signatures:
+        counts = "" if signature in preview.counting else " (the trust root in force does not name this key)"
+        click.echo(
+            f"signed by {signature.officer} at {format_datetime(signature.signed_at)}{counts}", err=True
+        )
+    missing = preview.signatures_needed - len(preview.counting)
     if missing > 0:
         click.echo(f"hint: {missing} more officer(s) must sign", err=True)
     else:

@@ -28,6 +28,8 @@ from onecert.supervision.records import Publication
 
 __all__ = ["add_to"]
 
+PIN_MAX = 300  # longer than any PIN
+
 
 def add_to(pages: Blueprint) -> None:
     """Add the pages of signing and publishing."""
@@ -55,8 +57,9 @@ def _sign() -> Any:
         sequence = frozen_list(preview.record).sequence
         if posted("sequence", 20) != str(sequence):
             raise SequenceTypedError(sequence)
-        signed = the().editor.sign(current_operator().id, actor=actor(), sha256=posted("sha256", 64))
-        if posted("publish") == "yes" and len(signed.signatures) >= preview.signatures_needed:
+        pin = request.form.get("pin", "")[:PIN_MAX]  # with its blanks, if it has any
+        signed = the().editor.sign(current_operator().id, pin=pin, actor=actor(), sha256=posted("sha256", 64))
+        if posted("publish") == "yes" and the().editor.preview().is_signed:
             _release(signed.stamp)
             return "published"
         return "signed"
