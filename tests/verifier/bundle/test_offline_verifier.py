@@ -9,6 +9,8 @@ import pytest
 from bundle_city import DAY, FIRM, HOUR, City, T
 
 from onecert.testkit.trust_roles import RoleHolders, make_keys
+from onecert.verifier import RootFolder
+from onecert.verifier.bundle import import_bundle
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError, VerifyError
 from onecert.verifier.identity import ClosedEntities
 from onecert.verifier.purposes import ENCRYPTION, SIGNING
@@ -61,12 +63,12 @@ def test_age_by_purpose(city: City) -> None:
     """A week for a login, a day for everything else."""
     city.bundle()
     verifier, leaf = city.verifier(), city.leaf("good-harbour")
-    assert verifier.verify(leaf, at=T + 6 * DAY)
     assert verifier.verify(leaf, at=T + 23 * HOUR, purpose=SIGNING)
     for purpose in (SIGNING, ENCRYPTION):
         with pytest.raises(CouldNotCheckError) as caught:
             verifier.verify(leaf, at=T + 25 * HOUR, purpose=purpose)
         assert code_of(caught) == "BUNDLE_OLD"
+    assert verifier.verify(leaf, at=T + 6 * DAY)
     with pytest.raises(CouldNotCheckError) as caught:
         verifier.verify(leaf, at=T + 8 * DAY)
     assert code_of(caught) == "BUNDLE_OLD"
@@ -89,6 +91,40 @@ def test_ends_and_clocks(city: City) -> None:
         assert code_of(caught) == code
     # A clock that is a little slow is no lie.
     assert city.verifier().verify(city.leaf("good-harbour"), at=T - timedelta(minutes=4))
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_the_clock_is_set_back(city: City, restarted: bool) -> None:
+    """To a time after the bundle was made, which would keep it young: refused, also after a restart. A newer
+    bundle begins anew, so that a clock that once ran ahead does not close the counter for good."""
+    city.bundle(policy=None)
+    verifier, leaf = city.verifier(), city.leaf("good-harbour")
+    assert verifier.verify(leaf, at=T + 10 * DAY)
+    assert verifier.verify(leaf, at=T + 10 * DAY - timedelta(minutes=4))
+    if restarted:
+        verifier = city.verifier()
+    with pytest.raises(CouldNotCheckError) as caught:
+        verifier.verify(leaf, at=T + 9 * DAY)
+    assert code_of(caught) == "BUNDLE_CLOCK_BACK"
+    assert verifier.verify(leaf, at=T + 11 * DAY)
+    city.bundle(made_at=T + DAY, version=2, policy=None)
+    assert verifier.verify(leaf, at=T + 9 * DAY).as_of == T + DAY
+
+
+def test_roots_of_a_bundle_stay(city: City) -> None:
+    """Imported under root 2; a bundle of later that begins with root 3 is read from there after a restart."""
+    for version in (2, 3):
+        city.holders.timestamp = RoleHolders(make_keys(1), 1)
+        city.roots[f"trust-roots/{version}.json"] = city.holders.sign_root(version, at=T - DAY)
+        path = city.bundle(
+            city.folder / "new.zip", made_at=T + version * HOUR, version=version, registry=False, policy=None
+        )
+        import_bundle(path, city.pki, T + 5 * HOUR)
+        del city.roots[f"trust-roots/{version - 1}.json"]
+    assert [root.version for root in RootFolder(city.pki)()] == [1, 2, 3]
+    path = city.bundle(city.folder / "new.zip", made_at=T + 4 * HOUR, version=4, registry=False, policy=None)
+    assert import_bundle(path, city.pki, T + 5 * HOUR).root.version == 3
+    assert city.verifier().as_of(T + 5 * HOUR) == T + 4 * HOUR
 
 
 def test_the_list_ends_before_the_bundle(city: City) -> None:

@@ -19,11 +19,13 @@ from onecert.verifier import (
     EvidenceTrust,
     RefusedError,
     RevocationEvidence,
+    RootFolder,
     Verifier,
     VerifyError,
     load_trust_list,
     walk_roots,
 )
+from onecert.verifier.cli import main
 from onecert.verifier.signed_form import check_evidence, load_evidence, make_evidence, verify_form
 from onecert.verifier.signed_form.recorded_signers import ROOT_OVERLAP
 
@@ -189,3 +191,40 @@ def test_issue_on_record(firm: Any, world: Any, document: bytes) -> None:
         with pytest.raises(VerifyError) as caught:
             check_evidence(record, document, trust=replace(known, issuances=issuances), at=later)
         assert caught.value.code == code
+
+
+def test_a_root_without_restart(
+    firm: Any, world: Any, document: bytes, roots: tuple[bytes, bytes], tmp_path: Any
+) -> None:
+    """The department's folder: what the verifier has walked to counts at the next check."""
+    (tmp_path / "trust-root.json").write_bytes(roots[0])
+    known = replace(trust(firm, roots[0]), roots=RootFolder(tmp_path))
+    at = firm.now + 2 * DAY + ROOT_OVERLAP + DAY
+    record = recorded(firm, world, document, archived_at=at)
+    assert check_evidence(record, document, trust=known, at=at)
+    (tmp_path / "trust-roots").mkdir()
+    (tmp_path / "trust-roots" / "2.json").write_bytes(roots[1])
+    with pytest.raises(RefusedError) as caught:
+        check_evidence(record, document, trust=known, at=at)
+    assert caught.value.code == "EVIDENCE_ROOT_ENDED"
+
+
+def test_roots_on_the_command_line(
+    firm: Any, world: Any, document: bytes, roots: tuple[bytes, bytes], tmp_path: Any, capsys: Any
+) -> None:
+    """Each file by its own option, or the department's folder; both walk from the first."""
+    (tmp_path / "trust-roots").mkdir()
+    first, second = tmp_path / "trust-root.json", tmp_path / "trust-roots" / "2.json"
+    first.write_bytes(roots[0])
+    second.write_bytes(roots[1])
+    (tmp_path / "record").write_bytes(recorded(firm, world, document))
+    (tmp_path / "list").write_bytes(world.trust_list())
+    at = ["--at", f"{firm.now:%Y-%m-%dT%H:%M:%SZ}"]
+    for given in ([first, second], [tmp_path]):
+        options = [text for path in given for text in ("--trust-root", str(path))]
+        assert main(["evidence", *options, *at, str(tmp_path / "record")]) == 0
+        # The officers of root 1 have not signed for root 2, which is the newest that the command knows.
+        assert main(["trust-list", *options, *at, str(tmp_path / "list")]) != 0
+    assert main(["trust-list", "--trust-root", str(first), *at, str(tmp_path / "list")]) == 0
+    assert main(["evidence", "--trust-root", str(second), "--trust-root", str(first), str(first)]) == 1
+    capsys.readouterr()

@@ -50,6 +50,7 @@ _PUBLIC = {
     "load_ocsp": "revocation",
     # the façade: trust list, evidence, identity, login
     "open_verifier": "department",
+    "RootFolder": "trust_list.root_folder",
     "Verifier": "verifier",
     "VerifiedCertificate": "verifier",
     "Login": "login",
@@ -186,6 +187,7 @@ if TYPE_CHECKING:
         load_ocsp as load_ocsp,
     )
     from onecert.verifier.department import open_verifier as open_verifier
+    from onecert.verifier.trust_list.root_folder import RootFolder as RootFolder
     from onecert.verifier.verifier import Verifier as Verifier, VerifiedCertificate as VerifiedCertificate
     from onecert.verifier.login import Login as Login, Challenge as Challenge
     from onecert.verifier.login_server import (

@@ -19,7 +19,6 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch import (
     CrlFetcher,
     Fetch,
@@ -30,17 +29,11 @@ from onecert.verifier.fetch import (
 )
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.identity.registry import ClosedEntities, Registry
-from onecert.verifier.trust_list import (
-    FileState,
-    PointedTrustLists,
-    TrustRoot,
-    load_trust_root,
-    next_trust_root,
-)
-from onecert.verifier.trust_list.published import ROOT_FILE, root_file
+from onecert.verifier.trust_list import FileState, PointedTrustLists, TrustRoot
+from onecert.verifier.trust_list.root_folder import RootFolder, held_root
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["load_roots", "open_verifier"]
+__all__ = ["RootFolder", "load_roots", "open_verifier"]
 
 
 def open_verifier(
@@ -90,7 +83,7 @@ def open_verifier(
         raise ValueError("closed is for the city's register; your own mirror has rules of its own")
     own = TrustListUrl(
         trust_list,
-        root=load_trust_root(_read(folder / ROOT_FILE)),
+        root=held_root(folder),
         folder=folder,
         state=state,
         fetch=fetch,
@@ -114,23 +107,10 @@ def open_verifier(
 
 
 def load_roots(folder: Path) -> tuple[TrustRoot, ...]:
-    """Every version of the trust root that is at hand, ascending, for ``EvidenceTrust``.
-
-    Args:
-        folder: that of ``open_verifier``: the root that a person has put there, and those that followed.
+    """Every version of the trust root that is at hand now, ascending; see ``RootFolder``.
 
     Raises:
         CouldNotCheckError: ``FILE_UNREADABLE``.
         RefusedError: ``TRUST_ROOT_…``, for the first or one that followed.
     """
-    roots = [load_trust_root(_read(folder / ROOT_FILE))]
-    while (path := folder / root_file(roots[-1].version + 1)).exists():
-        roots.append(next_trust_root(roots[-1], _read(path)))
-    return tuple(roots)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise CouldNotCheckError("FILE_UNREADABLE", path=str(path), detail=exc.strerror or str(exc)) from exc
+    return RootFolder(folder)()

@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
 from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
+from onecert.verifier.trust_list.roles import CLOCK_SKEW
 
 try:
     import fcntl
@@ -25,10 +26,11 @@ __all__ = ["BundleMemory", "FileBundleMemory", "MemoryBundleMemory", "SeenBundle
 
 @dataclass(frozen=True)
 class SeenBundle:
-    """When the newest bundle was made, and the digest of its manifest."""
+    """When the newest bundle was made, the digest of its manifest, and the latest time it was used at."""
 
     made_at: datetime
     sha256: str
+    used_at: datetime | None = None
 
 
 class BundleMemory(Protocol):
@@ -36,6 +38,10 @@ class BundleMemory(Protocol):
 
     def advance(self, seen: SeenBundle, *, keep: Callable[[], None] | None = None) -> None:
         """Accept this bundle as the newest, or refuse it; ``keep`` stores it before it is remembered."""
+        ...
+
+    def use(self, at: datetime) -> None:
+        """Remember that the newest bundle is used at this time, or refuse: it was used later before."""
         ...
 
 
@@ -48,6 +54,23 @@ def _check(before: SeenBundle | None, now: SeenBundle) -> None:
         raise RefusedError("BUNDLE_FORK", made_at=now.made_at)
 
 
+def _advanced(before: SeenBundle | None, now: SeenBundle) -> SeenBundle:
+    """A newer bundle begins anew: so ends what a clock did that had once run ahead."""
+    _check(before, now)
+    return before if before is not None and before.sha256 == now.sha256 else now
+
+
+def _used(before: SeenBundle | None, at: datetime) -> SeenBundle | None:
+    """Nothing forbids to use a bundle that nobody remembers: that was refused before."""
+    if before is None:
+        return None
+    if before.used_at is None or at > before.used_at:
+        return replace(before, used_at=at)
+    if at < before.used_at - CLOCK_SKEW:
+        raise CouldNotCheckError("BUNDLE_CLOCK_BACK", used_at=before.used_at, at=at)
+    return before
+
+
 class MemoryBundleMemory:
     """For one process that lives long; a restart forgets."""
 
@@ -58,10 +81,15 @@ class MemoryBundleMemory:
     def advance(self, seen: SeenBundle, *, keep: Callable[[], None] | None = None) -> None:
         """See ``BundleMemory``."""
         with self._lock:
-            _check(self._seen, seen)
+            after = _advanced(self._seen, seen)
             if keep is not None:
                 keep()
-            self._seen = seen
+            self._seen = after
+
+    def use(self, at: datetime) -> None:
+        """See ``BundleMemory``."""
+        with self._lock:
+            self._seen = _used(self._seen, at)
 
 
 class FileBundleMemory:
@@ -80,14 +108,34 @@ class FileBundleMemory:
         try:
             with self._locked():
                 before = self._read()
-                _check(before, seen)
+                after = _advanced(before, seen)
                 if keep is not None:
                     keep()
-                if before != seen:
-                    text = json.dumps({"made_at": format_time(seen.made_at), "sha256": seen.sha256})
-                    write_atomically(self._path, text.encode("ascii"))
+                if before != after:
+                    self._write(after)
         except (OSError, ValueError, RecursionError) as exc:
             raise CouldNotCheckError("BUNDLE_STATE", detail=str(exc)[:200]) from exc
+
+    def use(self, at: datetime) -> None:
+        """See ``BundleMemory``.
+
+        Raises:
+            CouldNotCheckError: BUNDLE_CLOCK_BACK, BUNDLE_STATE.
+        """
+        try:
+            with self._locked():
+                before = self._read()
+                after = _used(before, at.replace(microsecond=0))
+                if after is not None and before != after:
+                    self._write(after)
+        except (OSError, ValueError, RecursionError) as exc:
+            raise CouldNotCheckError("BUNDLE_STATE", detail=str(exc)[:200]) from exc
+
+    def _write(self, seen: SeenBundle) -> None:
+        content = {"made_at": format_time(seen.made_at), "sha256": seen.sha256}
+        if seen.used_at is not None:
+            content["used_at"] = format_time(seen.used_at)
+        write_atomically(self._path, json.dumps(content).encode("ascii"))
 
     def _read(self) -> SeenBundle | None:
         try:
@@ -96,7 +144,11 @@ class FileBundleMemory:
             return None
         try:
             with Node(json.loads(content), "") as node:
-                return SeenBundle(node.time("made_at"), node.text("sha256", max_length=64))
+                return SeenBundle(
+                    node.time("made_at"),
+                    node.text("sha256", max_length=64),
+                    node.time("used_at") if node.has("used_at") else None,
+                )
         except StrictJsonError as exc:
             raise ValueError(f"{self._path.name}: {exc}") from exc
 

@@ -7,6 +7,7 @@
 | in the folder | is |
 | --- | --- |
 | ``trust-root.json`` | put there by hand, its fingerprint compared with the printed one |
+| ``trust-roots/`` | those that followed, from the bundles that were imported |
 | ``bundle.zip`` | put there by ``onecert-verify bundle import``; a new one is taken up by itself |
 | ``state/`` | the newest bundle and its parts; do not restore it from a backup |
 | ``registry/`` | the index of the register |
@@ -28,12 +29,14 @@ from onecert.verifier.bundle.memory import FileBundleMemory
 from onecert.verifier.bundle.source import BundleSource
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError
+from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.identity.pairwise import load_pairwise_key
 from onecert.verifier.identity.registry import ClosedEntities
 from onecert.verifier.purposes import SIGNING, Purpose
 from onecert.verifier.revocation import RevocationPolicy
 from onecert.verifier.trust_list.model import TrustList
-from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
+from onecert.verifier.trust_list.published import root_file
+from onecert.verifier.trust_list.root_folder import RootFolder
 from onecert.verifier.trust_list.state import FileState
 from onecert.verifier.verified_certificate import VerifiedCertificate
 from onecert.verifier.verifier import Verifier
@@ -116,7 +119,7 @@ def open_offline_verifier(
     state, memory = _memories(folder)
     source = BundleSource(
         bundle or folder / BUNDLE_FILE,
-        root=_held_root(folder),
+        root=RootFolder(folder)()[-1],
         state=state,
         memory=memory,
         index=folder / "registry",
@@ -139,7 +142,7 @@ def import_bundle(path: Path, folder: Path, at: datetime) -> Bundle:
     Raises:
         VerifyError: as ``load_bundle``, ``check_usable`` and ``remember``: the folder is as it was.
     """
-    root = _held_root(folder)
+    root = RootFolder(folder)()[-1]
     # The copy is what is checked: the disk may be another one a moment later.
     try:
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=".bundle-")
@@ -151,25 +154,30 @@ def import_bundle(path: Path, folder: Path, at: datetime) -> Bundle:
             bundle = load_bundle(name, root=root)
             check_usable(bundle, at)
             state, memory = _memories(folder)
-            remember(bundle, state=state, memory=memory, keep=lambda: os.replace(name, folder / BUNDLE_FILE))
+
+            def keep() -> None:
+                # Roots first: whoever reads the folder later begins with the newest one that we knew.
+                for version in range(root.version + 1, bundle.root.version + 1):
+                    with bundle.open_member(root_file(version)) as file:
+                        write_atomically(folder / root_file(version), file.read())
+                os.replace(name, folder / BUNDLE_FILE)
+
+            remember(bundle, state=state, memory=memory, keep=keep)
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as exc:
         raise CouldNotCheckError("BUNDLE_MISSING", detail=f"{path.name}: {exc.strerror or exc}") from exc
     # The index of the register is made now and not by the first citizen.
     source = BundleSource(
-        folder / BUNDLE_FILE, root=root, state=state, memory=memory, index=folder / "registry"
+        folder / BUNDLE_FILE,
+        root=root,
+        state=state,
+        memory=memory,
+        index=folder / "registry",
+        watch_clock=False,
     )
     return source.bundle(at)
 
 
 def _memories(folder: Path) -> tuple[FileState, FileBundleMemory]:
     return FileState(folder / "state" / "trust.json"), FileBundleMemory(folder / "state" / MEMORY_FILE)
-
-
-def _held_root(folder: Path) -> TrustRoot:
-    path = folder / "trust-root.json"
-    try:
-        return load_trust_root(path.read_bytes())
-    except OSError as exc:
-        raise CouldNotCheckError("FILE_UNREADABLE", path=str(path), detail=exc.strerror or str(exc)) from exc

@@ -38,7 +38,7 @@ _ACTIONS = ("show", "import")
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.file("--trust-root", text="HELP_TRUST_ROOT")
+    parser.files("--trust-root", text="HELP_TRUST_ROOTS")
     parser.option("--folder", text="HELP_BUNDLE_FOLDER", type=Path, metavar="FOLDER")
     parser.input("action", text="HELP_BUNDLE_ACTION", metavar="ACTION", choices=_ACTIONS)
     parser.input("bundle", text="HELP_BUNDLE_FILE", metavar="FILE", type=Path)
@@ -47,15 +47,15 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Show it, or take it into the folder; both check everything in it and its age."""
     at = moment(options)
-    if (options.trust_root is None) == (options.folder is None):
+    if bool(options.trust_root) == (options.folder is not None):
         raise UsageError("USAGE_ONE_OF", arguments="--trust-root --folder")
     if options.action == "import":
         if options.folder is None:
             raise UsageError("USAGE_REQUIRED", arguments="--folder")
         bundle = import_bundle(options.bundle, options.folder, at)
     else:
-        root = options.trust_root or options.folder / "trust-root.json"
-        bundle = load_bundle(options.bundle, root=load_root(root))
+        root = load_root(options.trust_root or [options.folder])
+        bundle = load_bundle(options.bundle, root=root)
         check_usable(bundle, at)
     answer = {"schema": 1, "accepted": True, **bundle.as_dict(at)}
     print_answer(options, answer, lambda: _lines(bundle, at, options.language))
@@ -96,6 +96,7 @@ def make_some_verifier(options: argparse.Namespace, at: datetime, **settings: An
         state=FileState(state) if state else MemoryState(),
         memory=FileBundleMemory(state.with_name(state.name + ".bundle")) if state else MemoryBundleMemory(),
         index=index,
+        watch_clock=options.at is None,
     )
     return OfflineVerifier(source, candidates=read_certificates(options.intermediate), **settings)
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from onecert.verifier.trust_list import (
     TrustRoot,
     load_trust_root,
     load_trusted_list,
+    next_trust_root,
 )
 from onecert.verifier.trust_list.root import ROOT_MAX_BYTES
+from onecert.verifier.trust_list.root_folder import RootFolder
 from onecert.verifier.trust_list.timestamp import TIMESTAMP_MAX_BYTES
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
@@ -48,6 +51,7 @@ __all__ = [
     "load_crls",
     "load_list",
     "load_root",
+    "load_roots",
     "make_verifier",
     "moment",
     "print_answer",
@@ -123,9 +127,20 @@ def load_list(options: argparse.Namespace, at: datetime) -> TrustList:
     )
 
 
-def load_root(path: Path) -> TrustRoot:
-    """The trust root of a file."""
-    return load(path, ROOT_MAX_BYTES, load_trust_root)
+def load_roots(paths: Sequence[Path]) -> tuple[TrustRoot, ...]:
+    """The trust roots of ``--trust-root``, ascending: files in their order, or a department's folder."""
+    if len(paths) == 1 and paths[0].is_dir():
+        return RootFolder(paths[0])()
+    roots: list[TrustRoot] = []
+    for path in paths:
+        follow = partial(next_trust_root, roots[-1]) if roots else load_trust_root
+        roots.append(load(path, ROOT_MAX_BYTES, follow))
+    return tuple(roots)
+
+
+def load_root(paths: Sequence[Path]) -> TrustRoot:
+    """The newest of them."""
+    return load_roots(paths)[-1]
 
 
 def revocation_policy(options: argparse.Namespace) -> RevocationPolicy:

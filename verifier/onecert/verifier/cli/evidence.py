@@ -6,17 +6,16 @@ import argparse
 from pathlib import Path
 
 from onecert.verifier.anchors import TrustAnchor
-from onecert.verifier.cli.common import ACCEPTED, moment, print_answer, revocation_policy
+from onecert.verifier.cli.common import ACCEPTED, load_roots, moment, print_answer, revocation_policy
 from onecert.verifier.cli.files import read, read_certificates
 from onecert.verifier.cli.form import add_timestamps, make_stamp, timestamp_trust, write
 from onecert.verifier.cli.form_text import evidence_lines
 from onecert.verifier.cli.parser import Parser, UsageError, add_evidence
 from onecert.verifier.identity import load_pairwise_key
 from onecert.verifier.limits import DEFAULT_LIMITS
-from onecert.verifier.signed_form import EvidenceTrust, check_evidence, renew_evidence, walk_roots
+from onecert.verifier.signed_form import EvidenceTrust, check_evidence, renew_evidence
 from onecert.verifier.signed_form.digests import RENEWAL_DIGESTS
 from onecert.verifier.signed_form.evidence_record import MAX_BYTES
-from onecert.verifier.trust_list.root import ROOT_MAX_BYTES
 
 __all__ = ["add_options", "run"]
 
@@ -44,9 +43,7 @@ def run(options: argparse.Namespace) -> int:
     document = None if options.document is None else read(options.document, DEFAULT_LIMITS.document_max_bytes)
     trust = EvidenceTrust(
         timestamps=timestamp_trust(options),
-        roots=walk_roots(*(read(path, ROOT_MAX_BYTES) for path in options.trust_root))
-        if options.trust_root
-        else (),
+        roots=load_roots(options.trust_root) if options.trust_root else (),
         anchors=tuple(TrustAnchor.from_certificate(c) for c in read_certificates(options.anchor)),
         revocation=revocation_policy(options),
         pairwise_key=load_pairwise_key(options.pairwise_key) if options.pairwise_key else None,

@@ -51,7 +51,7 @@ def _explain(options: argparse.Namespace) -> Explanation:
         return make_validator(options).explain(target, at=at, ocsp=load_answers(options))
     if options.fetch:
         raise UsageError("USAGE_NEEDS", name="--fetch", other="--anchor")
-    if options.trust_root is None:
+    if not options.trust_root:
         raise UsageError("USAGE_REQUIRED", arguments="--trust-root")
     verifier = make_verifier(options, at, application="onecert-verify")
     return verifier.explain(read_certificate(options.certificate), at=at, purpose=purpose(options))

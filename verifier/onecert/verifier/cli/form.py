@@ -94,7 +94,7 @@ def add_timestamps(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the signature; with ``--evidence-out`` write the record."""
     check_list_options(options, "--anchor")
-    if not options.anchor and options.trust_root is None:
+    if not options.anchor and not options.trust_root:
         raise UsageError("USAGE_REQUIRED", arguments="--trust-root")
     if options.stamp and not (options.evidence_out and options.tsa_anchor):
         raise UsageError("USAGE_NEEDS", name="--stamp", other="--evidence-out --tsa-anchor")

@@ -224,7 +224,7 @@ def add_evidence(parser: Parser) -> None:
 
 def add_list(parser: Parser, *, required: bool = True) -> None:
     """The root, the timestamp and the memory that a trust list is checked with."""
-    parser.file("--trust-root", text="HELP_TRUST_ROOT", required=required)
+    parser.files("--trust-root", text="HELP_TRUST_ROOTS", required=required)
     parser.file("--trust-timestamp", text="HELP_TRUST_TIMESTAMP")
     parser.file("--state", text="HELP_STATE")
 

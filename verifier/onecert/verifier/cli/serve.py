@@ -15,10 +15,10 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from onecert.verifier.cli.common import ACCEPTED, load_root
+from onecert.verifier.cli.common import ACCEPTED
 from onecert.verifier.cli.files import read
 from onecert.verifier.cli.parser import Parser, UsageError
-from onecert.verifier.department import open_verifier
+from onecert.verifier.department import RootFolder, open_verifier
 from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.fetch import ClockWatch, listed_fetch
 from onecert.verifier.login_server import ChallengeSigner, load_signer
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     application = create_service(
         open_verifier(folder, trust_list=options.trust_list, application=options.application, fetch=clocks),
         store=SqliteStore(folder / "logins.sqlite"),
-        trust=EvidenceTrust(list_keys=load_root(folder / "trust-root.json").list_keys),
+        trust=EvidenceTrust(roots=RootFolder(folder)),
         token=token,
         clocks=clocks,
         signer=_signer(options),

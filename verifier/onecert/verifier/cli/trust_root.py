@@ -20,7 +20,7 @@ def add_options(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; whether it is the right one, a person decides."""
-    root = load_root(options.trust_root)
+    root = load_root([options.trust_root])
     check_root_current(root, moment(options))
     print_answer(options, root.as_dict(), lambda: root_lines(root, options.language))
     return ACCEPTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.roles import RoleKeys
 from onecert.verifier.trust_list.root import TrustRoot, load_trust_root, next_trust_root
 
-__all__ = ["EvidenceTrust", "compare_verdicts", "verdict_of", "walk_roots"]
+__all__ = ["EvidenceTrust", "compare_verdicts", "keys_and_ends", "verdict_of", "walk_roots"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,9 @@ class EvidenceTrust:
     Args:
         timestamps: whose timestamps count, also those of authorities that have gone.
         list_keys: officers' keys, for records with a trust list; those of the time of the record.
-        roots: in place of them every version of the trust root, ascending (``walk_roots``): a list counts
-            with the keys of the version that was in force when it is proved to have been in use.
+        roots: in place of them every version of the trust root, ascending (``walk_roots``), or what gives
+            them at the time of a check (``RootFolder``): a list counts with the keys of the version that was
+            in force when it is proved to have been in use.
         anchors: for records with explicit anchors.
         revocation, algorithms: as for a new form; algorithms with an end date fit old records.
         issuances: the supervision's record of today, for services whose CA must report what it issues.
@@ -43,7 +44,7 @@ class EvidenceTrust:
 
     timestamps: TimestampTrust | None = None
     list_keys: RoleKeys | None = None
-    roots: tuple[TrustRoot, ...] = ()
+    roots: Sequence[TrustRoot] | Callable[[], Sequence[TrustRoot]] = ()
     anchors: tuple[TrustAnchor, ...] = ()
     revocation: RevocationPolicy = field(default_factory=RevocationPolicy)
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
@@ -56,17 +57,25 @@ class EvidenceTrust:
 
         Raises:
             CouldNotCheckError: ``EVIDENCE_NO_LIST_KEYS``.
+            VerifyError: the roots cannot be had.
         """
         found: list[tuple[RoleKeys, datetime | None]] = []
         if self.list_keys is not None:
             found.append((self.list_keys, None))
-        end = None
-        for root in reversed(self.roots):
-            found.append((root.list_keys, end))
-            end = root.issued_at
+        found += keys_and_ends(self.roots() if callable(self.roots) else self.roots)
         if not found:
             raise CouldNotCheckError("EVIDENCE_NO_LIST_KEYS")
         return found
+
+
+def keys_and_ends(roots: Sequence[TrustRoot]) -> list[tuple[RoleKeys, datetime | None]]:
+    """The officers' keys of these versions, the newest first, and until when each was in force."""
+    found: list[tuple[RoleKeys, datetime | None]] = []
+    end = None
+    for root in reversed(roots):
+        found.append((root.list_keys, end))
+        end = root.issued_at
+    return found
 
 
 def walk_roots(first: bytes, *later: bytes) -> tuple[TrustRoot, ...]:
