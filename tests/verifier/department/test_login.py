@@ -1,9 +1,11 @@
 """Login by challenge: bound to application, session and minutes, good once, in every process."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,6 +209,30 @@ def test_a_store_that_is_gone_could_not_be_checked(tmp_path: Path) -> None:
     for call in (lambda: closed.add(stored(), T), lambda: closed.use("x")):
         with pytest.raises(CouldNotCheckError):
             call()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE login_challenge SET data = 5",  # bytes(5) would be five zero octets
+        "UPDATE login_challenge SET data = 'text'",
+        "UPDATE login_challenge SET expires_at = 'never'",
+        "UPDATE login_challenge SET expires_at = 9e999",
+        "UPDATE login_challenge SET expires_at = 1e300",
+        "UPDATE login_challenge SET session_sha256 = x'00'",
+        "DROP TABLE login_challenge",
+    ],
+)
+def test_a_damaged_store_could_not_be_checked(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "logins.sqlite"
+    store = SqliteStore(path)
+    store.add(stored(), T)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(damage)
+        other.commit()
+    with pytest.raises(CouldNotCheckError) as caught:
+        store.use(stored().id)
+    assert caught.value.code == "LOGIN_STORE"
 
 
 @pytest.mark.parametrize(

@@ -440,6 +440,26 @@ def entry(name: str, days: int, **terms: Any) -> StatusEntry:
             [entry("granted", 0), entry("withdrawn", 9)],
             [entry("granted", 0), entry("withdrawn", 9)],
         ),
+        (  # what one of them no longer accepts is not accepted because the other has ended it otherwise
+            [entry("granted", 0), entry("withdrawn", 9)],
+            [entry("granted", 0), entry("terminated", 9, existing_until=T + 30 * DAY)],
+            [entry("granted", 0), entry("terminated", 9)],
+        ),
+        (
+            [entry("granted", 0), entry("suspended", 9)],
+            [entry("granted", 0), entry("withdrawn", 9, existing_until=T + 30 * DAY)],
+            [entry("granted", 0), entry("withdrawn", 9)],
+        ),
+        (
+            [entry("granted", 0), entry("suspended", 9, accept_existing=True)],
+            [entry("granted", 0), entry("withdrawn", 9, existing_until=T + 30 * DAY)],
+            [entry("granted", 0), entry("withdrawn", 9, existing_until=T + 30 * DAY)],
+        ),
+        (
+            [entry("granted", 0), entry("withdrawn", 9, existing_until=T + 20 * DAY)],
+            [entry("granted", 0), entry("terminated", 9, existing_until=T + 30 * DAY)],
+            [entry("granted", 0), entry("terminated", 9, existing_until=T + 20 * DAY)],
+        ),
     ],
 )
 def test_the_refusing_state_counts(

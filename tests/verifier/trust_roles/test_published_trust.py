@@ -14,7 +14,7 @@ import pytest
 from trust_city import DAY, HOUR, City, Files, T, getter, list_payload
 
 from onecert.testkit.documents import sign_document
-from onecert.testkit.trust_roles import RoleHolders, make_keys
+from onecert.testkit.trust_roles import RoleHolders, TrustHolders, make_keys
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.trust_list import (
     MemoryState,
@@ -219,6 +219,26 @@ def test_the_root_that_was_seen(city: City) -> None:
     assert restarted.use() == "TRUST_ROOT_ROLLBACK"
     assert restarted.look(city.files) == ""
     assert restarted.use() == 2
+
+
+def test_another_root_than_the_other_programs_saw(city: City) -> None:
+    """A thief of root keys shows one program a second root 2. It is refused, does not stay in the program's
+    memory, and takes nothing away; the true one is taken when it comes."""
+    department = Department(city)
+    assert department.look(city.files) == ""
+    before = city.holders.root
+    city.new_holders()
+    city.publish()
+    assert Department(city, state=department.state).look(city.files) == ""
+    thief = TrustHolders(root=RoleHolders(make_keys(2), 2))
+    forged = {**city.files, root_file(2): thief.sign_root(2, at=T, before=before)}
+    assert department.look(forged) == "TRUST_ROOT_FORK"
+    assert department.trust.root.version == 1
+    assert department.use() == 1
+    city.new_holders()
+    city.publish()
+    assert department.look(city.files) == ""
+    assert (department.trust.root.version, department.use()) == (3, 3)
 
 
 def test_held_back(city: City) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from onecert.verifier.errors import CouldNotCheckError
 
@@ -182,19 +183,27 @@ class SqliteStore:
                     " FROM login_challenge WHERE id = ?",
                     (challenge_id,),
                 ).fetchone()
-        except sqlite3.Error as exc:
+            return None if row is None else Used(_stored(row), again=marked.rowcount != 1)
+        except (sqlite3.Error, ValueError, TypeError, OverflowError, OSError) as exc:
+            # Also a damaged file, in which a column may hold anything.
             raise CouldNotCheckError("LOGIN_STORE", detail=str(exc)[:200]) from exc
-        if row is None:
-            return None
-        challenge = StoredChallenge(
-            id=row[0],
-            application=row[1],
-            session_sha256=row[2],
-            data=bytes(row[3]),
-            expires_at=datetime.fromtimestamp(row[4], UTC),
-        )
-        return Used(challenge, again=marked.rowcount != 1)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _stored(row: Sequence[Any]) -> StoredChallenge:
+    """What a row says, if each column is what was put there."""
+    challenge_id, application, session_sha256, data, expires_at = row
+    if not isinstance(data, bytes) or not all(
+        isinstance(each, str) for each in (challenge_id, application, session_sha256)
+    ):
+        raise TypeError("a row of the store is damaged")
+    return StoredChallenge(
+        id=challenge_id,
+        application=application,
+        session_sha256=session_sha256,
+        data=data,
+        expires_at=datetime.fromtimestamp(expires_at, UTC),
+    )

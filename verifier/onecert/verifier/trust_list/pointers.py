@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, VerifyError
 from onecert.verifier.identity.profile import IdentityProfile
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _SERVICES_MAX = 2000
 # Where two states disagree, the later one here counts.
 _RANK = (Status.GRANTED, Status.SUSPENDED, Status.WITHDRAWN, Status.TERMINATED, Status.KEY_COMPROMISED)
+
+_FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class PointedListError(CouldNotCheckError):
@@ -170,14 +172,22 @@ def combine(one: Iterable[StatusEntry], other: Iterable[StatusEntry]) -> tuple[S
 
 
 def _refusing(one: StatusEntry, other: StatusEntry) -> StatusEntry:
-    if one.status is not other.status:
-        return max(one, other, key=lambda entry: _RANK.index(entry.status))
-    limits = [entry.existing_until for entry in (one, other)]
-    return replace(
-        one,
-        accept_existing=one.accept_existing and other.accept_existing,
-        existing_until=None if None in limits else min(limit for limit in limits if limit is not None),
-    )
+    """The later state of the two; existing certificates count only where and while both let them."""
+    later = max(one, other, key=lambda entry: _RANK.index(entry.status))
+    limits = (_existing_until(one), _existing_until(other))
+    until = None if limits[0] is None or limits[1] is None else min(limits[0], limits[1])
+    if later.status is Status.SUSPENDED:
+        return replace(later, accept_existing=until is not None)
+    if later.status in (Status.WITHDRAWN, Status.TERMINATED):
+        return replace(later, existing_until=until)
+    return later
+
+
+def _existing_until(entry: StatusEntry) -> datetime | None:
+    """Until when certificates issued before count in this state; ``None`` for not at all."""
+    if entry.status is Status.GRANTED or entry.accept_existing:
+        return _FOREVER
+    return entry.existing_until
 
 
 def _is_granted(service: TrustedService, terms: PointerTerms) -> bool:

@@ -174,19 +174,23 @@ class PublishedTrust:
 
     def _walk(self, get: GetFile, keep: KeepFile | None) -> None:
         walked: Files = {}
+        root = self._root
         try:
             while len(walked) < _ROOTS_MAX:
-                name = root_file(self._root.version + 1)
+                name = root_file(root.version + 1)
                 try:
                     data = get(name, ROOT_MAX_BYTES)
                 except CouldNotCheckError:
                     break  # usually there is none; whether one is held back, the timestamp says
-                self._root, self._parts = next_trust_root(self._root, data), None
+                root = next_trust_root(root, data)
                 walked[name] = data
         finally:
             # One step for all: others may have gone further than our first steps. A walk that ends before
             # what they have seen is refused here.
-            self._state.advance({Role.ROOT: self._root.seen}, keep=lambda: _keep_all(keep, walked))
+            self._state.advance({Role.ROOT: root.seen}, keep=lambda: _keep_all(keep, walked))
+            # Only now: one that is another than was seen leads nowhere, and what is at hand serves on.
+            if walked:
+                self._root, self._parts = root, None
 
     def parts(self, at: datetime) -> TrustedParts:
         """The parts at hand, if all of them may be used now; the grace is not looked at here.
