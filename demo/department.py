@@ -27,9 +27,11 @@ from onecert.verifier import (
     CrlFetcher,
     FileState,
     Login,
+    PointedTrustLists,
     TrustListUrl,
     Verifier,
     VerifyError,
+    follow_by_url,
     load_pairwise_key,
     load_trust_root,
 )
@@ -49,15 +51,17 @@ class Department:
 
     def __init__(self, options: argparse.Namespace) -> None:
         folder: Path = options.folder
-        self.trust_list = TrustListUrl(
+        own = TrustListUrl(
             options.trust_list,
             root=load_trust_root(options.trust_root.read_bytes()),
             folder=folder,
             state=FileState(folder / "state" / "trust.json"),
             every=REFRESH,
         )
+        # The city's list may point to others, such as the province's.
+        others = follow_by_url(folder / "lists", state_folder=folder / "state" / "lists", every=REFRESH)
         self.verifier = Verifier(
-            trust_list=self.trust_list,
+            trust_list=PointedTrustLists(own, others),
             evidence=CrlFetcher(folder / "crls", every=REFRESH),
             application=options.application,
             pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),

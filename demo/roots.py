@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +20,6 @@ from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP
 from onecert.verifier.trust_list.vocabulary import TYP
 
 FILES = ("trust-root.json", "trust-timestamp.json", "trust-list.json")
-# After something was fetched between two files, a department tries again after a minute.
-PATIENCE_S = 75
 MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -111,15 +107,6 @@ class RootChapters(Stage):
         memory = json.loads((self.folder / "department" / "state" / "trust.json").read_text("utf-8"))
         return int(memory["root"]["number"])
 
-    def wait(self, reached: Callable[[], bool]) -> bool:
-        """Give the department, which asks every second, its time."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            if reached():
-                return True
-            time.sleep(0.3)
-        return False
-
     def forge_highest_numbers(self, *officers: str) -> None:
         """A list and a timestamp signed with stolen keys, in the place of the published files."""
         data, store = self.city.data / "supervision", self.city.data / "softhsm"
@@ -128,7 +115,7 @@ class RootChapters(Stage):
         payload["LoTE"]["ListAndSchemeInformation"]["LoTESequenceNumber"] = COUNTER_MAX
         with ExitStack() as stack:
             tokens = [
-                ServiceToken(f"list-{each}", data / "officers" / f"{each}.pin", store=store)
+                ServiceToken(f"list-{each}", self.city.officer_pins / each, store=store)
                 for each in officers
             ]
             keys = [stack.enter_context(token).key("trust-list") for token in tokens]

@@ -4,8 +4,11 @@ import base64
 import secrets
 import socket
 import ssl
+import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from onecert.server.documents import sign_document
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 DIGEST = {"pearl": "rsa-sha256", "harbour": "ecdsa-sha256", "summit": "ecdsa-sha256"}
+# After something was fetched between two files, a department tries again after a minute.
+PATIENCE_S = 75
 VISIT = timedelta(seconds=4)  # the term of a visitor's certificate, short enough to wait for its end
 
 
@@ -33,6 +38,8 @@ class Stage:
         self.city = City(folder / "city", https_port=https, http_port=http)
         self.services: Process | None = None
         self.department: Process | None = None
+        self.office: Process | None = None
+        self.others: list[ThreadingHTTPServer] = []  # what serves beside this city
         self.desks: list[Desk] = []
         self.rows: list[dict[str, str]] = []
         self.issued: dict[str, dict[str, Any]] = {}
@@ -43,10 +50,23 @@ class Stage:
         for desk in self.desks:
             desk.close()
         self.desks.clear()
-        for process in (self.department, self.services):
+        for process in (self.office, self.department, self.services):
             if process is not None:
                 process.stop()
-        self.department = self.services = None
+        self.office = self.department = self.services = None
+        for server in self.others:
+            server.shutdown()
+            server.server_close()
+        self.others.clear()
+
+    def wait(self, reached: Callable[[], bool]) -> bool:
+        """Give the department, which asks every second, its time."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if reached():
+                return True
+            time.sleep(0.3)
+        return False
 
     def http(self) -> httpx.Client:
         """A client that trusts the city's TLS certificate."""

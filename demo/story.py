@@ -12,6 +12,7 @@ from typing import Any
 from applicant import make_request, openssl
 from city import LICENSED, ROLE_AUTHORITY
 from commands import CommandError, lines_of_json, onecert, run
+from elsewhere import ElsewhereChapters
 from report import Report
 from roots import RootChapters
 from stage import HERE, first_line, matches, pem, refusal, why
@@ -21,7 +22,7 @@ KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
 ROLE = "urn:onecert:role:tax.filer"
 
 
-class Story(RootChapters):
+class Story(RootChapters, ElsewhereChapters):
     """The city, its people and its department, from nothing to the audit."""
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +37,10 @@ class Story(RootChapters):
             ("approve", self.approve),
             ("login", self.log_in),
             ("foreign", self.ask_foreign_software),
+            ("declaration", self.file_a_declaration),
             ("revoke", self.revoke),
+            ("offline", self.go_offline),
+            ("province", self.follow_another_list),
             ("refusals", self.refuse),
             ("officers", self.change_officers),
             ("thief", self.recover_from_a_thief),
@@ -260,6 +264,8 @@ class Story(RootChapters):
             "openssl_verify_revoked",
             verified.returncode != 0 and b"revoked" in verified.stderr + verified.stdout,
         )
+        # What was signed and stamped before stays signed.
+        check("evidence_outlives", self.judge_evidence().get("accepted") is True)
 
     # 7 ------------------------------------------------------------------------------------------
 

@@ -33,8 +33,13 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
         "approve",
         "login",
         "foreign",
+        "declaration",
         "revoke",
+        "offline",
+        "province",
         "refusals",
+        "officers",
+        "thief",
         "attribute",
         "audit",
     ]
