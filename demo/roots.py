@@ -115,8 +115,7 @@ class RootChapters(Stage):
         payload["LoTE"]["ListAndSchemeInformation"]["LoTESequenceNumber"] = COUNTER_MAX
         with ExitStack() as stack:
             tokens = [
-                ServiceToken(f"list-{each}", self.city.officer_pins / each, store=store)
-                for each in officers
+                ServiceToken(f"list-{each}", self.city.officer_pins / each, store=store) for each in officers
             ]
             keys = [stack.enter_context(token).key("trust-list") for token in tokens]
             forged = sign_document(payload, typ=TYP, keys=keys)
