@@ -20,6 +20,8 @@ class SupervisionConfig:
     timestamp_every: timedelta = timedelta(hours=1)
     registry_validity: timedelta = timedelta(days=30)
     bundle_validity: timedelta = timedelta(days=7)
+    # A CA's report that comes so soon counts as of the time that it states.
+    issuance_grace: timedelta = timedelta(minutes=10)
     # How often bundle.zip is made among the published files; 0s for never.
     bundle_every: timedelta = timedelta(0)
     # policy.json of these bundles; see docs/offline-department.md.
@@ -46,6 +48,8 @@ class SupervisionConfig:
             raise ValueError("bundle_validity: from 1 hour to 190 days")
         if self.bundle_every and not timedelta(minutes=1) <= self.bundle_every <= self.bundle_validity:
             raise ValueError("bundle_every: 0s, or from 1 minute to bundle_validity")
+        if not timedelta(0) <= self.issuance_grace <= timedelta(hours=1):
+            raise ValueError("issuance_grace: from 0s to 1 hour")
         if not 1 <= self.alarm_after_percent <= 99:
             raise ValueError("alarm_after_percent: from 1 to 99")
         if not 2 <= self.signatures_needed <= 16:

@@ -11,6 +11,7 @@ from onecert.server.members import Context, Member, Service
 from onecert.supervision.app import create_app
 from onecert.supervision.bundle_job import BundleJob
 from onecert.supervision.config import SupervisionConfig
+from onecert.supervision.issuance_job import IssuanceJob
 from onecert.supervision.service import make_keys, make_supervision
 from onecert.supervision.status import StatusApp
 from onecert.supervision.watch import Watch
@@ -34,14 +35,18 @@ def build(config: SupervisionConfig, context: Context) -> Service:
     except ServiceError as exc:
         # The files are served as they are; the job tries again, and readiness tells when it is too late.
         log.error("the trust timestamp could not be signed", extra={"code": exc.code})
-    jobs = [Job(_job_name(context, "published"), config.sync_every, watch.run)]
+    issuances = IssuanceJob(supervision.issuance_reports, supervision.issuance_records, context.clock)
+    jobs = [
+        Job(_job_name(context, "published"), config.sync_every, watch.run),
+        Job(_job_name(context, "issuances"), config.sync_every, issuances.run),
+    ]
     if config.bundle_every:
         jobs.append(Job(_job_name(context, "bundle"), config.bundle_every, BundleJob(supervision).run))
     return Service(
         app=create_app(member, context, supervision),
         status=StatusApp(supervision.published, max_age=config.status_max_age),
         jobs=jobs,
-        checks={"token": keys.check, "trust-list": watch.check},
+        checks={"token": keys.check, "trust-list": watch.check, "issuances": issuances.check},
         audit_key=keys.audit_key(),
         find_audit_key=keys.audit_key,
         close=keys.close,

@@ -1,4 +1,6 @@
-"""Tables: officers, drafts with signatures, published lists, known certificates, trust roots, timestamps."""
+"""Tables: officers, drafts with signatures, published lists, known certificates, trust roots, timestamps, and
+what CAs report to have issued.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -19,10 +21,13 @@ from onecert.server.database import UtcDateTime
 __all__ = [
     "draft_signatures",
     "drafts",
+    "issuance_records",
+    "issuances",
     "known_certificates",
     "metadata",
     "officers",
     "publications",
+    "reporters",
     "root_holders",
     "roots",
     "timestamp_keys",
@@ -139,4 +144,44 @@ timestamps = Table(
     Column("document", LargeBinary(), nullable=True),  # when it was signed
     Column("issued_at", UtcDateTime(), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=False),
+)
+
+reporters = Table(
+    "supervision_reporters",
+    metadata,
+    Column("service", String(95), primary_key=True),
+    Column("kid", String(64), nullable=False),  # one key may report for several services
+    Column("spki_pem", Text(), nullable=False),
+    Column(
+        "entries", _number(), nullable=False
+    ),  # how many certificates are on record; also the last position
+    Column("stated_until", UtcDateTime(), nullable=True),  # until then, times are taken as stated
+    Column("reported_at", UtcDateTime(), nullable=True),  # of the last report
+    Column("added_at", UtcDateTime(), nullable=False),
+    Column("added_by", String(256), nullable=False),
+    Column("removed_at", UtcDateTime(), nullable=True),  # what was reported stays on record
+)
+
+issuances = Table(
+    "supervision_issuances",
+    metadata,
+    Column("service", String(95), ForeignKey("supervision_reporters.service"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),  # of the certificate
+    Column("position", _number(), nullable=False),  # 1, 2, 3 … within its service
+    Column("serial", String(40), nullable=False),  # empty for what was recovered from the published record
+    Column("stated_at", UtcDateTime(), nullable=False),  # when the CA says that it issued it
+    Column("received_at", UtcDateTime(), nullable=False),
+    Column("recorded_at", UtcDateTime(), nullable=False),  # the time that counts
+    UniqueConstraint("service", "position", name="supervision_issuances_position"),
+)
+
+issuance_records = Table(
+    "supervision_issuance_records",
+    metadata,
+    Column("number", _number(), primary_key=True, autoincrement=False),
+    Column("payload", Text(), nullable=False),  # on record before the key is used
+    Column("positions", Text(), nullable=False),  # JSON: up to where each service is in it
+    Column("document", LargeBinary(), nullable=True),  # when it was signed
+    Column("issued_at", UtcDateTime(), nullable=False),
+    Column("next_update", UtcDateTime(), nullable=False),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, url_for
-from werkzeug.exceptions import NotFound
+from flask import Blueprint, Response, jsonify, request, url_for
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 
-from onecert.server.web import public
+from onecert.server.web import public, signed_api
 from onecert.supervision.errors import NothingPublishedError
+from onecert.supervision.issuance_reports import REPORT_MAX_BYTES
 from onecert.supervision.pages.common import both, the
 from onecert.supervision.records import Publication
 from onecert.supervision.root_errors import RootMissingError
@@ -24,6 +25,8 @@ def blueprint() -> Blueprint:
     api.add_url_rule("/trust-root", "trust_root", _trust_root)
     api.add_url_rule("/trust-root/<int:version>", "trust_root_version", _trust_root)
     api.add_url_rule("/trust-timestamp", "trust_timestamp", _trust_timestamp)
+    api.add_url_rule("/issuance-record", "issuance_record", _issuance_record)
+    api.add_url_rule("/issuance-reports", "issuance_reports", _issuance_reports, methods=["POST"])
     return api
 
 
@@ -75,6 +78,26 @@ def _trust_timestamp() -> Response:
     response = Response(record.document, content_type="application/jose+json")
     response.set_etag(str(record.version))
     return response
+
+
+@public
+def _issuance_record() -> Response:
+    """The head of the newest record of issued certificates; its parts lie on the status port."""
+    newest = the().issuance_records.newest()
+    if newest is None:
+        raise NothingPublishedError
+    response = Response(newest.document, content_type="application/jose+json")
+    response.set_etag(str(newest.number))
+    return response
+
+
+@signed_api
+def _issuance_reports() -> Response:
+    """What a CA has issued, signed by the key registered for it; acknowledged when it is on record."""
+    if request.content_length is None or request.content_length > REPORT_MAX_BYTES:
+        raise RequestEntityTooLarge
+    taken = the().issuance_reports.take(request.get_data())
+    return jsonify(service=taken.service, new=taken.new, known=taken.known, entries=taken.entries)
 
 
 def _published() -> Publication:

@@ -10,6 +10,8 @@ from onecert.server.members import Context
 from onecert.supervision.bundles import Bundles
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.editor import Editor
+from onecert.supervision.issuance_publishing import IssuanceRecords
+from onecert.supervision.issuance_reports import IssuanceReports
 from onecert.supervision.officers import OfficerKeys, TokenOfficerKeys
 from onecert.supervision.published import LIST_FILE, published_sequence
 from onecert.supervision.publishing import publish_files
@@ -30,6 +32,8 @@ class Supervision:
     roots: Roots
     register: Register
     bundles: Bundles
+    issuance_reports: IssuanceReports
+    issuance_records: IssuanceRecords
     published: Path  # folder of the published files
     config: SupervisionConfig
     status_url: str
@@ -106,6 +110,20 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceK
         roots=roots,
         register=register,
         bundles=bundles,
+        issuance_reports=IssuanceReports(
+            database=context.database,
+            audit=context.audit,
+            clock=context.clock,
+            grace=config.issuance_grace,
+        ),
+        issuance_records=IssuanceRecords(
+            database=context.database,
+            audit=context.audit,
+            clock=context.clock,
+            keys=keys,
+            config=config,
+            published=published,
+        ),
         published=published,
         config=config,
         status_url=context.status_url,

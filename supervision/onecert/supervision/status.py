@@ -17,6 +17,8 @@ from onecert.supervision.large_file import answer_large_file
 from onecert.supervision.published import LIST_FILE, ROOT_FILE, ROOTS_FOLDER, TIMESTAMP_FILE
 from onecert.verifier.bundle import BUNDLE_FILE
 from onecert.verifier.identity.registry_head import DATA_FILE, HEAD_FILE
+from onecert.verifier.issuance_parts import part_file
+from onecert.verifier.issuance_record import RECORD_FILE
 
 __all__ = ["StatusApp"]
 
@@ -26,10 +28,14 @@ _TYPES = {
     ROOT_FILE: _JOSE,
     TIMESTAMP_FILE: _JOSE,
     HEAD_FILE: _JOSE,
+    RECORD_FILE: _JOSE,
 }
 # Not kept in memory.
 _LARGE = {DATA_FILE: "application/x-ndjson", BUNDLE_FILE: "application/zip"}
 _OLD_ROOT = re.compile(rf"{ROOTS_FOLDER}/[1-9][0-9]{{0,5}}\.json", re.ASCII)
+# Parts of the record of issued certificates, named by their SHA-256; too many to be kept in memory.
+_PART = re.compile(part_file("[0-9a-f]{64}").replace(".", r"\."), re.ASCII)
+_A_YEAR_S = 31_536_000
 # A version of the root never changes again.
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -48,13 +54,14 @@ class StatusApp:
         name = environ.get("PATH_INFO", "").lstrip("/")
         method = environ.get("REQUEST_METHOD", "GET")
         is_fixed = _OLD_ROOT.fullmatch(name) is not None
-        if name not in _TYPES and name not in _LARGE and not is_fixed:
+        is_part = _PART.fullmatch(name) is not None
+        if name not in _TYPES and name not in _LARGE and not is_fixed and not is_part:
             return _plain(start_response, "404 Not Found")
         if method not in {"GET", "HEAD"}:
             return _plain(start_response, "405 Method Not Allowed", ("Allow", "GET, HEAD"))
-        if name in _LARGE:
-            path = self._folder / name
-            body = answer_large_file(path, _LARGE[name], self._max_age_s, environ, start_response)
+        if name in _LARGE or is_part:
+            kind, max_age_s = ("text/plain", _A_YEAR_S) if is_part else (_LARGE[name], self._max_age_s)
+            body = answer_large_file(self._folder / name, kind, max_age_s, environ, start_response)
             return _plain(start_response, "404 Not Found") if body is None else body
         found = self._read(name)
         if found is None:

@@ -14,6 +14,7 @@ from onecert.supervision.commands.known import known
 from onecert.supervision.commands.officer import officer
 from onecert.supervision.commands.publish import publish, show
 from onecert.supervision.commands.registry import registry
+from onecert.supervision.commands.reporter import reporter
 from onecert.supervision.commands.root import root
 from onecert.supervision.commands.status import status_commands
 
@@ -30,6 +31,7 @@ trust_list.add_command(officer)
 trust_list.add_command(draft)
 trust_list.add_command(root)
 trust_list.add_command(registry)
+trust_list.add_command(reporter)
 trust_list.add_command(bundle)
 for _command in status_commands:
     trust_list.add_command(_command)
