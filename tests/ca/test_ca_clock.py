@@ -40,6 +40,21 @@ def test_a_jump_is_refused_until_the_clock_is_right(by: timedelta, kernel: Kerne
     assert guard.now() == right
 
 
+@pytest.mark.parametrize("step", [0.9, -0.9])
+def test_small_steps_do_not_add_up(step: float) -> None:
+    """Nine tenths of a second at each question, as somebody on the network between us and the time would."""
+    clock = FixedClock(T)
+    guard = guarded(clock)
+    clock.set(clock.now() + step * SECOND)
+    assert guard.now() == T + step * SECOND
+    for times in range(2, 5):
+        clock.set(T + times * step * SECOND)
+        with pytest.raises(ClockJumpedError):
+            guard.now()
+    clock.set(T)
+    assert guard.now() == T
+
+
 def test_a_jump_that_a_time_daemon_vouches_for_is_believed() -> None:
     clock = FixedClock(T)
     guard = guarded(clock, KEPT)

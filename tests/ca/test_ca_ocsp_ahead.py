@@ -132,6 +132,27 @@ def test_revoked_between_reading_and_storing_is_not_stored(lite: Any, monkeypatc
     assert answer(lite, body).certificate_status is REVOKED
 
 
+def test_two_that_begin_anew_at_once(lite: Any) -> None:
+    """One process has begun and has read "good"; another, which found the same empty file, begins once more.
+    What the first one read may be overtaken, so it is not stored."""
+    store = store_of(lite)
+    store.clear("harbour", status_version=1)
+    drops = store.drops("harbour")
+    store.clear("harbour", status_version=2)
+    assert store.store("harbour", [], drops=drops) is False
+    assert store.status_version("harbour") == 2
+    store.close()
+
+
+def test_a_damaged_store_costs_speed_and_nothing_else(lite: Any) -> None:
+    record = lite.issue().record
+    prepare(lite)
+    store = store_of(lite)
+    store._connection().execute("UPDATE answers SET this_update = 'now'")
+    store.close()
+    assert answer(lite, request_for(lite, record)).certificate_status is GOOD
+
+
 def test_a_refused_revocation_leaves_the_answer_right(lite: Any) -> None:
     record = lite.issue().record
     body = request_for(lite, record)

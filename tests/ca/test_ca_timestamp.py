@@ -14,6 +14,7 @@ from cryptography import x509
 from test_ca_ocsp import call
 
 from onecert.ca import der
+from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.errors import ClockJumpedError
 from onecert.ca.member import roll_delegates
 from onecert.ca.timestamp import MAX_REQUEST_OCTETS, RequestRefused, load_request
@@ -209,6 +210,20 @@ def test_ordered_tokens_never_share_a_moment(tsa: Any) -> None:
     assert all(token.ordering for token in tokens)
     times = [token.time for token in tokens]
     assert times == sorted(set(times))
+
+
+def test_ordered_tokens_do_not_tell_a_time_that_was_wrong(tsa: Any, monkeypatch: Any) -> None:
+    """The time daemon has set the clock back by an hour: no token says an hour too late to stay in order."""
+    tsa.config = replace(tsa.config, timestamp_ordering=True)
+    tsa.restart()
+    monkeypatch.setattr(ClockGuard, "_is_vouched_for", lambda self, off: True)
+    wrong = tsa.clock.now() + timedelta(hours=1)
+    tsa.clock.set(wrong)
+    assert stamp(tsa).time >= wrong
+    tsa.clock.set(wrong - timedelta(hours=1))
+    assert failure_of(ask(tsa, request_timestamp(DATA).der)[2]) == [14]
+    tsa.clock.advance(timedelta(hours=1, seconds=1))
+    assert stamp(tsa).time == tsa.clock.now()
 
 
 @pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1), timedelta(seconds=-2)])

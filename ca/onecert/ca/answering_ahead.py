@@ -97,7 +97,8 @@ class AnsweringAhead:
         try:
             self._notice(authority.name)
             found = self._store.find(authority.name, serial_hex(cert_id.serial))
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError, TypeError, OverflowError, OSError):
+            # Also a damaged file, in which a column may hold anything.
             log.exception("prepared answers not readable", extra={"authority": authority.name})
             return None
         at = self._clock.now()

@@ -47,7 +47,7 @@ class ClockGuard:
         self._kernel = kernel
         self._needs_kept = needs_kept
         self._lock = threading.Lock()
-        self._seen = (clock.now(), clock.elapsed())
+        self._seen = self._begun = (clock.now(), clock.elapsed())
         self._jumped = False
 
     def now(self) -> datetime:
@@ -61,20 +61,29 @@ class ClockGuard:
             self._check_kept()
         with self._lock:
             at, elapsed = self._clock.now(), self._clock.elapsed()
-            before, elapsed_before = self._seen
-            passed = elapsed - elapsed_before
-            off = at - (before + passed)
-            if abs(off) > self._tolerance + passed * SLEW and not self._is_vouched_for(off):
-                # What was seen last is kept: the clock is believed again when it fits that.
-                if not self._jumped:
-                    log.error("the clock jumped", extra={"by_s": off.total_seconds()})
-                self._jumped = True
-                raise ClockJumpedError(off.total_seconds())
+            off = self._off(at, elapsed)
+            if off is not None:
+                if not self._is_vouched_for(off):
+                    # What was seen last is kept: the clock is believed again when it fits that.
+                    if not self._jumped:
+                        log.error("the clock jumped", extra={"by_s": off.total_seconds()})
+                    self._jumped = True
+                    raise ClockJumpedError(off.total_seconds())
+                self._begun = (at, elapsed)
             if self._jumped:
                 log.warning("the clock is right again")
             self._jumped = False
             self._seen = (at, elapsed)
             return at
+
+    def _off(self, at: datetime, elapsed: timedelta) -> timedelta | None:
+        """By how much it jumped; None: not at all. Small steps, each within bounds, add up to a jump."""
+        for before, elapsed_before in (self._seen, self._begun):
+            passed = elapsed - elapsed_before
+            off = at - (before + passed)
+            if abs(off) > self._tolerance + passed * SLEW:
+                return off
+        return None
 
     def elapsed(self) -> timedelta:
         """See `Clock`."""

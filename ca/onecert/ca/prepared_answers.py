@@ -151,8 +151,11 @@ class PreparedAnswers:
         """Begin anew for an authority: nothing is here, at this version of its statuses."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM answers WHERE authority = ?", (authority,))
+            # It counts as a drop: somebody may be about to store what he read before another began anew.
             connection.execute(
-                "INSERT OR REPLACE INTO authorities VALUES (?, 1, ?)", (authority, status_version)
+                "INSERT INTO authorities VALUES (?, 1, ?) ON CONFLICT (name) DO UPDATE SET"
+                " drops = drops + 1, status_version = max(status_version, excluded.status_version)",
+                (authority, status_version),
             )
 
     def drop_ended(self, at: datetime) -> None:

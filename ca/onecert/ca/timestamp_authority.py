@@ -134,12 +134,18 @@ class TimestampAuthorities:
         return granted(token_der)
 
     def _time(self) -> datetime:
-        """The time of a token; with ordering, later than that of every token before."""
+        """The time of a token; with ordering, later than that of every token before.
+
+        Raises:
+            ClockJumpedError: the clock was set back, and not by so little that the accuracy covers it.
+        """
         if not self._ordering:
             return self._clock.now()
         with self._lock:
             at = self._clock.now()
             if self._last is not None and at <= self._last:
+                if self._last - at > self._accuracy:
+                    raise ClockJumpedError((at - self._last).total_seconds())
                 at = self._last + timedelta(microseconds=1)
             self._last = at
             return at
