@@ -117,8 +117,9 @@ def test_it_is_fetched_and_answers(site: Site) -> None:
     assert find(registry) == (FIRM, ())
     assert find(registry, f"regno:{REGNO}") is None
     assert [alias.id for alias in registry.aliases_of(f"uscc:{FIRM}", T)] == [ORG]
-    assert registry.head is not None
-    assert (registry.head.number, registry.is_behind) == (1, False)
+    head = registry.head(T)
+    assert head is not None
+    assert (head.number, registry.is_behind) == (1, False)
 
 
 def test_only_a_new_name_is_fetched(site: Site) -> None:

@@ -35,6 +35,7 @@ from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
 from onecert.verifier.trust_list.model import TrustedService, TrustList
 from onecert.verifier.trust_list.pointers import check_missing
+from onecert.verifier.trust_list.published import TrustedParts
 from onecert.verifier.validators import ValidatorMemory
 from onecert.verifier.verified_certificate import VerifiedCertificate, moments_of
 
@@ -128,6 +129,16 @@ class Verifier:
             VerifyError: there is no list that may be used at this time.
         """
         return self._evidence.lists(self._lists.current(at), at)
+
+    def parts(self, at: datetime) -> TrustedParts | None:
+        """Root, timestamp and list in use, for who watches their ages; ``None`` where nobody knows them.
+
+        Raises:
+            VerifyError: there are none that may be used at this time.
+        """
+        parts = getattr(self._lists, "parts", None)
+        found: TrustedParts | None = None if parts is None else parts(at)
+        return found
 
     @property
     def registry(self) -> Registry:

@@ -16,12 +16,13 @@ from onecert.verifier.bundle.policy import OfflinePolicy
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.identity.registry import Alias, ClosedEntities, RegistryEntry
-from onecert.verifier.identity.registry_head import DATA_FILE
+from onecert.verifier.identity.registry_head import DATA_FILE, SnapshotHead
 from onecert.verifier.identity.registry_index import RegistryIndex
 from onecert.verifier.identity.registry_snapshot import LoadedRegistry
 from onecert.verifier.purposes import Purpose
 from onecert.verifier.revocation import OcspResponse, RevocationEvidence
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.published import TrustedParts
 from onecert.verifier.trust_list.roles import CLOCK_SKEW
 from onecert.verifier.trust_list.root import TrustRoot
 from onecert.verifier.trust_list.state import TrustState
@@ -113,6 +114,23 @@ class BundleSource:
         bundle = self.bundle(at)
         if bundle.policy is not None:
             check_usable(bundle, at, max_age=bundle.policy.age_for(purpose))
+
+    def parts(self, at: datetime) -> TrustedParts:
+        """Root, timestamp and list of the bundle in use.
+
+        Raises:
+            VerifyError: as ``bundle``.
+        """
+        bundle = self.bundle(at)
+        return TrustedParts(root=bundle.root, timestamp=bundle.timestamp, trust_list=bundle.trust_list)
+
+    def head(self, at: datetime) -> SnapshotHead | None:
+        """The snapshot of the register in the bundle, if it has one.
+
+        Raises:
+            VerifyError: as ``bundle``.
+        """
+        return self.bundle(at).registry
 
     def current(self, at: datetime) -> TrustList:
         """See ``TrustListSource``."""

@@ -15,6 +15,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from onecert.verifier.bundle import open_offline_verifier
 from onecert.verifier.cli.common import ACCEPTED
 from onecert.verifier.cli.files import read
 from onecert.verifier.cli.parser import Parser, UsageError
@@ -25,6 +26,7 @@ from onecert.verifier.login_server import ChallengeSigner, load_signer
 from onecert.verifier.login_store import SqliteStore
 from onecert.verifier.service.application import TOKEN_MIN_CHARACTERS, create_service
 from onecert.verifier.signed_form import EvidenceTrust
+from onecert.verifier.verifier import Verifier
 
 __all__ = ["add_options", "run"]
 
@@ -34,7 +36,8 @@ _PORT_MAX = 65535
 def add_options(parser: Parser) -> None:
     """The options of this command."""
     parser.option("--folder", text="HELP_FOLDER", type=Path, metavar="FOLDER", required=True)
-    parser.option("--trust-list", text="HELP_LIST_URL", metavar="URL", required=True)
+    parser.option("--trust-list", text="HELP_LIST_URL", metavar="URL")
+    parser.file("--bundle", text="HELP_SERVE_BUNDLE")
     parser.option("--application", text="HELP_APPLICATION", required=True)
     parser.option("--host", text="HELP_HOST", default="127.0.0.1")
     parser.option("--port", text="HELP_PORT", type=int, default=8090)
@@ -53,10 +56,12 @@ def run(options: argparse.Namespace) -> int:
         token = read(options.token, 4096).decode("utf-8", "replace").strip()
         if len(token) < TOKEN_MIN_CHARACTERS:
             raise UsageError("USAGE_TOKEN", least=TOKEN_MIN_CHARACTERS)
+    if (options.trust_list is None) == (options.bundle is None):
+        raise UsageError("USAGE_ONE_OF", arguments="--trust-list --bundle")
     folder: Path = options.folder
-    clocks = ClockWatch(listed_fetch())
+    clocks = None if options.bundle else ClockWatch(listed_fetch())
     application = create_service(
-        open_verifier(folder, trust_list=options.trust_list, application=options.application, fetch=clocks),
+        _verifier(options, clocks),
         store=SqliteStore(folder / "logins.sqlite"),
         trust=EvidenceTrust(roots=RootFolder(folder)),
         token=token,
@@ -69,6 +74,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"ready {server.shown}", flush=True)
         server.serve_forever()
     return ACCEPTED
+
+
+def _verifier(options: argparse.Namespace, clocks: ClockWatch | None) -> Verifier:
+    folder, application = options.folder, options.application
+    if options.bundle is not None:
+        return open_offline_verifier(folder, application=application, bundle=options.bundle)
+    return open_verifier(folder, trust_list=options.trust_list, application=application, fetch=clocks)
 
 
 def _signer(options: argparse.Namespace) -> ChallengeSigner | None:

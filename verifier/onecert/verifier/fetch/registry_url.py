@@ -144,11 +144,20 @@ class RegistryUrl:
         """Wait until nothing is being fetched; ``False`` when the time was too short."""
         return self._idle.wait(seconds)
 
-    @property
-    def head(self) -> SnapshotHead | None:
-        """The snapshot in use."""
-        held = self._held
-        return None if held is None else held.loaded.head
+    def head(self, at: datetime) -> SnapshotHead | None:
+        """The snapshot in use; ``None`` when the city has none.
+
+        Raises:
+            RegistryUnavailableError: REGISTRY_UNAVAILABLE.
+        """
+        loaded = self._usable()
+        if loaded is None:
+            return None
+        try:
+            check_not_over(loaded.head, at)
+        except CouldNotCheckError as exc:
+            raise _unavailable(exc) from exc
+        return loaded.head
 
     @property
     def is_behind(self) -> bool:
@@ -272,7 +281,8 @@ class RegistryUrl:
             return
         try:
             head = read_head(signed, wanted.keys)
-            if self.head is not None and self.head.seen == head.seen:
+            held = self._held
+            if held is not None and held.loaded.head.seen == head.seen:
                 return
             check_not_over(head, wanted.at)
             self._state.advance({Role.REGISTRY: head.seen})

@@ -102,7 +102,6 @@ class _Service:
         self._token = token
         self._clock = clock
         self._health = health
-        self._verifier = verifier
         self._calls: Mapping[str, tuple[Call, int, int]] = {
             "/v1/certificates": (calls.verify, SMALL, 200),
             "/v1/explanations": (calls.explain, SMALL, 200),
@@ -115,7 +114,7 @@ class _Service:
             "/v1/trust-list": lambda at: (200, verifier.trust_list(at).as_dict(at)),
             "/openapi.json": lambda at: (200, describe()),
             "/healthz": lambda at: (200, {"status": "ok"}),
-            "/readyz": self._ready,
+            "/readyz": lambda at: (200, self._health.ready(at)),
             "/metrics": lambda at: (200, self._health.metrics(at)),
         }
 
@@ -168,9 +167,6 @@ class _Service:
         wanted = self._token.encode("utf-8")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8"), wanted):
             raise _NotJudgedError(401, MalformedError("SERVICE_TOKEN"))
-
-    def _ready(self, at: datetime) -> tuple[int, Any]:
-        return 200, {"status": "ready", "trust_list": self._verifier.trust_list(at).sequence}
 
 
 def _check_method(method: str, *allowed: str) -> None:

@@ -20,11 +20,15 @@ from onecert.verifier.purposes import ANY, CLIENT, ENCRYPTION, LOGIN, SIGNING, P
 from onecert.verifier.signed_form import (
     EvidenceTrust,
     FormPolicy,
+    JwsSignature,
+    PdfSignature,
     RawSignature,
+    XmlSignature,
     check_evidence,
     make_evidence,
     verify_form,
 )
+from onecert.verifier.signed_form.form_result import SignatureSource
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.verifier import Verifier
 
@@ -37,6 +41,7 @@ PURPOSES: Mapping[str, Purpose] = {
     "client": CLIENT,
     "any": ANY,
 }
+FORM_KINDS = ("cms", "jws", "xml", "pdf")
 _TEXT_MAX = 32 * 1024 * 1024
 
 Answer = dict[str, Any]
@@ -107,15 +112,13 @@ class Calls:
         ).as_dict()
 
     def form(self, body: Node) -> Judge:
-        """``{document?, signature, certificate?, several_signers?, evidence?}``: who has signed this form?
+        """``{document?, signature, kind?, …}``: who has signed this form?
 
-        With ``certificate`` the signature is raw, else CMS. With ``evidence`` the answer has a record.
+        ``kind`` is cms, jws, xml or pdf; with ``certificate`` the signature is raw. With ``evidence`` the
+        answer has a record.
         """
         document = _octets(body, "document") if body.has("document") else None
-        value = _octets(body, "signature")
-        signature: bytes | RawSignature = value
-        if body.has("certificate"):
-            signature = RawSignature(value=value, certificate=_certificate(body))
+        signature = _signature(body)
         policy = FormPolicy(several_signers=body.boolean("several_signers", default=False))
         wants_record = body.boolean("evidence", default=False)
 
@@ -164,6 +167,25 @@ def run_call(call: Call, body: Any, at: datetime) -> Answer:
 
 def _verdict(error: VerifyError) -> str:
     return "could-not-check" if isinstance(error, CouldNotCheckError) else "refused"
+
+
+def _signature(body: Node) -> SignatureSource:
+    value = _octets(body, "signature")
+    kind = body.choice("kind", frozenset(FORM_KINDS), default="cms")
+    if body.has("certificate"):
+        if kind != "cms":
+            raise RequestError(
+                "SERVICE_REQUEST", detail=f"{body.place('certificate')}: only for raw signatures"
+            )
+        return RawSignature(value=value, certificate=_certificate(body))
+    if kind == "jws":
+        return JwsSignature(value=value)
+    if kind == "xml":
+        element = body.text("element", max_length=1024) if body.has("element") else ""
+        return XmlSignature(value=value, element=element)
+    if kind == "pdf":
+        return PdfSignature(value=value, allow_filling=body.boolean("allow_filling", default=False))
+    return value
 
 
 def _certificate(body: Node) -> bytes:

@@ -1,4 +1,4 @@
-"""What an operator watches: answers by verdict and code, ages of trust list and revocation lists, the clock.
+"""What an operator watches: answers by verdict and code, ages of all that verdicts rest on, the clock.
 
 ``/metrics`` has it in the text format of Prometheus (version 0.0.4), ``/readyz`` says whether logins work.
 """
@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any
 
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.fetch.clock import ClockWatch
 from onecert.verifier.revocation import Crl
+from onecert.verifier.service.ages import ages_of
 from onecert.verifier.verifier import Verifier
 
 __all__ = ["Health"]
 
 # Codes come from our own catalogue, so the number of series is bounded; this is for the unforeseen.
 _SERIES_MAX = 2000
+_NONE = timedelta(0)
+_FROM_FUTURE = frozenset({"TRUST_TIMESTAMP_FUTURE", "TRUST_LIST_FUTURE", "TRUST_ROOT_FUTURE", "BUNDLE_CLOCK"})
 
 
 class Health:
@@ -62,10 +66,22 @@ class Health:
             made = [
                 trust_list.issued_at,
                 *(crl.this_update for crl in self._verifier.evidence(at).all_crls()),
+                *(age.issued_at for age in ages_of(self._verifier, at)),
             ]
-        except VerifyError:
-            return timedelta(0)
-        return max(max(made) - at, timedelta(0))
+        except VerifyError as exc:
+            # So far behind that nothing is used any more: what was refused for its date tells how far.
+            dated = exc.facts.get("issued_at", exc.facts.get("made_at")) if exc.code in _FROM_FUTURE else None
+            made = [dated] if isinstance(dated, datetime) else []
+        return max((_NONE, *(each - at for each in made)))
+
+    def ready(self, at: datetime) -> dict[str, Any]:
+        """What ``/readyz`` says.
+
+        Raises:
+            VerifyError: nobody can be let in now.
+        """
+        found: dict[str, Any] = {"status": "ready", "trust_list": self._verifier.trust_list(at).sequence}
+        return found | {age.name: age.as_dict(at) for age in ages_of(self._verifier, at)}
 
     def _clock_metrics(self, at: datetime) -> list[str]:
         behind = self.clock_behind(at).total_seconds()
@@ -89,6 +105,14 @@ class Health:
         lines += _gauge("trust_list_age_seconds", "Since it was issued.", [("", age)])
         left = (trust_list.next_update - at).total_seconds()
         lines += _gauge("trust_list_left_seconds", "Until it must be replaced.", [("", left)])
+        for part in ages_of(self._verifier, at):
+            age_s, left_s = (part_s.total_seconds() for part_s in (at - part.issued_at, part.ends_at - at))
+            lines += _gauge(f"{part.name}_age_seconds", f"Since the {part.name} was made.", [("", age_s)])
+            lines += _gauge(f"{part.name}_left_seconds", "Until it may not be used.", [("", left_s)])
+        behind = getattr(self._verifier.registry, "is_behind", None)
+        if behind is not None:
+            about = "Whether the city has a newer snapshot of the register than the one in use."
+            lines += _gauge("registry_behind", about, [("", float(behind))])
         newest: dict[str, Crl] = {}
         for crl in self._verifier.evidence(at).all_crls():
             known = newest.get(crl.issuer_text)

@@ -14,6 +14,7 @@ from onecert.verifier.trust_list.published import (
     TIMESTAMP_FILE,
     GetFile,
     PublishedTrust,
+    TrustedParts,
     root_file,
 )
 from onecert.verifier.trust_list.root import TrustRoot
@@ -68,13 +69,25 @@ class TrustListFolder:
 
     def current(self, at: datetime) -> TrustList:
         """See ``TrustListSource``."""
+        self._refresh(at)
+        return self._trust.current(at)
+
+    def parts(self, at: datetime) -> TrustedParts:
+        """Root, timestamp and list in use.
+
+        Raises:
+            VerifyError: as ``current``.
+        """
+        self._refresh(at)
+        return self._trust.parts(at)
+
+    def _refresh(self, at: datetime) -> None:
         tried = self._tried
         if tried is None or self._is_due(tried, at):
             with self._lock:
                 if self._tried is tried:
                     stamps = self._stamps()
                     self._tried = (stamps, at, self._read(at))
-        return self._trust.current(at)
 
     def _is_due(self, tried: tuple[tuple[_Stamp, ...], datetime, bool], at: datetime) -> bool:
         stamps, when, read = tried

@@ -21,6 +21,7 @@ from onecert.verifier.trust_list.errors import TrustListError
 from onecert.verifier.trust_list.load import TrustListSource
 from onecert.verifier.trust_list.model import StatusEntry, TrustedService, TrustList, entry_at
 from onecert.verifier.trust_list.pointer import MissingList, Pointer, PointerTerms
+from onecert.verifier.trust_list.published import TrustedParts
 from onecert.verifier.trust_list.vocabulary import Status
 
 __all__ = ["PointedListError", "PointedTrustLists", "check_missing", "combine", "merge"]
@@ -73,6 +74,16 @@ class PointedTrustLists:
                 pairs = zip(pointers.values(), found, strict=True)
                 merged = self._merged = own, parts, merge(own, pairs)
             return merged[2]
+
+    def parts(self, at: datetime) -> TrustedParts | None:
+        """Root, timestamp and list of our own, where its source knows them.
+
+        Raises:
+            VerifyError: our own list cannot be used.
+        """
+        parts = getattr(self._own, "parts", None)
+        found: TrustedParts | None = None if parts is None else parts(at)
+        return found
 
     def _find(self, key: _Key, pointer: Pointer, at: datetime) -> TrustList | VerifyError:
         try:
