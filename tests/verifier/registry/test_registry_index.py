@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registry_files import FIRM, OTHER, REGNO, THIRD, Register, T, row, time
+from registry_files import DAY, FIRM, OTHER, REGNO, THIRD, Register, T, row, time
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.identity.registry_index import DataFile, RegistryIndex, open_file
+from onecert.verifier.identity.registry_keys import keys_of
 from onecert.verifier.identity.registry_rows import known_row, read_row
 
 WRONG_ROWS: dict[str, dict[str, Any]] = {
@@ -215,6 +216,62 @@ def test_any_row(key: str, value: object, data: bytes) -> None:
         except VerifyError:
             continue
         assert known_row(line) == found
+
+
+@st.composite
+def usual_lines(draw: st.DrawFn) -> bytes:
+    """Lines as our own programs write them, with one place changed or none."""
+    texts = st.text(max_size=12) | st.sampled_from(
+        [" ", "\u3000名", "名" * 200, "名" * 201, "\x85", '"', "\\"]
+    )
+    moments = st.sampled_from([time(T), time(T - DAY), "2026-02-30T00:00:00Z", "2026-11-21"])
+    numbers = st.sampled_from([REGNO, REGNO[:-1] + "0", REGNO.replace("0", "\uff10"), "44030110309741"])
+    fields: dict[str, Any] = {
+        "uscc": draw(st.sampled_from([FIRM, OTHER, THIRD, FIRM[:-1] + "K", FIRM.lower()])),
+        "names": draw(st.lists(texts, max_size=3) | st.just(["名"] * 50) | st.just(["名"] * 51)),
+        "state": draw(st.sampled_from(["active", "cancelled", "revoked", "closed"])),
+    }
+    if draw(st.booleans()):
+        fields["regno"] = draw(st.lists(numbers, max_size=3) | st.just([REGNO] * 51))
+    for key in draw(st.sets(st.sampled_from(["from", "until"]))):
+        fields[key] = draw(moments)
+    line = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    if draw(st.integers(0, 3)):
+        return line
+    place = draw(st.integers(0, len(line)))
+    return line[:place] + draw(st.binary(max_size=2)) + line[place + draw(st.integers(0, 2)) :]
+
+
+@settings(max_examples=800, deadline=None, derandomize=True)
+@given(line=usual_lines())
+def test_the_index_judges_as_the_reader_does(line: bytes) -> None:
+    """Right or wrong, and with the same fault; what is right under the same numbers."""
+    row, fault = judged(read_row, line)
+    keys, other_fault = judged(keys_of, line)
+    assert other_fault == fault
+    if row is not None:
+        assert keys == (row.uscc, [(alias.id, row.uscc, "", "~") for alias in row.aliases])
+
+
+def judged(read: Callable[[bytes], Any], line: bytes) -> tuple[Any, object]:
+    """What is read, or code and facts of the refusal."""
+    try:
+        return read(line), None
+    except MalformedError as exc:
+        return None, (exc.code, exc.facts)
+
+
+def test_numbers_keep_their_times(tmp_path: Path) -> None:
+    """A number of one firm until a day, of another since then: no moment belongs to both."""
+    first = {"regno": [{"number": REGNO, "until": time(T)}]}
+    second = {"regno": [{"number": REGNO, "from": time(T)}, {"number": REGNO, "from": time(T)}]}
+    index = make(tmp_path, row(FIRM, **first), row(OTHER, **second))()
+    assert {found.uscc for found in index.find_alias(f"regno:{REGNO}")} == {FIRM, OTHER}
+    index.close()
+    second = {"regno": [{"number": REGNO, "from": time(T - DAY)}]}
+    with pytest.raises(MalformedError) as caught:
+        make(tmp_path, row(FIRM, **first), row(OTHER, **second))()
+    assert (caught.value.code, caught.value.facts["id"]) == ("REGISTRY_AMBIGUOUS", f"regno:{REGNO}")
 
 
 @settings(max_examples=60, deadline=None)

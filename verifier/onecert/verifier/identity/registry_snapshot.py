@@ -85,7 +85,7 @@ class RegistrySnapshot:
     What is asked about may lie in the past, as the time of a signature does: the answer is the state of then.
 
     A new snapshot is read when ``registry.json`` changes. The first is waited for; later ones are prepared in
-    a thread while the one at hand answers, for a million entities take a minute or two. One that is wrong is
+    a thread while the one at hand answers, for a million entities take half a minute. One that is wrong is
     told to the log, and the one at hand serves until its own end.
 
     Args:
