@@ -8,7 +8,9 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 from urllib.parse import urlencode
 
@@ -84,6 +86,7 @@ def create_app(
             "holder": pages.who(),
             "text_of": text_of,
             "when": when,
+            "signs": signer is not None,
         }
     )
     app.register_error_handler(VerifyError, pages.refused)
@@ -99,6 +102,10 @@ def create_app(
     app.add_url_rule(
         "/declarations/<number>/signature", "sign", onecert.required(pages.sign), methods=["POST"]
     )
+    if signer is not None:
+        pem = DER_cert_to_PEM_cert(signer.certificates[0]).encode("ascii")
+        give = partial(download, pem, "office.pem", "application/x-pem-file")
+        app.add_url_rule("/server-certificate", "server_certificate", give)
     app.add_url_rule("/check", "check", pages.check, methods=["GET", "POST"])
     return app
 
