@@ -10,6 +10,7 @@ import base64
 import copy
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from onecert.verifier.jws import key_id, load_json
 from onecert.verifier.strict_json import Node
 from onecert.verifier.trust_list import TrustList
 from onecert.verifier.trust_list.parse import MEMORY
+from onecert.verifier.trust_list.pointers import merge
 from onecert.verifier.trust_list.root import ROOT_TYP
 from onecert.verifier.trust_list.timestamp import TIMESTAMP_TYP
 
@@ -103,6 +105,24 @@ def _payload() -> dict[str, Any]:
     }
 
 
+_HERE = "http://127.0.0.1/trust-list.json"
+
+
+def _pointer(name: str) -> dict[str, Any]:
+    status = {"ServiceStatus": "urn:onecert:service-status:granted"}
+    terms = {
+        "id": name,
+        "root": base64.b64encode(signed(json.dumps(root_payload(1)).encode(), ROOT_TYP)).decode(),
+        "history": [{**status, "StatusStartingTime": "2025-01-01T00:00:00Z"}],
+        "services": ["harbour"],
+        "id_types": ["uscc"],
+        "classes": ["organisation"],
+        "policies": ["1.2.3.1"],
+    }
+    extension = {"Type": "urn:onecert:extension:pointer-terms", "Critical": True, "Value": terms}
+    return {"LoTELocation": _HERE, "SchemeOperatorName": _text("Province"), "PointerExtensions": [extension]}
+
+
 def list_payload() -> bytes:
     """What the seeds' list says, as JSON."""
     return json.dumps(_payload()).encode()
@@ -115,6 +135,11 @@ def seeds() -> Iterable[bytes]:
     yield b"\x01" + payload
     small = _payload()
     small["LoTE"]["TrustedEntitiesList"] = []
+    yield b"\x01" + json.dumps(small).encode()
+    small["LoTE"]["ListAndSchemeInformation"]["PointersToOtherLoTE"] = [
+        _pointer("gd"),
+        {"LoTELocation": _HERE},
+    ]
     yield b"\x01" + json.dumps(small).encode()
     publics = [{"kid": kid, "spki_pem": _pem(public)} for kid, public in officers_keys().keys.items()]
     yield b"\x02" + json.dumps({"threshold": 2, "keys": publics}).encode()
@@ -203,6 +228,19 @@ def _ask(found: TrustList) -> None:
     ids = list(found.by_id)
     require(len(ids) == len(found.services), "two services have one id")
     check_texts(ids)
+    for pointer in found.pointers:
+        check_texts([pointer.location])
+        if pointer.terms is not None:
+            # Its own services, under its name: theirs are ours already, so that nothing of them may stay.
+            merged = merge(found, [(pointer, found)])
+            require(merged.services == found.services, "a list that is pointed to has keys of ours")
+            alone = merge(replace(found, services=()), [(pointer, found)])
+            limits = pointer.terms.id_types, pointer.terms.classes
+            for service in alone.services:
+                require(service.id.startswith(f"{pointer.terms.id}/"), "a service under another name")
+                scope = service.identity_profile and service.identity_profile.scope
+                within = not scope or (scope.id_types <= limits[0] and scope.classes <= limits[1])
+                require(within, "more than the pointer grants")
     for anchor in found.anchors:
         check_texts([anchor.subject])
         require(anchor.label in found.by_id, "an anchor of no service")
