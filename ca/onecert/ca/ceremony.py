@@ -194,6 +194,8 @@ class Ceremony:
                     "serial": record.serial,
                     "certificate_der": record.certificate_der,
                     "crl_lifetime_s": int(plan.crl_lifetime.total_seconds()),
+                    "crl_partitions": plan.crl_partitions,
+                    "crl_delta_s": int(plan.delta_lifetime.total_seconds()),
                     "ceremony": self._file.name,
                     "title": json.dumps(plan.title, ensure_ascii=False),
                     "status_version": 0,
@@ -236,7 +238,7 @@ class Ceremony:
     def _first_list(self, authority: Authority, publisher: CrlPublisher) -> Step:
         missing = publisher.latest(authority.name) is None
         if missing:
-            publisher.publish(authority.name, actor=self._actor)
+            publisher.publish_all(authority.name, actor=self._actor)
         else:
             publisher.write_file(authority.name)
         return Step(text=gettext(_("revocation list of %(name)s"), name=authority.name), changed=missing)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from onecert.ca.crl_names import PARTITIONS_MAX, looks_like_list
 from onecert.ca.errors import CaError, CeremonyFileError
 from onecert.ca.names import checked_subject
 from onecert.ca.profile import KEY_KINDS, Profile, resolved_profile
@@ -19,7 +20,16 @@ __all__ = ["AuthorityPlan", "CeremonyFile", "load_ceremony_file"]
 
 FORMAT = 1
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
-_AUTHORITY_KEYS = {"name", "title", "key", "subject", "validity_days", "crl_hours"}
+_AUTHORITY_KEYS = {
+    "name",
+    "title",
+    "key",
+    "subject",
+    "validity_days",
+    "crl_hours",
+    "crl_partitions",
+    "delta_hours",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +42,8 @@ class AuthorityPlan:
     subject: Mapping[str, str]
     profile: Profile
     crl_lifetime: timedelta
+    crl_partitions: int = 0
+    delta_lifetime: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,8 @@ def ceremony_from_text(text: str, data: Mapping[str, Any]) -> CeremonyFile:
     profiles = _profiles(data.get("profiles", []), faults)
     if root and issuing and root.name == issuing.name:
         faults.append("root and issuing authority need different names")
+    if root and issuing and looks_like_list(root.name, issuing.name):
+        faults.append(f"“{root.name}” is the name of a list of “{issuing.name}”")
     if root and issuing and root.profile.validity_days <= issuing.profile.validity_days:
         faults.append("the root must outlive the issuing authority")
     if faults or root is None or issuing is None:
@@ -113,6 +127,11 @@ def _plan(kind: str, data: Mapping[str, Any], faults: list[str], *, crl_hours: i
         faults.append(f"{kind}: “validity_days” is a number from 1 to 36525")
     if not isinstance(hours, int) or not 1 <= hours <= 24 * 400:
         faults.append(f"{kind}: “crl_hours” is a number from 1 to {24 * 400}")
+    partitions, delta_hours = data.get("crl_partitions", 0), data.get("delta_hours", 0)
+    if not isinstance(partitions, int) or not 0 <= partitions <= PARTITIONS_MAX:
+        faults.append(f"{kind}: “crl_partitions” is a number from 0 to {PARTITIONS_MAX}")
+    if not isinstance(delta_hours, int) or not isinstance(hours, int) or not 0 <= delta_hours <= hours:
+        faults.append(f"{kind}: “delta_hours” is a number from 0, at most “crl_hours”")
     title = data.get("title", {})
     if not isinstance(title, dict) or set(title) != {"zh", "en"}:
         faults.append(f"{kind}: “title” has “zh” and “en”")
@@ -130,6 +149,8 @@ def _plan(kind: str, data: Mapping[str, Any], faults: list[str], *, crl_hours: i
         subject=subject,
         profile=replace(profile, validity_days=days),
         crl_lifetime=timedelta(hours=hours),
+        crl_partitions=partitions,
+        delta_lifetime=timedelta(hours=delta_hours),
     )
 
 

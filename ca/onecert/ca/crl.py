@@ -1,7 +1,8 @@
 """Revocation lists: entries and lists written as DER, and the lint that reads a list back.
 
-RFC 5280, section 5. One full list per authority, all reasons, no indirect entries: so neither an issuing
-distribution point nor a delta. An entry is encoded once, when the certificate is revoked; a list is the
+RFC 5280, section 5. All reasons, no indirect entries. The full list of an authority has no issuing
+distribution point; the list of a partition has one, critical, with the name that its certificates carry; a
+delta has the one of its base. An entry is encoded once, when the certificate is revoked; a list is the
 entries one after the other, a head and a signature, whatever its length.
 """
 
@@ -32,6 +33,10 @@ REASONS: Mapping[str, int] = {
 }
 HOLD = "certificateHold"
 RELEASE = "removeFromCRL"
+REMOVED = 8
+
+AUTHORITY_KEY_ID, NUMBER, DELTA_INDICATOR = "2.5.29.35", "2.5.29.20", "2.5.29.27"
+DISTRIBUTION_POINT, FRESHEST = "2.5.29.28", "2.5.29.46"
 
 
 def entry_der(serial: int, revoked_at: datetime, reason: str, invalidity_date: datetime | None) -> bytes:
@@ -46,11 +51,36 @@ def entry_der(serial: int, revoked_at: datetime, reason: str, invalidity_date: d
     )
 
 
+def removal_der(serial: int, at: datetime) -> bytes:
+    """Write the entry of a delta that takes a certificate off the list: released, or expired (5.3.1)."""
+    reason = der.extension("2.5.29.21", der.tlv(der.ENUMERATED, bytes((REMOVED,))))
+    return der.sequence(der.integer(serial), der.time(at), der.sequence(reason))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which certificates a list is for, and where its delta is.
+
+    Args:
+        url: of a partition, as its certificates name it; empty for the full list.
+        delta_url: where a complete list says that its delta is; empty when there is none.
+        base_number: the number of the complete list that a delta starts from; None for a complete list.
+    """
+
+    url: str = ""
+    delta_url: str = ""
+    base_number: int | None = None
+
+
+FULL = Scope()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrlDraft:
     """A to-be-signed list and what the lint must find in it."""
 
     issuer: Issuer
+    scope: Scope
     number: int
     this_update: datetime
     next_update: datetime
@@ -59,31 +89,60 @@ class CrlDraft:
 
 
 def draft_crl(
-    issuer: Issuer, *, number: int, this_update: datetime, next_update: datetime, entries: Iterable[bytes]
+    issuer: Issuer,
+    *,
+    number: int,
+    this_update: datetime,
+    next_update: datetime,
+    entries: Iterable[bytes],
+    count: int,
+    scope: Scope = FULL,
 ) -> CrlDraft:
-    """Write a list; `entries` are encoded entries, one for each revoked certificate."""
-    encoded = list(entries)
-    extensions = der.sequence(
-        der.extension("2.5.29.35", der.sequence(der.implicit(0, issuer.key_id))),
-        der.extension("2.5.29.20", der.integer(number)),
-    )
+    """Write a list.
+
+    Args:
+        entries: encoded entries, each part one or many of them, one after the other.
+        count: how many entries that is.
+    """
+    encoded = b"".join(entries)
     tbs_der = der.sequence(
         der.integer(1),
         issuer.algorithm.identifier_der,
         issuer.subject_der,
         der.time(this_update),
         der.time(next_update),
-        der.sequence(*encoded) if encoded else b"",
-        der.explicit(0, extensions),
+        der.sequence(encoded) if encoded else b"",
+        der.explicit(0, _extensions(issuer, number, scope)),
     )
     return CrlDraft(
         issuer=issuer,
+        scope=scope,
         number=number,
         this_update=this_update,
         next_update=next_update,
-        entries=len(encoded),
+        entries=count,
         tbs_der=tbs_der,
     )
+
+
+def _extensions(issuer: Issuer, number: int, scope: Scope) -> bytes:
+    extensions = [
+        der.extension(AUTHORITY_KEY_ID, der.sequence(der.implicit(0, issuer.key_id))),
+        der.extension(NUMBER, der.integer(number)),
+    ]
+    if scope.url:
+        extensions.append(
+            der.extension(DISTRIBUTION_POINT, der.sequence(_full_name(scope.url)), critical=True)
+        )
+    if scope.base_number is not None:
+        extensions.append(der.extension(DELTA_INDICATOR, der.integer(scope.base_number), critical=True))
+    if scope.delta_url:
+        extensions.append(der.extension(FRESHEST, der.sequence(der.sequence(_full_name(scope.delta_url)))))
+    return der.sequence(*extensions)
+
+
+def _full_name(url: str) -> bytes:
+    return der.explicit(0, der.explicit(0, der.implicit(6, url.encode("ascii"))))
 
 
 def check_crl(crl_der: bytes, draft: CrlDraft) -> x509.CertificateRevocationList:
@@ -121,16 +180,52 @@ def _find_faults(crl: x509.CertificateRevocationList, draft: CrlDraft) -> Iterat
         yield "5.1.2.5: next update is missing, not after this update, or after the issuer's end"
     if len(crl) != draft.entries:
         yield "5.1.2.6: wrong number of entries"
-    values = {extension.oid.dotted_string: extension for extension in crl.extensions}
-    if set(values) != {"2.5.29.35", "2.5.29.20"} or any(found.critical for found in values.values()):
-        yield "5.2: extensions are not exactly authority key identifier and number, both not critical"
-    else:
-        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        key_id = crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-        if number != draft.number or not 0 < number < 1 << 159:
-            yield "5.2.3: number is not the reserved one"
-        if key_id != draft.issuer.key_id:
-            yield "5.2.1: key identifier is not the issuer's"
+    yield from _extension_faults(crl.extensions, draft)
+
+
+def _extension_faults(found: x509.Extensions, draft: CrlDraft) -> Iterator[str]:
+    scope = draft.scope
+    expected = {AUTHORITY_KEY_ID: False, NUMBER: False}
+    if scope.url:
+        expected[DISTRIBUTION_POINT] = True
+    if scope.base_number is not None:
+        expected[DELTA_INDICATOR] = True
+    if scope.delta_url:
+        expected[FRESHEST] = False
+    if {extension.oid.dotted_string: extension.critical for extension in found} != expected:
+        yield "5.2: extensions are not exactly those of such a list, each with its criticality"
+        return
+    number = found.get_extension_for_class(x509.CRLNumber).value.crl_number
+    if number != draft.number or not 0 < number < 1 << 159:
+        yield "5.2.3: number is not the reserved one"
+    if found.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier != draft.issuer.key_id:
+        yield "5.2.1: key identifier is not the issuer's"
+    yield from _scope_faults(found, draft)
+
+
+def _scope_faults(found: x509.Extensions, draft: CrlDraft) -> Iterator[str]:
+    scope = draft.scope
+    if scope.base_number is not None:
+        base = found.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number
+        if base != scope.base_number or not 0 < base < draft.number:
+            yield "5.2.4: base number is not the one that was chosen, or not before the number"
+        if scope.delta_url:
+            yield "5.2.6: a delta names no fresher list"
+    if scope.url:
+        point = found.get_extension_for_class(x509.IssuingDistributionPoint).value
+        limits = (
+            point.only_contains_user_certs,
+            point.only_contains_ca_certs,
+            point.only_contains_attribute_certs,
+            point.indirect_crl,
+            point.only_some_reasons,
+        )
+        if any(limits) or [name.value for name in point.full_name or ()] != [scope.url]:
+            yield "5.2.5: distribution point is not the partition's name alone"
+    if scope.delta_url:
+        points = list(found.get_extension_for_class(x509.FreshestCRL).value)
+        if len(points) != 1 or [name.value for name in points[0].full_name or ()] != [scope.delta_url]:
+            yield "5.2.6: freshest list is not the one of this scope"
 
 
 def check_entry(encoded: bytes, serial: int) -> None:

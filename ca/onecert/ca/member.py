@@ -65,8 +65,9 @@ def renew_lists(parts: Parts, at: datetime) -> None:
     failures: list[ServiceError] = []
     for authority in parts.authorities.reload():
         try:
-            if not authority.is_root and parts.publisher.is_due(authority, at):
-                parts.publisher.publish(authority.name)
+            for partition in () if authority.is_root else parts.publisher.partitions(authority.name):
+                if parts.publisher.is_due(authority, at, partition):
+                    parts.publisher.publish(authority.name, partition=partition)
         except ServiceError as exc:
             failures.append(exc)
     refresh_files(parts)
@@ -84,7 +85,8 @@ def refresh_files(parts: Parts) -> None:
     """Bring the files of the status service up to date with the record."""
     for authority in parts.authorities.reload():
         parts.files.write_certificate(authority.name, authority.certificate_der)
-        parts.publisher.write_file(authority.name)
+        for partition in parts.publisher.partitions(authority.name):
+            parts.publisher.write_file(authority.name, partition)
 
 
 def check_authorities(parts: Parts) -> None:

@@ -25,8 +25,6 @@ from onecert.server.database import UtcDateTime
 
 __all__ = [
     "authorities",
-    "batch_chunks",
-    "batches",
     "blocked_keys",
     "ceremonies",
     "certificates",
@@ -97,40 +95,6 @@ orders = Table(
     Column("serial", String(40), nullable=False),
     Column("document", LargeBinary, nullable=False),  # as it was signed: the evidence
     Column("received_at", UtcDateTime, nullable=False),
-)
-
-# Many orders under one signature. The signed head names the parts of its lines by their hashes.
-batches = Table(
-    "ca_batches",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("content_sha256", String(64), nullable=False),
-    Column("registration_authority", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # arriving | accepted | done | cancelled
-    Column("lines", Integer, nullable=False),
-    Column("received_at", UtcDateTime, nullable=False),
-    Column("finished_at", UtcDateTime, nullable=True),
-    Column("document", LargeBinary, nullable=False),  # the signed head
-    Index(
-        "ca_batches_open",
-        "received_at",
-        sqlite_where=text("state = 'accepted'"),
-        postgresql_where=text("state = 'accepted'"),
-    ),
-)
-
-# The lines of a batch, so many at a time as go through one transaction.
-batch_chunks = Table(
-    "ca_batch_chunks",
-    metadata,
-    Column("batch", String(64), primary_key=True),
-    Column("first_line", Integer, primary_key=True, autoincrement=False),  # the first line is 1
-    Column("lines", Integer, nullable=False),
-    Column("state", String(16), nullable=False),  # waiting | begun | done | cancelled
-    Column("issued", Integer, nullable=False),
-    Column("refused", Integer, nullable=False),
-    Column("content", LargeBinary, nullable=False),  # the lines as they came, compressed (zlib)
-    Column("results", Text, nullable=True),  # JSON, one entry a line, once done
 )
 
 certificates = Table(
@@ -271,8 +235,10 @@ crls = Table(
     Column("delta_sha256", String(64), nullable=True),
     Column("delta_entries", BigInteger, nullable=True),
     Column("delta_next_update", UtcDateTime, nullable=True),
+    Column("delta_tbs_sha256", String(64), nullable=True),
     Column("base_number", BigInteger, nullable=True),
     Index("ca_crls_by_partition", "authority", "crl_partition", "number"),
+    Index("ca_crls_by_end", "authority", "crl_partition", "next_update"),
 )
 
 ceremonies = Table(

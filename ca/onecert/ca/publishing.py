@@ -1,8 +1,10 @@
 """Making and publishing revocation lists: numbers only grow, nothing revoked is missing, files are whole.
 
-A list is read from one snapshot of the record, checked for completeness, drafted, linted with a throw-away
-signature, its number put on record, signed, compared, recorded and written to a file that the status service
-serves without database or token. Whoever finds that another process was faster starts over.
+An authority has a full list (partition 0) and one for each partition, each with its delta where the authority
+has deltas; all take their numbers from one sequence. A list is read from one snapshot of the record, checked
+for completeness, drafted, linted with a throw-away signature, its number put on record, signed, compared,
+recorded and written to a file that the status service serves without database or token. Whoever finds that
+another process was faster starts over.
 """
 
 from __future__ import annotations
@@ -12,22 +14,24 @@ import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
-from sqlalchemy import Connection, bindparam, exists, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from onecert.ca.authorities import Authorities, Authority
-from onecert.ca.crl import CrlDraft, check_crl, draft_crl
+from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl
+from onecert.ca.crl_names import delta_name, list_name
+from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
 from onecert.ca.errors import (
     ClockWentBackError,
-    CrlIncompleteError,
+    CrlNumberWentBackError,
     CrlOverdueError,
     SignatureFaultError,
     TryAgainError,
 )
-from onecert.ca.ledger import GOOD
 from onecert.ca.models import authorities as authorities_table
-from onecert.ca.models import certificates, crl_entries, crls
+from onecert.ca.models import crls
 from onecert.ca.signer import Signer
 from onecert.ca.signing import ThrowAwayKeys
 from onecert.ca.status_files import StatusFiles
@@ -46,47 +50,56 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 
 _LATEST = (
     select(crls)
-    .where(crls.c.authority == bindparam("a"), crls.c.sha256.is_not(None))
+    .where(
+        crls.c.authority == bindparam("a"),
+        crls.c.crl_partition == bindparam("p"),
+        crls.c.sha256.is_not(None),
+    )
     .order_by(crls.c.number.desc())
     .limit(1)
 )
-_HIGHEST = select(
-    func.max(crls.c.number).label("number"),
-    func.max(crls.c.this_update).label("this_update"),
-    func.max(crls.c.status_version).label("status_version"),
-).where(crls.c.authority == bindparam("a"))
-_VERSION = select(authorities_table.c.status_version).where(authorities_table.c.name == bindparam("a"))
-_ENTRIES = (
-    select(crl_entries.c.entry_der)
-    .where(crl_entries.c.authority == bindparam("a"), crl_entries.c.not_after >= bindparam("since"))
-    .order_by(crl_entries.c.serial)
+_NEWEST_VERSION = (
+    select(crls.c.status_version)
+    .where(crls.c.authority == bindparam("a"), crls.c.crl_partition == bindparam("p"))
+    .order_by(crls.c.number.desc())
+    .limit(1)
 )
-_SAME = (crl_entries.c.authority == certificates.c.authority) & (
-    crl_entries.c.serial == certificates.c.serial
-)
-_MISSING = select(func.count()).where(
-    certificates.c.authority == bindparam("a"),
-    certificates.c.status != GOOD,
-    certificates.c.not_after >= bindparam("since"),
-    ~exists().where(_SAME),
-)
-_SURPLUS = select(func.count()).where(
-    crl_entries.c.authority == bindparam("a"),
-    ~exists().where(_SAME & (certificates.c.status != GOOD)),
-)
+_PARTITIONS = select(authorities_table.c.crl_partitions).where(authorities_table.c.name == bindparam("a"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCrl:
-    """A list that was signed and recorded."""
+    """A list that was signed and recorded, with its delta if it has one."""
 
     authority: str
+    crl_partition: int
     number: int
     this_update: datetime
     next_update: datetime
     status_version: int
     entries: int
     sha256: str
+    base_number: int | None
+    delta_entries: int | None
+    delta_next_update: datetime | None
+
+    @property
+    def name(self) -> str:
+        """The name of the list: of its file, and in its address."""
+        return list_name(self.authority, self.crl_partition)
+
+    @property
+    def first_to_lapse(self) -> datetime:
+        return min(self.next_update, self.delta_next_update or self.next_update)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drafts:
+    """A complete list and its delta, to be signed with one number."""
+
+    full: CrlDraft
+    delta: CrlDraft | None
+    snapshot: Snapshot
 
 
 class CrlPublisher:
@@ -111,15 +124,23 @@ class CrlPublisher:
         self._throw_away = ThrowAwayKeys()
         self._locks: dict[str, threading.Lock] = {}
         self._locks_lock = threading.Lock()
+        self._made: dict[tuple[str, int], Snapshot] = {}
 
     def publish(
-        self, authority_name: str, *, at_least: int | None = None, actor: str = "job:ca.crl"
+        self,
+        authority_name: str,
+        *,
+        partition: int = 0,
+        at_least: int | None = None,
+        actor: str = "job:ca.crl",
     ) -> PublishedCrl:
         """Make a new list and publish it.
 
         Args:
+            partition: 0 for the full list.
             at_least: a list that already holds the changes up to this version will do; so many revocations
-                at once share one list.
+                at once share one list. Such a list is made from the one before and what changed since; any
+                other is compared with the record entry by entry.
 
         Raises:
             CaError: nothing was published; the list before still stands.
@@ -129,92 +150,144 @@ class CrlPublisher:
             lock = self._locks.setdefault(authority_name, threading.Lock())
         with lock:
             for _attempt in range(ATTEMPTS):
-                latest = self.latest(authority_name)
+                latest = self.latest(authority_name, partition)
                 if at_least is not None and latest is not None and latest.status_version >= at_least:
-                    self.write_file(authority_name)
+                    self.write_file(authority_name, partition)
                     return latest
                 # No number is spent while the key is away.
                 self._signer.check_usable(authority.key_label)
                 # 1. One snapshot of the record: entries, version, last number; complete, or not at all.
-                draft, version = self._draft(authority)
+                drafts = self._draft(authority, partition, anew=at_least is None)
                 # 2. Lint, signed with a throw-away key.
-                check_crl(self._throw_away.sign(authority.issuer.algorithm, draft.tbs_der), draft)
+                for draft in filter(None, (drafts.full, drafts.delta)):
+                    check_crl(self._throw_away.sign(authority.issuer.algorithm, draft.tbs_der), draft)
                 # 3. Number and hash on record; then 4. the key, 5. the comparison, 6. the result on record.
-                if self._record_intent(authority, draft, version):
-                    return self._sign(authority, draft, version, actor)
+                if self._record_intent(authority, partition, drafts):
+                    made = self._sign(authority, partition, drafts, actor)
+                    self._made[authority_name, partition] = drafts.snapshot
+                    return made
         raise TryAgainError
 
-    def latest(self, authority_name: str) -> PublishedCrl | None:
-        """Find the newest list on record."""
+    def publish_all(self, authority_name: str, *, actor: str = "job:ca.crl") -> list[PublishedCrl]:
+        """Make every list of an authority anew; the full list comes first."""
+        return [
+            self.publish(authority_name, partition=partition, actor=actor)
+            for partition in self.partitions(authority_name)
+        ]
+
+    def partitions(self, authority_name: str) -> range:
+        """List the partitions of an authority, from 0, the full list."""
         with self._database.reading() as connection:
-            row = connection.execute(_LATEST, {"a": authority_name}).mappings().one_or_none()
+            number = connection.execute(_PARTITIONS, {"a": authority_name}).scalar() or 0
+        return range(number + 1)
+
+    def latest(self, authority_name: str, partition: int = 0) -> PublishedCrl | None:
+        """Find the newest list on record."""
+        row = self._latest_row(authority_name, partition)
         if row is None:
             return None
         return PublishedCrl(**{name: row[name] for name in PublishedCrl.__dataclass_fields__})
 
-    def write_file(self, authority_name: str) -> None:
-        """Bring the file of the newest list up to date; nothing happens when it is."""
-        with self._database.reading() as connection:
-            row = connection.execute(_LATEST, {"a": authority_name}).mappings().one_or_none()
+    def write_file(self, authority_name: str, partition: int = 0) -> None:
+        """Bring the files of the newest list up to date; nothing happens when they are."""
+        row = self._latest_row(authority_name, partition)
         if row is not None and row["crl_der"] is not None:
-            self._files.write_crl(authority_name, row["number"], row["crl_der"])
+            self._write(list_name(authority_name, partition), row["number"], row["crl_der"], row["delta_der"])
 
-    def is_due(self, authority: Authority, at: datetime) -> bool:
+    def is_due(self, authority: Authority, at: datetime, partition: int = 0) -> bool:
         """Tell whether a list is missing, out of date, or has lived a quarter of its time."""
-        latest = self.latest(authority.name)
-        if latest is None or at >= latest.this_update + (latest.next_update - latest.this_update) / 4:
+        latest = self.latest(authority.name, partition)
+        if latest is None or at >= latest.this_update + (latest.first_to_lapse - latest.this_update) / 4:
             return True
         with self._database.reading() as connection:
-            version: int = connection.execute(_VERSION, {"a": authority.name}).scalar_one()
-        return version > latest.status_version
+            return status_version(connection, authority.name, partition) > latest.status_version
 
     def check(self, authority: Authority, at: datetime) -> None:
-        """The alarm at half life.
+        """The alarms: a list at half its life, and a record that is behind what was published.
 
         Raises:
-            CrlOverdueError
+            CrlOverdueError, CrlNumberWentBackError
         """
-        latest = self.latest(authority.name)
-        if latest is None:
-            raise CrlOverdueError(authority.name, "-")
-        if at >= latest.this_update + (latest.next_update - latest.this_update) / 2:
-            raise CrlOverdueError(authority.name, latest.next_update.isoformat())
-
-    def _draft(self, authority: Authority) -> tuple[CrlDraft, int]:
-        now = self._clock.now().replace(microsecond=0)
-        name = {"a": authority.name}
+        for partition in self.partitions(authority.name):
+            name = list_name(authority.name, partition)
+            latest = self.latest(authority.name, partition)
+            if latest is None:
+                raise CrlOverdueError(name, "-")
+            if at >= latest.this_update + (latest.first_to_lapse - latest.this_update) / 2:
+                raise CrlOverdueError(name, latest.first_to_lapse.isoformat())
         with self._database.reading() as connection:
-            highest = connection.execute(_HIGHEST, name).one()
-            last: datetime | None = highest.this_update
+            self._check_numbers(connection, authority.name, self._published_number(authority.name))
+
+    def _latest_row(self, authority_name: str, partition: int) -> Any:
+        with self._database.reading() as connection:
+            return connection.execute(_LATEST, {"a": authority_name, "p": partition}).mappings().one_or_none()
+
+    def _published_number(self, authority_name: str) -> int:
+        """The highest number among the files of an authority."""
+        names = [list_name(authority_name, partition) for partition in self.partitions(authority_name)]
+        return max(self._files.crl_number(name) for each in names for name in (each, delta_name(each)))
+
+    def _check_numbers(self, connection: Connection, name: str, published: int) -> None:
+        """Every published number was on record before; otherwise the record is an old copy."""
+        on_record, _at = newest(connection, name)
+        if published > on_record:
+            raise CrlNumberWentBackError(name, published, on_record)
+
+    def _draft(self, authority: Authority, partition: int, *, anew: bool) -> _Drafts:
+        now = self._clock.now().replace(microsecond=0)
+        issuer, has_deltas = authority.issuer, bool(authority.delta_lifetime)
+        published = self._published_number(authority.name)
+        with self._database.reading() as connection:
+            self._check_numbers(connection, authority.name, published)
+            _number, last = newest(connection, authority.name)
             if last is not None and last - now > CLOCK_TOLERANCE:
                 raise ClockWentBackError(now.isoformat(), last.isoformat())
-            this_update = now if last is None else max(now, last)
-            version: int = connection.execute(_VERSION, name).scalar_one()
-            # RFC 5280, section 3.3: an entry stays until it was on one list after the certificate's end.
-            since = name | {"since": last or this_update}
-            missing: int = connection.execute(_MISSING, since).scalar_one()
-            surplus: int = connection.execute(_SURPLUS, name).scalar_one()
-            if missing or surplus:
-                raise CrlIncompleteError(authority.name, missing, surplus)
-            entries = connection.execute(_ENTRIES, since).scalars().all()
-        draft = draft_crl(
-            authority.issuer,
-            number=(highest.number or 0) + 1,
+            snapshot = read_snapshot(
+                connection,
+                authority.name,
+                partition,
+                now=now,
+                with_delta=has_deltas,
+                before=None if anew else self._made.get((authority.name, partition)),
+            )
+        number = snapshot.last_number + 1
+        url = issuer.crl_url_of(partition)
+        scope_url = url if partition else ""
+        this_update = snapshot.this_update
+        delta = None
+        if snapshot.delta is not None:
+            delta = draft_crl(
+                issuer,
+                number=number,
+                this_update=this_update,
+                next_update=min(this_update + authority.delta_lifetime, issuer.not_after),
+                entries=snapshot.delta.entries,
+                count=len(snapshot.delta.entries),
+                scope=Scope(url=scope_url, base_number=snapshot.delta.base_number),
+            )
+        delta_url = f"{url.removesuffix('.crl')}-delta.crl" if delta is not None else ""
+        full = draft_crl(
+            issuer,
+            number=number,
             this_update=this_update,
-            next_update=min(this_update + authority.crl_lifetime, authority.issuer.not_after),
-            entries=entries,
+            next_update=min(this_update + authority.crl_lifetime, issuer.not_after),
+            entries=snapshot.entries.segments,
+            count=snapshot.entries.count,
+            scope=Scope(url=scope_url, delta_url=delta_url),
         )
-        return draft, version
+        return _Drafts(full=full, delta=delta, snapshot=snapshot)
 
-    def _record_intent(self, authority: Authority, draft: CrlDraft, version: int) -> bool:
+    def _record_intent(self, authority: Authority, partition: int, drafts: _Drafts) -> bool:
         """Put the number on record. False: there is a list with this number, later time or newer content."""
+        draft, delta, snapshot = drafts.full, drafts.delta, drafts.snapshot
         with self._database.transaction() as connection:
             _lock_authority(connection, authority.name)
-            highest = connection.execute(_HIGHEST, {"a": authority.name}).one()
-            if highest.number is not None and (
-                highest.number >= draft.number
-                or highest.this_update > draft.this_update
-                or highest.status_version > version
+            number, this_update = newest(connection, authority.name)
+            version = connection.execute(_NEWEST_VERSION, {"a": authority.name, "p": partition}).scalar()
+            if number and (
+                number >= draft.number
+                or (this_update or draft.this_update) > draft.this_update
+                or (version or 0) > snapshot.status_version
             ):
                 return False
             return insert_if_absent(
@@ -222,54 +295,71 @@ class CrlPublisher:
                 crls,
                 {
                     "authority": authority.name,
+                    "crl_partition": partition,
                     "number": draft.number,
                     "this_update": draft.this_update,
                     "next_update": draft.next_update,
-                    "status_version": version,
+                    "entries_since": snapshot.since,
+                    "status_version": snapshot.status_version,
                     "entries": draft.entries,
                     "tbs_sha256": hashlib.sha256(draft.tbs_der).hexdigest(),
+                    "base_number": delta.scope.base_number if delta else None,
+                    "delta_entries": delta.entries if delta else None,
+                    "delta_next_update": delta.next_update if delta else None,
+                    "delta_tbs_sha256": hashlib.sha256(delta.tbs_der).hexdigest() if delta else None,
                 },
             )
 
-    def _sign(self, authority: Authority, draft: CrlDraft, version: int, actor: str) -> PublishedCrl:
-        crl_der = self._signer.sign(authority.issuer, authority.key_label, draft.tbs_der)
-        if x509.load_der_x509_crl(crl_der).tbs_certlist_bytes != draft.tbs_der:
-            raise SignatureFaultError(authority.name)
+    def _sign(self, authority: Authority, partition: int, drafts: _Drafts, actor: str) -> PublishedCrl:
+        draft, name = drafts.full, list_name(authority.name, partition)
+        crl_der = self._signed(authority, draft)
+        delta_der = self._signed(authority, drafts.delta) if drafts.delta else None
         sha256 = hashlib.sha256(crl_der).hexdigest()
+        delta_sha256 = hashlib.sha256(delta_der).hexdigest() if delta_der else None
+        details: dict[str, Any] = {"number": draft.number, "entries": draft.entries, "sha256": sha256}
+        if drafts.delta is not None:
+            details["delta"] = {"base": drafts.delta.scope.base_number, "sha256": delta_sha256}
+        of_list = (crls.c.authority == authority.name) & (crls.c.crl_partition == partition)
         with self._database.transaction() as connection:
             connection.execute(
                 update(crls)
-                .where(crls.c.authority == authority.name, crls.c.number == draft.number)
-                .values(crl_der=crl_der, sha256=sha256)
+                .where(of_list, crls.c.number == draft.number)
+                .values(crl_der=crl_der, sha256=sha256, delta_der=delta_der, delta_sha256=delta_sha256)
             )
             # Older lists keep number, times and hash as evidence; their bytes only cost room.
             connection.execute(
                 update(crls)
-                .where(
-                    crls.c.authority == authority.name,
-                    crls.c.number < draft.number - 1,
-                    crls.c.crl_der.is_not(None),
-                )
-                .values(crl_der=None)
+                .where(of_list, crls.c.number < draft.number, crls.c.crl_der.is_not(None))
+                .values(crl_der=None, delta_der=None)
             )
-            self._audit.record(
-                connection,
-                event="crl.published",
-                actor=actor,
-                subject=authority.name,
-                details={"number": draft.number, "entries": draft.entries, "sha256": sha256},
-            )
-        log.info("list published", extra={"authority": authority.name, "number": draft.number})
-        self._files.write_crl(authority.name, draft.number, crl_der)
+            self._audit.record(connection, event="crl.published", actor=actor, subject=name, details=details)
+        log.info("list published", extra={"list": name, "number": draft.number})
+        self._write(name, draft.number, crl_der, delta_der)
         return PublishedCrl(
             authority=authority.name,
+            crl_partition=partition,
             number=draft.number,
             this_update=draft.this_update,
             next_update=draft.next_update,
-            status_version=version,
+            status_version=drafts.snapshot.status_version,
             entries=draft.entries,
             sha256=sha256,
+            base_number=drafts.delta.scope.base_number if drafts.delta else None,
+            delta_entries=drafts.delta.entries if drafts.delta else None,
+            delta_next_update=drafts.delta.next_update if drafts.delta else None,
         )
+
+    def _signed(self, authority: Authority, draft: CrlDraft) -> bytes:
+        crl_der = self._signer.sign(authority.issuer, authority.key_label, draft.tbs_der)
+        if x509.load_der_x509_crl(crl_der).tbs_certlist_bytes != draft.tbs_der:
+            raise SignatureFaultError(authority.name)
+        return crl_der
+
+    def _write(self, name: str, number: int, crl_der: bytes, delta_der: bytes | None) -> None:
+        # The delta comes last: it is of use only to who has a complete list.
+        self._files.write_crl(name, number, crl_der)
+        if delta_der is not None:
+            self._files.write_crl(delta_name(name), number, delta_der)
 
 
 def _lock_authority(connection: Connection, name: str) -> None:

@@ -35,7 +35,14 @@ from onecert.ca.ledger import (
     Ledger,
     certificate_record,
 )
-from onecert.ca.models import authorities, blocked_keys, certificates, crl_entries, revocations
+from onecert.ca.models import (
+    authorities,
+    blocked_keys,
+    certificates,
+    crl_entries,
+    crl_removals,
+    revocations,
+)
 from onecert.ca.orders import RevocationOrder
 from onecert.ca.publishing import CrlPublisher
 from onecert.server.audit import AuditEntry
@@ -71,6 +78,9 @@ _GROW_VERSION = (
 _VERSION = select(authorities.c.status_version).where(authorities.c.name == bindparam("a"))
 _DROP_ENTRY = delete(crl_entries).where(
     crl_entries.c.authority == bindparam("a"), crl_entries.c.serial == bindparam("s")
+)
+_DROP_REMOVAL = delete(crl_removals).where(
+    crl_removals.c.authority == bindparam("a"), crl_removals.c.serial == bindparam("s")
 )
 
 
@@ -139,7 +149,7 @@ class Revocation:
             serial=order.serial,
             reason=order.reason,
             revoked_at=outcome.revoked_at,
-            crl_number=self._publish(order.authority, outcome.status_version),
+            crl_number=self._publish(order.authority, outcome),
             changed=outcome.changed,
         )
 
@@ -160,8 +170,8 @@ class Revocation:
                 .where(certificates.c.authority == record.authority, certificates.c.serial == record.serial)
                 .values(state=ABANDONED)
             )
-            _set_revoked(connection, found, "cessationOfOperation", at, None)
-            _grow_version(connection, record.authority)
+            version = _grow_version(connection, record.authority)
+            _set_revoked(connection, found, "cessationOfOperation", at, None, version=version)
             entries.append(
                 AuditEntry(
                     event="certificate.abandoned",
@@ -173,9 +183,13 @@ class Revocation:
 
         self._writer.run(work)
 
-    def _publish(self, authority: str, status_version: int) -> int | None:
+    def _publish(self, authority: str, outcome: _Outcome) -> int | None:
+        """Make the list of the certificate's partition, when it names one, and the full list."""
+        at_least = outcome.status_version
         try:
-            return self._publisher.publish(authority, at_least=status_version).number
+            if outcome.crl_partition:
+                self._publisher.publish(authority, partition=outcome.crl_partition, at_least=at_least)
+            return self._publisher.publish(authority, at_least=at_least).number
         except (ServiceError, OSError):
             # The status is changed and OCSP never again says "good". The timer makes the list.
             log.exception("list not made after revocation", extra={"authority": authority})
@@ -186,6 +200,7 @@ class Revocation:
 class _Outcome:
     revoked_at: datetime
     status_version: int
+    crl_partition: int
     changed: bool
 
 
@@ -193,11 +208,11 @@ def _apply(
     connection: Connection, entries: list[AuditEntry], order: RevocationOrder, at: datetime
 ) -> _Outcome:
     known = connection.execute(_BY_ID, {"id": order.id}).mappings().one_or_none()
-    if known is not None:
-        if known["content_sha256"] != order.content_sha256:
-            raise RevocationAlteredError(order.id)
-        return _Outcome(known["revoked_at"], known["status_version"], changed=False)
+    if known is not None and known["content_sha256"] != order.content_sha256:
+        raise RevocationAlteredError(order.id)
     record = _locked(connection, order.authority, order.serial)
+    if known is not None:
+        return _Outcome(known["revoked_at"], known["status_version"], record.crl_partition, changed=False)
     if record.status == REVOKED:
         raise AlreadyRevokedError(record.serial, (record.revoked_at or at).isoformat())
     # A certificate that was on hold is revoked as of the day it was held: nobody could rely on it since.
@@ -207,20 +222,22 @@ def _apply(
             raise NotOnHoldError(record.serial)
         event = "certificate.released"
         revoked_at = at.replace(microsecond=0)
-        _set_good(connection, record)
+        version = _grow_version(connection, order.authority)
+        _set_good(connection, record, revoked_at, version)
     elif order.reason == HOLD:
         event = "certificate.held"
-        _set_revoked(connection, record, HOLD, revoked_at, order.invalidity_date)
+        version = _grow_version(connection, order.authority)
+        _set_revoked(connection, record, HOLD, revoked_at, order.invalidity_date, version=version)
     else:
         event = "certificate.revoked"
-        _set_revoked(connection, record, order.reason, revoked_at, order.invalidity_date)
+        version = _grow_version(connection, order.authority)
+        _set_revoked(connection, record, order.reason, revoked_at, order.invalidity_date, version=version)
         if order.reason == "keyCompromise":
             insert_if_absent(
                 connection,
                 blocked_keys,
                 {"key_sha256": record.key_sha256, "reason": "keyCompromise", "added_at": at},
             )
-    version = _grow_version(connection, order.authority)
     connection.execute(
         insert(revocations),
         {
@@ -243,7 +260,7 @@ def _apply(
             details={"reason": order.reason, "revocation": order.id, "requested_by": list(order.people)},
         )
     )
-    return _Outcome(revoked_at, version, changed=True)
+    return _Outcome(revoked_at, version, record.crl_partition, changed=True)
 
 
 def _locked(connection: Connection, authority: str, serial: str) -> CertificateRecord:
@@ -253,9 +270,21 @@ def _locked(connection: Connection, authority: str, serial: str) -> CertificateR
     return certificate_record(row)
 
 
-def _set_good(connection: Connection, record: CertificateRecord) -> None:
+def _set_good(connection: Connection, record: CertificateRecord, at: datetime, version: int) -> None:
     names = {"a": record.authority, "s": record.serial}
     connection.execute(_DROP_ENTRY, names)
+    # Delta lists say that it is gone; see `crl_snapshot`.
+    connection.execute(_DROP_REMOVAL, names)
+    connection.execute(
+        insert(crl_removals),
+        {
+            "authority": record.authority,
+            "serial": record.serial,
+            "crl_partition": record.crl_partition,
+            "status_version": version,
+            "removed_at": at,
+        },
+    )
     values = {
         "new_status": GOOD,
         "new_revoked_at": None,
@@ -271,12 +300,15 @@ def _set_revoked(
     reason: str,
     revoked_at: datetime,
     invalidity_date: datetime | None,
+    *,
+    version: int,
 ) -> None:
     names = {"a": record.authority, "s": record.serial}
     serial = int(record.serial, 16)
     encoded = entry_der(serial, revoked_at, reason, invalidity_date)
     check_entry(encoded, serial)
     connection.execute(_DROP_ENTRY, names)
+    connection.execute(_DROP_REMOVAL, names)
     connection.execute(
         insert(crl_entries),
         {
@@ -284,6 +316,8 @@ def _set_revoked(
             "serial": record.serial,
             "not_after": record.not_after,
             "entry_der": encoded,
+            "crl_partition": record.crl_partition,
+            "status_version": version,
         },
     )
     values = {

@@ -1,6 +1,7 @@
 """The status service: lists, CA certificates, OCSP answers and timestamps over plain HTTP; small WSGI.
 
-    /<authority>.crl   /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>   /<authority>/tsa
+    /<authority>.crl   /<authority>-<n>.crl   /<authority>-delta.crl   /<authority>-<n>-delta.crl
+    /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>   /<authority>/tsa
 
 Lists and certificates are files: they are served when database and token are gone. OCSP needs the database
 and says “try later” without it. RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the headers; RFC 3161,
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
 
-_FILE = re.compile(r"/([a-z][a-z0-9-]{1,31})\.(crl|cer)", re.ASCII)
+_FILE = re.compile(r"/([a-z][a-z0-9-]{1,47})\.(crl|cer)", re.ASCII)
 _OCSP = re.compile(r"/([a-z][a-z0-9-]{1,31})/ocsp(?:/(.*))?", re.ASCII | re.DOTALL)
 _TIMESTAMP = re.compile(r"/([a-z][a-z0-9-]{1,31})/tsa", re.ASCII)
 _TYPES = {"crl": "application/pkix-crl", "cer": "application/pkix-cert"}

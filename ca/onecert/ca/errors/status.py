@@ -11,6 +11,7 @@ __all__ = [
     "ClockNotKeptError",
     "ClockWentBackError",
     "CrlIncompleteError",
+    "CrlNumberWentBackError",
     "CrlOverdueError",
     "NoAuthorityError",
     "NotOnHoldError",
@@ -108,6 +109,24 @@ class CrlIncompleteError(CaError):
             authority=authority,
             missing=missing,
             surplus=surplus,
+        )
+
+
+class CrlNumberWentBackError(CaError):
+    """A published list has a number that the record does not know: the record is an old copy."""
+
+    def __init__(self, authority: str, published: int, on_record: int) -> None:
+        super().__init__(
+            "CRL_NUMBER_WENT_BACK",
+            status=503,
+            text=_(
+                "The published lists of “%(authority)s” have reached number %(published)s, but the record "
+                "knows only %(on_record)s; nothing older is published."
+            ),
+            hint=_("The record is an old copy: restore the newest one before anything is signed."),
+            authority=authority,
+            published=published,
+            on_record=on_record,
         )
 
 

@@ -61,5 +61,7 @@ def upgrade() -> None:
     op.add_column("ca_crls", sa.Column("delta_sha256", sa.String(64), nullable=True))
     op.add_column("ca_crls", sa.Column("delta_entries", sa.BigInteger(), nullable=True))
     op.add_column("ca_crls", sa.Column("delta_next_update", UtcDateTime(), nullable=True))
+    op.add_column("ca_crls", sa.Column("delta_tbs_sha256", sa.String(64), nullable=True))
     op.add_column("ca_crls", sa.Column("base_number", sa.BigInteger(), nullable=True))
     op.create_index("ca_crls_by_partition", "ca_crls", ["authority", "crl_partition", "number"])
+    op.create_index("ca_crls_by_end", "ca_crls", ["authority", "crl_partition", "next_update"])
