@@ -248,39 +248,45 @@ def leaf_pem(ca: str, number: str, *, serial: int = 9, name: str = "示例公司
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def build_world(tmp_path: Path, url: str) -> World:
+    """A supervision on that database, migrated; whoever asks closes the database."""
+    folder = tmp_path / "supervision"
+    folder.mkdir(exist_ok=True)
+    database = Database(url)
+    migrate(database, "onecert.server.migrations", "onecert.supervision.migrations")
+    clock = FixedClock(T)
+    audit = AuditTrail("supervision", clock)
+    context = Context(
+        name="supervision",
+        data=folder,
+        shared=tmp_path,
+        database=database,
+        audit=audit,
+        clock=clock,
+        operators=Operators(folder, audit=audit, clock=clock, roles=member.roles),
+        public_url="https://127.0.0.1:8443/supervision",
+        status_url="http://127.0.0.1:8080/supervision",
+        connect=lambda _: httpx.Client(),
+    )
+    keys = SoftKeys()
+    return World(
+        context=context,
+        clock=clock,
+        keys=keys,
+        supervision=make_supervision(SupervisionConfig(), context, keys),
+        certificates={name: ca_pem(name) for name in NAMES},
+    )
+
+
 @pytest.fixture
 def make_world(tmp_path: Path) -> Iterator[Callable[[str], World]]:
     """``make_world(url)`` is a supervision on that database, migrated."""
     databases: list[Database] = []
 
     def make(url: str) -> World:
-        folder = tmp_path / "supervision"
-        folder.mkdir(exist_ok=True)
-        database = Database(url)
-        databases.append(database)
-        migrate(database, "onecert.server.migrations", "onecert.supervision.migrations")
-        clock = FixedClock(T)
-        audit = AuditTrail("supervision", clock)
-        context = Context(
-            name="supervision",
-            data=folder,
-            shared=tmp_path,
-            database=database,
-            audit=audit,
-            clock=clock,
-            operators=Operators(folder, audit=audit, clock=clock, roles=member.roles),
-            public_url="https://127.0.0.1:8443/supervision",
-            status_url="http://127.0.0.1:8080/supervision",
-            connect=lambda _: httpx.Client(),
-        )
-        keys = SoftKeys()
-        return World(
-            context=context,
-            clock=clock,
-            keys=keys,
-            supervision=make_supervision(SupervisionConfig(), context, keys),
-            certificates={name: ca_pem(name) for name in NAMES},
-        )
+        made = build_world(tmp_path, url)
+        databases.append(made.context.database)
+        return made
 
     yield make
     for database in databases:
