@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from datetime import timedelta
@@ -9,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app import create_app
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from onecert.verifier import VerifyError, load_signer, verify_server_challenge
 
 OFFICE = Path(__file__).resolve().parents[2] / "demo" / "office"
+SITE = "https://tax.example"
 SIGNED_FIELDS = ("form", "number", "holder", "name", "year", "income", "remark")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 OTHER_NUMBER = "91440300MA5EYABCXR"
@@ -278,3 +284,30 @@ def test_too_large(office: Any, code: Any) -> None:
     browser = office.browser(office.world.leaf())
     page = browser.announce(f"/declarations/{browser.declare()}/signature", 17 * 1024 * 1024)
     assert (page.status_code, code(page)) == (413, "TOO_LARGE")
+
+
+def test_the_office_signs_its_challenges(office: Any) -> None:
+    """With a key of its own; the page gives the certificate, and a client that pins it signs nothing else."""
+    leaf = office.world.leaf()
+    key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    signing = create_app(
+        office.folder,
+        trust_list=office.trust_list,
+        signer=load_signer(leaf.pem, key),
+        clock=lambda: office.at,
+    )
+    client = signing.test_client()
+    page = client.get("/login", base_url=SITE, headers={"Accept-Language": "en"}).text
+    assert "This office signs each challenge" in page
+    given = client.get("/server-certificate", base_url=SITE).data
+    nonce = bytes(32)
+    asked = {"client": base64.b64encode(nonce).decode()}
+    message = client.post("/login/challenge", base_url=SITE, json=asked).json
+    known = {"trust": given, "client": nonce, "at": office.at}
+    assert verify_server_challenge(message, application="tax-office", **known).challenge.id == message["id"]
+    with pytest.raises(VerifyError) as caught:
+        verify_server_challenge(message, application="customs", **known)
+    assert caught.value.code == "LOGIN_SERVER_APPLICATION"
+    # An office without a key of its own says nothing of the kind.
+    assert "signs each challenge" not in office.browser(language="en").get("/login").text
+    assert office.browser().get("/server-certificate").status_code == 404
