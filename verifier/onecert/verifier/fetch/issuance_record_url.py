@@ -45,8 +45,8 @@ class IssuanceRecordUrl:
     """A record that is fetched, with copies in a folder that serve while the network is gone.
 
     An ``Issuances``; safe to share between threads, and the folder between processes. The head is asked for
-    again when ``every`` has passed, and at most every 30 seconds when a certificate is not on the record at
-    hand. When that fails, the record at hand is used until its own end.
+    again when ``every`` has passed, and at most every 30 seconds when the record at hand does not have a
+    certificate. When that fails, the record at hand is used until its own end.
 
     Args:
         address: http or https, of the trust list or of the place where all files lie.
@@ -86,7 +86,13 @@ class IssuanceRecordUrl:
         """
         allowance = Allowance(_FETCHES_MAX, _TIME)
         asked_at = self._refresh(at, allowance, soonest=None)
-        found = self._look(service_id, certificate_sha256, at, allowance)
+        try:
+            found = self._look(service_id, certificate_sha256, at, allowance)
+        except IssuanceRecordError:
+            # Over, or its parts are published no longer: a newer one may be there.
+            if self._refresh(at, allowance, soonest=_ASKED_AGAIN) == asked_at:
+                raise
+            return self._look(service_id, certificate_sha256, at, allowance)
         if found is None and self._refresh(at, allowance, soonest=_ASKED_AGAIN) != asked_at:
             found = self._look(service_id, certificate_sha256, at, allowance)
         return found
