@@ -80,6 +80,22 @@ def test_numbers_go_up(city: World, tmp_path: Path) -> None:
     assert register.publish(second, actor="test").number == 2
 
 
+def test_numbers_go_up_when_the_files_were_lost(city: World, tmp_path: Path) -> None:
+    """Departments remember the number that a timestamp named, and would refuse to begin anew."""
+    register = city.supervision.register
+    for _ in range(2):
+        register.make(rows(entity(FIRM)), tmp_path / "out")
+        register.publish(tmp_path / "out", actor="test")
+        city.supervision.release(actor="test")
+    for name in ("registry.json", "registry.jsonl"):
+        (city.supervision.published / name).unlink()
+    city.clock.advance(timedelta(hours=2))
+    city.supervision.release(actor="test")
+    made = register.make(rows(entity(FIRM)), tmp_path / "elsewhere")
+    assert made.number == 3
+    assert register.publish(tmp_path / "elsewhere", actor="test") == made
+
+
 def test_a_key_that_the_root_does_not_name(world: World, tmp_path: Path) -> None:
     world.officers()
     world.supervision.register.make(rows(entity(FIRM)), tmp_path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import text
 
 from onecert.server.documents import sign_document
 from onecert.server.languages import set_language
@@ -121,6 +124,24 @@ def test_too_few_holders_have_signed(world: World) -> None:
     with pytest.raises(RootKeyUnknownError):
         world.import_root(ceremony, "gu", "bai")
     assert world.import_root(ceremony, "gu", "tan").root.version == 1
+
+
+def test_only_who_counts_is_named_as_a_signer(world: World) -> None:
+    """A signature of a key that has no say is not looked at: the trail must not name its holder."""
+    world.officers(root=False)
+    ceremony = world.draft_root(holders=THREE, threshold=2)
+    for name in ("gu", "tan"):
+        ceremony = sign_ceremony(ceremony, HOLDERS[name])
+    document = json.loads(ceremony.root)
+    header = {"alg": "ES256", "kid": "0" * 43, "typ": "onecert-trust-root+json"}
+    protected = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    document["signatures"].append({"protected": protected, "signature": "AAAA"})
+    world.supervision.roots.take_in(json.dumps(document).encode(), actor="test", apply=True)
+    with world.context.database.reading() as connection:
+        rows = connection.execute(text("SELECT details FROM audit_entries WHERE event = 'root.imported'"))
+        (details,) = rows.scalars()
+    assert "tan" in str(details)
+    assert "0" * 43 not in str(details)
 
 
 @pytest.mark.parametrize("threshold", [1, 4])

@@ -108,7 +108,7 @@ class Register:
                 os.fsync(file.fileno())
             # 2. The head; both are read the way a department reads them.
             payload = {
-                "number": self._number_in(self._published, out) + 1,
+                "number": max(self._seen(), _number_in(out)) + 1,
                 "issued_at": format_time(now),
                 "next_update": format_time(now + self._validity),
                 "file": {
@@ -153,8 +153,9 @@ class Register:
             if exc.code == "REGISTRY_SIGNATURE":
                 raise RegisterKeyError from exc
             raise RegisterRefusedError(exc) from exc
-        if head.number <= self._number_in(self._published):
-            raise RegisterNumberError(head.number, self._number_in(self._published))
+        seen = self._seen()
+        if head.number <= seen:
+            raise RegisterNumberError(head.number, seen)
         self._check_rows(folder / DATA_FILE, head)
         return head
 
@@ -191,8 +192,10 @@ class Register:
             return None
         return {"number": head.number, "sha256": head.sha256}
 
-    def _number_in(self, *folders: Path) -> int:
-        return max((head.number for head in map(_read_own, folders) if head is not None), default=0)
+    def _seen(self) -> int:
+        """The highest number that departments may have seen, also when the published files were lost."""
+        with self._database.reading() as connection:
+            return max(_number_in(self._published), root_records.highest_registry(connection))
 
     def _check_rows(self, data: Path, head: SnapshotHead) -> None:
         with tempfile.TemporaryDirectory(dir=data.parent, prefix=".index-") as folder:
@@ -200,6 +203,11 @@ class Register:
                 RegistryIndex(Path(folder), open_file(data), head.data).close()
             except VerifyError as exc:
                 raise RegisterRefusedError(exc) from exc
+
+
+def _number_in(folder: Path) -> int:
+    head = _read_own(folder)
+    return 0 if head is None else head.number
 
 
 def _read_own(folder: Path) -> SnapshotHead | None:

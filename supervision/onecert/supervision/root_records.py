@@ -24,6 +24,7 @@ __all__ = [
     "find_root",
     "find_timestamp",
     "forget_timestamps",
+    "highest_registry",
     "highest_timestamp",
     "holder_names",
     "insert_root",
@@ -164,6 +165,12 @@ def find_timestamp(connection: Connection) -> TimestampRecord | None:
         issued_at=row.issued_at,
         expires_at=row.expires_at,
     )
+
+
+def highest_registry(connection: Connection) -> int:
+    """The highest number of a register's snapshot that a timestamp on record names; 0 for none."""
+    payloads = connection.execute(select(timestamps.c.payload)).scalars()
+    return max((int(json.loads(each).get("registry", {}).get("number", 0)) for each in payloads), default=0)
 
 
 def find_pending_timestamp(connection: Connection) -> Mapping[str, Any] | None:

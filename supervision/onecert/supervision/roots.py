@@ -196,7 +196,10 @@ class Roots:
             imported_by=actor,
         )
         root_records.insert_root(connection, record)
-        signers = [root_records.holder_names(connection).get(kid, kid) for kid in _signers(document)]
+        # Signatures of other keys were not looked at: nobody is named who has no say here.
+        counting = {*root.roles[Role.ROOT].keys, *(before.roles[Role.ROOT].keys if before else ())}
+        names = root_records.holder_names(connection)
+        signers = [names.get(kid, kid) for kid in _signers(document) if kid in counting]
         details: dict[str, Json] = {"sha256": root.sha256, "signers": list(signers)}
         self._record(connection, "root.imported", actor, root.version, details)
         published = self._publish_with(connection, root, actor)
