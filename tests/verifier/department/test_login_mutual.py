@@ -226,6 +226,14 @@ def test_hosts(world: Any) -> None:
         assert refusal(sent(login_of(world, leaf)), trust, host=host) == "LOGIN_SERVER_HOST"
 
 
+@pytest.mark.parametrize("tag", [0xA3, 0xA5])
+def test_names_that_nobody_reads(world: Any, tag: int) -> None:
+    """An X.400 address or an EDI party beside the host: refused by us, and by nobody else's exception."""
+    value = x509.SubjectAlternativeName([x509.DNSName(HOST)]).public_bytes()[2:] + bytes([tag, 2, 0x30, 0])
+    leaf = world.leaf("harbour", extensions={**identity(), "2.5.29.17": bytes([0x30, len(value)]) + value})
+    assert refusal(sent(login_of(world, leaf)), verifier_of(world)) == "LOGIN_SERVER_HOST"
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -269,8 +269,8 @@ def _is_for(certificate: ParsedCertificate, host: str) -> bool:
     """RFC 9525: names of the extension only, and here without wildcards."""
     try:
         names = certificate.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+    except (x509.ExtensionNotFound, x509.UnsupportedGeneralNameType, ValueError):
+        return False  # also a list with kinds of names that cannot be read beside others
     wanted = host.strip("[]").rstrip(".").lower()
     try:
         return ipaddress.ip_address(wanted) in names.get_values_for_type(x509.IPAddress)
