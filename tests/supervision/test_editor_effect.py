@@ -1,5 +1,6 @@
 """Effect of a draft on known certificates, differences in readable lines, the rule table's preview."""
 
+import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from onecert.supervision.known import Known, read_known
 from onecert.supervision.member import member
 from onecert.supervision.pages.effect import effect_csv
 from onecert.supervision.rule_preview import rule_rows
+from onecert.testkit.trust_roles import TrustHolders
+from onecert.verifier.errors import VerifyError
 from onecert.verifier.trust_list import Status, StatusEntry
 
 T = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -171,3 +174,45 @@ def test_rule_table_preview(world: Any) -> None:
     assert [row.accepted_before for row in rows] == [True] * 4
     assert [row.accepted_after for row in rows] == [True, False, False, True]
     assert "CA_NOT_GRANTED_AT_ISSUE" in rows[2].after
+
+
+def test_a_pointer_has_its_effect(world: Any) -> None:
+    """pearl is on the province's list only: with the pointer its holders are accepted, as far as granted."""
+    ours, theirs = world.draft_json(), world.draft_json()
+    ours["services"], theirs["services"] = ours["services"][1:], theirs["services"][:1]
+    other = draft_list(parse_draft(theirs), at=T)
+    pointer = {
+        "id": "gd",
+        "location": "https://gd.example/trust-list.json",
+        "operator": {"zh": "某省", "en": "Province"},
+        "root": base64.b64encode(TrustHolders().sign_root(1, at=T)).decode(),
+        "history": [{"status": "granted", "from": "2026-01-01T00:00:00Z"}],
+        "id_types": ["uscc"],
+        "classes": ["organisation"],
+    }
+    certificates = samples_of(parse_draft(theirs))[:1]
+
+    def with_pointer(**changes: Any) -> Any:
+        old, new = parse_draft(ours), parse_draft({**ours, "pointers": [pointer | changes]})
+        return find_effect(old, new, certificates, at=T, pointed=lambda _: other)
+
+    (row,) = with_pointer().rows
+    assert (row.service, row.before.code, row.after.code) == ("gd/pearl", "ISSUER_UNKNOWN", ACCEPTED)
+    (row,) = with_pointer(classes=["citizen"]).rows
+    assert row.after.code not in {ACCEPTED, "ISSUER_UNKNOWN"}
+    old = parse_draft({**ours, "pointers": [pointer]})
+    away = find_effect(
+        parse_draft(ours), old, certificates, at=T, pointed=lambda _: VerifyError("ISSUER_UNKNOWN")
+    )
+    assert ([each.id for each in away.missing], away.rows) == (["gd"], ())
+    asked: list[Any] = []
+    find_effect(old, old, certificates, at=T, pointed=asked.append)  # type: ignore[arg-type]
+    assert asked == []  # what both point to alike changes nothing
+
+    world.editor.import_draft(parse_draft({**ours, "pointers": [pointer]}), actor="test")
+    object.__setattr__(world.supervision, "pointed", lambda _: missing)
+    world.operator("zhao", 7, "list.editor")
+    client = FrameClient(create_app(member, world.context, world.supervision), world.context)
+    client.sign_in("zhao")
+    text = client.get("/draft/effect", follow_redirects=True).get_data(as_text=True)
+    assert "gd/" in text

@@ -180,6 +180,9 @@ def test_a_service_is_added_and_removed(world: Any, client: FrameClient) -> None
             client, "/draft/add", 422, stamp=stamp(world), certificate=certificate, **{**fields, **refused}
         )
         assert "BEGIN CERTIFICATE" in text
+    file = (io.BytesIO(certificate.encode()), "moon.pem")
+    text = send(client, "/draft/add", 422, stamp=stamp(world), certificate_file=file, **{**fields, "id": ""})
+    assert "BEGIN CERTIFICATE" in text  # a file that was chosen comes back as text
     send(
         client,
         "/draft/add",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,19 @@ def report(*entries: dict[str, Any], service: str = "harbour", key: Any = KEY, *
     return sign_document(payload, typ=REPORT_TYP, keys=[key])
 
 
-@pytest.fixture
-def city(world: World) -> World:
-    """A list is published; harbour reports."""
+def published(world: World) -> World:
     world.officers()
     world.editor.import_draft(world.draft(), actor="test")
     world.publish()
     world.supervision.release(actor="test")
     world.supervision.issuance_reports.add_reporter("harbour", pem(), actor="test")
     return world
+
+
+@pytest.fixture
+def city(world: World) -> World:
+    """A list is published; harbour reports."""
+    return published(world)
 
 
 def take(world: World, document: bytes) -> Any:
@@ -107,6 +112,20 @@ def test_reported_and_published(city: World) -> None:
     release(city)
     assert on_record(city, 3) == T
     assert city.events()[-2:] == ["issuance.reported", "issuance_record.signed"]
+
+
+def test_on_both_engines(
+    make_world: Callable[[str], World], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards are cut and split by the database; both must say the same."""
+    monkeypatch.setattr("onecert.supervision.issuance_shards._ROWS", 4)
+    city = published(make_world(database_url))
+    for start in (0, 3, 40):
+        taken = take(city, report(*map(entry, range(start, start + 40))))
+        release(city)
+    assert (taken.new, taken.known, taken.entries) == (37, 3, 80)
+    assert all(on_record(city, number) == T for number in range(80))
+    assert on_record(city, 80) is None
 
 
 def test_again_changes_nothing(city: World) -> None:

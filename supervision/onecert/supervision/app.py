@@ -18,6 +18,7 @@ from onecert.supervision.pages import (
     emergency,
     identity,
     known,
+    pointers,
     published,
     service,
     sign,
@@ -71,9 +72,9 @@ def create_app(member: Member | str, context: Context, supervision: Supervision)
     of_lists, of_history, of_draft, of_known, of_emergency = blueprints
     published.add_to(of_lists, of_history)
     difference.add_to(of_history, of_draft)
-    for each in (draft, service, status_change, terms, identity, sign):
+    for each in (draft, service, status_change, terms, identity, pointers, sign):
         each.add_to(of_draft)
-    effect.add_to(of_draft, EffectDesk(supervision.editor))
+    effect.add_to(of_draft, EffectDesk(supervision.editor, supervision.pointed))
     known.add_to(of_known)
     emergency.add_to(of_emergency)
     for blueprint in blueprints:

@@ -35,7 +35,6 @@ FIELD_NAMES: Mapping[str, Message] = {
     "policies": _("Accepted certificate policies"),
     "algorithms": _("Allowed algorithms"),
     "sla": _("Service level"),
-    "pointers": _("Pointers to other lists"),
     "operator": _("Operator"),
     "territory": _("Territory"),
 }
@@ -57,7 +56,8 @@ def describe_head(draft: Draft) -> dict[str, tuple[str, ...]]:
     """The list itself, besides its services: key of the draft -> lines."""
     value = draft_json(draft)
     known: dict[str, tuple[str, ...]] = {"operator": _texts(draft.operator)}
-    others = {key: _plain(each) for key, each in value.items() if key not in {"operator", "services"}}
+    own = {"operator", "services", "pointers"}  # what has words of its own, here and elsewhere
+    others = {key: _plain(each) for key, each in value.items() if key not in own}
     return known | others
 
 

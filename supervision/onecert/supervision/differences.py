@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from onecert.server.languages import current_language
 from onecert.supervision.described import describe_head, describe_service
+from onecert.supervision.described_pointer import describe_pointer
 from onecert.supervision.draft import Draft
+from onecert.supervision.draft_pointers import DraftPointer
 
 __all__ = ["FieldDifference", "Row", "ServiceDifference", "compare_drafts"]
 
@@ -67,6 +69,7 @@ def compare_drafts(old: Draft | None, new: Draft) -> list[ServiceDifference]:
     head = _fields(describe_head(old) if old else {}, describe_head(new))
     if head:
         differences.append(ServiceDifference("", "", "changed", head))
+    differences += _pointers(old.pointers if old else (), new.pointers)
     before = {service.id: service for service in old.services} if old else {}
     for service in new.services:
         past = before.pop(service.id, None)
@@ -82,6 +85,20 @@ def compare_drafts(old: Draft | None, new: Draft) -> list[ServiceDifference]:
         fields = _fields(describe_service(gone, old), {})
         name = gone.name.get(current_language())
         differences.append(ServiceDifference(gone.id, name, "removed", fields))
+    return differences
+
+
+def _pointers(old: Sequence[DraftPointer], new: Sequence[DraftPointer]) -> list[ServiceDifference]:
+    """Pointers that differ, by name of their list; their ids are those of lists, such as ``gd/``."""
+    before, after = ({each.id: each for each in side} for side in (old, new))
+    differences = []
+    for key in dict.fromkeys((*after, *before)):
+        past, now = before.get(key), after.get(key)
+        fields = _fields(describe_pointer(past) if past else {}, describe_pointer(now) if now else {})
+        kind = "added" if past is None else "removed" if now is None else "changed"
+        name = (now or past).operator.get(current_language())  # type: ignore[union-attr]  # one is there
+        if fields:
+            differences.append(ServiceDifference(f"{key}/", name, kind, fields))
     return differences
 
 

@@ -78,6 +78,17 @@ class Draft:
                 return service
         raise AuthorityUnknownError(authority, tuple(service.id for service in self.services))
 
+    def pointer(self, pointer: str) -> DraftPointer:
+        """One pointer.
+
+        Raises:
+            AuthorityUnknownError: there is none of this id.
+        """
+        for each in self.pointers:
+            if each.id == pointer:
+                return each
+        raise AuthorityUnknownError(pointer, tuple(each.id for each in self.pointers))
+
 
 def add_status(draft: Draft, authority: str, entry: StatusEntry) -> Draft:
     """The draft with one more entry at the end of an authority's history."""

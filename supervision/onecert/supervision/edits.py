@@ -19,6 +19,7 @@ __all__ = [
     "add_service",
     "change_head",
     "change_service",
+    "filled",
     "remove_certificate",
     "remove_sample",
     "remove_service",
@@ -27,7 +28,7 @@ __all__ = [
 
 def change_head(draft: Draft, **values: Any) -> Draft:
     """With other ``operator`` or ``territory``; an empty value takes the key away."""
-    return parse_draft(_filled({**draft_json(draft), **values}))
+    return parse_draft(filled({**draft_json(draft), **values}))
 
 
 def change_service(draft: Draft, authority: str, changes: Mapping[str, Any]) -> Draft:
@@ -39,7 +40,7 @@ def change_service(draft: Draft, authority: str, changes: Mapping[str, Any]) -> 
     draft.service(authority)
     value = draft_json(draft)
     value["services"] = [
-        _filled({**each, **changes}) if each["id"] == authority else each for each in value["services"]
+        filled({**each, **changes}) if each["id"] == authority else each for each in value["services"]
     ]
     return parse_draft(value)
 
@@ -47,7 +48,7 @@ def change_service(draft: Draft, authority: str, changes: Mapping[str, Any]) -> 
 def add_service(draft: Draft, service: Mapping[str, Any]) -> Draft:
     """With one more service; as it is when the very same is there already."""
     value = draft_json(draft)
-    wanted = draft_json(parse_draft({**value, "services": [_filled(dict(service))]}))["services"][0]
+    wanted = draft_json(parse_draft({**value, "services": [filled(dict(service))]}))["services"][0]
     if wanted in value["services"]:
         return draft
     if any(each["id"] == wanted["id"] for each in value["services"]):
@@ -86,7 +87,7 @@ def remove_certificate(draft: Draft, authority: str, index: int) -> Draft:
 def add_sample(draft: Draft, authority: str, sample: Mapping[str, str]) -> Draft:
     """With one more sample of a service's identity profile."""
     samples = _samples(draft, authority)
-    wanted = _filled(dict(sample))
+    wanted = filled(dict(sample))
     if wanted in samples:
         return draft
     return change_service(draft, authority, {"samples": [*samples, wanted]})
@@ -108,6 +109,6 @@ def _bare(pem: str) -> str:
     return "".join(pem.split())
 
 
-def _filled(value: dict[str, Any]) -> dict[str, Any]:
+def filled(value: dict[str, Any]) -> dict[str, Any]:
     """Without keys whose value is empty; false and numbers are values."""
     return {key: each for key, each in value.items() if each is not None and each not in ("", {}, [])}

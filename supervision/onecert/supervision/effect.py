@@ -23,14 +23,28 @@ from onecert.supervision.known import Known
 from onecert.supervision.payload import build_payload, check_payload
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
 from onecert.verifier.errors import VerifyError
+from onecert.verifier.identity.profile import HolderClass
 from onecert.verifier.messages import message
 from onecert.verifier.names import CanonicalName
 from onecert.verifier.revocation import RevocationMode, RevocationPolicy
 from onecert.verifier.service_status import Moments, check_service
 from onecert.verifier.trust_list import Status, TrustedService, TrustList
+from onecert.verifier.trust_list.pointer import MissingList, Pointer
+from onecert.verifier.trust_list.pointers import merge
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["ACCEPTED", "Effect", "EffectRow", "Verdict", "draft_list", "find_effect", "samples_of"]
+__all__ = [
+    "ACCEPTED",
+    "Effect",
+    "EffectRow",
+    "PointedLists",
+    "Verdict",
+    "draft_list",
+    "find_effect",
+    "samples_of",
+]
+
+PointedLists = Callable[[Pointer], TrustList | VerifyError]
 
 ACCEPTED = "ACCEPTED"
 _ENDED = (Status.WITHDRAWN, Status.TERMINATED)
@@ -47,12 +61,14 @@ class Verdict:
     holder: str = ""  # the id that a department would bind accounts to
     holder_class: str = ""
     warnings: tuple[str, ...] = ()
-    text_zh: str = ""
-    text_en: str = ""
+    refusal: VerifyError | None = None
 
     def text(self, language: str) -> str:
         """For a person, in ``zh`` or ``en``."""
-        return self.text_en if language == "en" else self.text_zh
+        if self.refusal is not None:
+            return self.refusal.text(language)
+        codes = (f"CLASS_{HolderClass(self.holder_class).name}", *self.warnings)
+        return "; ".join(message(code, language) for code in codes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,7 @@ class Effect:
     judged: int
     unreadable: int
     changed_services: tuple[str, ...]
+    missing: tuple[MissingList, ...]  # lists pointed to that could not be read: nothing is said about them
     rows: tuple[EffectRow, ...]
 
     def counts(self) -> list[tuple[str, str, str, int]]:
@@ -115,6 +132,7 @@ def find_effect(
     known: Iterable[Known],
     *,
     at: datetime,
+    pointed: PointedLists | None = None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> Effect:
     """Both verdicts of every known certificate that the draft may touch.
@@ -123,6 +141,7 @@ def find_effect(
         old: the published state; None when nothing is published yet, and then every verdict is new.
         known: a certificate that comes twice counts once.
         at: the moment of the logins that are compared.
+        pointed: reads the lists that changed pointers point to; without it, nothing is said about them.
         progress: told now and then how many are done.
 
     Raises:
@@ -130,6 +149,7 @@ def find_effect(
     """
     before = draft_list(old, at=at) if old is not None else None
     after = draft_list(new, at=at)
+    before, after = _with_pointed(before, after, pointed)
     changed = _changed(before, after)
     names = _names(before, changed) | _names(after, changed)
     judges = (_Judge(before, at), _Judge(after, at))
@@ -166,8 +186,24 @@ def find_effect(
         judged=judged,
         unreadable=unreadable,
         changed_services=tuple(sorted(changed)),
+        missing=after.missing,
         rows=tuple(rows),
     )
+
+
+def _with_pointed(
+    before: TrustList | None, after: TrustList, pointed: PointedLists | None
+) -> tuple[TrustList | None, TrustList]:
+    """Both lists, with the services of those lists that they do not point to alike."""
+    if pointed is None:
+        return before, after
+    sides = [each.pointers if each is not None else () for each in (before, after)]
+    alike = [each for each in sides[0] if each in sides[1]]
+    old, new = (
+        [(each, pointed(each)) for each in side if each.terms is not None and each not in alike]
+        for side in sides
+    )
+    return (None if before is None else merge(before, old)), merge(after, new)
 
 
 class _Judge:
@@ -204,22 +240,11 @@ class _Judge:
     def _ask(self, verifier: Verifier, certificate: ParsedCertificate, more: tuple[str, ...]) -> Verdict:
         result = verifier.verify(certificate, at=self._at)
         identity, warnings = result.identity, tuple(dict.fromkeys((*more, *result.warnings)))
-        texts = {
-            language: "; ".join(
-                (
-                    message(f"CLASS_{identity.holder_class.name}", language),
-                    *(message(code, language) for code in warnings),
-                )
-            )
-            for language in ("zh", "en")
-        }
         return Verdict(
             code=ACCEPTED,
             holder=identity.id,
             holder_class=identity.holder_class.value,
             warnings=warnings,
-            text_zh=texts["zh"],
-            text_en=texts["en"],
         )
 
 
@@ -246,7 +271,9 @@ def _service_continued(service: TrustedService, at: datetime) -> TrustedService:
 
 
 def _refused(error: VerifyError) -> Verdict:
-    return Verdict(code=error.code, text_zh=error.text("zh"), text_en=error.text("en"))
+    error = error.with_traceback(None)
+    error.__context__ = error.__cause__ = None  # tens of thousands of them are kept for a while
+    return Verdict(code=error.code, refusal=error)
 
 
 def _differ(one: Verdict, other: Verdict) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 from onecert.supervision import known, records
 from onecert.supervision.draft import Draft
 from onecert.supervision.editor import Editor
-from onecert.supervision.effect import Effect, find_effect, samples_of
+from onecert.supervision.effect import Effect, PointedLists, find_effect, samples_of
 from onecert.supervision.errors import NoDraftError
 from onecert.supervision.known import Known
 
@@ -42,8 +42,9 @@ class Preview:
 class EffectDesk:
     """Finds effects, one at a time; safe for all threads of a service."""
 
-    def __init__(self, editor: Editor) -> None:
+    def __init__(self, editor: Editor, pointed: PointedLists | None = None) -> None:
         self._editor = editor
+        self._pointed = pointed
         self._kept: OrderedDict[tuple[object, ...], Preview] = OrderedDict()
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
@@ -93,7 +94,9 @@ class EffectDesk:
         def work() -> None:
             try:
                 with self._one_at_a_time:
-                    preview.effect = find_effect(old, new, everything, at=at, progress=preview.tell)
+                    preview.effect = find_effect(
+                        old, new, everything, at=at, pointed=self._pointed, progress=preview.tell
+                    )
             except Exception as exc:
                 # Whoever asks is told; the next one who asks tries again.
                 preview.failed = exc

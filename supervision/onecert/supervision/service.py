@@ -10,9 +10,11 @@ from onecert.server.members import Context
 from onecert.supervision.bundles import Bundles
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.editor import Editor
+from onecert.supervision.effect import PointedLists
 from onecert.supervision.issuance_publishing import IssuanceRecords
 from onecert.supervision.issuance_reports import IssuanceReports
 from onecert.supervision.officers import OfficerKeys, TokenOfficerKeys
+from onecert.supervision.pointed import pointed_lists
 from onecert.supervision.published import LIST_FILE, published_sequence
 from onecert.supervision.publishing import publish_files
 from onecert.supervision.register import Register
@@ -35,6 +37,7 @@ class Supervision:
     issuance_reports: IssuanceReports
     issuance_records: IssuanceRecords
     published: Path  # folder of the published files
+    pointed: PointedLists
     config: SupervisionConfig
     status_url: str
 
@@ -125,6 +128,7 @@ def make_supervision(config: SupervisionConfig, context: Context, keys: ServiceK
             published=published,
         ),
         published=published,
+        pointed=pointed_lists(context.data / "pointed", clock=context.clock, fetch=listed_fetch()),
         config=config,
         status_url=context.status_url,
     )

@@ -15,8 +15,17 @@ from onecert.supervision.errors import UploadError
 from onecert.verifier.certificate import parse_certificate
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import load_json
+from onecert.verifier.trust_list.root import TrustRoot, load_trust_root
 
-__all__ = ["DRAFT_MAX_BYTES", "pem_of", "read_certificates", "read_draft", "read_json", "read_profile"]
+__all__ = [
+    "DRAFT_MAX_BYTES",
+    "pem_of",
+    "read_certificates",
+    "read_draft",
+    "read_json",
+    "read_profile",
+    "read_root",
+]
 
 DRAFT_MAX_BYTES = 8 * 1024 * 1024
 PROFILE_MAX_BYTES = 64 * 1024
@@ -42,6 +51,19 @@ def read_profile(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UploadError(_("the file must hold one JSON object"))
     return value
+
+
+def read_root(data: bytes) -> TrustRoot:
+    """The trust root of another list, as that list publishes it.
+
+    Raises:
+        UploadError: it is none, or does not carry the signatures that it asks for.
+    """
+    _check_form(data)
+    try:
+        return load_trust_root(data.strip())
+    except VerifyError as exc:
+        raise UploadError(exc.text(current_language())) from exc
 
 
 def read_json(data: bytes, *, max_bytes: int) -> Any:

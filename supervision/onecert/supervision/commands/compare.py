@@ -107,13 +107,15 @@ def effect(
             known = known_list(connection)
         old = published.draft if published else None
         moment = (at or the.editor.clock.now()).replace(microsecond=0)
-        found = find_effect(old, draft, [*samples_of(old, draft), *known], at=moment)
+        found = find_effect(old, draft, [*samples_of(old, draft), *known], at=moment, pointed=the.pointed)
     if csv_file is not None:
         csv_file.write_bytes(effect_csv(found))
         click.echo(f"wrote {csv_file}", err=True)
     if as_json:
         click.echo(json.dumps(_effect_json(found), ensure_ascii=False, indent=2))
         return
+    for missing in found.missing:
+        click.echo(f"the list {missing.id}/ could not be read: {missing.error.text('en')}", err=True)
     for service, before, after, count in found.counts():
         click.echo(f"{service}\t{before}\t{after}\t{count}")
     click.echo(

@@ -11,6 +11,7 @@ from onecert.server.commands.options import common_options
 from onecert.server.operators import command_actor
 from onecert.supervision.commands.edit import draft_add, draft_edit, draft_sample
 from onecert.supervision.commands.parts import opened_supervision, read_pin, show_preview, show_signatures
+from onecert.supervision.commands.pointer import pointer
 from onecert.supervision.draft import draft_json
 from onecert.supervision.draft_file import read_draft_file
 
@@ -83,5 +84,6 @@ def draft_discard(data: Path, config: Path | None) -> None:
 
 
 draft.add_command(draft_add)
+draft.add_command(pointer)
 draft.add_command(draft_edit)
 draft.add_command(draft_sample)

@@ -93,6 +93,7 @@ def uploaded(name: str, max_bytes: int) -> bytes:
     """
     file = request.files.get(f"{name}_file")
     if file is not None and file.filename:
+        file.stream.seek(0)  # a form that comes back reads it a second time
         data = file.stream.read(max_bytes + 1)
     else:
         data = request.form.get(name, "").encode("utf-8", "replace")
@@ -107,10 +108,6 @@ def uploaded_text(name: str, max_bytes: int) -> str:
         data = uploaded(name, max_bytes)
     except UploadError:
         return ""
-    finally:
-        file = request.files.get(f"{name}_file")
-        if file is not None:
-            file.stream.seek(0)
     if data[:1] == b"\x30":
         return pem_of(data)
     return data.decode("utf-8", "replace").replace("\x00", "�")

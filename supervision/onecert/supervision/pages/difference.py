@@ -7,6 +7,7 @@ from flask import Blueprint, abort, render_template, request
 from onecert.server.languages import gettext
 from onecert.server.web import public, requires_role
 from onecert.supervision.described import FIELD_NAMES
+from onecert.supervision.described_pointer import POINTER_FIELDS
 from onecert.supervision.differences import compare_drafts
 from onecert.supervision.pages.common import WORKERS, both, open_draft, the
 from onecert.supervision.records import find_publication, publication_list
@@ -14,6 +15,7 @@ from onecert.supervision.records import find_publication, publication_list
 __all__ = ["add_to", "field_name"]
 
 CHOICES = 100
+_NAMES = {**FIELD_NAMES, **POINTER_FIELDS}
 
 
 def add_to(history: Blueprint, draft: Blueprint) -> None:
@@ -24,7 +26,7 @@ def add_to(history: Blueprint, draft: Blueprint) -> None:
 
 def field_name(key: str) -> str:
     """A key of the draft file for people."""
-    return gettext(FIELD_NAMES[key]) if key in FIELD_NAMES else key
+    return gettext(_NAMES[key]) if key in _NAMES else key
 
 
 @requires_role(*WORKERS)

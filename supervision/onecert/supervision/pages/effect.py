@@ -74,7 +74,9 @@ def effect_csv(effect: Effect) -> bytes:
     writer.writerow(["service", "serial", "subject", "sha256", "source", *sides])
     for row in effect.rows:
         verdicts = [
-            value for each in (row.before, row.after) for value in (each.code, each.text_zh, each.text_en)
+            value
+            for each in (row.before, row.after)
+            for value in (each.code, each.text("zh"), each.text("en"))
         ]
         cells = [row.service, row.serial_hex, row.subject, row.sha256, row.source, *verdicts]
         writer.writerow([f"'{cell}" if cell[:1] in tuple("=+-@\t\r") else cell for cell in cells])
