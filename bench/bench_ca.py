@@ -14,7 +14,7 @@ import place
 import traffic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from harness import Contender, Row, Supply, benchmark
+from harness import Contender, EmptyError, Row, Supply, benchmark
 from orders import OrderDesk, make_csr
 
 from onecert.ca.ceremony import Ceremony
@@ -26,6 +26,7 @@ from onecert.server.contexts import open_member
 CEREMONIES = place.ROOT / "demo" / "ceremonies"
 AUTHORITIES = {"p256": ("harbour", "p-256", 2000), "rsa2048": ("pearl", "rsa-2048", 1000)}
 CLIENTS = 4
+BATCH = 2000
 
 
 @cache
@@ -40,6 +41,7 @@ def ca() -> Parts:
         list(Ceremony(file, parts, roots, actor="command:bench").hold())
     roots.close()
     atexit.register(opened.close)
+    atexit.register(parts.batch_work.close)
     return parts
 
 
@@ -55,6 +57,46 @@ def issue_in_process(name: str) -> Iterator[Row]:
     yield Row(
         unit="certificates/s",
         ours=Contender(work=lambda: parts.issuance.issue(orders.take()), prepare=orders.refill),
+        floor=place.token_rate(kind),
+        peers=[
+            Contender(
+                work=lambda: build(requests.take()),
+                name="cryptography CertificateBuilder, same token key, nothing recorded",
+                prepare=requests.refill,
+            )
+        ],
+        notes=[place.flushes()],
+    )
+
+
+@benchmark("ca.issue.batch.p256", "ca.issue.batch.rsa2048")
+def issue_in_batches(name: str) -> Iterator[Row]:
+    """Accepted batches of two thousand orders each, filled as the job of the service fills them."""
+    authority, kind, per_second = AUTHORITIES[name.rpartition(".")[2]]
+    parts, desk = ca(), OrderDesk(authority)
+    parts.registration_authorities.add(desk.name, desk.public_pem, [f"{authority}:*"], actor="command:bench")
+    requests = Supply(make_csr, per_second=2 * per_second)
+    build = _Builder(parts, authority)
+    waiting: list[str] = []
+
+    def accept(_seconds: float) -> None:
+        batch, head, contents = desk.batch(BATCH)
+        parts.batches.open(head)
+        for number, content in enumerate(contents, start=1):
+            parts.batches.add_part(batch, number, content)
+        waiting.append(batch)
+
+    def fill() -> None:
+        if not waiting:
+            raise EmptyError
+        parts.batch_work.run(timedelta(minutes=1))
+        progress = parts.batches.progress(waiting.pop())
+        if progress.issued != BATCH:
+            raise RuntimeError(f"a batch was not filled: {progress}")
+
+    yield Row(
+        unit="certificates/s",
+        ours=Contender(work=fill, batch=BATCH, prepare=accept, calls_min=1),
         floor=place.token_rate(kind),
         peers=[
             Contender(

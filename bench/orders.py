@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onecert.server.documents import sign_document
 
 ORDER_TYPE = "onecert-order+json"
+BATCH_TYPE = "onecert-batch+json"
+BATCH_PART = 5000
 AGENT = "440300190001010015"  # born in 1900: nobody alive
 WITH_AGENT = {"harbour"}  # whose certificates name an agent, by the demo's ceremony files
 _DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100-2015
@@ -58,11 +63,32 @@ class OrderDesk:
 
     def order(self) -> tuple[str, bytes]:
         """A new order: its number and the signed document."""
+        payload = self.content()
+        return payload["order"], sign_document(payload, typ=ORDER_TYPE, keys=[self._key])
+
+    def batch(self, orders: int) -> tuple[str, bytes, list[bytes]]:
+        """A batch of new orders: its number, the signed head, and its parts."""
+        lines = [json.dumps(self.content(), ensure_ascii=False).encode() + b"\n" for _ in range(orders)]
+        parts = [lines[at : at + BATCH_PART] for at in range(0, orders, BATCH_PART)]
+        contents = [b"".join(part) for part in parts]
+        number = str(uuid.uuid4())
+        head = {
+            "batch": number,
+            "registration_authority": self.name,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "parts": [
+                {"lines": len(part), "sha256": hashlib.sha256(content).hexdigest()}
+                for part, content in zip(parts, contents, strict=True)
+            ],
+        }
+        return number, sign_document(head, typ=BATCH_TYPE, keys=[self._key]), contents
+
+    def content(self) -> dict[str, Any]:
+        """What a new order says."""
         number = next(_NUMBERS)
         name = f"示例{number:08d}贸易有限公司"
-        order_id = str(uuid.uuid4())
-        payload = {
-            "order": order_id,
+        return {
+            "order": str(uuid.uuid4()),
             "registration_authority": self.name,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "authority": self.authority,
@@ -80,4 +106,3 @@ class OrderDesk:
             "application_sha256": "ab" * 32,
             "approved_by": ["clerk1", "clerk2"],
         }
-        return order_id, sign_document(payload, typ=ORDER_TYPE, keys=[self._key])

@@ -181,7 +181,7 @@ def _build_world(folder: Path, url: str, ledger_type: type[Ledger] = Ledger) -> 
     try:
         yield World(
             context=make_context(folder, database, clock),
-            config=CaConfig(),
+            config=CaConfig(batch_workers=0),
             token=SoftToken("ca"),
             roots=SoftToken("ca-root"),
             clock=clock,
@@ -223,7 +223,7 @@ def lite(tmp_path: Path, held: World) -> Iterator[World]:
     try:
         yield World(
             context=make_context(tmp_path, database, clock),
-            config=CaConfig(),
+            config=CaConfig(batch_workers=0),
             token=held.token.copy(),
             roots=held.roots.copy(),
             clock=clock,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
+from onecert.ca.batch_api import add_batch_views
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
 from onecert.ca.openapi import document
@@ -47,6 +48,8 @@ def create_app(parts: Parts, context: Context) -> Flask:
                 "status": record.state,
             }
         )
+
+    add_batch_views(app, parts)
 
     @app.post("/v1/revocations")
     @signed_api

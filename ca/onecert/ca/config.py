@@ -21,6 +21,7 @@ class CaConfig:
     root_token_pin_file: Path | None = None
     root_token_module: Path | None = None
     order_max_age: timedelta = timedelta(hours=24)
+    batch_workers: int = 1
     ocsp_lifetime: timedelta = timedelta(hours=1)
     ocsp_prepared_lifetime: timedelta = timedelta(hours=8)
     clock_tolerance: timedelta = timedelta(minutes=1)
@@ -30,3 +31,6 @@ class CaConfig:
     status_max_age: timedelta = timedelta(minutes=1)
     system_authority: str = "operations"
     test_identities: bool = False
+    # AUTHORITY:SERVICE of those that the trust list obliges to report what they issue.
+    issuance_reports: tuple[str, ...] = ()
+    issuance_reports_alarm: timedelta = timedelta(hours=1)

@@ -29,7 +29,17 @@ from onecert.server.audit import AuditEntry
 from onecert.server.database import Database
 from onecert.server.statements import Act, Statement, insert_once
 
-__all__ = ["CertificateRecord", "Ledger", "NumberTakenError", "OrderKnownError", "OrderRecord"]
+__all__ = [
+    "CertificateRecord",
+    "Intent",
+    "Ledger",
+    "NumberTakenError",
+    "OrderKnownError",
+    "OrderRecord",
+    "intent_of",
+    "issued_entry",
+    "write_intent",
+]
 
 INTENDED, ISSUED, ABANDONED = "intended", "issued", "abandoned"
 GOOD, ON_HOLD, REVOKED = "good", "hold", "revoked"
@@ -79,12 +89,51 @@ class CertificateRecord:
     crl_partition: int
 
 
-_COLUMNS = [column for column in certificates.c if column.name != "profile_sha256"]
-_FIND_CERTIFICATE = select(*_COLUMNS).where(
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What goes on record before the key is used; plain data, so that another process can prepare it."""
+
+    order: OrderRecord
+    record: CertificateRecord  # `intended`, with the bytes to be signed
+    profile_sha256: str
+    key_number: int
+
+    def order_row(self, at: datetime) -> dict[str, Any]:
+        """The row of `orders`."""
+        return {
+            "id": self.order.id,
+            "content_sha256": self.order.content_sha256,
+            "ordered_by": self.order.ordered_by,
+            "authority": self.record.authority,
+            "serial": self.record.serial,
+            "document": self.order.document,
+            "received_at": at,
+        }
+
+    def certificate_row(self) -> dict[str, Any]:
+        """The row of `certificates`."""
+        return vars(self.record) | {"profile_sha256": self.profile_sha256}
+
+    def key_row(self) -> dict[str, Any]:
+        """The row of `keys`."""
+        return {"key_sha256": self.record.key_sha256, "entity": self.record.entity}
+
+    def number_row(self) -> dict[str, Any]:
+        """The row of `key_numbers`."""
+        return {
+            "authority": self.record.authority,
+            "entity": self.record.entity,
+            "number": self.key_number,
+            "key_sha256": self.record.key_sha256,
+        }
+
+
+COLUMNS = [column for column in certificates.c if column.name != "profile_sha256"]
+_FIND_CERTIFICATE = select(*COLUMNS).where(
     certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s")
 )
 _FIND_ORDER = (
-    select(*_COLUMNS, orders.c.content_sha256)
+    select(*COLUMNS, orders.c.content_sha256)
     .join(
         orders,
         (orders.c.authority == certificates.c.authority) & (orders.c.serial == certificates.c.serial),
@@ -108,10 +157,10 @@ _STANDING = Statement(
     )
 )
 _KEY_ENTITY = Statement(select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k")))
-_KEY_BLOCKED = Statement(select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k")))
-_INSERT_ORDER, _INSERT_CERTIFICATE = insert_once(orders), insert_once(certificates)
-_INSERT_KEY, _INSERT_NUMBER = insert_once(keys), insert_once(key_numbers)
-_SET_ISSUED = Statement(
+KEY_BLOCKED = Statement(select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k")))
+INSERT_ORDER, INSERT_CERTIFICATE = insert_once(orders), insert_once(certificates)
+INSERT_KEY, INSERT_NUMBER = insert_once(keys), insert_once(key_numbers)
+SET_ISSUED = Statement(
     update(certificates)
     .where(
         certificates.c.authority == bindparam("a"),
@@ -193,7 +242,8 @@ class Ledger:
             NumberTakenError: draft again with a fresh serial and key number.
             BlockedKeyError, RepeatedKeyError: the key may not be certified for this holder.
         """
-        return self._writer.run(lambda connection, _entries: _write_intent(connection, draft, order, at))
+        intent = intent_of(draft, order)
+        return self._writer.run(lambda connection, _entries: write_intent(connection, intent, at))
 
     def record_issued(
         self, record: CertificateRecord, certificate_der: bytes, *, actor: str, details: Mapping[str, Any]
@@ -205,16 +255,9 @@ class Ledger:
 
         def work(connection: Connection, entries: list[AuditEntry]) -> bool:
             names = {"a": record.authority, "s": record.serial, "d": certificate_der}
-            if _SET_ISSUED.run(Act(connection), names) != 1:
+            if SET_ISSUED.run(Act(connection), names) != 1:
                 return False
-            entries.append(
-                AuditEntry(
-                    event="certificate.issued",
-                    actor=actor,
-                    subject=f"{record.authority}/{record.serial}",
-                    details={"profile": record.profile, "order": record.order_id, **details},
-                )
-            )
+            entries.append(issued_entry(record, actor, details))
             return True
 
         if self._writer.run(work):
@@ -224,41 +267,25 @@ class Ledger:
 
     def unfinished(self, authority: str | None = None) -> list[CertificateRecord]:
         """List the intents without a result, oldest first."""
-        query = select(*_COLUMNS).where(certificates.c.state == INTENDED).order_by(certificates.c.not_before)
+        query = select(*COLUMNS).where(certificates.c.state == INTENDED).order_by(certificates.c.not_before)
         if authority is not None:
             query = query.where(certificates.c.authority == authority)
         with self._database.reading() as connection:
             return [certificate_record(row) for row in connection.execute(query).mappings()]
 
 
-def _write_intent(
-    connection: Connection, draft: Draft, order: OrderRecord, at: datetime
-) -> CertificateRecord | None:
-    request, authority, serial = draft.request, draft.issuer.name, serial_hex(draft.serial)
-    key_sha256 = request.key.sha256
-    # The order comes first: a second post of the same order changes nothing below.
-    row = {
-        "id": order.id,
-        "content_sha256": order.content_sha256,
-        "ordered_by": order.ordered_by,
-        "authority": authority,
-        "serial": serial,
-        "document": order.document,
-        "received_at": at,
-    }
-    act = Act(connection)
-    if not _INSERT_ORDER.run(act, row):
-        return None
-    _claim_key(act, draft, key_sha256)
+def intent_of(draft: Draft, order: OrderRecord) -> Intent:
+    """Gather what a draft and its order put on record."""
+    request = draft.request
     record = CertificateRecord(
-        authority=authority,
-        serial=serial,
+        authority=draft.issuer.name,
+        serial=serial_hex(draft.serial),
         state=INTENDED,
         profile=request.profile.name,
         profile_version=request.profile.version,
         entity=request.entity,
         subject=subject_text(request.subject),
-        key_sha256=key_sha256,
+        key_sha256=request.key.sha256,
         not_before=draft.not_before,
         not_after=draft.not_after,
         order_id=order.id,
@@ -270,26 +297,43 @@ def _write_intent(
         invalidity_date=None,
         crl_partition=draft.crl_partition,
     )
-    if not _INSERT_CERTIFICATE.run(act, vars(record) | {"profile_sha256": request.profile.sha256}):
+    return Intent(
+        order=order, record=record, profile_sha256=request.profile.sha256, key_number=draft.key_number
+    )
+
+
+def issued_entry(record: CertificateRecord, actor: str, details: Mapping[str, Any]) -> AuditEntry:
+    """The audit entry of a certificate."""
+    return AuditEntry(
+        event="certificate.issued",
+        actor=actor,
+        subject=f"{record.authority}/{record.serial}",
+        details={"profile": record.profile, "order": record.order_id, **details},
+    )
+
+
+def write_intent(connection: Connection, intent: Intent, at: datetime) -> CertificateRecord | None:
+    """Write one intent in the transaction of `connection`; see `Ledger.record_intent`."""
+    act = Act(connection)
+    # The order comes first: a second post of the same order changes nothing below.
+    if not INSERT_ORDER.run(act, intent.order_row(at)):
+        return None
+    _claim_key(act, intent)
+    if not INSERT_CERTIFICATE.run(act, intent.certificate_row()):
         raise NumberTakenError
-    return record
+    return intent.record
 
 
-def _claim_key(act: Act, draft: Draft, key_sha256: str) -> None:
-    names = {"a": draft.issuer.name, "e": draft.request.entity, "k": key_sha256}
-    if _KEY_BLOCKED.first(act, names) is not None:
+def _claim_key(act: Act, intent: Intent) -> None:
+    record = intent.record
+    names = {"a": record.authority, "e": record.entity, "k": record.key_sha256}
+    if KEY_BLOCKED.first(act, names) is not None:
         raise BlockedKeyError
-    if not _INSERT_KEY.run(act, {"key_sha256": key_sha256, "entity": draft.request.entity}):
+    if not INSERT_KEY.run(act, intent.key_row()):
         holder = _KEY_ENTITY.first(act, names)
-        if holder is None or holder["entity"] != draft.request.entity:
+        if holder is None or holder["entity"] != record.entity:
             raise RepeatedKeyError
-    number = {
-        "authority": draft.issuer.name,
-        "entity": draft.request.entity,
-        "number": draft.key_number,
-        "key_sha256": key_sha256,
-    }
-    if not _INSERT_NUMBER.run(act, number):
+    if not INSERT_NUMBER.run(act, intent.number_row()):
         known = _THIS_NUMBER.first(act, names)
-        if known is None or known["number"] != draft.key_number:
+        if known is None or known["number"] != intent.key_number:
             raise NumberTakenError

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from onecert.ca.api import create_app
 from onecert.ca.config import CaConfig
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
+from onecert.ca.issuance_reports import IssuanceReports
 from onecert.ca.parts import Parts, assemble
+from onecert.ca.reporting import issuance_reports
 from onecert.ca.signing import PrivateKey
 from onecert.ca.status import StatusApp
 from onecert.server.errors import ServiceError
@@ -34,6 +36,7 @@ def build(config: CaConfig, context: Context) -> Service:
 def service_of(parts: Parts, context: Context) -> Service:
     """Build the service on parts that are put together already."""
     config = parts.config
+    reports = issuance_reports(parts, context)
     _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
     _attempt("lists and certificates", lambda: refresh_files(parts))
     return Service(
@@ -42,9 +45,11 @@ def service_of(parts: Parts, context: Context) -> Service:
             parts.files, parts.responders, parts.timestamps, context.clock, max_age=config.status_max_age
         ),
         jobs=(
+            Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts)),
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
+            Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
             Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
         ),
         checks={
@@ -52,11 +57,12 @@ def service_of(parts: Parts, context: Context) -> Service:
             "clock": parts.clock.check,
             "authorities": lambda: check_authorities(parts),
             "lists": lambda: check_lists(parts),
+            "reports": reports.check,
             "timestamps": parts.timestamps.check,
         },
         audit_key=_audit_key(parts),
         find_audit_key=lambda: _audit_key(parts),
-        close=parts.token.close,
+        close=lambda: _close(parts),
     )
 
 
@@ -114,6 +120,19 @@ def check_lists(parts: Parts) -> None:
             overdue.append(exc)
     if overdue:
         raise overdue[0]
+
+
+def _fill_batches(parts: Parts) -> None:
+    parts.batch_work.run()
+
+
+def _close(parts: Parts) -> None:
+    parts.batch_work.close()
+    parts.token.close()
+
+
+def _report(reports: IssuanceReports) -> None:
+    reports.run()
 
 
 def _recover(parts: Parts, at: datetime) -> None:

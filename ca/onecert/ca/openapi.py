@@ -62,6 +62,17 @@ _STATUS = {
     "reason": {"type": ["string", "null"]},
     "invalidity_date": {"type": ["string", "null"]},
 }
+_BATCH = {
+    "batch": _TEXT,
+    "state": {"enum": ["arriving", "accepted", "done", "cancelled"]},
+    "lines": {"type": "integer"},
+    "issued": {"type": "integer"},
+    "refused": {"type": "integer"},
+    "cancelled": {"type": "integer"},
+    "missing": {"type": "array", "items": {"type": "integer"}, "description": "parts not yet received"},
+    "received_at": _MOMENT,
+    "finished_at": {"type": ["string", "null"]},
+}
 _REFUSED = {
     "400": _problem("cannot be read"),
     "401": _problem("no registered key signed it, or it was altered"),
@@ -70,6 +81,67 @@ _REFUSED = {
     "422": _problem("the content breaks a rule; the code names it"),
     "503": _problem("not now; nothing is half-done, post the same again"),
 }
+
+
+def _batch_paths() -> dict[str, Any]:
+    lines = {
+        "type": "string",
+        "description": "JSON lines; a line says what the payload of a single order says",
+    }
+    standing = _answer("how it stands", _BATCH)
+    signed = {"required": True, "content": _JWS}
+    return {
+        "/v1/batches": {
+            "post": {
+                "summary": "Open a batch: a signed head that names up to 100,000 orders in parts, by hash.",
+                "requestBody": signed,
+                "responses": {"201": _answer("opened", _BATCH), "200": standing, **_REFUSED},
+            }
+        },
+        "/v1/batches/{batch}": {
+            "get": {
+                "summary": "How far a batch has come.",
+                "parameters": [_path("batch")],
+                "responses": {"200": standing, "404": _problem("not on record")},
+            }
+        },
+        "/v1/batches/{batch}/parts/{part}": {
+            "put": {
+                "summary": "Bring a part, at most 8 MiB; with the last one the batch is accepted.",
+                "parameters": [_path("batch"), _path("part") | {"schema": {"type": "integer"}}],
+                "requestBody": {"required": True, "content": {"application/jsonl": {"schema": lines}}},
+                "responses": {
+                    "200": standing,
+                    "404": _problem("not on record"),
+                    "409": _problem("cancelled"),
+                    "413": _problem("too large"),
+                    "422": _problem("not the lines that the head names"),
+                },
+            }
+        },
+        "/v1/batches/results": {
+            "post": {
+                "summary": "Results after a line, to be asked again with the “after” of the last line.",
+                "requestBody": signed,
+                "responses": {
+                    "200": {
+                        "description": "one JSON object a line: line, order, status and serial with"
+                        " certificate_pem, or code with detail; the last: after, state",
+                        "content": {"application/jsonl": {"schema": _TEXT}},
+                    },
+                    "404": _problem("not on record"),
+                    **_REFUSED,
+                },
+            }
+        },
+        "/v1/batches/cancellations": {
+            "post": {
+                "summary": "Begin no more lines of a batch.",
+                "requestBody": signed,
+                "responses": {"200": standing, "404": _problem("not on record"), **_REFUSED},
+            }
+        },
+    }
 
 
 def document() -> dict[str, Any]:
@@ -105,6 +177,7 @@ def document() -> dict[str, Any]:
                     },
                 }
             },
+            **_batch_paths(),
             "/v1/revocations": {
                 "post": {
                     "summary": "Revoke, hold (certificateHold) or release (removeFromCRL) one certificate.",

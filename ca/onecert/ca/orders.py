@@ -24,12 +24,12 @@ from onecert.ca.errors import (
     TwoPeopleError,
 )
 from onecert.ca.ledger import OrderRecord
-from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority
+from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority, Scope
 from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
 
-__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk", "read_order"]
+__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk", "check_age", "content_sha256", "read_order"]
 
 ORDER_TYPE = "onecert-order+json"
 REVOCATION_TYPE = "onecert-revocation+json"
@@ -63,7 +63,7 @@ class OrderDesk:
 
     def __init__(self, registration_authorities: RegistrationAuthorities, *, max_age: timedelta) -> None:
         self._registration_authorities = registration_authorities
-        self._max_age = max_age
+        self.max_age = max_age
 
     def open(self, document: bytes, typ: str) -> tuple[dict[str, Any], RegistrationAuthority]:
         """Check the signature of a document; return what it says and who signed it.
@@ -102,11 +102,20 @@ class OrderDesk:
         Raises:
             OrderTimeError
         """
-        if not at - self._max_age <= created_at <= at + MAX_FUTURE:
-            raise OrderTimeError(created_at.isoformat())
+        check_age(created_at, at, self.max_age)
 
 
-def read_order(payload: Mapping[str, Any], signer: RegistrationAuthority, document: bytes) -> Order:
+def check_age(created_at: datetime, at: datetime, max_age: timedelta) -> None:
+    """Refuse what is older than `max_age` at this moment, or from the future.
+
+    Raises:
+        OrderTimeError
+    """
+    if not at - max_age <= created_at <= at + MAX_FUTURE:
+        raise OrderTimeError(created_at.isoformat())
+
+
+def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Order:
     """Check what an order says up to its scope; its signature, or that of its batch, is checked already.
 
     Args:

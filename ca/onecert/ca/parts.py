@@ -8,6 +8,9 @@ from functools import partial
 
 from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities
+from onecert.ca.batch_ledger import BatchLedger
+from onecert.ca.batch_work import BatchWork
+from onecert.ca.batches import Batches
 from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.config import CaConfig
 from onecert.ca.delegates import Delegates
@@ -51,6 +54,8 @@ class Parts:
     ledger: Ledger
     certifier: Certifier
     issuance: Issuance
+    batches: Batches
+    batch_work: BatchWork
     files: StatusFiles
     publisher: CrlPublisher
     revocation: Revocation
@@ -108,6 +113,7 @@ def assemble(
         kernel=kernel,
         needs_kept=config.timestamp_needs_kept_clock,
     )
+    batches = Batches(database, audit, clock, desk)
     return Parts(
         config=config,
         database=database,
@@ -121,6 +127,18 @@ def assemble(
         ledger=ledger,
         certifier=certifier,
         issuance=Issuance(desk, authorities, certifier, clock, test_identities=config.test_identities),
+        batches=batches,
+        batch_work=BatchWork(
+            database,
+            clock,
+            batches=batches,
+            ledger=BatchLedger(database, audit, desk, registration_authorities),
+            authorities=authorities,
+            certifier=certifier,
+            signer=signer,
+            test_identities=config.test_identities,
+            workers=config.batch_workers,
+        ),
         files=files,
         publisher=publisher,
         revocation=revocation,

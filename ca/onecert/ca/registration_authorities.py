@@ -17,23 +17,29 @@ from onecert.server.database import Database
 from onecert.server.statements import Statement
 from onecert.verifier.jws import key_id
 
-__all__ = ["RegistrationAuthorities", "RegistrationAuthority"]
+__all__ = ["RegistrationAuthorities", "RegistrationAuthority", "Scope"]
 
 _COLUMNS = [registration_authorities.c[name] for name in ("name", "key_id", "key_pem", "scopes")]
 _BY_KEY = Statement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistrationAuthority:
-    """One registration authority with the key that signs its orders and what it may order."""
+class Scope:
+    """A registration authority by its name, and what it may order."""
 
     name: str
-    key_id: str
-    public_key: PublicKey
     scopes: frozenset[str]
 
     def may_order(self, authority: str, profile: str) -> bool:
         return f"{authority}:{profile}" in self.scopes or f"{authority}:*" in self.scopes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationAuthority(Scope):
+    """One registration authority with the key that signs its orders and what it may order."""
+
+    key_id: str
+    public_key: PublicKey
 
     def may_revoke(self, authority: str) -> bool:
         """Tell whether it orders anything at all from this authority."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +86,7 @@ class Database:
     def __init__(
         self, url: str, *, schema: str | None = None, lock_timeout: timedelta = LOCK_TIMEOUT
     ) -> None:
+        self._opened_with = url, schema, lock_timeout
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
         self.schema = schema
@@ -108,6 +109,10 @@ class Database:
         else:
             raise ValueError(f"the database can be sqlite or postgresql, not {self.dialect}")
         self._write_engine, self._read_engine, self._lookups = opened
+
+    def __reduce__(self) -> tuple[Callable[[str, str | None, timedelta], Database], tuple[Any, ...]]:
+        """Sent to another process of ours, it is that process's own view of the same database."""
+        return _open, self._opened_with
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -229,6 +234,10 @@ class Database:
         if self._identity is None:
             found = path.stat()
             self._identity = (found.st_dev, found.st_ino)
+
+
+def _open(url: str, schema: str | None, lock_timeout: timedelta) -> Database:
+    return Database(url, schema=schema, lock_timeout=lock_timeout)
 
 
 def migrate(database: Database, *packages: str) -> None:

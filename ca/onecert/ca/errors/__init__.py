@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from onecert.ca.errors.base import CaError
+from onecert.ca.errors.batches import (
+    BatchAlteredError,
+    BatchClosedError,
+    BatchMalformedError,
+    BatchPartError,
+    UnknownBatchError,
+)
 from onecert.ca.errors.ceremonies import (
     CeremonyChangedError,
     CeremonyFileError,
@@ -65,6 +72,10 @@ from onecert.ca.errors.status import (
 __all__ = [
     "FIELD_NAMES",
     "AlreadyRevokedError",
+    "BatchAlteredError",
+    "BatchClosedError",
+    "BatchMalformedError",
+    "BatchPartError",
     "BlockedKeyError",
     "CaError",
     "CeremonyChangedError",
@@ -107,6 +118,7 @@ __all__ = [
     "TryAgainError",
     "TwoPeopleError",
     "UnknownAuthorityError",
+    "UnknownBatchError",
     "UnknownCertificateError",
     "UnknownOrderError",
     "UnknownProfileError",

@@ -1,0 +1,305 @@
+"""The lines of a chunk, checked, drafted and linted: all that needs no token and changes nothing.
+
+It is most of the work of a batch and runs in processes of its own, each with its own view of the database;
+what comes back is plain data. Nothing here is exact about what others do at the same moment: serial, order
+and key numbers are claimed in the transaction that puts the intents on record.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from onecert.ca.authorities import Authorities
+from onecert.ca.checked_request import checked_request
+from onecert.ca.draft import CheckedRequest, random_serial
+from onecert.ca.errors import (
+    BlockedKeyError,
+    CaError,
+    OrderAlteredError,
+    OrderMalformedError,
+    OrderSignerError,
+    RepeatedKeyError,
+)
+from onecert.ca.ledger import Intent, OrderRecord, intent_of
+from onecert.ca.lint import check_certificate
+from onecert.ca.models import blocked_keys, key_numbers, keys, orders
+from onecert.ca.orders import DOCUMENT_MAX_BYTES, Order, check_age, content_sha256, read_order
+from onecert.ca.registration_authorities import Scope
+from onecert.ca.signing import ThrowAwayKeys
+from onecert.server.database import Database
+from onecert.verifier.errors import VerifyError
+from onecert.verifier.jws import load_json
+
+__all__ = ["Chunk", "KnownOrder", "Line", "Preparer", "Refusal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Lines of one batch that go through one transaction."""
+
+    batch: str
+    ordered_by: Scope  # with nothing in it when it is registered no longer
+    received_at: datetime
+    max_age: timedelta
+    first_line: int
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a line is refused; texts are msgids with their facts."""
+
+    code: str
+    text: str
+    hint: str
+    facts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, error: CaError) -> Refusal:
+        facts = {name: _plain(value) for name, value in error.facts.items()}
+        return cls(code=error.code, text=str(error.text), hint=str(error.hint), facts=facts)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownOrder:
+    """An order that is on record already, with this very content."""
+
+    order: OrderRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line and what became of it so far."""
+
+    number: int
+    order_id: str | None  # None: it could not be read
+    outcome: Intent | KnownOrder | Refusal
+
+
+@dataclass
+class _Readable:
+    """A line that is JSON and names its order."""
+
+    number: int
+    payload: dict[str, Any]
+    text: bytes
+
+
+@dataclass
+class _Draftable:
+    """A line whose order is allowed."""
+
+    number: int
+    order: Order
+    request: CheckedRequest
+
+
+@dataclass
+class _Standing:
+    """The key numbers of holders and the holders of keys, on record or given in this chunk."""
+
+    numbers: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
+    blocked: set[str] = field(default_factory=set)
+
+    def number(self, authority: str, request: CheckedRequest) -> int:
+        key, entity = request.key.sha256, request.entity
+        if key in self.blocked:
+            raise BlockedKeyError
+        if self.holders.setdefault(key, entity) != entity:
+            raise RepeatedKeyError
+        own = self.numbers.setdefault((authority, entity), {})
+        return own.get(key) or max(own.values(), default=0) + 1
+
+    def take(self, authority: str, request: CheckedRequest, number: int) -> None:
+        self.numbers[authority, request.entity][request.key.sha256] = number
+
+
+class Preparer:
+    """Prepares chunks; reads the database and writes nothing."""
+
+    def __init__(
+        self,
+        database: Database,
+        authorities: Authorities,
+        *,
+        test_identities: bool = False,
+        serials: Callable[[], int] = random_serial,
+    ) -> None:
+        self._database = database
+        self._authorities = authorities
+        self._test_identities = test_identities
+        self._serials = serials
+        self._throw_away = ThrowAwayKeys()
+
+    def prepare(self, chunk: Chunk, at: datetime, only: frozenset[int] | None = None) -> list[Line]:
+        """Check, draft and lint the lines of a chunk.
+
+        Args:
+            at: the moment of issue.
+            only: the numbers of the lines wanted; None: all of them.
+        """
+        done: list[Line] = []
+        read: list[_Readable] = []
+        for number, text in enumerate(chunk.lines, start=chunk.first_line):
+            if only is not None and number not in only:
+                continue
+            try:
+                read.append(_Readable(number, _payload(text), text))
+            except CaError as exc:
+                done.append(Line(number=number, order_id=None, outcome=Refusal.of(exc)))
+        contents = self._known({line.payload["order"] for line in read})
+        draftable: list[_Draftable] = []
+        for line in read:
+            outcome = self._check(chunk, line, contents, at)
+            if isinstance(outcome, _Draftable):
+                draftable.append(outcome)
+                # The same number once more in this chunk is the same order, or another content.
+                contents[outcome.order.id] = outcome.order.record.content_sha256
+            else:
+                done.append(Line(number=line.number, order_id=line.payload["order"], outcome=outcome))
+        standing = self._standing(draftable)
+        done += [
+            Line(number=each.number, order_id=each.order.id, outcome=self._draft(each, standing, at))
+            for each in draftable
+        ]
+        return sorted(done, key=lambda line: line.number)
+
+    def _check(
+        self, chunk: Chunk, line: _Readable, contents: Mapping[str, str], at: datetime
+    ) -> _Draftable | KnownOrder | Refusal:
+        payload = line.payload
+        try:
+            if payload.get("registration_authority") != chunk.ordered_by.name:
+                raise OrderSignerError(str(payload.get("registration_authority"))[:64])
+            order_id = payload["order"]
+            if order_id in contents:
+                # What was ordered before is answered, whatever today's rules say about it.
+                if contents[order_id] != content_sha256(payload):
+                    raise OrderAlteredError(order_id)
+                return KnownOrder(order=_record(chunk, payload, line.text))
+            order = read_order(payload, chunk.ordered_by, line.text)
+            check_age(order.created_at, chunk.received_at, chunk.max_age)
+            profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+            request = checked_request(
+                profile,
+                csr_pem=order.csr_pem,
+                subject=order.subject,
+                identity=order.identity,
+                not_after=order.not_after,
+                at=at,
+                test_identities=self._test_identities,
+            )
+        except CaError as exc:
+            return _refused(exc)
+        return _Draftable(line.number, order, request)
+
+    def _draft(self, line: _Draftable, standing: _Standing, at: datetime) -> Intent | Refusal:
+        authority, request = self._authorities.get(line.order.authority), line.request
+        try:
+            number = standing.number(authority.name, request)
+            maker = authority.makers[line.order.profile]
+            draft = maker.draft(request, serial=self._serials(), key_number=number, at=at)
+            check_certificate(self._throw_away.sign(maker.issuer.algorithm, draft.tbs_der), draft)
+        except CaError as exc:
+            return _refused(exc)
+        standing.take(authority.name, request, number)
+        return intent_of(draft, line.order.record)
+
+    def _known(self, ids: set[str]) -> dict[str, str]:
+        """The hashes of the contents of those of these orders that are on record."""
+        query = select(orders.c.id, orders.c.content_sha256).where(orders.c.id.in_(ids))
+        with self._database.reading() as connection:
+            return {row.id: row.content_sha256 for row in connection.execute(query)}
+
+    def _standing(self, lines: Sequence[_Draftable]) -> _Standing:
+        standing = _Standing()
+        with self._database.reading() as connection:
+            self._read_numbers(connection, lines, standing)
+            wanted = {line.request.key.sha256 for line in lines}
+            query = select(keys.c.key_sha256, keys.c.entity).where(keys.c.key_sha256.in_(wanted))
+            for key, entity in connection.execute(query):
+                standing.holders[key] = entity
+            blocked = select(blocked_keys.c.key_sha256).where(blocked_keys.c.key_sha256.in_(wanted))
+            standing.blocked.update(connection.scalars(blocked))
+        return standing
+
+    @staticmethod
+    def _read_numbers(connection: Connection, lines: Sequence[_Draftable], standing: _Standing) -> None:
+        for authority in {line.order.authority for line in lines}:
+            entities = {line.request.entity for line in lines if line.order.authority == authority}
+            query = select(key_numbers.c.entity, key_numbers.c.key_sha256, key_numbers.c.number).where(
+                key_numbers.c.authority == authority, key_numbers.c.entity.in_(entities)
+            )
+            for entity, key, number in connection.execute(query):
+                standing.numbers.setdefault((authority, entity), {})[key] = number
+
+
+def _payload(text: bytes) -> dict[str, Any]:
+    try:
+        payload = load_json(text, max_bytes=DOCUMENT_MAX_BYTES)
+    except VerifyError as exc:
+        raise OrderMalformedError("line") from exc
+    if not isinstance(payload, dict) or not isinstance(payload.get("order"), str):
+        raise OrderMalformedError("order")
+    return payload
+
+
+def _record(chunk: Chunk, payload: Mapping[str, Any], text: bytes) -> OrderRecord:
+    """What is kept of an order whose form was checked when it was recorded with this content."""
+    return OrderRecord(
+        id=payload["order"],
+        content_sha256=content_sha256(payload),
+        ordered_by=f"ra:{chunk.ordered_by.name}",
+        document=text,
+        approved_by=tuple(payload.get("approved_by", ())),
+        application_sha256=payload.get("application_sha256", ""),
+    )
+
+
+def _refused(error: CaError) -> Refusal:
+    """A refusal of this line; whatever is not for now goes up and ends the chunk."""
+    if not error.is_refusal:
+        raise error
+    return Refusal.of(error)
+
+
+# ------------------------------------------------------------------ in a process of its own
+
+_preparer: list[Preparer] = []
+
+
+def start(database: Database, status_url: str, test_identities: bool) -> None:
+    """Begin as a worker: what ends us is our parent, by its word or by its death."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _preparer[:] = [Preparer(database, Authorities(database, status_url), test_identities=test_identities)]
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(0)
+
+
+def prepare(chunk: Chunk, at: datetime) -> list[Line]:
+    """See `Preparer.prepare`; in a worker."""
+    return _preparer[0].prepare(chunk, at)
