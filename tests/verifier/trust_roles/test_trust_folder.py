@@ -56,6 +56,26 @@ def source(city: City, tmp_path: Path) -> TrustListFolder:
     return TrustListFolder(tmp_path / "mirror", root=root, state=FileState(tmp_path / "state" / "trust.json"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+@pytest.mark.parametrize("name", [TIMESTAMP_FILE, LIST_FILE, "trust-roots/2.json"])
+def test_a_pipe_in_the_place_of_a_file(
+    city: City, source: TrustListFolder, tmp_path: Path, name: str
+) -> None:
+    """Nobody writes into it: who reads it must not wait for ever. What is at hand serves on."""
+    mirror = tmp_path / "mirror"
+    fill(mirror, city)
+    assert source.current(T).sequence == 1
+    (mirror / name).unlink(missing_ok=True)
+    os.mkfifo(mirror / name)
+    assert source.current(T).sequence == 1
+    # Some mirrors switch by a link.
+    (mirror / name).unlink()
+    if name in city.files:
+        (tmp_path / "elsewhere").write_bytes(city.files[name])
+        (mirror / name).symlink_to(tmp_path / "elsewhere")
+    assert source.current(T + 2 * MINUTE).sequence == 1
+
+
 def test_read_again_when_it_changes(city: City, source: TrustListFolder, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     assert code(source) == "TRUST_LIST_MISSING"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,8 +35,7 @@ def files_in(folder: Path) -> GetFile:
 
     def get(name: str, max_bytes: int) -> bytes:
         try:
-            with (folder / name).open("rb") as file:
-                data = file.read(max_bytes + 1)
+            data = _read(folder / name, max_bytes)
         except OSError as exc:
             detail = f"{name}: {exc.strerror or exc}"
             raise TrustListUnavailableError("TRUST_LIST_MISSING", detail=detail[:300]) from exc
@@ -43,6 +44,15 @@ def files_in(folder: Path) -> GetFile:
         return data
 
     return get
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    # A pipe in the place of a file would make everybody wait; links are how some mirrors switch.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("no regular file")
+        return file.read(max_bytes + 1)
 
 
 class TrustListFolder:
@@ -107,7 +117,7 @@ class TrustListFolder:
 
 def _stamp(path: Path) -> _Stamp:
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return found.st_mtime_ns, found.st_size, found.st_ino
