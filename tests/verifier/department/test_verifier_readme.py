@@ -209,10 +209,12 @@ def test_programs_type_check(tmp_path: Path) -> None:
 
 def test_command_lines_are_understood() -> None:
     """Every command line of the README has options that exist and go together."""
-    (console,) = blocks("console")
+    login, console = blocks("console")
     lines = [line.removeprefix("$ onecert-verify ") for line in console.splitlines()]
     assert len(lines) == 10
-    for line in lines:
+    in_a_folder = re.findall(r"venv/bin/onecert-verify (.*)", login)
+    assert len(in_a_folder) == 1
+    for line in [*lines, *in_a_folder]:
         assert make_parser("en").parse_args(line.split()).run
 
 
