@@ -1,7 +1,7 @@
 """The head of the record of issued certificates: what the supervision signs, and the parts it names.
 
 A record of ten million certificates is too large for one file, and each certificate changes it. So it is a
-tree of three levels, and a department fetches a path through it, some 400 KB for the largest CA:
+tree of three levels, and a department fetches a path through it, some 480 KB for the largest CA:
 
 - ``issuance-record.json``, typ ``onecert-issuance-record+json``, signed by the role ``timestamp``:
   ``{"number": 4, "issued_at": "…", "next_update": "…", "services": {"pearl": {"entries": 70000, "digits": 2,
