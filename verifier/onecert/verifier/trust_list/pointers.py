@@ -2,8 +2,9 @@
 
 Services of another list are called ``<list>/<service>``. Their state is their own and the pointer's, and the
 refusing one counts; they name holders only within the scope granted here; and they cannot have a key or a
-name of ours. Depth is 1: what another list points to is not followed. One that cannot be used takes nothing
-of ours away: its services are not there, and a certificate of an unknown CA cannot be judged meanwhile.
+name that stands on ours (a CA below one of ours stands on no list). Depth is 1: what another list points to
+is not followed. One that cannot be used takes nothing of ours away: its services are not there, and a
+certificate of an unknown CA cannot be judged meanwhile.
 """
 
 from __future__ import annotations
