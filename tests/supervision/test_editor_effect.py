@@ -201,9 +201,8 @@ def test_a_pointer_has_its_effect(world: Any) -> None:
     (row,) = with_pointer(classes=["citizen"]).rows
     assert row.after.code not in {ACCEPTED, "ISSUER_UNKNOWN"}
     old = parse_draft({**ours, "pointers": [pointer]})
-    away = find_effect(
-        parse_draft(ours), old, certificates, at=T, pointed=lambda _: VerifyError("ISSUER_UNKNOWN")
-    )
+    missing = VerifyError("ISSUER_UNKNOWN")
+    away = find_effect(parse_draft(ours), old, certificates, at=T, pointed=lambda _: missing)
     assert ([each.id for each in away.missing], away.rows) == (["gd"], ())
     asked: list[Any] = []
     find_effect(old, old, certificates, at=T, pointed=asked.append)  # type: ignore[arg-type]

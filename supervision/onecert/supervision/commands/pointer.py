@@ -30,6 +30,8 @@ from onecert.verifier.trust_list import Status, StatusEntry
 __all__ = ["pointer"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_ID_TYPES = [each.value for each in IdType]
+_CLASSES = [each.value for each in HolderClass]
 _STATUSES = {"grant": Status.GRANTED, "suspend": Status.SUSPENDED, "withdraw": Status.WITHDRAWN}
 
 
@@ -46,8 +48,8 @@ def _scope(command: Any) -> Any:
             click.option("--operator-en", metavar="TEXT"),
             click.option("--root", type=_FILE, metavar="FILE", help="Its trust-root.json."),
             click.option("--fingerprint", metavar="HEX", help="Of that root, as its office reads it aloud."),
-            click.option("--id-type", "id_types", multiple=True, type=click.Choice([each.value for each in IdType])),
-            click.option("--class", "classes", multiple=True, type=click.Choice([each.value for each in HolderClass])),
+            click.option("--id-type", "id_types", multiple=True, type=click.Choice(_ID_TYPES)),
+            click.option("--class", "classes", multiple=True, type=click.Choice(_CLASSES)),
             click.option("--service", "services", multiple=True, help="Only these; without it all CAs."),
             click.option("--policy", "policies", multiple=True, metavar="OID"),
         )
