@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from onecert.verifier.error_codes import Compatibility, compatibility_of, desk_of
-from onecert.verifier.messages import hint, message
+from onecert.verifier.messages import hint, message, row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +29,9 @@ __all__ = [
     "SignatureInvalidError",
     "VerifyError",
 ]
+
+
+_CONTACT = ("service", "ca", "ca_en", "hotline")
 
 
 class VerifyError(Exception):
@@ -62,8 +65,20 @@ class VerifyError(Exception):
         return message(self.code, language, **self.facts)
 
     def hint(self, language: str = "en") -> str:
-        """What the person can do next, or an empty string."""
-        return hint(self.code, language, **self.facts)
+        """What the person can do next, or an empty string; where the CA is known, with its name and hotline."""
+        parts = hint(self.code, language, **self.facts), self._contact_text(language)
+        return " ".join(filter(None, parts))
+
+    def contact(self) -> dict[str, object]:
+        """Whom to call, where the CA service is known: ``service``, ``ca``, ``ca_en``, ``hotline`` ("-" for
+        none), from the trust list; empty otherwise."""
+        return {name: self.facts[name] for name in _CONTACT if name in self.facts}
+
+    def _contact_text(self, language: str) -> str:
+        if "ca" not in self.facts or any("{hotline}" in text for text in row(self.code).values()):
+            return ""
+        known = str(self.facts.get("hotline", "-")) != "-"
+        return message("LABEL_CALL_HOTLINE" if known else "LABEL_CALL", language, **self.facts)
 
     def desk(self, language: str = "en") -> str:
         """What the help desk can do about it, in ``zh`` or ``en``."""

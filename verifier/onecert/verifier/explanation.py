@@ -202,6 +202,7 @@ def error_as_dict(error: VerifyError) -> dict[str, Any]:
         "hint": {language: error.hint(language) for language in LANGUAGES},
         "desk": {language: error.desk(language) for language in LANGUAGES},
         "compatibility": error.compatibility().as_dict(),
+        "ca": error.contact() or None,
         "source": error.source,
         "certificate": None if certificate is None else _serial(certificate),
     }

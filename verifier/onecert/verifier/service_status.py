@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from onecert.verifier.errors import RefusedError
-from onecert.verifier.trust_list.model import StatusEntry, TrustedService
+from onecert.verifier.certificate import ParsedCertificate
+from onecert.verifier.errors import CouldNotCheckError, RefusedError, SignatureInvalidError, VerifyError
+from onecert.verifier.trust_list.model import StatusEntry, TrustedService, TrustList
 from onecert.verifier.trust_list.vocabulary import Status
 
 
@@ -103,6 +104,25 @@ def service_facts(service: TrustedService) -> dict[str, Any]:
         "ca_en": service.name.en,
         "hotline": service.contact.hotline or service.contact.website or "-",
     }
+
+
+def name_service(error: VerifyError, target: ParsedCertificate, trust_list: TrustList) -> None:
+    """Add to a refusal whom to call: the service above the path that failed.
+
+    A certificate that is refused before its signature is looked at is taken at its word about its issuer; one
+    with a wrong signature is not.
+    """
+    if "ca" in error.facts or error.code == "ISSUER_UNKNOWN":
+        return
+    if isinstance(error, (SignatureInvalidError, CouldNotCheckError)):
+        return
+    labels = [each.anchor.label for each in error.attempts if each.error is error and each.anchor is not None]
+    found = [service for label in labels if (service := trust_list.by_id.get(label)) is not None]
+    if not error.attempts:
+        services = trust_list.services
+        found = [each for each in services if each.certificates[0].subject == target.issuer]
+    if len({service.id for service in found}) == 1:
+        error.facts = {**error.facts, **service_facts(found[0])}
 
 
 def _check_use(entry: StatusEntry, used: datetime, moments: Moments, name: dict[str, Any]) -> tuple[str, ...]:

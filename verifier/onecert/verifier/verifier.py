@@ -29,7 +29,12 @@ from onecert.verifier.path import PathParameters, PathValidator
 from onecert.verifier.path.batch import AnyCertificate, answer_each
 from onecert.verifier.purposes import LOGIN, Purpose
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
-from onecert.verifier.service_status import ServiceStatusError, check_service, service_facts
+from onecert.verifier.service_status import (
+    ServiceStatusError,
+    check_service,
+    name_service,
+    service_facts,
+)
 from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 from onecert.verifier.trust_list.load import FixedTrustList, TrustListSource
@@ -232,6 +237,7 @@ class Verifier:
             )
         except RefusedError as exc:
             check_missing(exc, trust_list)
+            name_service(exc, target, trust_list)
             raise
         service = trust_list.by_id.get(path.anchor.label)
         if service is None:
@@ -315,6 +321,8 @@ class Verifier:
             target, at=at, candidates=further, ocsp=answers
         )
         if not found.accepted and not trust_list.missing:
+            if isinstance(found.answer, VerifyError):
+                name_service(found.answer, target, trust_list)
             return found
         try:
             self.verify(target, at=at, purpose=purpose, candidates=further)

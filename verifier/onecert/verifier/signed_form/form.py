@@ -241,6 +241,7 @@ def _judge(
             reason=exc.reason,
             certificate=exc.certificate,
             source=exc.source,
+            **exc.contact(),
             subject=certificate.subject_text,
             signed_at=time.at,
         )

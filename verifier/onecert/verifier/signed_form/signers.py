@@ -19,7 +19,7 @@ from onecert.verifier.identity.identity import Identity, identify
 from onecert.verifier.path import PathParameters
 from onecert.verifier.purposes import SIGNING, Purpose
 from onecert.verifier.revocation import Crl, OcspResponse
-from onecert.verifier.service_status import Moments, check_service, service_facts
+from onecert.verifier.service_status import Moments, check_service, name_service, service_facts
 from onecert.verifier.service_terms import check_terms
 from onecert.verifier.signed_form.past_path import HARMLESS_REASONS, JudgedPath, PathTrust, judge_path
 from onecert.verifier.trust_list.model import TrustList
@@ -166,6 +166,7 @@ class ListedSigners:
             judged = _judge_path(question, trust, self._purpose, answers)
         except RefusedError as exc:
             check_missing(exc, trust_list)
+            name_service(exc, target, trust_list)
             raise
         service = trust_list.by_id.get(judged.path.anchor.label)
         if service is None:
