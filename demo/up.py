@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from city import HERE, City
+from city import HERE, TIMESTAMPS, City
 from commands import Process
 
 # Role as operators.csv has it -> what the person does here.
@@ -33,14 +33,10 @@ def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
         (row["service"], row["id"]): row["name"]
         for row in csv.DictReader((HERE / "operators.csv").open(encoding="utf-8"))
     }
-    print(
-        f"\n{city.https}/  页面 pages      {city.http}/  CRL, OCSP, CA 证书 certificates, 信任列表 trust list"
-    )
-    print(
-        f"{office.urls[0]}/  示例税务局：用证书登录、签名申报 example tax office: sign in, sign a declaration"
-    )
-    print(f"浏览器请导入 import into the browser: {city.papers / 'operations-root.pem'}")
-    print(f"根密钥持有人带走此文件夹 the root holders take this folder away: {city.offline_root}")
+    for title, rows in places(city, office.urls[0]):
+        print(f"\n{title}\n")
+        for place, zh, en in rows:
+            print(f"  {place}\n      {zh}  {en}")
     print("\n一次性登录链接（24 小时内有效，只能用一次，只能在本机用）")
     print("one-time sign-in links (24 hours, once, on this machine only)\n")
     for service, operator, zh, en in PEOPLE:
@@ -55,6 +51,45 @@ def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
         return wait(services)
     finally:
         office.stop()
+
+
+def places(city: City, office: str) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """What is where: title -> place, what it is in Chinese, in English."""
+    supervision, papers = f"{city.http}/supervision", city.papers
+    pages = [
+        (f"{city.https}/ra/", "申请、审核、证书、注销", "applications, review, certificates, revocation"),
+        (f"{city.https}/pmi/", "角色的授予、批准与撤销", "roles: grant, approve, revoke"),
+        (
+            f"{city.https}/supervision/",
+            "信任列表：现状、编辑、签署、历史",
+            "the trust list: edit, sign, history",
+        ),
+        (f"{office}/", "示例税务局：用证书登录、签名申报", "example tax office: sign in, sign a declaration"),
+        (f"{office}/check", "核验证据记录，无需登录", "check an evidence record, without signing in"),
+    ]
+    public = [
+        (f"{supervision}/trust-list.json", "签名的信任列表，及其时间戳和信任根", "the signed trust list"),
+        (f"{supervision}/registry.json", "法人库快照", "the snapshot of the register of legal entities"),
+        (
+            f"{supervision}/bundle.zip",
+            "离线包，供没有网络的部门",
+            "the bundle for departments without network",
+        ),
+        (f"{city.http}/ca/{TIMESTAMPS}/tsa", "时间戳服务（RFC 3161）", "the timestamp authority (RFC 3161)"),
+        (f"{city.http}/ca/…", "CRL、OCSP、CA 证书", "CRL, OCSP, CA certificates"),
+    ]
+    files = [
+        (
+            f"{papers / 'trust-root.json'}",
+            "发给每个部门的信任根",
+            "the trust root that every department gets",
+        ),
+        (f"{papers / 'operations-root.pem'}", "请导入浏览器", "import this into the browser"),
+        (f"{papers / 'office.pem'}", "税务局证书，供登录程序核对", "the tax office's certificate, to pin"),
+        (f"{city.offline_root}", "根密钥持有人离线保管", "the root holders take this away, offline"),
+        (f"{city.officer_pins}", "官员自己记住的 PIN", "what the officers know by heart"),
+    ]
+    return [("页面 Pages", pages), ("公开文件 Public files", public), ("文件 Files", files)]
 
 
 def wait(services: Process) -> int:
