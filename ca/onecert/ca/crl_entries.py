@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from onecert.ca import der
 
-__all__ = ["KeptEntries", "segments_of", "serial_of"]
+__all__ = ["KeptEntries", "count_of", "segments_of", "serial_of"]
 
 SEGMENT_OCTETS = 1 << 20
 
@@ -36,6 +36,11 @@ class KeptEntries:
             segments += segments_of(added)
         return KeptEntries(segments=tuple(segment for segment in segments if segment), count=count)
 
+    def new_since(self, before: KeptEntries | None) -> tuple[bytes, ...]:
+        """The segments that an earlier list did not have."""
+        known = {id(segment) for segment in before.segments} if before else set()
+        return tuple(segment for segment in self.segments if id(segment) not in known)
+
     def find(self, serial: int) -> bytes | None:
         """Find the entry of a serial."""
         place = _place(self.segments, serial)
@@ -57,6 +62,17 @@ def segments_of(parts: Iterable[bytes]) -> Iterator[bytes]:
             pending, octets = [], 0
     if pending:
         yield b"".join(pending)
+
+
+def count_of(segments: Iterable[bytes]) -> int:
+    """Count the entries of segments, each of which must be whole entries of ours and nothing else."""
+    count = 0
+    for segment in segments:
+        at = 0
+        while at < len(segment):
+            at += 2 + segment[at + 1]
+            count += 1
+    return count
 
 
 def serial_of(entry: bytes) -> str:

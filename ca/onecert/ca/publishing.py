@@ -14,13 +14,14 @@ import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from cryptography import x509
 from sqlalchemy import Connection, bindparam, select, update
 
 from onecert.ca.authorities import Authorities, Authority
-from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl
+from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl, signed_part
+from onecert.ca.crl_entries import count_of
 from onecert.ca.crl_names import delta_name, list_name
 from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
 from onecert.ca.errors import (
@@ -98,6 +99,9 @@ class _Drafts:
     """A complete list and its delta, to be signed with one number."""
 
     full: CrlDraft
+    # The same list with those entries alone that no list before had: they were linted then, and their bytes
+    # have not been touched since.
+    to_lint: CrlDraft
     delta: CrlDraft | None
     snapshot: Snapshot
 
@@ -159,7 +163,7 @@ class CrlPublisher:
                 # 1. One snapshot of the record: entries, version, last number; complete, or not at all.
                 drafts = self._draft(authority, partition, anew=at_least is None)
                 # 2. Lint, signed with a throw-away key.
-                for draft in filter(None, (drafts.full, drafts.delta)):
+                for draft in filter(None, (drafts.to_lint, drafts.delta)):
                     check_crl(self._throw_away.sign(authority.issuer.algorithm, draft.tbs_der), draft)
                 # 3. Number and hash on record; then 4. the key, 5. the comparison, 6. the result on record.
                 if self._record_intent(authority, partition, drafts):
@@ -237,6 +241,7 @@ class CrlPublisher:
         now = self._clock.now().replace(microsecond=0)
         issuer, has_deltas = authority.issuer, bool(authority.delta_lifetime)
         published = self._published_number(authority.name)
+        before = None if anew else self._made.get((authority.name, partition))
         with self._database.reading() as connection:
             self._check_numbers(connection, authority.name, published)
             _number, last = newest(connection, authority.name)
@@ -248,7 +253,7 @@ class CrlPublisher:
                 partition,
                 now=now,
                 with_delta=has_deltas,
-                before=None if anew else self._made.get((authority.name, partition)),
+                before=before,
             )
         number = snapshot.last_number + 1
         url = issuer.crl_url_of(partition)
@@ -266,16 +271,20 @@ class CrlPublisher:
                 scope=Scope(url=scope_url, base_number=snapshot.delta.base_number),
             )
         delta_url = f"{url.removesuffix('.crl')}-delta.crl" if delta is not None else ""
-        full = draft_crl(
+        draft = partial(
+            draft_crl,
             issuer,
             number=number,
             this_update=this_update,
             next_update=min(this_update + authority.crl_lifetime, issuer.not_after),
-            entries=snapshot.entries.segments,
-            count=snapshot.entries.count,
             scope=Scope(url=scope_url, delta_url=delta_url),
         )
-        return _Drafts(full=full, delta=delta, snapshot=snapshot)
+        entries = snapshot.entries
+        full = draft(entries=entries.segments, count=entries.count)
+        unseen = entries.new_since(before.entries if before else None)
+        is_whole = len(unseen) == len(entries.segments)
+        to_lint = full if is_whole else draft(entries=unseen, count=count_of(unseen))
+        return _Drafts(full=full, to_lint=to_lint, delta=delta, snapshot=snapshot)
 
     def _record_intent(self, authority: Authority, partition: int, drafts: _Drafts) -> bool:
         """Put the number on record. False: there is a list with this number, later time or newer content."""
@@ -351,7 +360,7 @@ class CrlPublisher:
 
     def _signed(self, authority: Authority, draft: CrlDraft) -> bytes:
         crl_der = self._signer.sign(authority.issuer, authority.key_label, draft.tbs_der)
-        if x509.load_der_x509_crl(crl_der).tbs_certlist_bytes != draft.tbs_der:
+        if signed_part(crl_der) != draft.tbs_der:
             raise SignatureFaultError(authority.name)
         return crl_der
 

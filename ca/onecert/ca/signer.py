@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 from onecert.ca.draft import Issuer
 from onecert.ca.errors import SignatureFaultError, TokenGoneError
-from onecert.ca.signing import PrivateKey, is_signature_valid, sign, signed, spki_der
+from onecert.ca.signing import PrivateKey, hashed, is_signature_valid, sign, signed, spki_der
 from onecert.hsm.errors import TokenError
 
 __all__ = ["KeySource", "Signer"]
 
 log = logging.getLogger(__name__)
+
+# Hashing this much takes longer than everything else about a signature.
+LONG_OCTETS = 1 << 20
 
 # Finds a key by its label; raises hsm's TokenError.
 KeySource = Callable[[str], PrivateKey]
@@ -66,6 +69,8 @@ class Signer:
     def sign(self, issuer: Issuer, label: str, tbs_der: bytes) -> bytes:
         """Sign a to-be-signed structure; return it with algorithm and signature, verified.
 
+        What is long is hashed once, for the signature and for its verification.
+
         Raises:
             TokenGoneError: not now; nothing was returned by the token.
             SignatureFaultError: the signature does not fit, or the key is not the issuer's.
@@ -75,12 +80,13 @@ class Signer:
             if spki_der(key.public_key()) != spki_der(issuer.public_key):
                 raise SignatureFaultError(issuer.name)
             self._compared.add((issuer.name, label))
+        to_sign = hashed(issuer.public_key, tbs_der) if len(tbs_der) > LONG_OCTETS else tbs_der
         try:
-            signature = sign(key, tbs_der)
+            signature = sign(key, to_sign)
         except TokenError as exc:
             self._has_failed = True
             log.warning("token did not sign", extra={"token": self._token, "key": label})
             raise TokenGoneError(self._token) from exc
-        if not is_signature_valid(issuer.public_key, signature, tbs_der):
+        if not is_signature_valid(issuer.public_key, signature, to_sign):
             raise SignatureFaultError(issuer.name)
         return signed(tbs_der, issuer.algorithm, signature)

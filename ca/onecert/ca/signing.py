@@ -5,6 +5,7 @@ One table (RFC 3279, 4055, 5758, 8410), so that another algorithm is one more ro
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from onecert.ca import der
 from onecert.ca.errors import UnsupportedKeyError
@@ -108,10 +110,32 @@ def key_kind(public_key: Any) -> str:
     return type(public_key).__name__
 
 
-def sign(key: Any, data: bytes) -> bytes:
+@dataclass(frozen=True)
+class Hashed:
+    """Data hashed already, with the hash of the key that will sign it."""
+
+    digest: bytes
+    algorithm: hashes.HashAlgorithm
+
+
+def hashed(public_key: Any, data: bytes) -> Hashed | bytes:
+    """Hash data once for `sign` and `is_signature_valid`; Ed25519 needs the data itself."""
+    family = _family(public_key)
+    if family not in {"rsa", "ec"}:
+        return data
+    is_384 = family == "ec" and public_key.curve.key_size == 384
+    algorithm: hashes.HashAlgorithm = hashes.SHA384() if is_384 else hashes.SHA256()
+    return Hashed(hashlib.new(algorithm.name, data).digest(), algorithm)
+
+
+def sign(key: Any, data: bytes | Hashed) -> bytes:
     """Sign with the key's one algorithm."""
     signature: bytes
     match _family(key):
+        case "rsa" if isinstance(data, Hashed):
+            signature = key.sign(data.digest, _PKCS1, Prehashed(data.algorithm))
+        case "ec" if isinstance(data, Hashed):
+            signature = key.sign(data.digest, ec.ECDSA(Prehashed(data.algorithm)))
         case "rsa":
             signature = key.sign(data, _PKCS1, _SHA256)
         case "ec":
@@ -121,10 +145,14 @@ def sign(key: Any, data: bytes) -> bytes:
     return signature
 
 
-def is_signature_valid(public_key: Any, signature: bytes, data: bytes) -> bool:
+def is_signature_valid(public_key: Any, signature: bytes, data: bytes | Hashed) -> bool:
     """Check a signature made by `sign`; any failure is False."""
     try:
         match _family(public_key):
+            case "rsa" if isinstance(data, Hashed):
+                public_key.verify(signature, data.digest, _PKCS1, Prehashed(data.algorithm))
+            case "ec" if isinstance(data, Hashed):
+                public_key.verify(signature, data.digest, ec.ECDSA(Prehashed(data.algorithm)))
             case "rsa":
                 public_key.verify(signature, data, _PKCS1, _SHA256)
             case "ec":
