@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
@@ -325,6 +327,33 @@ def test_revoke_is_a_dry_run_until_apply(lite: Any, command: Any) -> None:
         refused = command(*arguments, *more).exception
         assert isinstance(refused, ServiceError)
         assert refused.code == "ALREADY_REVOKED"
+
+
+def test_reports(lite: Any, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`report`: the key to register, how far it is, what stands in the way, everything once more."""
+    settings = replace(lite.config, issuance_reports=("harbour", "operations:city-operations"))
+    lite.parts = replace(lite.parts, config=settings)
+    lite.issue()
+    pem = command("report", "key").stdout
+    assert pem.startswith("-----BEGIN PUBLIC KEY-----")
+    assert command("report", "key").stdout == pem
+    harbour, operations = map(json.loads, command("report", "status").stdout.splitlines())
+    assert (harbour["service"], operations["service"]) == ("harbour", "city-operations")
+    assert harbour["oldest_unreported"] is not None
+    assert operations["oldest_unreported"] is None
+
+    def away(_service: str) -> Any:
+        raise httpx.ConnectError("away")
+
+    monkeypatch.setattr(lite.context.__class__, "client", lambda _self, service: away(service))
+    refused = command("report", "send").exception
+    assert isinstance(refused, ServiceError)
+    assert refused.code == "SUPERVISION_AWAY"
+    assert "--apply" in command("report", "again", "harbour").stderr
+    assert command("report", "again", "harbour", "--apply").exit_code == 0
+    unknown = command("report", "again", "moon", "--apply").exception
+    assert isinstance(unknown, ServiceError)
+    assert unknown.code == "NOT_REPORTING"
 
 
 def test_revoking_an_issuing_authority_renews_the_roots_list(lite: Any, command: Any) -> None:
