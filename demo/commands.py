@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from onecert.server import cli
+from onecert.verifier import cli as verifier_cli
 
 BIN = Path(sys.executable).parent
 # What an operator's shell has, without settings that happen to be exported where the demo is started.
@@ -40,21 +42,33 @@ def run(program: str, *arguments: str | Path, stdin: str | None = None) -> str:
 
 
 def onecert(*arguments: str | Path, stdin: str = "") -> str:
-    """Run `onecert …` and return its standard output.
+    """Run `onecert …` and return its standard output."""
+    return _in_this_process("onecert", cli.run, arguments, stdin=stdin)
 
-    The command runs in this process: what it does is the same, and forty commands do not load the same
-    libraries forty times.
-    """
+
+def onecert_verify(*arguments: str | Path) -> str:
+    """Run `onecert-verify …` and return its standard output."""
+    return _in_this_process("onecert-verify", verifier_cli.main, arguments)
+
+
+def _in_this_process(
+    program: str,
+    main: Callable[[Sequence[str]], int],
+    arguments: Sequence[str | Path],
+    *,
+    stdin: str = "",
+) -> str:
+    """What the command does is the same, and sixty of them do not load the same libraries sixty times."""
     command = tuple(map(str, arguments))
     said, talk = io.StringIO(), io.StringIO()
     before, sys.stdin = sys.stdin, io.StringIO(stdin)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(talk):
-            status = cli.run(command)
+            status = main(command)
     finally:
         sys.stdin = before
     if status:
-        raise CommandError(("onecert", *command), status, talk.getvalue() + said.getvalue())
+        raise CommandError((program, *command), status, talk.getvalue() + said.getvalue())
     return said.getvalue()
 
 

@@ -6,14 +6,13 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forms import COMPANY, FormChapters, answer_of
-from stage import free_ports
+from forms import FormChapters, answer_of
+from stage import COMPANY, OTHER, free_ports
 
 from onecert.testkit.kit import load_kit, make_kit
 from onecert.testkit.serve import make_server
 from onecert.verifier.strict_json import format_time
 
-OTHER = "91440300MA5DEM0A63"
 # What the city grants: two of the province's CAs, for companies.
 GRANTED = {"services": ["harbour", "pearl"], "id_types": ["uscc"], "classes": ["organisation"]}
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import httpx
 from applicant import openssl
 from city import TIMESTAMPS
-from commands import CommandError, run
+from commands import CommandError, onecert_verify
 from filer import Filer
 from report import Report
-from stage import Stage, first_line
+from stage import COMPANY, Stage, first_line
 
 from onecert.verifier import VerifyError
 
-COMPANY = "91440300MA5DEM004J"
 RECORD = "evidence.json"
 
 
@@ -114,7 +113,7 @@ class FormChapters(Stage):
 def answer_of(*arguments: str | Path) -> dict[str, object]:
     """The JSON that onecert-verify answers, whether it accepts or refuses."""
     try:
-        said = run("onecert-verify", *arguments)
+        said = onecert_verify(*arguments)
     except CommandError as exc:
         said = exc.said[exc.said.index("{") :]
     found: dict[str, object] = json.loads(said)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from city import ROOT_HOLDERS
-from commands import run
+from commands import onecert_verify
 from report import Report
 from stage import Stage, first_line, refusal
 
@@ -94,7 +94,7 @@ class RootChapters(Stage):
         memory = self.folder / "memory.json"
         shutil.copy(self.folder / "department" / "state" / "trust.json", memory)
         arguments = ("--trust-root", root, "--trust-timestamp", timestamp, "--state", memory, *options)
-        return refusal(lambda: run("onecert-verify", "trust-list", trust_list, *arguments))
+        return refusal(lambda: onecert_verify("trust-list", trust_list, *arguments))
 
     def list_number(self) -> int | str:
         """The number of the list that the department works with, or why it has none."""

@@ -23,6 +23,8 @@ from onecert.server.documents import sign_document
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+# Two firms of applicants.csv: a renamed one, and one that the register of legal entities has cancelled.
+COMPANY, OTHER = "91440300MA5DEM004J", "91440300MA5DEM0A63"
 DIGEST = {"pearl": "rsa-sha256", "harbour": "ecdsa-sha256", "summit": "ecdsa-sha256"}
 # After something was fetched between two files, a department tries again after a minute.
 PATIENCE_S = 75

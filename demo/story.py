@@ -11,13 +11,12 @@ from typing import Any
 
 from applicant import make_request, openssl
 from city import LICENSED, ROLE_AUTHORITY
-from commands import CommandError, lines_of_json, onecert, run
+from commands import CommandError, lines_of_json, onecert, onecert_verify
 from elsewhere import ElsewhereChapters
 from report import Report
 from roots import RootChapters
-from stage import HERE, first_line, matches, pem, refusal, why
+from stage import COMPANY, HERE, OTHER, first_line, matches, pem, refusal, why
 
-COMPANY, OTHER = "91440300MA5DEM004J", "91440300MA5DEM0A63"
 KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
 ROLE = "urn:onecert:role:tax.filer"
 
@@ -223,7 +222,7 @@ class Story(RootChapters, ElsewhereChapters):
             check("openssl_verify", done.returncode == 0, ca=authority, said=first_line(done.stdout.decode()))
             said = self.openssl_ocsp(authority, key)
             check("openssl_ocsp_good", ": good" in said, ca=authority)
-        out = run("onecert-verify", *self.verify_command(self.of("pearl", COMPANY)))
+        out = onecert_verify(*self.verify_command(self.of("pearl", COMPANY)))
         check("onecert_verify_cli", json.loads(out)["accepted"] is True, identity=json.loads(out).get("id"))
 
     # 6 ------------------------------------------------------------------------------------------
@@ -291,8 +290,7 @@ class Story(RootChapters, ElsewhereChapters):
         old = self.folder / "old-trust-list.json"
         old.write_bytes(old_list)
         said = refusal(
-            lambda: run(
-                "onecert-verify",
+            lambda: onecert_verify(
                 "trust-list",
                 old,
                 "--trust-root",
