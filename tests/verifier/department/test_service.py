@@ -212,6 +212,32 @@ def test_who_may_ask(made: dict[str, Any]) -> None:
         create_service(verifier, token="short")
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8083", 200),
+        ("localhost", 200),
+        ("LOCALHOST:8083", 200),
+        ("[::1]:8083", 200),
+        ("evil.example:8083", 403),
+        ("localhost.evil.example", 403),
+        ("tax.example", 403),
+        ("192.0.2.7", 403),
+        ("[", 403),
+    ],
+)
+def test_a_name_that_points_here_is_not_this_machine(made: dict[str, Any], host: str, status: int) -> None:
+    """A page in a browser on this machine gives its own host the address 127.0.0.1, or a proxy here passes on
+    what comes from anywhere. Must be 403 without a token; over a unix socket nobody's browser can come."""
+    verifier = made.pop("verifier")
+    near = Client(create_service(verifier, **made))
+    assert near.ask("GET", "/v1/trust-list", HTTP_HOST=host)[0] == status
+    assert near.ask("GET", "/v1/trust-list", HTTP_HOST=host, REMOTE_ADDR="")[0] == 200
+    guarded = Client(create_service(verifier, token=TOKEN, **made))
+    right = {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}
+    assert guarded.ask("GET", "/v1/trust-list", HTTP_HOST=host, **right)[0] == 200
+
+
 def test_what_an_operator_watches(client: Client, world: Any) -> None:
     """Answers by verdict and code, age of the list, age of each CRL."""
     client.post("/v1/certificates", {"certificate": world.leaf().pem.decode()})

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.fetch.clock import ClockWatch
@@ -25,7 +26,7 @@ from onecert.verifier.service.openapi import describe
 from onecert.verifier.signed_form import EvidenceTrust
 from onecert.verifier.verifier import Verifier
 from onecert.verifier.web.answers import PROBLEM, language_of, problem_for
-from onecert.verifier.web.client_certificate import is_this_machine
+from onecert.verifier.web.client_certificate import is_loopback, is_this_machine
 from onecert.verifier.web.gate import now
 
 if TYPE_CHECKING:
@@ -160,13 +161,27 @@ class _Service:
 
     def _check_caller(self, environ: WSGIEnvironment) -> None:
         if self._token is None:
-            if not is_this_machine(str(environ.get("REMOTE_ADDR", ""))):
+            peer = str(environ.get("REMOTE_ADDR", ""))
+            if not is_this_machine(peer) or (is_loopback(peer) and not _names_this_machine(environ)):
                 raise _NotJudgedError(403, MalformedError("SERVICE_ELSEWHERE"))
             return
         scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
         wanted = self._token.encode("utf-8")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8"), wanted):
             raise _NotJudgedError(401, MalformedError("SERVICE_TOKEN"))
+
+
+def _names_this_machine(environ: WSGIEnvironment) -> bool:
+    """Whether whoever asks means this machine, and not a name that somebody lets point to it.
+
+    A web page in a browser on this machine may give its own host the address 127.0.0.1 (DNS rebinding), and a
+    proxy here may pass on what comes from anywhere; both say so in ``Host``.
+    """
+    try:
+        host = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or "localhost"
+    except ValueError:
+        return False
+    return host == "localhost" or is_loopback(host)
 
 
 def _check_method(method: str, *allowed: str) -> None:
