@@ -65,7 +65,7 @@ class VerifyError(Exception):
         return message(self.code, language, **self.facts)
 
     def hint(self, language: str = "en") -> str:
-        """What the person can do next, or an empty string; where the CA is known, with its name and hotline."""
+        """What the person can do next, or an empty string; with the CA and its hotline where it is known."""
         parts = hint(self.code, language, **self.facts), self._contact_text(language)
         return " ".join(filter(None, parts))
 

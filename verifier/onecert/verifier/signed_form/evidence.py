@@ -30,7 +30,12 @@ from onecert.verifier.signed_form.archive import (
     with_materials,
 )
 from onecert.verifier.signed_form.digests import digest
-from onecert.verifier.signed_form.evidence_record import EvidenceRecord, Materials, load_evidence
+from onecert.verifier.signed_form.evidence_record import (
+    EvidenceRecord,
+    Materials,
+    PointedRecord,
+    load_evidence,
+)
 from onecert.verifier.signed_form.evidence_verdict import EvidenceTrust, compare_verdicts, verdict_of
 from onecert.verifier.signed_form.form import judge_form
 from onecert.verifier.signed_form.form_result import SignedForm
@@ -108,8 +113,12 @@ def make_evidence(
             materials |= judged_materials(signer.timestamp.judged)
     known = Materials(certificates=tuple(c.der for c in form.judge.candidates[:64]))
     signature = form.source if form.message is None else form.message.der
+    lists = dict(signer.judged.pointed for signer in form.everybody if signer.judged.pointed is not None)
+    pointed = tuple(
+        PointedRecord(id=name, document=each.document, roots=each.roots) for name, each in lists.items()
+    )
     record = EvidenceRecord(
-        schema=schema_for(signature),
+        schema=3 if pointed else schema_for(signature),
         created_at=at.replace(microsecond=0),
         document_bytes=len(document),
         digests={name: digest(name, document) for name in sorted(names)},
@@ -120,6 +129,7 @@ def make_evidence(
         application=form.judge.application if isinstance(form.judge, ListedSigners) else "",
         materials=materials | known,
         verdict={"signers": [verdict_of(signer) for signer in form.signers]},
+        pointed=pointed,
     )
     if stamp is not None:
         if form.timestamps is None:
@@ -180,6 +190,7 @@ def check_evidence(
         _check_document(record, form.content.data)
     # 4. The verdict is the recorded one.
     notices = compare_verdicts(record, form, trust)
+    notices += [Notice("EVIDENCE_POINTED_LIST", (("list", each.id),)) for each in record.pointed]
     return CheckedEvidence(
         record=record,
         form=form,
@@ -271,6 +282,7 @@ def _judge_of(
         )
     return RecordedSigners.load(
         record.trust_list,
+        pointed=record.pointed,
         keys=trust.keys_and_ends(),
         issuances=None if trust.issuances is None else IssuancesNow(trust.issuances, at),
         created_at=record.created_at,

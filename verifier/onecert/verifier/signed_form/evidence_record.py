@@ -4,7 +4,8 @@
      "document": {"bytes": 37, "digests": {"sha256": B64}, "content": B64 or absent},
      "signature": {"form": "cms", "value": B64}, or see ``recorded_signature``,
      "policy": {"allow_no_attributes": false, "several_signers": false},
-     "trust": {"kind": "trust-list", "document": B64, "application": "tax"} or {"kind": "anchors"},
+     "trust": {"kind": "trust-list", "document": B64, "application": "tax",
+               "pointed": [{"id": "gd", "document": B64, "roots": [B64]}] or absent} or {"kind": "anchors"},
      "certificates": [B64 DER], "crls": [B64 DER], "ocsp": [B64 DER],
      "verdict": {"signers": [{"certificate", "path", "anchor", "identity", "time_source", "signed_at"}]},
      "archive": [{"hash_algorithm", "document_digests", "certificates", "crls", "ocsp", "token": B64}, ...],
@@ -14,8 +15,11 @@
 without ``sha256``, up to and with its own entry, but for the token itself. Nothing in a record says whom to
 trust: the keys of the list and the anchors of the timestamp authorities come from whoever checks it.
 
-Schema 1 knows the forms "cms" and "raw" alone. A record is written with the oldest schema that can hold it,
-and keeps it.
+``pointed`` are lists that ours points to, for signers of theirs: ``roots`` are the signed trust roots that
+followed the one which our list names.
+
+Schema 1 knows the forms "cms" and "raw" alone, and ``pointed`` comes with schema 3. A record is written with
+the oldest schema that can hold it, and keeps it.
 """
 
 from __future__ import annotations
@@ -45,13 +49,14 @@ from onecert.verifier.signed_form.recorded_signature import (
 )
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 
-__all__ = ["ArchiveEntry", "EvidenceRecord", "Materials", "load_evidence"]
+__all__ = ["ArchiveEntry", "EvidenceRecord", "Materials", "PointedRecord", "load_evidence"]
 
 TYPE = "onecert-evidence-record"
 MAX_BYTES = 64 * 1024 * 1024
 _SEPARATORS_MAX = 50_000  # a record is few large values
 _ENTRIES_MAX, _DIGESTS_MAX = 64, 8
 _VERDICT_SIGNERS_MAX = 16
+_POINTED_MAX, _POINTED_SINCE = 16, 3
 _TIME_SOURCES = ("timestamp", "archive", "now")
 
 
@@ -99,6 +104,23 @@ class ArchiveEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointedRecord:
+    """A list that ours points to, as it was when the form was judged."""
+
+    id: str
+    document: bytes
+    roots: tuple[bytes, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "document": encode(self.document),
+            "roots": [encode(root) for root in self.roots],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceRecord:
     """One record. ``signature`` is the CMS message, or one of the other kinds."""
 
@@ -114,6 +136,7 @@ class EvidenceRecord:
     verdict: Mapping[str, Any]
     schema: int
     archive: tuple[ArchiveEntry, ...] = ()
+    pointed: tuple[PointedRecord, ...] = ()
 
     def core(self) -> dict[str, Any]:
         """The part that never changes, for JSON."""
@@ -130,6 +153,8 @@ class EvidenceRecord:
                 "document": encode(self.trust_list),
                 "application": self.application,
             }
+            if self.pointed:
+                trust["pointed"] = [each.as_dict() for each in self.pointed]
         return {
             "type": TYPE,
             "schema": self.schema,
@@ -218,10 +243,13 @@ def _record(node: Node) -> EvidenceRecord:
             several_signers=policy.boolean("several_signers"),
         )
     trust_list, application = None, ""
+    pointed: tuple[PointedRecord, ...] = ()
     with node.node("trust") as trust:
         if trust.choice("kind", {"trust-list", "anchors"}) == "trust-list":
             trust_list = blob(trust, "document")
             application = trust.text("application", max_length=256)
+            if schema >= _POINTED_SINCE and trust.has("pointed"):
+                pointed = tuple(_pointed(trust))
     return EvidenceRecord(
         created_at=created_at,
         document_bytes=document_bytes,
@@ -235,7 +263,22 @@ def _record(node: Node) -> EvidenceRecord:
         verdict=_verdict(node),
         archive=tuple(_entries(node)),
         schema=schema,
+        pointed=pointed,
     )
+
+
+def _pointed(trust: Node) -> list[PointedRecord]:
+    found = []
+    for node in trust.nodes("pointed", low=1, high=_POINTED_MAX):
+        with node:
+            found.append(
+                PointedRecord(
+                    id=node.text("id", max_length=64),
+                    document=blob(node, "document"),
+                    roots=blobs(node, "roots"),
+                )
+            )
+    return found
 
 
 def _verdict(node: Node) -> dict[str, Any]:

@@ -35,8 +35,9 @@ __all__ = [
 ]
 
 _BLOBS_MAX = 256
-SCHEMA_MAX = 2
-_FORMS = {1: {"cms", "raw"}, 2: {"cms", "raw", "jws", "xml", "pdf"}}
+SCHEMA_MAX = 3
+_EVERY = {"cms", "raw", "jws", "xml", "pdf"}
+_FORMS = {1: {"cms", "raw"}, 2: _EVERY, 3: _EVERY}
 
 
 def read_signature(node: Node, schema: int) -> SignatureSource:

@@ -19,11 +19,15 @@ from onecert.verifier.identity.registry import Registry
 from onecert.verifier.issuances import Issuances
 from onecert.verifier.jws import load_payload
 from onecert.verifier.revocation import RevocationEvidence, RevocationPolicy
+from onecert.verifier.signed_form.evidence_record import PointedRecord
 from onecert.verifier.signed_form.signers import ListedSigners, SignerQuestion
 from onecert.verifier.trust_list.errors import TrustListError
 from onecert.verifier.trust_list.load import check_current, load_trust_list
 from onecert.verifier.trust_list.model import TrustList
+from onecert.verifier.trust_list.pointer import Pointer
+from onecert.verifier.trust_list.pointers import merge
 from onecert.verifier.trust_list.roles import RoleKeys
+from onecert.verifier.trust_list.root import TrustRoot, check_root_current, next_trust_root
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES
 from onecert.verifier.verifier import Verifier
 
@@ -54,8 +58,10 @@ class RecordedSigners(ListedSigners):
         trust_list: TrustList,
         archived_at: datetime | None,
         keys_end: datetime | None = None,
+        pointed: Sequence[tuple[TrustRoot, TrustList]] = (),
     ) -> None:
         super().__init__(verifier)
+        self._pointed = pointed
         self._keys_end = keys_end
         self._list = trust_list
         self._archived_at = archived_at
@@ -65,6 +71,7 @@ class RecordedSigners(ListedSigners):
         cls,
         data: bytes,
         *,
+        pointed: Sequence[PointedRecord] = (),
         keys: Sequence[tuple[RoleKeys, datetime | None]],
         created_at: datetime,
         archived_at: datetime | None,
@@ -80,13 +87,17 @@ class RecordedSigners(ListedSigners):
         """Check the list's signatures and make the judge.
 
         Args:
+            pointed: lists that it points to; each is checked from the root that ours names for it.
             keys: officers' keys, the newest first, each with the end of its root.
 
         Raises:
-            TrustListError: the list is not the officers', or was not in force when the record says that it
+            TrustListError: a list is not the officers', or was not in force when the record says that it
                 was made.
+            RefusedError: ``EVIDENCE_LIST``: it points to no such list.
         """
         trust_list, end = _load_by_any(data, keys, created_at)
+        others = [_load_pointed(trust_list, each, created_at) for each in pointed]
+        trust_list = merge(trust_list, [(pointer, other) for pointer, _, other in others])
         verifier = Verifier(
             trust_list=trust_list,
             evidence=evidence,
@@ -99,7 +110,9 @@ class RecordedSigners(ListedSigners):
             revocation=revocation,
             algorithms=algorithms,
         )
-        return cls(verifier, trust_list, archived_at, end)
+        return cls(
+            verifier, trust_list, archived_at, end, pointed=[(root, other) for _, root, other in others]
+        )
 
     def list_for(self, question: SignerQuestion) -> TrustList:
         """The list, when it was in force at the time that is proved."""
@@ -111,6 +124,9 @@ class RecordedSigners(ListedSigners):
         else:
             moment = question.known_at
         check_current(self._list, moment)
+        for root, other in self._pointed:
+            check_root_current(root, moment)
+            check_current(other, moment)
         if self._keys_end is not None and moment >= self._keys_end + ROOT_OVERLAP:
             # Whoever got hold of the former officers' keys since can sign lists with old dates.
             raise RefusedError("EVIDENCE_ROOT_ENDED", ended=self._keys_end, moment=moment)
@@ -127,6 +143,19 @@ class RecordedSigners(ListedSigners):
             return hashlib.sha256(load_payload(data, max_bytes=MAX_BYTES)).hexdigest()
         except MalformedError as exc:
             raise RefusedError("EVIDENCE_LIST") from exc
+
+
+def _load_pointed(
+    own: TrustList, recorded: PointedRecord, at: datetime
+) -> tuple[Pointer, TrustRoot, TrustList]:
+    """A list with the pointer that grants it, and the last of its roots."""
+    for pointer in own.pointers:
+        if pointer.terms is not None and pointer.terms.id == recorded.id:
+            root = pointer.terms.root
+            for document in recorded.roots:
+                root = next_trust_root(root, document)
+            return pointer, root, load_trust_list(recorded.document, keys=root.list_keys, at=at)
+    raise RefusedError("EVIDENCE_LIST")
 
 
 def _load_by_any(

@@ -50,6 +50,8 @@ class SignerQuestion:
 class JudgedSigner:
     """A signer who may be relied upon. ``identity`` and ``list_…`` come from a trust list only.
 
+    ``pointed`` is the list that ours points to, with the id of the pointer, when the signer's CA is on that.
+
     ``issuer_compromised`` says that a key above the signer was lost after he signed: whoever has it can write
     certificates with old dates, so that the signature itself must name the certificate.
     """
@@ -61,6 +63,7 @@ class JudgedSigner:
     list_sequence: int | None = None
     list_sha256: str = ""
     list_document: bytes = field(default=b"", repr=False)
+    pointed: tuple[str, TrustList] | None = field(default=None, repr=False)
     issuer_compromised: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -206,6 +209,7 @@ class ListedSigners:
             list_sequence=trust_list.sequence,
             list_sha256=trust_list.sha256,
             list_document=trust_list.document,
+            pointed=trust_list.list_of(service.id),
             issuer_compromised=_is_issuer_compromised(judged)
             or any(
                 entry.status is Status.KEY_COMPROMISED and entry.start <= known_at

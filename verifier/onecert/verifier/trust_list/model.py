@@ -208,6 +208,8 @@ class TrustList:
         document: the signed octets that it was read from, for a record of what was judged by it.
         warnings: codes about how the list came here, such as ``TRUST_TIMESTAMP_GRACE``; every result that
             rests on it repeats them.
+        roots: the trust roots that were walked to, as they were signed; for a record, too.
+        pointed: lists pointed to, by the pointer's id, whose services are among those here.
         missing: lists pointed to that cannot be used now; a certificate of theirs is of an unknown CA here.
     """
 
@@ -221,6 +223,8 @@ class TrustList:
     pointers: tuple[Pointer, ...] = ()
     warnings: tuple[str, ...] = ()
     missing: tuple[MissingList, ...] = ()
+    roots: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    pointed: tuple[tuple[str, TrustList], ...] = field(default=(), repr=False, compare=False)
 
     def __iter__(self) -> Iterator[TrustedService]:
         return iter(self.services)
@@ -238,6 +242,11 @@ class TrustList:
             "missing_lists": [{"id": missing.id, "code": missing.error.code} for missing in self.missing],
             "services": [service.as_dict(at) for service in self.services],
         }
+
+    def list_of(self, service_id: str) -> tuple[str, TrustList] | None:
+        """The list pointed to that a service comes from, with the pointer's id; ``None`` for one of ours."""
+        list_id = service_id.partition("/")[0]
+        return next(((name, each) for name, each in self.pointed if name == list_id), None)
 
     @cached_property
     def by_id(self) -> dict[str, TrustedService]:

@@ -123,6 +123,7 @@ def merge(own: TrustList, found: Iterable[tuple[Pointer, TrustList | VerifyError
     services = list(own.services)
     keys, names = _keys(services), _names(services)
     missing: list[MissingList] = []
+    pointed: list[tuple[str, TrustList]] = []
     warnings = list(own.warnings)
     for pointer, other in found:
         terms = pointer.terms
@@ -131,6 +132,7 @@ def merge(own: TrustList, found: Iterable[tuple[Pointer, TrustList | VerifyError
         if isinstance(other, VerifyError):
             missing.append(MissingList(id=terms.id, error=other))
             continue
+        pointed.append((terms.id, other))
         granted = []
         for service in other.services:
             if not _is_granted(service, terms):
@@ -148,6 +150,7 @@ def merge(own: TrustList, found: Iterable[tuple[Pointer, TrustList | VerifyError
         own,
         services=tuple(services),
         missing=tuple(missing),
+        pointed=tuple(pointed),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

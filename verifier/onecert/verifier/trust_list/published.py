@@ -117,6 +117,7 @@ class PublishedTrust:
         self._root = root
         self._state = state
         self._grace = grace
+        self._walked: tuple[bytes, ...] = ()
         self._parts: TrustedParts | None = None
         self._shown: TrustList | None = None
         self._failure: VerifyError | None = None
@@ -160,7 +161,9 @@ class PublishedTrust:
             check_current(trust_list, at)
         else:
             listed = get(LIST_FILE, MAX_BYTES)
-            trust_list = load_trust_list(listed, keys=root.list_keys, at=at, timestamp=timestamp)
+            trust_list = replace(
+                load_trust_list(listed, keys=root.list_keys, at=at, timestamp=timestamp), roots=self._walked
+            )
 
         files = {TIMESTAMP_FILE: stamped} if listed is None else {LIST_FILE: listed, TIMESTAMP_FILE: stamped}
         # 4. Nothing of it goes back behind what was seen.
@@ -191,6 +194,7 @@ class PublishedTrust:
             # Only now: one that is another than was seen leads nowhere, and what is at hand serves on.
             if walked:
                 self._root, self._parts = root, None
+                self._walked += tuple(walked.values())
 
     def parts(self, at: datetime) -> TrustedParts:
         """The parts at hand, if all of them may be used now; the grace is not looked at here.
