@@ -26,8 +26,15 @@ from sqlalchemy import delete, select, update
 from onecert.ca import models
 from onecert.ca.ceremony_file import ceremony_from_text
 from onecert.ca.crl_names import looks_like_list
-from onecert.ca.errors import CeremonyFileError, CrlIncompleteError, CrlNumberWentBackError, CrlOverdueError
+from onecert.ca.errors import (
+    CeremonyFileError,
+    CrlIncompleteError,
+    CrlNumberWentBackError,
+    CrlOverdueError,
+    CrlPartitionsError,
+)
 from onecert.ca.member import check_lists, renew_lists
+from onecert.server.models import audit_entries
 
 STATUS = "http://127.0.0.1:8080/ca"
 
@@ -258,3 +265,33 @@ def test_ceremony_file_says_how_many(lite: Any) -> None:
 )
 def test_names_of_lists(name: str, is_list: bool) -> None:
     assert looks_like_list(name, "harbour") is is_list
+
+
+def test_number_of_partitions_grows_and_never_shrinks(world: Any) -> None:
+    """The new lists are there before the first certificate names one; the act is on record once."""
+    publisher = world.parts.publisher
+    publisher.open_partitions("harbour", 2, actor="command:test")
+    (early,) = issue(world)
+    publisher.open_partitions("harbour", 3, actor="command:test")
+    publisher.open_partitions("harbour", 3, actor="command:test")
+    assert serials(load(world, "harbour-3")) == set()
+    assert partition_of(world, early.serial) == int(early.serial, 16) % 2 + 1
+    assert world.parts.authorities.get("harbour").issuer.crl_partitions == 3
+    for wrong in (2, 0, 1025):
+        with pytest.raises(CrlPartitionsError) as caught:
+            publisher.open_partitions("harbour", wrong, actor="command:test")
+        assert caught.value.facts["opened"] == 3
+    with world.context.database.reading() as connection:
+        events = connection.execute(select(audit_entries.c.event)).scalars().all()
+    assert events.count("crl.partitions") == 2
+
+
+def test_no_authority_has_the_name_of_a_list(lite: Any) -> None:
+    """harbour-2 stands beside harbour: harbour gets no partitions."""
+    with lite.context.database.transaction() as connection:
+        row = connection.execute(
+            select(models.authorities).where(models.authorities.c.name == "harbour")
+        ).one()
+        connection.execute(models.authorities.insert(), dict(row._mapping) | {"name": "harbour-2"})
+    with pytest.raises(CrlPartitionsError):
+        lite.parts.publisher.open_partitions("harbour", 1, actor="command:test")

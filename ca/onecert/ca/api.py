@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, request
 from onecert.ca.batch_api import add_batch_views
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
+from onecert.ca.list_status import add_list_views
 from onecert.ca.openapi import document
 from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
@@ -72,6 +73,8 @@ def create_app(parts: Parts, context: Context) -> Flask:
     @public
     def get_authorities() -> Response:
         return jsonify({"authorities": authorities_json(parts)})
+
+    add_list_views(app, parts)
 
     @app.get("/v1/openapi.json")
     @public

@@ -18,8 +18,9 @@ from onecert.ca.authorities import ISSUING, ROOT, Authority
 from onecert.ca.ceremony_file import AuthorityPlan, CeremonyFile
 from onecert.ca.ceremony_preview import planned_request, preview_lines, self_issuer
 from onecert.ca.ceremony_record import RECORD_TYPE, summary
+from onecert.ca.crl_names import looks_like_list
 from onecert.ca.draft import DraftMaker
-from onecert.ca.errors import CeremonyChangedError
+from onecert.ca.errors import CeremonyChangedError, CeremonyFileError
 from onecert.ca.issuance import Certifier
 from onecert.ca.ledger import CertificateRecord, OrderRecord
 from onecert.ca.models import authorities as authorities_table
@@ -176,12 +177,28 @@ class Ceremony:
         text = gettext(_("certificate of %(name)s, serial %(serial)s"), name=plan.name, serial=record.serial)
         return Step(text=text, changed=is_new)
 
+    def _check_name(self, connection: Any, plan: AuthorityPlan) -> None:
+        """No authority may have the name of another's list, or both would write one file."""
+        known = connection.execute(
+            select(
+                authorities_table.c.name, authorities_table.c.crl_partitions, authorities_table.c.crl_delta_s
+            )
+        ).all()
+        for name, partitions, delta_s in known:
+            is_listed = looks_like_list(plan.name, name) and (partitions or delta_s)
+            will_be = looks_like_list(name, plan.name) and (plan.crl_partitions or plan.delta_lifetime)
+            if is_listed or will_be:
+                raise CeremonyFileError(
+                    [f"“{plan.name}” and “{name}”: one is the name of a list of the other"]
+                )
+
     def _install(
         self, plan: AuthorityPlan, kind: str, record: CertificateRecord, profiles: tuple[Profile, ...]
     ) -> None:
         """Let the service know the authority and its profiles, all in one transaction."""
         at = self._parts.clock.now()
         with self._parts.database.transaction() as connection:
+            self._check_name(connection, plan)
             installed = insert_if_absent(
                 connection,
                 authorities_table,

@@ -1,4 +1,4 @@
-"""`onecert ca revoke` and `onecert ca crl publish`."""
+"""`onecert ca revoke`, `onecert ca crl publish` and `onecert ca crl partitions`."""
 
 from __future__ import annotations
 
@@ -114,14 +114,38 @@ def publish_crl(authority: str | None, data: Path, config: Path | None) -> None:
         )
         for each in chosen:
             publisher = root_publisher(opened) if each.is_root else parts.publisher
-            made = publisher.publish(each.name, actor=actor())
-            click.echo(
-                json.dumps(
-                    {
-                        "authority": made.authority,
-                        "number": made.number,
-                        "entries": made.entries,
-                        "next_update": made.next_update.isoformat(),
-                    }
+            for made in publisher.publish_all(each.name, actor=actor()):
+                click.echo(
+                    json.dumps(
+                        {
+                            "authority": made.authority,
+                            "partition": made.crl_partition,
+                            "number": made.number,
+                            "entries": made.entries,
+                            "next_update": made.next_update.isoformat(),
+                        }
+                    )
                 )
+
+
+@crl.command("partitions")
+@click.option("--authority", required=True)
+@click.option("--count", required=True, type=int, help="How many; never fewer than there are.")
+@APPLY
+@common_options
+def open_partitions(*, authority: str, count: int, apply: bool, data: Path, config: Path | None) -> None:
+    """Spread the certificates issued from now on over so many lists."""
+    with opened_ca(data, config) as opened:
+        publisher = opened.parts.publisher
+        before = publisher.check_partitions(authority, count)
+        if not apply:
+            say(
+                _("would spread new certificates of %(authority)s over %(count)s lists (now %(before)s)"),
+                authority=authority,
+                count=count,
+                before=before,
             )
+            say_dry()
+            return
+        publisher.open_partitions(authority, count, actor=actor())
+        click.echo(json.dumps({"authority": authority, "partitions": count}))

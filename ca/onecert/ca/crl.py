@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 
@@ -164,6 +164,23 @@ def check_crl(crl_der: bytes, draft: CrlDraft) -> x509.CertificateRevocationList
 def signed_part(crl_der: bytes) -> bytes:
     """Cut the signed part out of a list, byte for byte; a library would encode all entries anew."""
     return der.element_at(der.content_of(crl_der), 0)[2]
+
+
+def next_update_of(crl_der: bytes) -> datetime:
+    """Read the end of a list's life from its head, whatever its length.
+
+    Raises:
+        DerError: not a list of ours.
+    """
+    reader = der.Reader(der.content_of(signed_part(crl_der)))
+    for _field in ("version", "signature", "issuer", "this update"):
+        reader.element()
+    tag, digits, _whole = reader.element()
+    form = {der.UTC_TIME: "%y%m%d%H%M%SZ", der.GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(tag, "")
+    try:
+        return datetime.strptime(digits.decode("ascii"), form).replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise der.DerError("not a time") from exc
 
 
 def _find_faults(crl: x509.CertificateRevocationList, tbs_der: bytes, draft: CrlDraft) -> Iterator[str]:

@@ -62,6 +62,29 @@ _STATUS = {
     "reason": {"type": ["string", "null"]},
     "invalidity_date": {"type": ["string", "null"]},
 }
+_LIST = {
+    "authority": _TEXT,
+    "partition": {"type": "integer", "description": "0: the full list"},
+    "url": _TEXT,
+    "number": {"type": ["integer", "null"], "description": "on record; null before the first"},
+    "published_number": {"type": "integer", "description": "of the file that is served"},
+    "entries": {"type": "integer"},
+    "this_update": _MOMENT,
+    "next_update": _MOMENT,
+    "due_at": _MOMENT,
+    "overdue_at": _MOMENT,
+    "sha256": _TEXT,
+    "delta": {
+        "type": ["object", "null"],
+        "properties": {
+            "url": _TEXT,
+            "base_number": {"type": "integer"},
+            "entries": {"type": "integer"},
+            "next_update": _MOMENT,
+            "published_number": {"type": "integer"},
+        },
+    },
+}
 _BATCH = {
     "batch": _TEXT,
     "state": {"enum": ["arriving", "accepted", "done", "cancelled"]},
@@ -201,6 +224,14 @@ def document() -> dict[str, Any]:
                 "get": {
                     "summary": "Issuing authorities, their certificates and profiles.",
                     "responses": {"200": _answer("all", {"authorities": {"type": "array"}})},
+                }
+            },
+            "/v1/lists": {
+                "get": {
+                    "summary": "Where every revocation list stands: full, partitions, deltas.",
+                    "responses": {
+                        "200": _answer("all", {"lists": {"type": "array", "items": {"properties": _LIST}}})
+                    },
                 }
             },
             "/v1/openapi.json": {

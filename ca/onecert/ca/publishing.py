@@ -22,12 +22,13 @@ from sqlalchemy import Connection, bindparam, select, update
 from onecert.ca.authorities import Authorities, Authority
 from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl, signed_part
 from onecert.ca.crl_entries import count_of
-from onecert.ca.crl_names import delta_name, list_name
+from onecert.ca.crl_names import PARTITIONS_MAX, delta_name, list_name, looks_like_list
 from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
 from onecert.ca.errors import (
     ClockWentBackError,
     CrlNumberWentBackError,
     CrlOverdueError,
+    CrlPartitionsError,
     SignatureFaultError,
     TryAgainError,
 )
@@ -178,6 +179,46 @@ class CrlPublisher:
             self.publish(authority_name, partition=partition, actor=actor)
             for partition in self.partitions(authority_name)
         ]
+
+    def open_partitions(self, authority_name: str, count: int, *, actor: str) -> None:
+        """Spread new certificates over so many lists; those of before stay where they are.
+
+        The lists are published before any certificate names them. Safe to repeat.
+
+        Raises:
+            CrlPartitionsError: fewer than there are, too many, or another authority has such a name.
+        """
+        opened = self.check_partitions(authority_name, count)
+        for partition in range(opened + 1, count + 1):
+            self.publish(authority_name, partition=partition, actor=actor)
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                update(authorities_table)
+                .where(authorities_table.c.name == authority_name, authorities_table.c.crl_partitions < count)
+                .values(crl_partitions=count)
+            )
+            if done.rowcount:
+                self._audit.record(
+                    connection,
+                    event="crl.partitions",
+                    actor=actor,
+                    subject=authority_name,
+                    details={"partitions": count},
+                )
+        self._authorities.reload()
+
+    def check_partitions(self, authority_name: str, count: int) -> int:
+        """Check that so many partitions can be opened; tell how many there are now.
+
+        Raises:
+            CrlPartitionsError
+        """
+        opened = len(self.partitions(self._authorities.get(authority_name).name)) - 1
+        with self._database.reading() as connection:
+            names = connection.execute(select(authorities_table.c.name)).scalars().all()
+        if not opened <= count <= PARTITIONS_MAX or any(looks_like_list(n, authority_name) for n in names):
+            raise CrlPartitionsError(authority_name, count, opened)
+        return opened
 
     def partitions(self, authority_name: str) -> range:
         """List the partitions of an authority, from 0, the full list."""

@@ -19,10 +19,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from onecert.ca.crl import next_update_of
 from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.ocsp import MAX_REQUEST_OCTETS
 from onecert.ca.responder import OcspAnswer, Responders
@@ -54,6 +55,7 @@ class _File:
     content: bytes
     etag: str
     modified: datetime
+    next_update: datetime | None  # of a list
 
 
 class StatusApp:
@@ -106,22 +108,27 @@ class StatusApp:
         file = self._load(authority, kind)
         if file is None:
             return _plain(start_response, HTTPStatus.NOT_FOUND)
-        max_age_s = self._max_age_s if kind == "crl" else CERTIFICATE_MAX_AGE_S
         headers = [
             ("ETag", file.etag),
             ("Last-Modified", format_datetime(file.modified, usegmt=True)),
-            ("Cache-Control", f"public, max-age={max_age_s}, must-revalidate"),
+            *self._file_caching(file),
         ]
-        asked = environ.get("HTTP_IF_NONE_MATCH", "")
-        if (
-            file.etag in {part.strip().removeprefix("W/") for part in asked.split(",")}
-            or asked.strip() == "*"
-        ):
+        if _is_known(environ, file):
             start_response(_line(HTTPStatus.NOT_MODIFIED), headers)
             return [b""]
         headers += [("Content-Type", _TYPES[kind]), ("Content-Length", str(len(file.content)))]
         start_response(_line(HTTPStatus.OK), headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else file.content]
+
+    def _file_caching(self, file: _File) -> list[tuple[str, str]]:
+        """No cache keeps a list beyond its next update, however long it may keep lists otherwise."""
+        max_age_s = CERTIFICATE_MAX_AGE_S
+        expires: list[tuple[str, str]] = []
+        if file.next_update is not None:
+            left_s = int((file.next_update - self._clock.now()).total_seconds())
+            max_age_s = max(0, min(self._max_age_s, left_s))
+            expires = [("Expires", format_datetime(file.next_update, usegmt=True))]
+        return [("Cache-Control", f"public, max-age={max_age_s}, must-revalidate"), *expires]
 
     def _load(self, authority: str, kind: str) -> _File | None:
         path = self._files.path(authority, kind)
@@ -138,6 +145,7 @@ class StatusApp:
                     content=content,
                     etag=f'"{hashlib.sha256(content).hexdigest()[:32]}"',
                     modified=datetime.fromtimestamp(int(found.st_mtime), UTC),
+                    next_update=next_update_of(content) if kind == "crl" else None,
                 )
                 self._loaded[path.name] = loaded
         except FileNotFoundError:
@@ -205,6 +213,20 @@ class StatusApp:
         ]
         start_response(_line(HTTPStatus.OK), headers)
         return [answer]
+
+
+def _is_known(environ: dict[str, Any], file: _File) -> bool:
+    """Tell whether the client has this very file (RFC 9110, section 13.2.2: tag before time)."""
+    tags = environ.get("HTTP_IF_NONE_MATCH")
+    if tags is not None:
+        return tags.strip() == "*" or file.etag in {
+            part.strip().removeprefix("W/") for part in tags.split(",")
+        }
+    try:
+        since = parsedate_to_datetime(environ.get("HTTP_IF_MODIFIED_SINCE", ""))
+    except ValueError:
+        return False
+    return since.tzinfo is not None and file.modified <= since
 
 
 def _body(environ: dict[str, Any], max_octets: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The files that the status service serves: lists and CA certificates, always whole, never an older one.
+"""The files that the status service serves: lists, deltas and CA certificates, always whole, never older.
 
 Written beside and renamed over (POSIX rename is atomic), flushed to the disk before. A lock file and the
 number beside each list keep several processes from replacing a newer list by an older one.
@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cryptography import x509
+
 __all__ = ["StatusFiles"]
 
 
 class StatusFiles:
-    """One folder of files named `<authority>.crl` and `<authority>.cer`."""
+    """One folder of files named `<authority>.cer` and `<list>.crl`; see `crl_names` for the lists."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,10 +41,18 @@ class StatusFiles:
                 self._replace(path, certificate_der)
 
     def crl_number(self, authority: str) -> int:
-        """Tell the number of the published list, 0 when there is none."""
+        """Tell the number of the published list, 0 when there is none.
+
+        The number beside the list only saves reading it; without it the list itself is asked.
+        """
         try:
             return int((self.folder / f"{authority}.crl-number").read_text())
         except (FileNotFoundError, ValueError):
+            pass
+        try:
+            crl = x509.load_der_x509_crl(self.path(authority, "crl").read_bytes())
+            return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        except (FileNotFoundError, ValueError, x509.ExtensionNotFound):
             return 0
 
     def path(self, authority: str, kind: str) -> Path:

@@ -13,6 +13,7 @@ __all__ = [
     "CrlIncompleteError",
     "CrlNumberWentBackError",
     "CrlOverdueError",
+    "CrlPartitionsError",
     "NoAuthorityError",
     "NotOnHoldError",
     "RevocationAlteredError",
@@ -141,6 +142,24 @@ class CrlOverdueError(CaError):
             hint=_("Look at token and database, then run “onecert ca crl publish”."),
             authority=authority,
             next_update=next_update,
+        )
+
+
+class CrlPartitionsError(CaError):
+    """So many partitions cannot be: certificates name theirs for good, and names of lists must be free."""
+
+    def __init__(self, authority: str, count: int, opened: int) -> None:
+        super().__init__(
+            "CRL_PARTITIONS",
+            status=409,
+            text=_(
+                "The lists of “%(authority)s” cannot be spread over %(count)s partitions; "
+                "there are %(opened)s."
+            ),
+            hint=_("The number can only grow, up to 1024, and no authority may have the name of a list."),
+            authority=authority,
+            count=count,
+            opened=opened,
         )
 
 
