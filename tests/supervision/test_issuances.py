@@ -425,6 +425,18 @@ def test_more_certificates_than_one_shard_holds(city: World, monkeypatch: pytest
     assert on_record(city, 121) is None
 
 
+def test_a_shard_that_was_damaged_here_is_made_anew(city: World) -> None:
+    """What the disk has lost comes from the database, before anything is added to it."""
+    take(city, report(entry(1)))
+    release(city)
+    for part in (head(city).parent / "issuance-record").iterdir():
+        if part.read_bytes().startswith(digest(1).encode()):
+            part.write_bytes(b"damaged")
+    take(city, report(entry(2)))
+    release(city)
+    assert (on_record(city, 1), on_record(city, 2)) == (T, T)
+
+
 def test_errors_are_in_both_languages(city: World) -> None:
     client = FrameClient(create_app(member, city.context, city.supervision), city.context)
     for language, word in (("zh", "签发报告"), ("en", "report")):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from onecert.supervision.models import issuance_records, issuances, reporters
 
@@ -17,12 +17,12 @@ __all__ = [
     "RecordRow",
     "Reporter",
     "add_issuances",
-    "changed_prefixes",
     "find_record",
     "forget_records",
     "insert_record",
     "known_digests",
     "lock_reporter",
+    "new_rows",
     "record_rows_since",
     "reporter_list",
     "save_reporter",
@@ -155,13 +155,12 @@ def shard_rows(
     return ((row.sha256, row.recorded_at) for row in connection.execute(query))
 
 
-def changed_prefixes(connection: Connection, service: str, digits: int, since: int, upto: int) -> set[str]:
-    """The first digits of what was recorded after one position and up to another."""
-    prefix = func.substr(issuances.c.sha256, 1, digits)
-    query = select(prefix).where(
+def new_rows(connection: Connection, service: str, since: int, upto: int) -> Iterable[tuple[str, datetime]]:
+    """Digest and time of what was recorded after one position and up to another."""
+    query = select(issuances.c.sha256, issuances.c.recorded_at).where(
         issuances.c.service == service, issuances.c.position > since, issuances.c.position <= upto
     )
-    return set(connection.scalars(query.distinct()))
+    return ((row.sha256, row.recorded_at) for row in connection.execute(query))
 
 
 def find_record(connection: Connection, *, signed: bool = True) -> RecordRow | None:

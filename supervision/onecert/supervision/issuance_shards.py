@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from onecert.server.database import Database
 from onecert.server.folders import make_private_folder, write_file
 from onecert.supervision import issuance_rows
@@ -52,18 +54,21 @@ class Shards:
         lines = self._lines(service, digits, before)
         with self._database.reading() as connection:
             if lines is None:
-                changed = {
+                prefixes = [
                     format(number, "x").zfill(digits) if digits else "" for number in range(16**digits)
-                }
-                lines = [_EMPTY] * 16**digits
+                ]
+                lines = [self._write(self._all(connection, service, prefix, upto)) for prefix in prefixes]
             else:
                 since = before.positions[service] if before is not None else 0
-                changed = issuance_rows.changed_prefixes(connection, service, digits, since, upto)
-            for prefix in sorted(changed):
-                rows = issuance_rows.shard_rows(connection, service, prefix, upto)
-                content = "".join(f"{sha256} {format_time(at)}\n" for sha256, at in rows)
-                lines[int(prefix or "0", 16)] = self._write(content) if content else _EMPTY
-        index = self._write("".join(f"{line}\n" for line in lines))
+                for prefix, rows in _new_by_prefix(connection, service, digits, since, upto).items():
+                    number = int(prefix or "0", 16)
+                    known = self._rows_of(lines[number])
+                    lines[number] = self._write(
+                        self._all(connection, service, prefix, upto)
+                        if known is None
+                        else sorted({*known, *rows})
+                    )
+        index = self._write(lines)
         return {"entries": upto, "digits": digits, "index": index}
 
     def is_there(self, index: str) -> bool:
@@ -97,11 +102,39 @@ class Shards:
         is_whole = all(line == _EMPTY or self.is_there(line) for line in lines)
         return lines if is_whole else None
 
-    def _write(self, content: str) -> str:
-        octets = content.encode("ascii")
+    def _rows_of(self, sha256: str) -> list[str] | None:
+        """The rows of a shard that was written before; None when the file is not what it should be."""
+        if sha256 == _EMPTY:
+            return []
+        content = (self._published / part_file(sha256)).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            return None
+        return content.decode("ascii").splitlines()
+
+    def _all(self, connection: Connection, service: str, prefix: str, upto: int) -> list[str]:
+        return [_row(*row) for row in issuance_rows.shard_rows(connection, service, prefix, upto)]
+
+    def _write(self, lines: list[str]) -> str:
+        """Write a part of these lines; a part without lines is not written."""
+        if not lines:
+            return _EMPTY
+        octets = "".join(f"{line}\n" for line in lines).encode("ascii")
         sha256 = hashlib.sha256(octets).hexdigest()
         path = self._published / part_file(sha256)
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size != len(octets):
             make_private_folder(path.parent)
             write_file(path, octets, mode=0o644)
         return sha256
+
+
+def _row(sha256: str, at: datetime) -> str:
+    return f"{sha256} {format_time(at)}"
+
+
+def _new_by_prefix(
+    connection: Connection, service: str, digits: int, since: int, upto: int
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for sha256, at in issuance_rows.new_rows(connection, service, since, upto):
+        found.setdefault(sha256[:digits], []).append(_row(sha256, at))
+    return found
