@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 # One turn of the job; shorter than a service waits for its jobs when it stops.
-TURN = timedelta(seconds=15)
+TURN = timedelta(seconds=10)
 
 
 class BatchWork:
@@ -82,6 +82,7 @@ class BatchWork:
         self._workers = workers
         self._preparer = Preparer(database, authorities, test_identities=test_identities)
         self._pool: Executor | None = None
+        self._pool_lock = threading.Lock()
         self._stopping = threading.Event()
 
     def run(self, turn: timedelta = TURN) -> int:
@@ -105,9 +106,10 @@ class BatchWork:
     def close(self) -> None:
         """Begin no more chunks and end the processes."""
         self._stopping.set()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        with self._pool_lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool = None
 
     def _work(self, waiting: Sequence[tuple[str, int]], until: float) -> int:
         """Work on these chunks in several threads; the first error ends them all."""
@@ -154,13 +156,13 @@ class BatchWork:
             return
         # 3. Only now use the key; the bytes signed are compared with those on record, the signature verified.
         lines, records = self._on_record(lines)
-        signed = [self._sign(record, order) for record, order in records.values() if record.state == INTENDED]
+        facts = {"batch": chunk.batch, "line": chunk.first_line}
+        unsigned = [(record, order) for record, order in records.values() if record.state == INTENDED]
+        log.info("chunk of a batch to be signed", extra=facts | {"certificates": len(unsigned)})
+        signed = [self._sign(record, order) for record, order in unsigned]
         # 4. Certificates, audit entries and results, in one transaction.
         self._ledger.record_results(chunk, signed, [_result(line, records) for line in lines])
-        log.info(
-            "chunk of a batch done",
-            extra={"batch": chunk.batch, "line": chunk.first_line, "certificates": len(signed)},
-        )
+        log.info("chunk of a batch done", extra=facts | {"certificates": len(signed)})
 
     def _reserve(self, chunk: Chunk, lines: list[Line], at: datetime) -> list[Line]:
         found = {line.number: line for line in lines}
@@ -229,20 +231,28 @@ class BatchWork:
     def _prepare(self, chunk: Chunk, at: datetime) -> list[Line]:
         if not self._workers:
             return self._preparer.prepare(chunk, at)
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._workers,
-                get_context("spawn"),
-                initializer=batch_preparing.start,
-                initargs=(self._database, self._authorities.status_url, self._test_identities),
-            )
+        pool = self._workers_pool()
         try:
-            return self._pool.submit(batch_preparing.prepare, chunk, at).result()
+            return pool.submit(batch_preparing.prepare, chunk, at).result()
         except BrokenProcessPool:
             # A worker was ended from outside; a new pool for the next chunk, and this one by ourselves.
             log.warning("a process that prepares batches ended")
-            self._pool = None
+            with self._pool_lock:
+                if self._pool is pool:
+                    self._pool = None
             return self._preparer.prepare(chunk, at)
+
+    def _workers_pool(self) -> Executor:
+        with self._pool_lock:
+            if self._pool is None:
+                # Forked threads would take their locks with them.
+                self._pool = ProcessPoolExecutor(
+                    self._workers,
+                    get_context("spawn"),
+                    initializer=batch_preparing.start,
+                    initargs=(self._database, self._authorities.status_url, self._test_identities),
+                )
+            return self._pool
 
 
 def _result(line: Line, records: Mapping[str, tuple[CertificateRecord, OrderRecord]]) -> dict[str, Any]:

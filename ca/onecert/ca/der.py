@@ -156,8 +156,15 @@ def element_at(data: bytes, start: int) -> Element:
 
 def elements(data: bytes) -> list[Element]:
     """Read all elements of a content from left to right."""
-    found, at = [], 0
-    while at < len(data):
+    found, at, size = [], 0, len(data)
+    while at < size:
+        # Most elements are short; the rest, and whatever is wrong, is for `element_at`.
+        if at + 1 < size and data[at + 1] < 0x80 and data[at] & 0x1F != 0x1F:
+            end = at + 2 + data[at + 1]
+            if end <= size:
+                found.append((data[at], data[at + 2 : end], data[at:end]))
+                at = end
+                continue
         element = element_at(data, at)
         found.append(element)
         at += len(element[2])

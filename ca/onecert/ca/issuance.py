@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography import x509
-
 from onecert.ca import der
 from onecert.ca.authorities import Authorities, Authority, pem
 from onecert.ca.checked_request import checked_request
@@ -167,6 +165,7 @@ class Certifier:
             raise OrderAbandonedError(record.order_id, record.serial)
         if record.state != INTENDED or record.tbs_der is None:
             return record
+        log.info("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
         certificate_der = self.sign(issuer, key_label, record.serial, record.tbs_der)
         # 6. Certificate and audit entry, in one transaction.
         finished = self.ledger.record_issued(
@@ -186,14 +185,12 @@ class Certifier:
         Raises:
             TokenGoneError, SignatureFaultError: not now.
         """
-        log.info("certificate to be signed", extra={"authority": issuer.name, "serial": serial})
         certificate_der = self._signer.sign(issuer, key_label, tbs_der)
         # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
-        certificate = x509.load_der_x509_certificate(certificate_der)
-        if (
-            der.elements(der.content_of(certificate_der))[0][2] != tbs_der
-            or serial_hex(certificate.serial_number) != serial
-        ):
+        signed = der.Reader(der.content_of(certificate_der)).element()[2]
+        fields = der.Reader(der.content_of(signed))
+        fields.take(0xA0)
+        if signed != tbs_der or serial_hex(fields.take_integer()) != serial:
             raise SignatureFaultError(issuer.name)
         return certificate_der
 

@@ -7,6 +7,7 @@ does.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["WITHHELD", "is_secret_name", "redact"]
 
@@ -37,6 +38,7 @@ _PRIVATE_KEY = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)  # few names, the same ones in each line
 def is_secret_name(name: str) -> bool:
     """Tell whether a field of this name would hold a secret or the number of an identity document."""
     lowered = name.lower().replace("-", "_")
