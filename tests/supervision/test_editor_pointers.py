@@ -84,6 +84,7 @@ def test_a_pointer_is_edited_suspended_and_stays(world: Any, client: FrameClient
     assert pointers(world) == []
     send(client, "/draft/pointers/add", stamp=stamp(world), root=ROOT.decode(), compared=SHA256, **FORM)
     world.publish()
+    assert "ca.gd.example" in page(client, "/")
     world.editor.begin_draft(actor="test")
     send(client, "/draft/pointers/gd/remove", 422, stamp=stamp(world))
     scope = {**FORM, "classes": ["organisation", "employee"], "services": ""}

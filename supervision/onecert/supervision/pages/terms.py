@@ -13,6 +13,7 @@ from onecert.supervision.draft import DraftService, draft_json
 from onecert.supervision.edits import change_service
 from onecert.supervision.errors import UploadError
 from onecert.supervision.pages.common import EDITORS, Attempt, actor, open_draft, posted, stamp, the
+from onecert.verifier.algorithms import ALGORITHMS
 
 __all__ = ["add_to"]
 
@@ -80,6 +81,13 @@ def _values(service: DraftService, present: dict[str, Any]) -> dict[str, Any]:
 
 def _algorithm(line: str) -> dict[str, Any]:
     name, *terms = line.split()
+    if name not in ALGORITHMS:
+        known = ", ".join(sorted(ALGORITHMS))
+        raise UploadError(
+            gettext(
+                _("%(name)s is no algorithm that is known; these are: %(known)s"), name=name[:40], known=known
+            )
+        )
     row: dict[str, Any] = {"name": name}
     for term in terms:
         key, equals, value = term.partition("=")
