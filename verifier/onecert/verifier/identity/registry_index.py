@@ -50,8 +50,9 @@ CREATE TABLE aliases (
 CREATE TABLE done (entries INTEGER NOT NULL);
 CREATE TEMP TABLE unsorted (id TEXT, uscc TEXT, since TEXT, until TEXT);
 """
+# A number that one firm names twice for the same time stands once.
 _SORT = """
-INSERT INTO aliases SELECT DISTINCT id, uscc, since, until FROM unsorted ORDER BY id, uscc, since, until
+INSERT OR IGNORE INTO aliases SELECT id, uscc, since, until FROM unsorted ORDER BY id, uscc, since, until
 """
 # Two entities that had one number at one time. Few numbers stand twice, and only those are compared.
 _AMBIGUOUS = """
