@@ -302,6 +302,17 @@ def test_signed_anew_only_when_there_is_something_to_say(city: World) -> None:
     assert on_record(city, 1) is not None
 
 
+def test_the_next_root_names_another_key(city: World) -> None:
+    """What the old key has signed is nothing to departments any more: the record is signed anew at once."""
+    take(city, report(entry(1)))
+    release(city)
+    first = number_of(city)
+    city.import_root(city.draft_root(new_timestamp_key=True))
+    release(city)
+    assert number_of(city) > first
+    assert on_record(city, 1) == T
+
+
 def test_nobody_reports(world: World) -> None:
     release(world)
     assert not head(world).exists()

@@ -137,7 +137,7 @@ class IssuanceRecords:
             return
         self._check_not_behind(positions)
         now = self._clock.now().replace(microsecond=0)
-        if newest is not None and newest.positions == positions and self._is_fresh(newest, now):
+        if newest is not None and newest.positions == positions and self._is_fresh(newest, root, now):
             return
         # 1. The parts; until a head names them nobody looks at them.
         services = {service: self._shards.build(service, upto, newest) for service, upto in positions.items()}
@@ -207,7 +207,11 @@ class IssuanceRecords:
         self._shards.sweep([*kept, newest], at=at, older_than=PARTS_KEPT)
         self._swept_at = at
 
-    def _is_fresh(self, newest: RecordRow, now: datetime) -> bool:
+    def _is_fresh(self, newest: RecordRow, root: RootRecord, now: datetime) -> bool:
+        try:
+            load_issuance_record(newest.document, root=load_trust_root(root.document))
+        except IssuanceRecordError:  # the next root names another key
+            return False
         # One from the future was signed by a clock that has been corrected since.
         return newest.issued_at <= now < newest.issued_at + self._config.timestamp_every
 
