@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from bundle_city import DAY, FIRM, HOUR, City, T
 
 from onecert.testkit.trust_roles import RoleHolders, make_keys
 from onecert.verifier import RootFolder
-from onecert.verifier.bundle import import_bundle
+from onecert.verifier.bundle import import_bundle, source
 from onecert.verifier.errors import CouldNotCheckError, RefusedError, RevokedError, VerifyError
 from onecert.verifier.identity import ClosedEntities
 from onecert.verifier.purposes import ENCRYPTION, SIGNING
@@ -199,6 +200,25 @@ def test_a_bundle_of_tomorrow(city: City, is_running: bool) -> None:
             verifier.as_of(T + HOUR)
     city.bundle(made_at=T + HOUR, version=2)
     assert verifier.as_of(T + 2 * HOUR) == T + HOUR
+
+
+def test_a_wrong_file_is_read_once(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be large, and everybody waits while it is read."""
+    city.bundle()
+    verifier = city.verifier()
+    assert verifier.as_of(T) == T
+    read: list[Path] = []
+    load = source.load_bundle
+
+    def counted(path: Path, **more: Any) -> Any:
+        read.append(path)
+        return load(path, **more)
+
+    monkeypatch.setattr(source, "load_bundle", counted)
+    (city.pki / "bundle.zip").write_bytes(b"half a cop")
+    for hours in range(5):
+        assert verifier.as_of(T + hours * HOUR) == T
+    assert len(read) == 1
 
 
 def test_a_bundle_of_a_minute_ahead(city: City) -> None:

@@ -14,7 +14,7 @@ from onecert.verifier.bundle.load import Bundle, check_usable, load_bundle, reme
 from onecert.verifier.bundle.memory import BundleMemory
 from onecert.verifier.bundle.policy import OfflinePolicy
 from onecert.verifier.certificate import ParsedCertificate
-from onecert.verifier.errors import VerifyError
+from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.identity.registry import Alias, ClosedEntities, RegistryEntry
 from onecert.verifier.identity.registry_head import DATA_FILE, SnapshotHead
 from onecert.verifier.identity.registry_index import RegistryIndex
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 # How often the time is written down.
 _NOTED = timedelta(minutes=10)
 _NO_POLICY = OfflinePolicy(max_age={})
-# A file that was refused is read again after this time even if it is the same: the clock may not be.
+# A file that could not be judged is read again after this time even if it is the same: the clock may not be.
 _AGAIN = timedelta(minutes=1)
 
 _Stamp = tuple[int, int, int] | None
@@ -183,7 +183,9 @@ class BundleSource:
         if self._tried is None:
             return True
         stamp, when, failure = self._tried
-        return stamp != self._stat() or (failure is not None and not when <= at < when + _AGAIN)
+        # What is wrong stays wrong until the file changes; what could not be told may be told later.
+        is_open = isinstance(failure, CouldNotCheckError)
+        return stamp != self._stat() or (is_open and not when <= at < when + _AGAIN)
 
     def _stat(self) -> _Stamp:
         try:
