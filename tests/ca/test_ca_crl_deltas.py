@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from ca_lists import (
     with_lists,
 )
 from cryptography import x509
+from sqlalchemy import update
 
+from onecert.ca import models
 from onecert.ca.member import renew_lists
+from onecert.ca.profile import profile_from_json
 
 DELTA = "harbour-delta"
 REMOVE = x509.ReasonFlags.remove_from_crl
@@ -195,3 +199,26 @@ def test_base_and_delta_are_one_act(world: Any) -> None:
     renew_lists(world.parts, world.clock.now())
     assert serials(load(world)) == serials(load(world, DELTA)) == {serial}
     assert number_of(load(world)) == number_of(load(world, DELTA))
+
+
+def test_certificate_names_the_delta_when_its_profile_says_so(lite: Any) -> None:
+    """Profile with `freshest_crl`: linted, issued, with the delta of the certificate's own partition."""
+    with_lists(lite, partitions=2, delta_hours=6)
+    plain = lite.parts.authorities.get("harbour").profile("organisation")
+    profile = replace(plain, freshest_crl=True)
+    assert "freshest_crl" not in plain.as_json()
+    assert profile_from_json(profile.as_json()) == profile
+    with lite.context.database.transaction() as connection:
+        of_profile = models.profiles.c.name == "organisation"
+        values = {"content": profile.as_json(), "sha256": profile.sha256}
+        connection.execute(update(models.profiles).where(of_profile).values(values))
+    lite.parts.authorities.reload()
+
+    record = lite.issue().record
+    certificate = x509.load_der_x509_certificate(record.certificate_der)
+    found = certificate.extensions.get_extension_for_class(x509.FreshestCRL)
+    assert not found.critical
+    (point,) = found.value
+    assert [name.value for name in point.full_name or ()] == [
+        f"http://127.0.0.1:8080/ca/harbour-{record.crl_partition}-delta.crl"
+    ]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onecert.ca import der
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.checked_request import checked_request
-from onecert.ca.crl import check_crl, check_entry, draft_crl, entry_der
+from onecert.ca.crl import Scope, check_crl, check_entry, draft_crl, entry_der
 from onecert.ca.csr import CheckedKey, load_request
 from onecert.ca.draft import (
     CheckedRequest,
@@ -370,7 +370,8 @@ def test_sm2_request_is_named(csr: Any) -> None:
 def test_list_lint_finds_each_difference() -> None:
     issuer = make_issuer()
     entries = [entry_der(random_serial(), T, "keyCompromise", None) for _ in range(3)]
-    draft = draft_crl(issuer, number=7, this_update=T, next_update=T + timedelta(days=1), entries=entries)
+    times = {"this_update": T, "next_update": T + timedelta(days=1)}
+    draft = draft_crl(issuer, number=7, entries=entries, **times)
     encoded = KEYS.sign(issuer.algorithm, draft.tbs_der)
     assert len(check_crl(encoded, draft)) == 3
     for change in (
@@ -385,6 +386,39 @@ def test_list_lint_finds_each_difference() -> None:
             check_crl(encoded, replace(draft, **change))
     with pytest.raises(LintError):
         check_crl(b"nonsense", draft)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(url="http://127.0.0.1:8080/ca/harbour-1.crl"),
+        Scope(url="http://127.0.0.1:8080/ca/harbour-1.crl", base_number=5),
+        Scope(delta_url="http://127.0.0.1:8080/ca/harbour-delta.crl"),
+    ],
+)
+def test_list_lint_knows_partitions_and_deltas(scope: Scope) -> None:
+    """Each scope passes as itself and as no other: another name, another base, none at all."""
+    issuer = make_issuer()
+    times = {"this_update": T, "next_update": T + timedelta(days=1)}
+    draft = draft_crl(issuer, number=7, entries=[], scope=scope, **times)
+    encoded = KEYS.sign(issuer.algorithm, draft.tbs_der)
+    check_crl(encoded, draft)
+    for other in (
+        Scope(),
+        replace(scope, url=f"{scope.url}x"),
+        replace(scope, delta_url=f"{scope.delta_url}x"),
+        replace(scope, base_number=6),
+    ):
+        with pytest.raises(LintError):
+            check_crl(encoded, replace(draft, scope=other))
+
+
+def test_delta_on_itself_is_no_delta() -> None:
+    issuer = make_issuer()
+    times = {"this_update": T, "next_update": T + timedelta(days=1)}
+    draft = draft_crl(issuer, number=7, entries=[], scope=Scope(base_number=7), **times)
+    with pytest.raises(LintError):
+        check_crl(KEYS.sign(issuer.algorithm, draft.tbs_der), draft)
 
 
 def test_reason_unspecified_is_left_out() -> None:

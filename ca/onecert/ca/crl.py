@@ -95,16 +95,17 @@ def draft_crl(
     this_update: datetime,
     next_update: datetime,
     entries: Iterable[bytes],
-    count: int,
+    count: int | None = None,
     scope: Scope = FULL,
 ) -> CrlDraft:
     """Write a list.
 
     Args:
         entries: encoded entries, each part one or many of them, one after the other.
-        count: how many entries that is.
+        count: how many entries that is; None: one in each part.
     """
-    encoded = b"".join(entries)
+    parts = list(entries)
+    encoded = b"".join(parts)
     tbs_der = der.sequence(
         der.integer(1),
         issuer.algorithm.identifier_der,
@@ -120,7 +121,7 @@ def draft_crl(
         number=number,
         this_update=this_update,
         next_update=next_update,
-        entries=count,
+        entries=len(parts) if count is None else count,
         tbs_der=tbs_der,
     )
 

@@ -72,6 +72,11 @@ class Issuer:
         return f"{self.crl_url.removesuffix('.crl')}-{partition}.crl" if partition else self.crl_url
 
 
+def delta_url(crl_url: str) -> str:
+    """Tell where the delta of a list is served."""
+    return f"{crl_url.removesuffix('.crl')}-delta.crl"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckedRequest:
     """Everything a certificate will say, each part checked against its profile."""
@@ -196,8 +201,10 @@ class DraftMaker:
     def _status_pointers(self, partition: int) -> list[bytes]:
         issuer, pointers = self.issuer, []
         if issuer.crl_url:
-            name = der.explicit(0, der.explicit(0, _uri(issuer.crl_url_of(partition))))
-            pointers.append(der.extension("2.5.29.31", der.sequence(der.sequence(name))))
+            url = issuer.crl_url_of(partition)
+            pointers.append(der.extension("2.5.29.31", _distribution_point(url)))
+            if self.profile.freshest_crl:
+                pointers.append(der.extension("2.5.29.46", _distribution_point(delta_url(url))))
         access = []
         if issuer.ocsp_url:
             access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.1"), _uri(issuer.ocsp_url)))
@@ -206,6 +213,10 @@ class DraftMaker:
         if access:
             pointers.append(der.extension("1.3.6.1.5.5.7.1.1", der.sequence(*access)))
         return pointers
+
+
+def _distribution_point(url: str) -> bytes:
+    return der.sequence(der.sequence(der.explicit(0, der.explicit(0, _uri(url)))))
 
 
 def _uri(url: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from onecert.ca import der
-from onecert.ca.draft import SERIAL_LEAD, Draft
+from onecert.ca.draft import SERIAL_LEAD, Draft, delta_url
 from onecert.ca.errors import CaError, LintError
 from onecert.ca.names import ATTRIBUTES, check_value, read_subject
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
@@ -195,6 +195,7 @@ def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
         ("2.5.29.37", profile.extended_key_usage_critical, bool(profile.extended_key_usage)),
         ("2.5.29.32", False, bool(profile.policies)),
         ("2.5.29.31", False, profile.status_pointers and bool(issuer.crl_url)),
+        ("2.5.29.46", False, profile.status_pointers and profile.freshest_crl),
         ("1.3.6.1.5.5.7.1.1", False, profile.status_pointers and bool(sources)),
         ("1.3.6.1.5.5.7.48.1.5", False, profile.ocsp_no_check),
         ("2.5.29.17", False, profile.alternative_names),
@@ -237,10 +238,18 @@ def _is_policies(value: object, draft: Draft) -> bool:
 
 
 def _is_crl_distribution_points(value: object, draft: Draft) -> bool:
-    if not isinstance(value, x509.CRLDistributionPoints) or len(value) != 1:
-        return False
     url = draft.issuer.crl_url_of(draft.crl_partition)
-    return [name.value for name in value[0].full_name or []] == [url] and url.startswith("http://")
+    return isinstance(value, x509.CRLDistributionPoints) and _points_to(list(value), url)
+
+
+def _is_freshest_crl(value: object, draft: Draft) -> bool:
+    url = delta_url(draft.issuer.crl_url_of(draft.crl_partition))
+    return isinstance(value, x509.FreshestCRL) and _points_to(list(value), url)
+
+
+def _points_to(points: list[x509.DistributionPoint], url: str) -> bool:
+    names = [name.value for point in points for name in point.full_name or ()]
+    return len(points) == 1 and names == [url] and url.startswith("http://")
 
 
 def _is_authority_information(value: object, draft: Draft) -> bool:
@@ -268,6 +277,7 @@ _CHECKS: dict[str, Callable[[object, Draft], bool]] = {
     "2.5.29.37": _is_extended_key_usage,
     "2.5.29.32": _is_policies,
     "2.5.29.31": _is_crl_distribution_points,
+    "2.5.29.46": _is_freshest_crl,
     "1.3.6.1.5.5.7.1.1": _is_authority_information,
     "2.5.29.17": _is_alternative_names,
 }

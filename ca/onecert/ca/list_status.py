@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify
 
 from onecert.ca.authorities import Authority
 from onecert.ca.crl_names import delta_name, list_name
+from onecert.ca.draft import delta_url
 from onecert.ca.parts import Parts
 from onecert.ca.publishing import PublishedCrl
 from onecert.server.web import public
@@ -68,7 +69,7 @@ def _delta_json(parts: Parts, latest: PublishedCrl, url: str) -> dict[str, Any] 
         return None
     name = delta_name(latest.name)
     return {
-        "url": f"{url.removesuffix('.crl')}-delta.crl",
+        "url": delta_url(url),
         "base_number": latest.base_number,
         "entries": latest.delta_entries,
         "next_update": latest.delta_next_update.isoformat(),

@@ -63,6 +63,7 @@ class Profile:
     path_length: int | None = None
     alternative_names: bool = False
     status_pointers: bool = True
+    freshest_crl: bool = False
     ocsp_no_check: bool = False
     identity_required: tuple[str, ...] = ()
     identity_optional: tuple[str, ...] = ()
@@ -81,7 +82,11 @@ class Profile:
 
     def as_json(self) -> str:
         """Write the whole profile in one canonical form: sorted keys, no blanks."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        data = asdict(self)
+        # Profiles of before keep their hash: what they could not say yet is not said.
+        if not self.freshest_crl:
+            del data["freshest_crl"]
+        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def sha256(self) -> str:
@@ -170,6 +175,8 @@ def _faults_of_values(name: str, data: Mapping[str, Any]) -> list[str]:
         faults.append(f"profile “{name}”: “version” is a number from 1")
     if not isinstance(data.get("validity_days"), int) or not 1 <= data["validity_days"] <= 36525:
         faults.append(f"profile “{name}”: “validity_days” is a number from 1 to 36525")
+    if data.get("freshest_crl") and not data.get("status_pointers", True):
+        faults.append(f"profile “{name}”: “freshest_crl” needs “status_pointers”")
     if set(data.get("title", {})) != {"zh", "en"}:
         faults.append(f"profile “{name}”: “title” has “zh” and “en”")
     for key, allowed in (

@@ -24,6 +24,7 @@ from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl, signed_part
 from onecert.ca.crl_entries import count_of
 from onecert.ca.crl_names import PARTITIONS_MAX, delta_name, list_name, looks_like_list
 from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
+from onecert.ca.draft import delta_url
 from onecert.ca.errors import (
     ClockWentBackError,
     CrlNumberWentBackError,
@@ -308,17 +309,16 @@ class CrlPublisher:
                 this_update=this_update,
                 next_update=min(this_update + authority.delta_lifetime, issuer.not_after),
                 entries=snapshot.delta.entries,
-                count=len(snapshot.delta.entries),
                 scope=Scope(url=scope_url, base_number=snapshot.delta.base_number),
             )
-        delta_url = f"{url.removesuffix('.crl')}-delta.crl" if delta is not None else ""
+        freshest = delta_url(url) if delta is not None else ""
         draft = partial(
             draft_crl,
             issuer,
             number=number,
             this_update=this_update,
             next_update=min(this_update + authority.crl_lifetime, issuer.not_after),
-            scope=Scope(url=scope_url, delta_url=delta_url),
+            scope=Scope(url=scope_url, delta_url=freshest),
         )
         entries = snapshot.entries
         full = draft(entries=entries.segments, count=entries.count)
