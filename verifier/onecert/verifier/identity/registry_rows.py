@@ -93,7 +93,7 @@ def known_row(line: bytes) -> Row:
     Raises:
         ValueError, LookupError, TypeError: it was damaged since.
     """
-    value = json.loads(line)
+    value = json.loads(str(line, "utf-8"))
     uscc = value["uscc"]
     canonical = f"uscc:{uscc}"
     aliases = [_known_alias("org", value.get("org", uscc[8:17]), canonical)]
