@@ -3,6 +3,8 @@
 A new address without a row here fails the first test.
 """
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +96,11 @@ def test_who_may_send_a_form(world: Any, client: FrameClient, path: str) -> None
     (allowed, *_rest) = sorted(FORMS[path])
     client.sign_in(allowed)
     assert client.submit(path, {}).status_code != 403
+
+
+def test_the_front_server_lets_a_whole_draft_through(client: FrameClient) -> None:
+    """nginx on the operators' port refuses no upload that the service would take."""
+    text = (Path(__file__).parents[2] / "deploy" / "nginx" / "onecert.conf").read_text("utf-8")
+    operators = text.index("location /supervision/ ")
+    megabytes = int(re.findall(r"client_max_body_size (\d+)m;", text[:operators])[-1])
+    assert client.application.config["MAX_CONTENT_LENGTH"] <= megabytes * 1024 * 1024
