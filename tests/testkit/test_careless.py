@@ -89,10 +89,10 @@ def test_the_report_names_what_failed(
     assert report["passed"] is False
     outcomes = [Outcome(**row) for row in report["outcomes"]]
     for language, said in (
-        ("zh", ["2 项不符合预期（共 37 项，跳过 1 项）：", "- replay: 同一应答提交两次", "只能使用一次"]),
+        ("zh", ["2 项不符合预期（共 38 项，跳过 1 项）：", "- replay: 同一应答提交两次", "只能使用一次"]),
         (
             "en",
-            ["2 of 37 not as expected, 1 skipped:", "- replay: the same answer a second time", "good once"],
+            ["2 of 38 not as expected, 1 skipped:", "- replay: the same answer a second time", "good once"],
         ),
     ):
         *found, advice, _, _ = report_lines(outcomes, language)[-5:]

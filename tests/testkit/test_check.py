@@ -22,7 +22,7 @@ from onecert.testkit.cli import main
 from onecert.testkit.report import report_lines
 from onecert.testkit.runner import check_login
 
-CASES, MISUSES = 29, 9
+CASES, MISUSES = 29, 10
 
 
 def test_the_example_passes_entirely(kit: Kit, good_login: str, clock: Any) -> None:
@@ -36,14 +36,14 @@ def test_the_example_passes_entirely(kit: Kit, good_login: str, clock: Any) -> N
     assert len(outcomes) == CASES + MISUSES
     late = next(outcome for outcome in outcomes if outcome.name == "late")
     assert late.found_code == "LOGIN_CHALLENGE_EXPIRED"
-    assert report_lines(outcomes, "en")[-1] == "all 38 as expected, 0 skipped."
+    assert report_lines(outcomes, "en")[-1] == "all 39 as expected, 0 skipped."
 
 
 def test_report(folder: Path, good_login: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each case under a heading; what was left out says why."""
     assert main(["check", str(folder), "--url", good_login, "--language", "zh"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "37 项全部符合预期，1 项跳过。"
+    assert lines[-1] == "38 项全部符合预期，1 项跳过。"
     assert len(lines) == 1 + CASES + MISUSES + 2
     assert any("revoked" in line and line.count("CERT_REVOKED") == 2 for line in lines)
     (late,) = [line for line in lines if "--slow" in line]

@@ -85,4 +85,4 @@ def test_the_commands_run(tmp_path: Path) -> None:
         for program in running:
             program.terminate()
             program.communicate()
-    assert said.splitlines()[-1] == "all 37 as expected, 1 skipped."
+    assert said.splitlines()[-1] == "all 38 as expected, 1 skipped."

@@ -9,8 +9,9 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +21,10 @@ __all__ = ["Answer", "Browser", "LoginAddress"]
 
 TIMEOUT_S = 30
 _MAX_BODY = 1024 * 1024
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,8 @@ class LoginAddress:
     tls: ssl.SSLContext | None = None
     form: str = "flask-onecert"  # one of ``forms.FORMS``
     token: str = ""  # of a program, for ``Authorization``
+    application: str = ""  # whose challenges its server signs; what the first one says when it is empty
+    clock: Callable[[], datetime] = _now
 
     @classmethod
     def parse(cls, url: str, *, cafile: str | None = None, insecure: bool = False) -> Self:

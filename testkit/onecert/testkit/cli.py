@@ -104,6 +104,7 @@ def _make_parser(language: str) -> Parser:
     check.option("--token", text=said("HELP_TOKEN_FILE"), type=Path, metavar="FILE")
     check.option("--cafile", text=said("HELP_CAFILE"), metavar="FILE")
     check.flag("--insecure", text=said("HELP_INSECURE"))
+    check.option("--application", text=said("HELP_APPLICATION"), metavar="NAME", default="")
     return parser
 
 
@@ -183,6 +184,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     kit = _load(options.folder)
     address = LoginAddress.parse(options.url, cafile=options.cafile, insecure=options.insecure)
+    address = replace(address, application=options.application, clock=now)
     try:
         if options.token is not None:
             address = replace(address, token=options.token.read_text("ascii").strip())

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from onecert.testkit.browser import Answer, Browser
 from onecert.testkit.errors import NotReachableError
+from onecert.testkit.server_proof import check_server_proof
 
 __all__ = [
     "ACCEPTED",
@@ -81,9 +82,12 @@ def _challenge_in(browser: Browser, path: str, answer: Answer, said: Mapping[str
     number, data = said.get("id"), said.get("data")
     if answer.status in {200, 201} and isinstance(number, str) and isinstance(data, str):
         try:
-            return Challenge(id=number, data=base64.b64decode(data, validate=True), fields={})
+            octets = base64.b64decode(data, validate=True)
         except (ValueError, binascii.Error):
-            pass
+            raise _no_login(browser, path, answer) from None
+        # A client that signs for whoever asks would be no trial of a login that says who it is.
+        check_server_proof(browser.address, said, octets)
+        return Challenge(id=number, data=octets, fields={})
     raise _no_login(browser, path, answer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from onecert.testkit.attempt import ACCEPTED, ERROR, REFUSED, Verdict, get_challenge, give, sign
 from onecert.testkit.browser import Answer, Browser, LoginAddress
+from onecert.testkit.errors import NotReachableError
 from onecert.testkit.kit import Case, Kit
+from onecert.testkit.server_proof import check_server_proof
 from onecert.testkit.texts import text
 from onecert.verifier.web.client_certificate import CERTIFICATE_HEADERS
 
@@ -97,6 +100,28 @@ def _constant_challenge(scene: Scene) -> Verdict:
     return Verdict(kind=ACCEPTED if first == second else REFUSED)
 
 
+def _server_signature(scene: Scene) -> Verdict:
+    """Where the login signs: over the client's own random, for one application, not over, once for each."""
+    path = {"flask-onecert": "/challenge", "service": "/v1/login/challenges"}.get(scene.address.form)
+    if path is None:
+        return Verdict(kind=REFUSED)
+    for _ in range(2):
+        client = secrets.token_bytes(32)
+        fields = {"client": base64.b64encode(client).decode("ascii")}
+        if scene.address.form == "service":
+            fields["session"] = secrets.token_urlsafe(16)
+        said = scene.browser().post(path, fields).json()
+        if said.get("server") is None:
+            return Verdict(kind=REFUSED)
+        try:
+            check_server_proof(
+                scene.address, said, base64.b64decode(str(said.get("data", ""))), client=client
+            )
+        except NotReachableError as exc:
+            return Verdict(kind=ACCEPTED, code=str(exc.facts.get("reason", "")), note=exc.code)
+    return Verdict(kind=REFUSED)
+
+
 def _rubbish(scene: Scene) -> Verdict:
     browser = scene.browser()
     return give(browser, {**scene.answer(browser), "certificate": "rubbish", "signature": "rubbish!"})
@@ -165,6 +190,7 @@ MISUSES = (
     _row("exchanged-certificate", _exchanged_certificate, "LOGIN_SIGNATURE"),
     _row("other-data", _other_data, "LOGIN_SIGNATURE"),
     _row("constant-challenge", _constant_challenge),
+    _row("server-signature", _server_signature),
     _row("rubbish", _rubbish),
     _row("forged-header", _forged_header),
 )
