@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, update
 
-from onecert.ca import models
+from onecert.ca import crl_snapshot, models
 from onecert.ca.crl import entry_der
 from onecert.ca.crl_entries import SEGMENT_OCTETS, KeptEntries, count_of, segments_of, serial_of
 from onecert.ca.draft import random_serial
@@ -94,3 +94,15 @@ def test_what_is_hashed_once_has_the_same_signature(key: Any) -> None:
     assert is_signature_valid(public, signature, once)
     assert is_signature_valid(public, sign(key, data), once)
     assert not is_signature_valid(public, signature, hashed(public, b"another list"))
+
+
+def test_many_changes_at_once_are_read_whole(lite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crl_snapshot, "CHANGES_MAX", 1)
+    revoked = {lite.issue().record.serial for _ in range(4)}
+    lite.token.gone = True
+    *before, last = sorted(revoked)
+    for serial in before:
+        assert revoke(lite, serial).crl_number is None
+    lite.token.gone = False
+    assert revoke(lite, last).crl_number == number_of(load(lite))
+    assert serials(load(lite)) == revoked

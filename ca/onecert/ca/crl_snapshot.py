@@ -24,6 +24,8 @@ from onecert.ca.models import authorities, certificates, crl_entries, crl_remova
 __all__ = ["Delta", "Snapshot", "read_snapshot", "status_version"]
 
 ROWS_AT_ONCE = 20_000
+# Each change is one search through the list; from so many on, reading it whole is quicker.
+CHANGES_MAX = 200
 
 _AUTHORITY = select(authorities.c.status_version, authorities.c.crl_partitions).where(
     authorities.c.name == bindparam("a")
@@ -264,15 +266,18 @@ def _entries_after(
     kept = before.entries
     drop: set[int] = set()
     put: list[bytes] = []
-    for row in connection.execute(_changes(crl_entries, partition), names):
+    added = connection.execute(_changes(crl_entries, partition), names).all()
+    gone = [*connection.execute(_changes(crl_removals, partition), names)]
+    gone += connection.execute(_ended(partition), names)
+    if len(added) + len(gone) > CHANGES_MAX:
+        return None
+    for row in added:
         serial = int(row.serial, 16)
         if serial_of(row.entry_der) != row.serial or not _is_revoked(connection, row):
             return None
         drop.add(serial)
         if row.not_after >= names["since"]:
             put.append(row.entry_der)
-    gone = [*connection.execute(_changes(crl_removals, partition), names)]
-    gone += connection.execute(_ended(partition), names)
     drop.update(int(row.serial, 16) for row in gone)
     entries = kept.changed(drop=drop, put=put)
     return entries if entries.count == _count(connection, names) else None
