@@ -7,7 +7,7 @@ draft has changed meanwhile, nothing happens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 from sqlalchemy import Connection
 
@@ -147,13 +147,13 @@ class Drafts:
             published = records.find_publication(connection)
             sequence = self._next.next_sequence(connection)
             is_frozen = self._next.is_current(connection, record)
-            needed = self._needed(connection)
-            counting = counting_signatures(connection, record, self._find_root(connection))
+            root = self._find_root(connection)
+            counting = counting_signatures(connection, record, root)
         return Preview(
             sequence=sequence,
             record=record,
             changes=tuple(find_changes(published.draft if published else None, record.draft)),
-            signatures_needed=needed,
+            signatures_needed=self._threshold(root),
             counting=counting,
             is_frozen=is_frozen,
         )
@@ -248,11 +248,10 @@ class Drafts:
     def _find_root(self, connection: Connection) -> TrustRoot | None:
         """The root in force, or None before the first one."""
         record = find_root(connection)
-        return None if record is None else load_trust_root(record.document)
+        return None if record is None else _load_root(record.document)
 
-    def _needed(self, connection: Connection) -> int:
+    def _threshold(self, root: TrustRoot | None) -> int:
         """How many officers must sign: the root says it, since departments go by the root."""
-        root = self._find_root(connection)
         return self.config.signatures_needed if root is None else root.list_keys.threshold
 
     def _open(self, connection: Connection, draft: Draft, event: str, actor: str) -> DraftRecord:
@@ -295,6 +294,12 @@ class Drafts:
         self, connection: Connection, event: str, actor: str, subject: str, details: Mapping[str, Json]
     ) -> None:
         self._audit.record(connection, event=event, actor=actor, subject=subject, details=details)
+
+
+@lru_cache(maxsize=2)
+def _load_root(document: bytes) -> TrustRoot:
+    """A root that we have checked before need not be checked at every look at the draft."""
+    return load_trust_root(document)
 
 
 def _with_status(draft: Draft, *, authority: str, entry: StatusEntry) -> Draft:

@@ -117,7 +117,7 @@ class Editor(Drafts):
     def list_keys(self) -> RoleKeys:
         """The officers' public keys and how many must sign."""
         with self.database.reading() as connection:
-            return list_keys(connection, self._needed(connection))
+            return list_keys(connection, self._threshold(self._find_root(connection)))
 
     # Signing and publishing
 
