@@ -141,7 +141,7 @@ def _service(node: Node) -> DraftService:
             samples=tuple(_sample(item) for item in node.nodes("samples", high=100, default=[])),
             service_type=node.choice("type", SERVICE_TYPES, default="ca"),
             policies=read_oids(node, "policies") if node.has("policies") else (),
-            algorithms=read_algorithms(node, "algorithms") if node.has("algorithms") else (),
+            algorithms=read_algorithms(node, "algorithms", writing=True) if node.has("algorithms") else (),
             service_level=read_service_level(node.node("sla")) if node.has("sla") else None,
         )
 

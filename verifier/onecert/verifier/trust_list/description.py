@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -26,6 +27,7 @@ _KNOWN = (
     v.EXT_ALGORITHMS,
     v.EXT_SERVICE_LEVEL,
 )
+_ALGORITHM = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _NO_CONTACT = Contact()
 
 
@@ -120,19 +122,26 @@ def _algorithms(value: Node | None) -> tuple[AllowedAlgorithm, ...]:
         return read_algorithms(value, "accepted")
 
 
-def read_algorithms(node: Node, key: str) -> tuple[AllowedAlgorithm, ...]:
-    """At least one algorithm, each once."""
-    rows = tuple(_algorithm(item) for item in node.nodes(key, low=1, high=64))
+def read_algorithms(node: Node, key: str, *, writing: bool = False) -> tuple[AllowedAlgorithm, ...]:
+    """At least one algorithm, each once.
+
+    Args:
+        writing: whoever writes a list may name only what is known here, because a slip of the pen would shut
+            the CA out of every department. Who reads one may be older than its algorithms: a name that it
+            does not know allows nothing to it, and costs nobody else the list.
+    """
+    rows = tuple(_algorithm(item, writing) for item in node.nodes(key, low=1, high=64))
     if len({row.name for row in rows}) != len(rows):
         raise StrictJsonError(node.place(key), "an algorithm occurs twice")
     return rows
 
 
-def _algorithm(node: Node) -> AllowedAlgorithm:
+def _algorithm(node: Node, writing: bool) -> AllowedAlgorithm:
     with node:
         name = node.text("name", max_length=40)
-        if name not in ALGORITHMS:
-            # Allowing only what nobody knows, a slip of the pen would shut the CA out of every department.
+        if _ALGORITHM.fullmatch(name) is None:
+            raise StrictJsonError(node.place("name"), "a name has lower-case letters, digits and -")
+        if writing and name not in ALGORITHMS:
             near = get_close_matches(name, ALGORITHMS, n=2)
             known = ", ".join(dict.fromkeys((*near, *sorted(ALGORITHMS))))
             raise StrictJsonError(node.place("name"), f"{name!r} is none of {known}")
