@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
-from onecert.verifier.jws import load_json, verify_payload
+from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, COUNTER_MAX, Role
 from onecert.verifier.trust_list.root import TrustRoot
+from onecert.verifier.trust_list.signed_part import SignedPart, read_sha256, read_validity
 
 __all__ = [
     "DIGITS_MAX",
@@ -49,12 +49,19 @@ SERVICES_MAX = 500
 DIGITS_MAX = 4
 _ENTRIES_MAX = 10**9
 _VALIDITY_MAX = timedelta(days=31)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SERVICE_ID = re.compile(r"[a-z][a-z0-9/-]{0,94}", re.ASCII)
 
 
 class IssuanceRecordError(CouldNotCheckError):
     """The record cannot be had or relied upon: nobody can tell when a certificate was issued."""
+
+
+_PART = SignedPart(
+    typ=RECORD_TYP,
+    max_bytes=RECORD_MAX_BYTES,
+    malformed=lambda detail: IssuanceRecordError("ISSUANCE_RECORD_MALFORMED", detail=detail),
+    unsigned=lambda detail: IssuanceRecordError("ISSUANCE_RECORD_SIGNATURE", detail=detail),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,30 +129,15 @@ def load_issuance_record(data: bytes, *, root: TrustRoot) -> IssuanceRecord:
     """
     check_kind(root, TrustRoot, "root")
     keys = root.roles[Role.TIMESTAMP]
-    try:
-        octets = verify_payload(
-            data, typ=RECORD_TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=RECORD_MAX_BYTES
+    with _PART.reading(_PART.check(data, keys)) as node:
+        issued_at, next_update = read_validity(node, "issued_at", "next_update", longest=_VALIDITY_MAX)
+        return IssuanceRecord(
+            number=node.integer("number", low=1, high=COUNTER_MAX),
+            epoch=keys.epoch,
+            made_at=issued_at,
+            next_update=next_update,
+            services=_services(node.node("services").raw),
         )
-    except MalformedError as exc:
-        raise IssuanceRecordError("ISSUANCE_RECORD_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise IssuanceRecordError("ISSUANCE_RECORD_SIGNATURE", detail=exc.text("en")) from exc
-    try:
-        with Node(load_json(octets, max_bytes=RECORD_MAX_BYTES), "") as node:
-            issued_at, next_update = node.time("issued_at"), node.time("next_update")
-            if not timedelta(0) < next_update - issued_at <= _VALIDITY_MAX:
-                raise StrictJsonError("next_update", "must lie after issued_at, by at most 31 days")
-            return IssuanceRecord(
-                number=node.integer("number", low=1, high=COUNTER_MAX),
-                epoch=keys.epoch,
-                made_at=issued_at,
-                next_update=next_update,
-                services=_services(node.node("services").raw),
-            )
-    except StrictJsonError as exc:
-        raise IssuanceRecordError("ISSUANCE_RECORD_MALFORMED", detail=str(exc)[:300]) from exc
-    except MalformedError as exc:
-        raise IssuanceRecordError("ISSUANCE_RECORD_MALFORMED", detail=exc.text("en")) from exc
 
 
 def _services(value: Mapping[str, object]) -> dict[str, NamedIndex]:
@@ -159,9 +151,7 @@ def _index(value: object, service_id: str) -> NamedIndex:
     if _SERVICE_ID.fullmatch(service_id) is None:
         raise StrictJsonError(where, "not the id of a service")
     with Node(value, where) as node:
-        sha256 = node.text("index", max_length=64)
-        if _SHA256.fullmatch(sha256) is None:
-            raise StrictJsonError(where, "not a SHA-256 in lower-case hexadecimal digits")
+        sha256 = read_sha256(node, "index")
         return NamedIndex(
             entries=node.integer("entries", low=0, high=_ENTRIES_MAX),
             digits=node.integer("digits", low=0, high=DIGITS_MAX),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
-from onecert.verifier.jws import load_json, verify_payload
-from onecert.verifier.strict_json import Node, StrictJsonError, format_time
+from onecert.verifier.errors import MalformedError, RefusedError
+from onecert.verifier.strict_json import Node, format_time
 from onecert.verifier.trust_list.roles import RoleKeys
+from onecert.verifier.trust_list.signed_part import SignedPart, read_sha256, read_validity, sha256_of
 
 __all__ = [
     "BUNDLE_TYP",
@@ -29,7 +28,12 @@ MANIFEST_NAME = "bundle.json"
 MANIFEST_MAX_BYTES = 1024 * 1024
 # A bundle says what was true when it was made. Nobody may promise that for longer.
 VALIDITY_MAX = timedelta(days=190)
-_HEX = frozenset("0123456789abcdef")
+_PART = SignedPart(
+    typ=BUNDLE_TYP,
+    max_bytes=MANIFEST_MAX_BYTES,
+    malformed=lambda detail: MalformedError("BUNDLE_MALFORMED", detail=detail),
+    unsigned=lambda detail: RefusedError("BUNDLE_SIGNATURE", detail=detail),
+)
 
 
 class MemberKind(StrEnum):
@@ -90,37 +94,19 @@ def read_manifest(data: bytes, keys: RoleKeys) -> Manifest:
         RefusedError: BUNDLE_SIGNATURE.
         MalformedError: BUNDLE_MALFORMED.
     """
-    try:
-        payload = verify_payload(
-            data, typ=BUNDLE_TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MANIFEST_MAX_BYTES
-        )
-    except MalformedError as exc:
-        raise MalformedError("BUNDLE_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise RefusedError("BUNDLE_SIGNATURE", detail=exc.text("en")) from exc
-    try:
-        with Node(load_json(payload, max_bytes=MANIFEST_MAX_BYTES), "") as node:
-            made_at, use_until = node.time("made_at"), node.time("use_until")
-            if not timedelta(0) < use_until - made_at <= VALIDITY_MAX:
-                raise StrictJsonError("use_until", f"at most {VALIDITY_MAX.days} days after made_at")
-            entries = [_entry(item) for item in node.nodes("members", low=1, high=2000)]
-    except StrictJsonError as exc:
-        raise MalformedError("BUNDLE_MALFORMED", detail=str(exc)[:300]) from exc
-    except MalformedError as exc:
-        raise MalformedError("BUNDLE_MALFORMED", detail=exc.text("en")) from exc
+    payload = _PART.check(data, keys)
+    with _PART.reading(payload) as node:
+        made_at, use_until = read_validity(node, "made_at", "use_until", longest=VALIDITY_MAX)
+        entries = [_entry(item) for item in node.nodes("members", low=1, high=2000)]
     members = {entry.name: entry for entry in entries}
     if len(members) != len(entries) or MANIFEST_NAME in members:
         raise MalformedError("BUNDLE_MALFORMED", detail="a member is named twice, or names the manifest")
-    return Manifest(
-        made_at=made_at, use_until=use_until, members=members, sha256=hashlib.sha256(payload).hexdigest()
-    )
+    return Manifest(made_at=made_at, use_until=use_until, members=members, sha256=sha256_of(payload))
 
 
 def _entry(node: Node) -> MemberEntry:
     with node:
-        sha256 = node.text("sha256", max_length=64)
-        if len(sha256) != 64 or not _HEX.issuperset(sha256):
-            raise StrictJsonError(node.place("sha256"), "must be 64 lower-case hexadecimal digits")
+        sha256 = read_sha256(node)
         return MemberEntry(
             name=node.text("name", max_length=260),
             kind=MemberKind(node.choice("kind", [kind.value for kind in MemberKind])),

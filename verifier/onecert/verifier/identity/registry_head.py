@@ -6,17 +6,16 @@ entries, and is itself named by the trust timestamp.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from onecert.verifier.arguments import check_aware
-from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError, VerifyError
+from onecert.verifier.errors import CouldNotCheckError, MalformedError, RefusedError
 from onecert.verifier.identity.registry_index import DataFile
-from onecert.verifier.jws import load_json, verify_payload
-from onecert.verifier.strict_json import Node, StrictJsonError, format_time
+from onecert.verifier.strict_json import format_time
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, COUNTER_MAX, Role, RoleKeys
+from onecert.verifier.trust_list.signed_part import SignedPart, read_sha256, read_validity, sha256_of
 from onecert.verifier.trust_list.state import Seen, TrustState
 
 __all__ = [
@@ -39,6 +38,12 @@ HEAD_MAX_BYTES = 64 * 1024
 DATA_MAX_BYTES = 4 * 1024**3 - 1
 ENTRIES_MAX = 20_000_000
 MAX_VALIDITY = timedelta(days=190)
+_PART = SignedPart(
+    typ=TYP,
+    max_bytes=HEAD_MAX_BYTES,
+    malformed=lambda detail: MalformedError("REGISTRY_MALFORMED", detail=detail),
+    unsigned=lambda detail: RefusedError("REGISTRY_SIGNATURE", detail=detail),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +104,7 @@ def read_head(data: bytes, keys: RoleKeys) -> SnapshotHead:
         RefusedError: REGISTRY_SIGNATURE.
         MalformedError: REGISTRY_MALFORMED.
     """
-    try:
-        payload = verify_payload(
-            data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=HEAD_MAX_BYTES
-        )
-    except MalformedError as exc:
-        raise MalformedError("REGISTRY_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise RefusedError("REGISTRY_SIGNATURE", detail=exc.text("en")) from exc
-    return parse_head(payload, epoch=keys.epoch)
+    return parse_head(_PART.check(data, keys), epoch=keys.epoch)
 
 
 def check_not_over(head: SnapshotHead, at: datetime) -> None:
@@ -137,32 +134,21 @@ def parse_head(payload: bytes, *, epoch: int) -> SnapshotHead:
     Raises:
         MalformedError: REGISTRY_MALFORMED.
     """
-    try:
-        with Node(load_json(payload, max_bytes=HEAD_MAX_BYTES), "") as node:
-            number = node.integer("number", low=1, high=COUNTER_MAX)
-            issued_at = node.time("issued_at")
-            next_update = node.time("next_update")
-            if not timedelta(0) < next_update - issued_at <= MAX_VALIDITY:
-                raise StrictJsonError("next_update", f"at most {MAX_VALIDITY.days} days after issued_at")
-            with node.node("file") as file:
-                file.choice("name", {DATA_FILE})
-                sha256 = file.text("sha256", max_length=64)
-                if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-                    raise StrictJsonError(file.place("sha256"), "must be 64 lower-case hex digits")
-                data = DataFile(
-                    sha256=sha256,
-                    size=file.integer("bytes", low=0, high=DATA_MAX_BYTES),
-                    entries=file.integer("entries", low=0, high=ENTRIES_MAX),
-                )
-    except StrictJsonError as exc:
-        raise MalformedError("REGISTRY_MALFORMED", detail=str(exc)[:300]) from exc
-    except MalformedError as exc:
-        raise MalformedError("REGISTRY_MALFORMED", detail=exc.text("en")) from exc
+    with _PART.reading(payload) as node:
+        number = node.integer("number", low=1, high=COUNTER_MAX)
+        issued_at, next_update = read_validity(node, "issued_at", "next_update", longest=MAX_VALIDITY)
+        with node.node("file") as file:
+            file.choice("name", {DATA_FILE})
+            data = DataFile(
+                sha256=read_sha256(file),
+                size=file.integer("bytes", low=0, high=DATA_MAX_BYTES),
+                entries=file.integer("entries", low=0, high=ENTRIES_MAX),
+            )
     return SnapshotHead(
         epoch=epoch,
         number=number,
         issued_at=issued_at,
         next_update=next_update,
         data=data,
-        sha256=hashlib.sha256(payload).hexdigest(),
+        sha256=sha256_of(payload),
     )

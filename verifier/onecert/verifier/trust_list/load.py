@@ -7,15 +7,21 @@ from datetime import datetime
 from typing import Protocol
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.errors import MalformedError, VerifyError
-from onecert.verifier.jws import verify_payload
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
 from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.trust_list.parse import read_trust_list
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, Role, RoleKeys
+from onecert.verifier.trust_list.signed_part import SignedPart
 from onecert.verifier.trust_list.state import Seen, TrustState
 from onecert.verifier.trust_list.timestamp import TrustTimestamp
 from onecert.verifier.trust_list.vocabulary import MAX_BYTES, TYP
+
+_PART = SignedPart(
+    typ=TYP,
+    max_bytes=MAX_BYTES,
+    malformed=lambda detail: TrustListError("TRUST_LIST_MALFORMED", detail=detail),
+    unsigned=lambda detail: TrustListError("TRUST_LIST_SIGNATURE", detail=detail),
+)
 
 
 def load_trust_list(
@@ -42,12 +48,7 @@ def load_trust_list(
     """
     check_kind(keys, RoleKeys, "keys")
     # 1. Enough officers signed these very bytes.
-    try:
-        payload = verify_payload(data, typ=TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=MAX_BYTES)
-    except MalformedError as exc:
-        raise TrustListError("TRUST_LIST_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise TrustListError("TRUST_LIST_SIGNATURE", detail=exc.text("en")) from exc
+    payload = _PART.check(data, keys)
     # 2. They say what a list must say.
     trust_list = replace(read_trust_list(payload), document=bytes(data))
     # 3. It is current, the newest, and not older than what was seen here.

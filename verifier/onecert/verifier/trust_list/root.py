@@ -8,7 +8,6 @@ the newest is held against the clock (``check_root_current``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,15 +15,16 @@ from functools import cached_property
 from typing import Any
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.errors import MalformedError, VerifyError
-from onecert.verifier.jws import load_json, load_payload, verify_payload
-from onecert.verifier.strict_json import Node, StrictJsonError, format_time
+from onecert.verifier.errors import MalformedError
+from onecert.verifier.jws import load_payload
+from onecert.verifier.strict_json import Node, format_time
 from onecert.verifier.trust_list.errors import (
     TrustListError,
     TrustListRollbackError,
     TrustListUnavailableError,
 )
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, COUNTER_MAX, Role, RoleKeys, read_keys
+from onecert.verifier.trust_list.signed_part import SignedPart, read_validity, sha256_of
 from onecert.verifier.trust_list.state import Seen
 
 __all__ = [
@@ -152,27 +152,23 @@ def _read(data: bytes) -> TrustRoot:
     """What it says, before anybody has looked at who signed it."""
     try:
         octets = load_payload(data, max_bytes=ROOT_MAX_BYTES)
-        with Node(load_json(octets, max_bytes=ROOT_MAX_BYTES), "") as node:
-            version = node.integer("version", low=1, high=COUNTER_MAX)
-            issued_at, expires_at = node.time("issued_at"), node.time("expires_at")
-            if not timedelta(0) < expires_at - issued_at <= _VALIDITY_MAX:
-                raise StrictJsonError("expires_at", "must lie after issued_at, by at most five years")
-            roles: dict[Role, RoleKeys] = {}
-            with node.node("roles") as inner:
-                for role in Role:
-                    if role in _NEEDED or inner.has(role.value):
-                        roles[role] = _read_role(inner.node(role.value), role)
-    except StrictJsonError as exc:
-        raise TrustListError("TRUST_ROOT_MALFORMED", detail=str(exc)[:300]) from exc
     except MalformedError as exc:
-        raise TrustListError("TRUST_ROOT_MALFORMED", detail=exc.text("en")) from exc
+        raise _part().malformed(exc.text("en")) from exc
+    with _part().reading(octets) as node:
+        version = node.integer("version", low=1, high=COUNTER_MAX)
+        issued_at, expires_at = read_validity(node, "issued_at", "expires_at", longest=_VALIDITY_MAX)
+        roles: dict[Role, RoleKeys] = {}
+        with node.node("roles") as inner:
+            for role in Role:
+                if role in _NEEDED or inner.has(role.value):
+                    roles[role] = _read_role(inner.node(role.value), role)
     _check_disjoint(roles)
     return TrustRoot(
         version=version,
         issued_at=issued_at,
         expires_at=expires_at,
         roles=roles,
-        sha256=hashlib.sha256(octets).hexdigest(),
+        sha256=sha256_of(octets),
     )
 
 
@@ -194,10 +190,14 @@ def _check_disjoint(roles: Mapping[Role, RoleKeys]) -> None:
                 )
 
 
+def _part(version: int = 0) -> SignedPart:
+    return SignedPart(
+        typ=ROOT_TYP,
+        max_bytes=ROOT_MAX_BYTES,
+        malformed=lambda detail: TrustListError("TRUST_ROOT_MALFORMED", detail=detail),
+        unsigned=lambda detail: TrustListError("TRUST_ROOT_SIGNATURE", version=version, detail=detail),
+    )
+
+
 def _check_signed(data: bytes, keys: RoleKeys, root: TrustRoot) -> None:
-    try:
-        verify_payload(data, typ=ROOT_TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=ROOT_MAX_BYTES)
-    except MalformedError as exc:
-        raise TrustListError("TRUST_ROOT_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise TrustListError("TRUST_ROOT_SIGNATURE", version=root.version, detail=exc.text("en")) from exc
+    _part(root.version).check(data, keys)

@@ -5,18 +5,15 @@ Who holds back a newer list must hold back the timestamp too, and that ends with
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from onecert.verifier.arguments import check_aware, check_kind
-from onecert.verifier.errors import MalformedError, VerifyError
-from onecert.verifier.jws import load_json, verify_payload
-from onecert.verifier.strict_json import Node, StrictJsonError
+from onecert.verifier.strict_json import Node
 from onecert.verifier.trust_list.errors import TrustListError, TrustListUnavailableError
 from onecert.verifier.trust_list.roles import CLOCK_SKEW, COUNTER_MAX, Role
 from onecert.verifier.trust_list.root import TrustRoot
+from onecert.verifier.trust_list.signed_part import SignedPart, read_sha256, read_validity, sha256_of
 from onecert.verifier.trust_list.state import Seen
 
 __all__ = [
@@ -31,7 +28,12 @@ __all__ = [
 TIMESTAMP_TYP = "onecert-trust-timestamp+json"
 TIMESTAMP_MAX_BYTES = 256 * 1024
 _VALIDITY_MAX = timedelta(days=7)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PART = SignedPart(
+    typ=TIMESTAMP_TYP,
+    max_bytes=TIMESTAMP_MAX_BYTES,
+    malformed=lambda detail: TrustListError("TRUST_TIMESTAMP_MALFORMED", detail=detail),
+    unsigned=lambda detail: TrustListError("TRUST_TIMESTAMP_SIGNATURE", detail=detail),
+)
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,7 @@ def load_trust_timestamp(data: bytes, *, root: TrustRoot) -> TrustTimestamp:
     """
     check_kind(root, TrustRoot, "root")
     keys = root.roles[Role.TIMESTAMP]
-    try:
-        octets = verify_payload(
-            data, typ=TIMESTAMP_TYP, keys=keys.keys, threshold=keys.threshold, max_bytes=TIMESTAMP_MAX_BYTES
-        )
-    except MalformedError as exc:
-        raise TrustListError("TRUST_TIMESTAMP_MALFORMED", detail=exc.text("en")) from exc
-    except VerifyError as exc:
-        raise TrustListError("TRUST_TIMESTAMP_SIGNATURE", detail=exc.text("en")) from exc
-    timestamp = _read(octets, keys.epoch)
+    timestamp = _read(_PART.check(data, keys), keys.epoch)
     if timestamp.root.number > root.version:
         raise TrustListUnavailableError(
             "TRUST_ROOT_BEHIND", version=root.version, newest=timestamp.root.number
@@ -145,31 +139,21 @@ def check_timestamp_current(
 
 
 def _read(octets: bytes, epoch: int) -> TrustTimestamp:
-    try:
-        with Node(load_json(octets, max_bytes=TIMESTAMP_MAX_BYTES), "") as node:
-            issued_at, expires_at = node.time("issued_at"), node.time("expires_at")
-            if not timedelta(0) < expires_at - issued_at <= _VALIDITY_MAX:
-                raise StrictJsonError("expires_at", "must lie after issued_at, by at most seven days")
-            return TrustTimestamp(
-                version=node.integer("version", low=1, high=COUNTER_MAX),
-                epoch=epoch,
-                issued_at=issued_at,
-                expires_at=expires_at,
-                root=_named(node.node("root"), "version"),
-                list=_named(node.node("list"), "sequence"),
-                registry=_named(node.node("registry"), "number") if node.has("registry") else None,
-                sha256=hashlib.sha256(octets).hexdigest(),
-            )
-    except StrictJsonError as exc:
-        raise TrustListError("TRUST_TIMESTAMP_MALFORMED", detail=str(exc)[:300]) from exc
-    except MalformedError as exc:
-        raise TrustListError("TRUST_TIMESTAMP_MALFORMED", detail=exc.text("en")) from exc
+    with _PART.reading(octets) as node:
+        issued_at, expires_at = read_validity(node, "issued_at", "expires_at", longest=_VALIDITY_MAX)
+        return TrustTimestamp(
+            version=node.integer("version", low=1, high=COUNTER_MAX),
+            epoch=epoch,
+            issued_at=issued_at,
+            expires_at=expires_at,
+            root=_named(node.node("root"), "version"),
+            list=_named(node.node("list"), "sequence"),
+            registry=_named(node.node("registry"), "number") if node.has("registry") else None,
+            sha256=sha256_of(octets),
+        )
 
 
 def _named(node: Node, counter: str) -> Named:
     with node:
         number = node.integer(counter, low=1, high=COUNTER_MAX)
-        sha256 = node.text("sha256", max_length=64)
-        if _SHA256.fullmatch(sha256) is None:
-            raise StrictJsonError(node.place("sha256"), "must be 64 lower-case hexadecimal digits")
-        return Named(number, sha256)
+        return Named(number, read_sha256(node))
