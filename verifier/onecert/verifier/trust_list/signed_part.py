@@ -1,4 +1,4 @@
-"""What the parts have in common that a role of the trust root signs: who signed, and how strictly it is read."""
+"""What all parts have in common that a role of the trust root signs: who signed, and how they are read."""
 
 from __future__ import annotations
 
