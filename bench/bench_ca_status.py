@@ -37,7 +37,7 @@ def timestamp(name: str) -> Iterator[Row]:
     request = request_timestamp(b"a form").der
     yield Row(
         unit="timestamps/s",
-        ours=Contender(work=lambda: authorities.answer("harbour", request)),
+        ours=Contender(work=lambda: authorities.answer("city-tsa", request)),
         floor=place.token_rate("p-256"),
         peers=[_openssl_ts(request)],
     )

@@ -20,12 +20,12 @@ from onecert.ca.member import roll_delegates
 from onecert.ca.timestamp import MAX_REQUEST_OCTETS, RequestRefused, load_request
 from onecert.verifier.signed_form import load_timestamp, read_timestamp_response, request_timestamp
 
-POLICY = "1.3.6.1.4.1.58888.8.3.1"
+POLICY = "1.3.6.1.4.1.58888.8.4.1"
 SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"))
 DATA = b"declaration of November"
 
 
-def ask(world: Any, body: bytes, authority: str = "harbour", **environ: str) -> tuple[int, Any, bytes]:
+def ask(world: Any, body: bytes, authority: str = "city-tsa", **environ: str) -> tuple[int, Any, bytes]:
     headers = {"CONTENT_TYPE": "application/timestamp-query", **environ}
     return call(world.service.status, f"/{authority}/tsa", "POST", body, **headers)
 
@@ -67,7 +67,7 @@ def tsa(lite: Any) -> Any:
     """A CA with timestamps on a machine whose clock nobody keeps: a test stands still in time."""
     lite.config = replace(lite.config, timestamp_needs_kept_clock=False)
     lite.restart()
-    return lite
+    return lite.hold("city-tsa")
 
 
 @pytest.mark.parametrize("hash_algorithm", ["sha256", "sha384", "sha512", "sm3"])
@@ -113,8 +113,8 @@ def test_openssl_verifies_it(tsa: Any, tmp_path: Path) -> None:
     query, reply = tmp_path / "request.tsq", tmp_path / "reply.tsr"
     run("openssl", "ts", "-query", "-data", tmp_path / "data", "-sha256", "-cert", "-out", query)
     reply.write_bytes(ask(tsa, query.read_bytes())[2])
-    authority = tsa.parts.authorities.get("harbour")
-    root = tsa.parts.authorities.get("harbour-root")
+    authority = tsa.parts.authorities.get("city-tsa")
+    root = tsa.parts.authorities.get("city-tsa-root")
     (tmp_path / "root.pem").write_text(root.certificate_pem)
     (tmp_path / "ca.pem").write_text(authority.certificate_pem)
     at = str(int(tsa.clock.now().timestamp()))
@@ -180,8 +180,9 @@ def test_http_refuses_what_is_no_query(tsa: Any) -> None:
     body = request_timestamp(DATA).der
     assert ask(tsa, body, CONTENT_TYPE="text/plain")[0] == 415
     assert ask(tsa, body, authority="nobody")[0] == 404
-    assert ask(tsa, body, authority="harbour-root")[0] == 404
-    assert call(tsa.service.status, "/harbour/tsa")[0] == 405
+    assert ask(tsa, body, authority="harbour")[0] == 404
+    assert ask(tsa, body, authority="city-tsa-root")[0] == 404
+    assert call(tsa.service.status, "/city-tsa/tsa")[0] == 405
 
 
 def test_the_key_gets_a_successor_and_old_tokens_stay(tsa: Any) -> None:
