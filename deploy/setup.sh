@@ -157,6 +157,7 @@ if [ "$what" = test ]; then
         command -v docker-compose >/dev/null || debian docker-compose
         command -v nginx >/dev/null || debian nginx-light
         command -v curl >/dev/null || debian curl
+        command -v jq >/dev/null || debian jq
     fi
 fi
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
 
 from onecert.ca.errors import TokenGoneError
 from onecert.ca.ledger import Ledger
@@ -136,3 +139,11 @@ class FaultyLedger(Ledger):
         if type(self).crash is not None:
             type(self).crash()
         raise InterruptedActError
+
+
+def make_csr(key: Any = None, *, digest: Any = None) -> str:
+    """A certificate request with a name that the CA must ignore."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ignored by the CA")])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()

@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ca_fakes import FaultyLedger, SoftToken
+from ca_fakes import FaultyLedger, SoftToken, make_csr
 
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
@@ -41,14 +40,6 @@ CEREMONIES = Path(__file__).parents[2] / "demo" / "ceremonies"
 USCC = "91440300MA5DEM004J"
 OTHER_USCC = "91440300MA5DEM0A63"
 IDCARD = "440300190001010015"
-
-
-def make_csr(key: Any = None, *, digest: Any = None) -> str:
-    """A certificate request with a name that the CA must ignore."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ignored by the CA")])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
-    return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 @dataclass

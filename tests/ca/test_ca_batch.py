@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ca_batches import Sender, part
+from ca_fakes import make_csr
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
@@ -87,8 +88,6 @@ def test_good_and_bad_lines(world: Any) -> None:
     single = world.order_payload()
     issued = world.parts.issuance.issue(sign_order(world, single))
     key, other = ec.generate_private_key(ec.SECP256R1()), "91440300MA5DEM0A63"
-    from conftest import make_csr  # noqa: PLC0415
-
     mine = world.order_payload(csr_pem=make_csr(key))
     twice = world.order_payload()
     orders: list[dict[str, Any] | bytes] = [
@@ -156,8 +155,6 @@ def test_an_order_is_the_same_whichever_way_it_comes(lite: Any) -> None:
 
 def test_renewal_with_the_same_key_and_blocked_keys(world: Any) -> None:
     """The same key of the same holder keeps its number; a blocked key is refused, the others are issued."""
-    from conftest import make_csr  # noqa: PLC0415
-
     key, blocked = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     first = world.issue(csr_pem=make_csr(key))
     bad = world.order_payload(csr_pem=make_csr(blocked))
