@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-from onecert.verifier import CouldNotCheckError
+from onecert.verifier import CouldNotCheckError, RevocationEvidence, RevokedError
+from onecert.verifier.certificate import as_parsed
+from onecert.verifier.purposes import SIGNING
+from onecert.verifier.signed_form.past_path import PathTrust, judge_path
 
 LISTS_ONLY = ("crl_sign",)
 
@@ -75,3 +79,33 @@ def test_chain_of_signers(pki: Any, count: int, good: bool) -> None:
     else:
         with pytest.raises(CouldNotCheckError):
             pki.validate(leaf, **inputs)
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_signer_that_only_its_own_list_names_may_sign(pki: Any, is_good: bool) -> None:
+    """NIST PKITS 4.14.30: the key for lists stands on its own list; the same for a signature of before."""
+    root = pki.root()
+    signer = pki.issue("X", root, key_usage=pki.usage(*LISTS_ONLY), extra=listed_by("X", pki))
+    leaf = pki.leaf(root, extra=listed_by("X", pki))
+    if not is_good:
+        pki.revoke(signer, leaf, extra=[(x509.CertificateIssuer([x509.DirectoryName(root.subject)]), True)])
+    crl = pki.crl(signer, extra=indirect())
+
+    def now() -> None:
+        pki.validate(leaf, root=root, cas=[signer], crls=[crl])
+
+    def before() -> None:
+        trust = PathTrust(
+            anchors=(root.anchor,),
+            candidates=(as_parsed(signer.der),),
+            evidence=RevocationEvidence(crls=[crl]),
+        )
+        moment = pki.T - timedelta(minutes=5)
+        judge_path(as_parsed(leaf.der), trust, purpose=SIGNING, at=moment, known_at=pki.T)
+
+    for judge in (now, before):
+        if is_good:
+            judge()
+        else:
+            with pytest.raises(RevokedError):
+                judge()

@@ -289,18 +289,22 @@ class Search:
             check_signer=lambda crl: check_crl_signer(self, crl, state),
             check_responder=lambda response: check_responder(self, response, state),
         )
+        return self.asked(der, lambda: find_status(question))
+
+    def asked(self, der: bytes, ask: Callable[[], RevocationAnswer]) -> RevocationAnswer:
+        """Ask for the status of a certificate, on which nobody whose own status is the question speaks."""
         asking, vouching = self.asking, self.vouching
         self.asking = asking | {der}
         try:
             try:
-                return find_status(question)
+                return ask()
             except RevocationUnknownError:
                 if not asking:
                     raise
             # A signer of lists about which nobody else says anything: CAs that have a key for their lists
             # often name it there, too. Whoever says that it is revoked has been heard before.
             self.vouching = vouching | {der}
-            return find_status(question)
+            return ask()
         finally:
             self.asking, self.vouching = asking, vouching
 

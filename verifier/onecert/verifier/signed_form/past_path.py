@@ -206,33 +206,32 @@ class _PastSearch(Search):
         policy = self.validator.parameters.revocation
         if policy.mode_for(is_ca=certificate.is_ca) is RevocationMode.OFF or certificate.der in self.asking:
             return _NOT_ASKED
+        return self.asked(certificate.der, lambda: self._ask_moments(certificate, state, use_ocsp=use_ocsp))
+
+    def _ask_moments(
+        self, certificate: ParsedCertificate, state: PathState, *, use_ocsp: bool
+    ) -> RevocationAnswer:
         self.answered.discard(certificate.der)
-        before = self.asking
-        self.asking = before | {certificate.der}
         failure: RevocationUnknownError | None = None
         unknown: RevocationAnswer | None = None
-        try:
-            for moment in self._moments(certificate, state):
-                try:
-                    answer = self._ask(certificate, state, moment, use_ocsp=use_ocsp)
-                except RevocationUnknownError as exc:
-                    failure = exc
-                    continue
-                except RevokedError as exc:
-                    self._check_is_later(certificate, exc)
-                    later = LaterRevocation(certificate, exc.revoked_at, exc.reason)
-                    self.later[certificate.der] = later
+        for moment in self._moments(certificate, state):
+            try:
+                answer = self._ask(certificate, state, moment, use_ocsp=use_ocsp)
+            except RevocationUnknownError as exc:
+                failure = exc
+                continue
+            except RevokedError as exc:
+                self._check_is_later(certificate, exc)
+                self.later[certificate.der] = LaterRevocation(certificate, exc.revoked_at, exc.reason)
+                self.answered.add(certificate.der)
+                return _NOT_ASKED
+            if not answer.sources:
+                unknown = answer  # nothing is known, and the policy lets it pass
+            elif moment <= certificate.not_after:
+                if all(warning.code != _STALE for warning in answer.warnings):
                     self.answered.add(certificate.der)
-                    return _NOT_ASKED
-                if not answer.sources:
-                    unknown = answer  # nothing is known, and the policy lets it pass
-                elif moment <= certificate.not_after:
-                    if all(warning.code != _STALE for warning in answer.warnings):
-                        self.answered.add(certificate.der)
-                    return answer
-                # RFC 5280, section 3.3: entries may leave the list after the certificate has expired.
-        finally:
-            self.asking = before
+                return answer
+            # RFC 5280, section 3.3: entries may leave the list after the certificate has expired.
         if unknown is not None:
             return unknown
         raise failure or RevocationUnknownError(
@@ -277,7 +276,7 @@ class _PastSearch(Search):
         if moment == self.at:
             return self
         other = _PastSearch(self.validator, moment, self.candidates, self.responses)
-        other.budget, other.asking = self.budget, self.asking
+        other.budget, other.asking, other.vouching = self.budget, self.asking, self.vouching
         other.known_at = max(moment, self.known_at)
         return other
 
