@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
-from onecert.verifier.fetch.files import write_atomically
+from onecert.verifier.files import locked, write_atomically
 from onecert.verifier.strict_json import Node, StrictJsonError, format_time
 from onecert.verifier.trust_list.roles import CLOCK_SKEW
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  Windows: the replacement is atomic, two writers may race
-    fcntl = None  # type: ignore[assignment]  # the module is absent there
 
 __all__ = ["BundleMemory", "FileBundleMemory", "MemoryBundleMemory", "SeenBundle"]
 
@@ -97,6 +91,7 @@ class FileBundleMemory:
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
+        self._lock = self._path.with_name(self._path.name + ".lock")
 
     def advance(self, seen: SeenBundle, *, keep: Callable[[], None] | None = None) -> None:
         """See ``BundleMemory``.
@@ -106,7 +101,8 @@ class FileBundleMemory:
             CouldNotCheckError: BUNDLE_STATE: without memory an old bundle could not be told from a new one.
         """
         try:
-            with self._locked():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self._lock):
                 before = self._read()
                 after = _advanced(before, seen)
                 if keep is not None:
@@ -123,7 +119,8 @@ class FileBundleMemory:
             CouldNotCheckError: BUNDLE_CLOCK_BACK, BUNDLE_STATE.
         """
         try:
-            with self._locked():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(self._lock):
                 before = self._read()
                 after = _used(before, at.replace(microsecond=0))
                 if after is not None and before != after:
@@ -151,11 +148,3 @@ class FileBundleMemory:
                 )
         except StrictJsonError as exc:
             raise ValueError(f"{self._path.name}: {exc}") from exc
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self._path.with_name(self._path.name + ".lock"), "a", encoding="ascii") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

@@ -29,7 +29,7 @@ from onecert.verifier.bundle.memory import FileBundleMemory
 from onecert.verifier.bundle.source import BundleSource
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import CouldNotCheckError
-from onecert.verifier.fetch.files import write_atomically
+from onecert.verifier.files import write_atomically
 from onecert.verifier.identity.pairwise import load_pairwise_key
 from onecert.verifier.identity.registry import ClosedEntities
 from onecert.verifier.purposes import SIGNING, Purpose

@@ -19,8 +19,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from onecert.verifier.fetch.files import read_regular_file, write_atomically
 from onecert.verifier.fetch.records import Failure, Record, read_failure, read_record
+from onecert.verifier.files import read_regular_file, write_atomically
 
 try:
     import fcntl

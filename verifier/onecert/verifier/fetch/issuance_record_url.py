@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
-from onecert.verifier.fetch.files import read_regular_file, write_atomically
 from onecert.verifier.fetch.listed import listed_fetch
 from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.rules import Allowance, FetchRules
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
+from onecert.verifier.files import read_regular_file, write_atomically
 from onecert.verifier.issuance_parts import PART_MAX_BYTES, PartsReader, part_file
 from onecert.verifier.issuance_record import (
     RECORD_FILE,

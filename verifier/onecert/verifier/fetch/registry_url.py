@@ -11,18 +11,17 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
-from onecert.verifier.fetch.files import read_regular_file, write_atomically
 from onecert.verifier.fetch.listed import listed_fetch
 from onecert.verifier.fetch.rules import Allowance
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
 from onecert.verifier.fetch.trust_list_url import base_of
+from onecert.verifier.files import locked, read_regular_file, write_atomically
 from onecert.verifier.identity.registry import (
     Alias,
     ClosedEntities,
@@ -44,11 +43,6 @@ from onecert.verifier.trust_list.published import TrustedParts
 from onecert.verifier.trust_list.roles import Role, RoleKeys
 from onecert.verifier.trust_list.state import TrustState
 from onecert.verifier.trust_list.timestamp import Named, TrustTimestamp
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  Windows: two processes may fetch the same rows, one file wins
-    fcntl = None  # type: ignore[assignment]  # the module is absent there
 
 __all__ = ["RegistryUrl"]
 
@@ -227,7 +221,7 @@ class RegistryUrl:
     def _work(self, wanted: _Wanted) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(self._folder / "registry.lock"):
+            with locked(self._folder / "registry.lock"):
                 self._update(wanted)
         except VerifyError as exc:
             self._failed(exc)
@@ -357,11 +351,3 @@ def _same(some: RoleKeys, others: RoleKeys) -> bool:
 def _unavailable(reason: VerifyError | None) -> RegistryUnavailableError:
     detail = "it is being fetched" if reason is None else str(reason)
     return RegistryUnavailableError("REGISTRY_UNAVAILABLE", detail=detail[:300])
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "a", encoding="ascii") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.fetch.files import write_atomically
 from onecert.verifier.fetch.listed import listed_fetch
 from onecert.verifier.fetch.records import Failure
 from onecert.verifier.fetch.rules import Allowance, FetchRules
 from onecert.verifier.fetch.transfer import Fetch, FetchRequest
+from onecert.verifier.files import write_atomically
 from onecert.verifier.trust_list.folder import files_in
 from onecert.verifier.trust_list.model import TrustList
 from onecert.verifier.trust_list.published import LIST_FILE, TIMESTAMP_FILE, PublishedTrust, TrustedParts

@@ -20,13 +20,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from onecert.verifier.errors import CouldNotCheckError, MalformedError
+from onecert.verifier.files import locked
 from onecert.verifier.identity.registry_keys import AliasKey, keys_of
 from onecert.verifier.identity.registry_rows import ROW_MAX_BYTES, Row, known_row
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  Windows: two processes may build the same index, one file wins
-    fcntl = None  # type: ignore[assignment]  # the module is absent there
 
 __all__ = ["DataFile", "OpenData", "RegistryIndex", "check_data", "open_file"]
 
@@ -158,7 +154,7 @@ class RegistryIndex:
     def _open(self) -> None:
         if not self._try():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(self._folder / "registry-index.lock"):
+            with locked(self._folder / "registry-index.lock"):
                 # Another process may have made it in the meantime.
                 if not self._try():
                     self._build()
@@ -277,14 +273,6 @@ def _lines(data: BinaryIO, expected: DataFile) -> Iterator[list[bytes]]:
 
 def _nothing() -> None:
     """Nothing is open."""
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "a", encoding="ascii") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

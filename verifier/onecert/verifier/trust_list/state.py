@@ -8,24 +8,17 @@ begins anew with the next epoch of its role, which only the root can grant.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from onecert.verifier.files import locked, write_atomically
 from onecert.verifier.strict_json import Node, StrictJsonError
 from onecert.verifier.trust_list.errors import TrustListRollbackError, TrustListUnavailableError
 from onecert.verifier.trust_list.roles import COUNTER_MAX, Role
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  Windows: the replacement is atomic, two writers may race
-    fcntl = None  # type: ignore[assignment]  # the module is absent there
 
 # What is said of each role: it went back, or there are two of one number.
 _CODES = {
@@ -113,7 +106,7 @@ class FileState:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._locked():
+            with locked(self._path.with_name(self._path.name + ".lock")):
                 before = self._read()
                 after = _advanced(before, seen)
                 if keep is not None:
@@ -122,13 +115,6 @@ class FileState:
                     self._write(after)
         except (OSError, ValueError) as exc:
             raise TrustListUnavailableError("TRUST_LIST_STATE", detail=str(exc)[:200]) from exc
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with open(self._path.with_name(self._path.name + ".lock"), "a", encoding="ascii") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _read(self) -> dict[Role, Seen]:
         try:
@@ -154,14 +140,5 @@ class FileState:
         return seen
 
     def _write(self, seen: Mapping[Role, Seen]) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({role.value: vars(entry) for role, entry in seen.items()}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        content = {role.value: vars(entry) for role, entry in seen.items()}
+        write_atomically(self._path, json.dumps(content).encode("ascii"))

@@ -1,4 +1,4 @@
-"""Files that others may write too: read with a bound, replaced as a whole."""
+"""Files that others may write too: read with a bound, replaced as a whole, changed by one at a time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import contextlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["read_regular_file", "write_atomically"]
+try:
+    import fcntl
+except ImportError:  # pragma: no cover  Windows has none: files are replaced whole, two writers may race
+    fcntl = None  # type: ignore[assignment]  # the module is absent there
+
+__all__ = ["locked", "read_regular_file", "write_atomically"]
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
@@ -28,7 +34,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace a file so that a reader sees the old or the new one, never half; mode 0600."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".fetch-")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -40,3 +46,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other threads and processes that lock the same file waiting until the block ends.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with open(path, "a", encoding="ascii") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
