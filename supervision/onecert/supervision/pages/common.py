@@ -6,12 +6,13 @@ chosen come back as text. A form carries the stamp of the draft it was made from
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, current_app, make_response, request
 
+from onecert.server.audit import Json
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext
 from onecert.server.web import current_operator
@@ -29,6 +30,7 @@ __all__ = [
     "Attempt",
     "actor",
     "both",
+    "edit_draft",
     "form_time",
     "local_time",
     "open_draft",
@@ -78,6 +80,15 @@ def open_draft() -> DraftRecord:
 def stamp() -> str:
     """The draft that this form was made from."""
     return request.form.get("stamp", "")[:40]
+
+
+def edit_draft(change: Callable[[Draft], Draft], details: Mapping[str, Json]) -> None:
+    """Change the draft that this form was made from; ``details`` go to the audit trail.
+
+    Raises:
+        ServiceError: as ``Editor.edit``.
+    """
+    the().editor.edit(change, actor=actor(), details=details, stamp=stamp())
 
 
 def posted(name: str, limit: int = 2000) -> str:
@@ -142,9 +153,13 @@ class Attempt:
     ``page`` shows the form again, with the refusal as ``refusal``; it reads what was typed from the request.
     """
 
-    def __init__(self, act: Callable[[], Any], page: Callable[[dict[str, str]], str]) -> None:
+    def __init__(self, act: Callable[[], Any], page: Callable[[dict[str, str] | None], str]) -> None:
         self._act = act
         self._page = page
+
+    def answer(self, done: Callable[[Any], Any]) -> Any:
+        """The empty form for who asks for it; ``result`` for who sends it."""
+        return self.result(done) if request.method == "POST" else self._page(None)
 
     def result(self, done: Callable[[Any], Any]) -> Any:
         """Do it: ``done`` answers when it went well, otherwise the form comes back."""

@@ -20,6 +20,7 @@ from onecert.supervision.pages.common import (
     Attempt,
     actor,
     both,
+    edit_draft,
     open_draft,
     posted,
     stamp,
@@ -95,7 +96,7 @@ def _import() -> Any:
         notify(_("The file is the draft now."))
         return redirect(url_for("draft.index"), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 @requires_role(*EDITORS)
@@ -130,18 +131,16 @@ def _head() -> Any:
 
     def act() -> None:
         operator = {"zh": posted("operator_zh"), "en": posted("operator_en")}
-        the().editor.edit(
+        edit_draft(
             lambda draft: change_head(draft, operator=operator, territory=posted("territory")),
-            actor=actor(),
-            details={"part": "head"},
-            stamp=stamp(),
+            {"part": "head"},
         )
 
     def done(_value: None) -> AnyResponse:
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for("draft.index"), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def _head_values(draft: Draft) -> dict[str, str]:

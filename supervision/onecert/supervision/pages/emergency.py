@@ -69,7 +69,7 @@ def _emergency() -> Any:
         notify(_("The emergency is recorded; two officers must sign now."), "warning")
         return redirect(url_for("draft.index"), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def _entry() -> StatusEntry:

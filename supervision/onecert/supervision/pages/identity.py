@@ -22,10 +22,9 @@ from onecert.supervision.pages.common import (
     EDITORS,
     WORKERS,
     Attempt,
-    actor,
+    edit_draft,
     open_draft,
     posted,
-    stamp,
     the,
     uploaded,
     uploaded_text,
@@ -77,9 +76,7 @@ def _profile(authority: str) -> Any:
             return change_service(draft, authority, {"identity_profile": profile})
 
         try:
-            the().editor.edit(
-                change, actor=actor(), details={"authority": authority, "part": "profile"}, stamp=stamp()
-            )
+            edit_draft(change, {"authority": authority, "part": "profile"})
         except SampleError:
             failed.extend(_results(change(open_draft().draft), authority))
             raise
@@ -106,13 +103,11 @@ def _samples(authority: str) -> Any:
         index = posted("remove", 4)
         number = int(index) if index.isascii() and index.isdigit() else -1
         sample = {} if index else _sample()
-        the().editor.edit(
+        edit_draft(
             lambda draft: (
                 remove_sample(draft, authority, number) if index else add_sample(draft, authority, sample)
             ),
-            actor=actor(),
-            details={"authority": authority, "part": "samples"},
-            stamp=stamp(),
+            {"authority": authority, "part": "samples"},
         )
 
     return _answer(authority, act, page, "draft.samples")
@@ -192,4 +187,4 @@ def _answer(authority: str, act: Any, page: Any, endpoint: str = "draft.service"
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for(endpoint, authority=authority), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)

@@ -29,13 +29,12 @@ from onecert.supervision.pages.common import (
     EDITORS,
     WORKERS,
     Attempt,
-    actor,
     both,
+    edit_draft,
     form_time,
     local_time,
     open_draft,
     posted,
-    stamp,
     the,
     uploaded,
     uploaded_text,
@@ -130,13 +129,11 @@ def _form(pointer: str | None) -> Any:
             start = form_time("from") or the().editor.clock.now().replace(microsecond=0)
             values["history"] = [{"status": "granted", "from": format_time(start)}]
         name = pointer or values["id"]
-        the().editor.edit(
+        edit_draft(
             lambda draft: (
                 add_pointer(draft, values) if pointer is None else change_pointer(draft, name, values)
             ),
-            actor=actor(),
-            details={"pointer": name, "part": "added" if pointer is None else "edited"},
-            stamp=stamp(),
+            {"pointer": name, "part": "added" if pointer is None else "edited"},
         )
         return name
 
@@ -146,7 +143,7 @@ def _form(pointer: str | None) -> Any:
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for("draft.pointer", pointer=name), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 @requires_role(*EDITORS)
@@ -170,29 +167,22 @@ def _status(pointer: str) -> Any:
         if posted("status", 20) not in STATUSES:
             raise UploadError(_("choose a status"))
         entry = read_entry()
-        the().editor.edit(
+        edit_draft(
             lambda draft: add_pointer_status(draft, pointer, entry),
-            actor=actor(),
-            details={"pointer": pointer, "status": entry.status.value, "from": entry.start.isoformat()},
-            stamp=stamp(),
+            {"pointer": pointer, "status": entry.status.value, "from": entry.start.isoformat()},
         )
 
     def done(_value: None) -> AnyResponse:
         notify(_("The status is in the draft. Signatures made before are void."))
         return redirect(url_for("draft.pointer", pointer=pointer), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 @requires_role(*EDITORS)
 def _remove(pointer: str) -> Any:
     def act() -> None:
-        the().editor.edit(
-            lambda draft: remove_pointer(draft, pointer),
-            actor=actor(),
-            details={"pointer": pointer, "part": "removed"},
-            stamp=stamp(),
-        )
+        edit_draft(lambda draft: remove_pointer(draft, pointer), {"pointer": pointer, "part": "removed"})
 
     def done(_value: None) -> AnyResponse:
         notify(_("The pointer is not in the draft any more."))

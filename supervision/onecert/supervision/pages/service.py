@@ -22,13 +22,12 @@ from onecert.supervision.pages.common import (
     EDITORS,
     WORKERS,
     Attempt,
-    actor,
     both,
+    edit_draft,
     form_time,
     local_time,
     open_draft,
     posted,
-    stamp,
     the,
     uploaded,
     uploaded_text,
@@ -102,19 +101,14 @@ def _add() -> Any:
             "identity_profile": read_profile(profile) if profile.strip() else None,
             "history": [{"status": "granted", "from": format_time(start)}],
         }
-        the().editor.edit(
-            lambda draft: add_service(draft, service),
-            actor=actor(),
-            details={"authority": authority, "part": "added"},
-            stamp=stamp(),
-        )
+        edit_draft(lambda draft: add_service(draft, service), {"authority": authority, "part": "added"})
         return authority
 
     def done(authority: str) -> AnyResponse:
         notify(_("The service is in the draft. Add samples of its identity profile before you sign."))
         return redirect(url_for("draft.service", authority=authority), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 @requires_role(*EDITORS)
@@ -133,11 +127,9 @@ def _basics(authority: str) -> Any:
 
     def act() -> None:
         changes = read_basics()
-        the().editor.edit(
+        edit_draft(
             lambda draft: change_service(draft, authority, changes),
-            actor=actor(),
-            details={"authority": authority, "part": "basics"},
-            stamp=stamp(),
+            {"authority": authority, "part": "basics"},
         )
 
     return _answer(authority, act, page)
@@ -167,12 +159,7 @@ def _certificates(authority: str) -> Any:
                 return remove_certificate(draft, authority, number)
             return add_certificates(draft, authority, pems)
 
-        the().editor.edit(
-            change,
-            actor=actor(),
-            details={"authority": authority, "part": "certificates"},
-            stamp=stamp(),
-        )
+        edit_draft(change, {"authority": authority, "part": "certificates"})
 
     return _answer(authority, act, page)
 
@@ -180,11 +167,8 @@ def _certificates(authority: str) -> Any:
 @requires_role(*EDITORS)
 def _remove(authority: str) -> Any:
     def act() -> None:
-        the().editor.edit(
-            lambda draft: remove_service(draft, authority),
-            actor=actor(),
-            details={"authority": authority, "part": "removed"},
-            stamp=stamp(),
+        edit_draft(
+            lambda draft: remove_service(draft, authority), {"authority": authority, "part": "removed"}
         )
 
     def done(_value: None) -> AnyResponse:
@@ -199,7 +183,7 @@ def _answer(authority: str, act: Any, page: Any) -> Any:
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for("draft.service", authority=authority), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def read_basics() -> dict[str, Any]:

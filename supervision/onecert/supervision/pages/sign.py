@@ -71,7 +71,7 @@ def _sign() -> Any:
         notify(_("You have signed the draft."))
         return redirect(url_for("draft.index"), 303)
 
-    return Attempt(act, _sign_page).result(done) if request.method == "POST" else _sign_page(None)
+    return Attempt(act, _sign_page).answer(done)
 
 
 def _sign_page(refusal: dict[str, str] | None) -> str:
@@ -116,7 +116,7 @@ def _publish() -> Any:
         notify(_("List number %(number)s is published."), number=publication.sequence)
         return redirect(url_for("lists.index"), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def _was(published: Publication) -> bool:

@@ -73,7 +73,7 @@ def _status(authority: str) -> Any:
         notify(_("The status is in the draft. Signatures made before are void."))
         return redirect(url_for("draft.service", authority=authority), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def preview_rows(draft: Draft, authority: str, entry: StatusEntry) -> list[RuleRow]:

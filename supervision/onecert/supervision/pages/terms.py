@@ -12,7 +12,7 @@ from onecert.server.web import notify, requires_role
 from onecert.supervision.draft import DraftService, draft_json
 from onecert.supervision.edits import change_service
 from onecert.supervision.errors import UploadError
-from onecert.supervision.pages.common import EDITORS, Attempt, actor, open_draft, posted, stamp, the
+from onecert.supervision.pages.common import EDITORS, Attempt, edit_draft, open_draft, posted
 from onecert.verifier.algorithms import ALGORITHMS
 
 __all__ = ["add_to"]
@@ -48,18 +48,15 @@ def _terms(authority: str) -> Any:
             ],
             "sla": {key: value for key, value in level.items() if value is not None},
         }
-        the().editor.edit(
-            lambda draft: change_service(draft, authority, changes),
-            actor=actor(),
-            details={"authority": authority, "part": "terms"},
-            stamp=stamp(),
+        edit_draft(
+            lambda draft: change_service(draft, authority, changes), {"authority": authority, "part": "terms"}
         )
 
     def done(_value: None) -> AnyResponse:
         notify(_("Saved. Signatures made before are void."))
         return redirect(url_for("draft.service", authority=authority), 303)
 
-    return Attempt(act, page).result(done) if request.method == "POST" else page(None)
+    return Attempt(act, page).answer(done)
 
 
 def _present(authority: str) -> dict[str, Any]:
