@@ -1,0 +1,11 @@
+"""What the status processes need.
+
+Revision ID: 0009
+"""
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
