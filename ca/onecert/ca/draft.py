@@ -18,6 +18,7 @@ from functools import cached_property
 from cryptography import x509
 
 from onecert.ca import der
+from onecert.ca.authority_terms import AuthorityTerms
 from onecert.ca.csr import CheckedKey
 from onecert.ca.errors import CertificateTermError, IssuerExpiresError
 from onecert.ca.names import subject_der
@@ -53,6 +54,7 @@ class Issuer:
     crl_url: str = ""
     certificate_url: str = ""
     ocsp_url: str = ""
+    bundle_url: str = ""  # of an authority that certifies others: all certificates that others gave it, too
     crl_partitions: int = 0  # in force; see `crl_lists`
 
     @cached_property
@@ -89,6 +91,7 @@ class CheckedRequest:
     dns_names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     not_after: datetime | None = None  # None: the profile's whole term
+    terms: AuthorityTerms | None = None  # of another authority's certificate, or one that rolls a key over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,8 @@ class DraftMaker:
             if not not_before < asked <= not_after or asked.microsecond:
                 raise CertificateTermError(asked.isoformat(), not_after.isoformat())
             not_after = asked
+        if request.terms is not None and request.terms.validity is not None:
+            not_before, not_after = request.terms.validity
         if not_after > self.issuer.not_after:
             raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
         tbs_der = der.sequence(
@@ -145,7 +150,7 @@ class DraftMaker:
             der.integer(serial),
             self._before_names,
             der.sequence(der.time(not_before), der.time(not_after)),
-            subject_der(request.subject),
+            subject_der(request.subject) if request.terms is None else request.terms.subject_der,
             request.key.spki_der,
             der.explicit(3, der.sequence(*self._extensions(request, serial, key_number))),
         )
@@ -164,6 +169,8 @@ class DraftMaker:
             der.extension("2.5.29.14", der.octet_string(key_identifier(request.key.spki_der))),
             self._fixed_extensions[_partition(self.profile, self.issuer, serial)],
         ]
+        if request.terms is not None:
+            extensions += request.terms.extensions_der
         if self.profile.alternative_names:
             extensions.append(_alternative_names(request))
         for form in self.profile.identity_forms:
@@ -210,6 +217,8 @@ class DraftMaker:
             access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.1"), _uri(issuer.ocsp_url)))
         if issuer.certificate_url:
             access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.2"), _uri(issuer.certificate_url)))
+        if issuer.bundle_url:
+            access.append(der.sequence(der.oid("1.3.6.1.5.5.7.48.2"), _uri(issuer.bundle_url)))
         if access:
             pointers.append(der.extension("1.3.6.1.5.5.7.1.1", der.sequence(*access)))
         return pointers
@@ -250,6 +259,8 @@ def issuer_of(
 
     Args:
         status_url: where its list, certificate and OCSP answers are served, without the last slash.
+        with_ocsp: it certifies holders and answers for them; others certify authorities, have a list alone,
+            and name the bundle of their certificates.
         crl_partitions: over how many lists new certificates are spread; 0: the full list alone.
     """
     public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # algorithm_of refuses others
@@ -265,5 +276,6 @@ def issuer_of(
         crl_url=f"{status_url}/{name}.crl",
         certificate_url=f"{status_url}/{name}.cer",
         ocsp_url=f"{status_url}/{name}/ocsp" if with_ocsp else "",
+        bundle_url="" if with_ocsp else f"{status_url}/{name}.p7c",
         crl_partitions=crl_partitions,
     )

@@ -98,13 +98,23 @@ def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> I
         if (tag == der.UTC_TIME) != (moment.year < 2050):
             yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
     longest, asked = start + draft.request.profile.validity, draft.request.not_after
-    if end != (longest if asked is None else asked) or end > longest:
+    terms = draft.request.terms
+    if terms is not None and terms.validity is not None:
+        if (start, end) != terms.validity:
+            yield "4.1.2.5: validity is not that of the key that is rolled over"
+    elif end != (longest if asked is None else asked) or end > longest:
         yield "4.1.2.5: validity is not exactly the profile's, nor a shorter one that was asked for"
-    if start < draft.issuer.not_before or end > draft.issuer.not_after:
+    elif start < draft.issuer.not_before:
+        yield "validity begins before the issuer's"
+    if end > draft.issuer.not_after:
         yield "validity reaches beyond the issuer's"
 
 
 def _subject(fields: _Fields, draft: Draft) -> Iterator[str]:
+    if draft.request.terms is not None:
+        if fields.subject != draft.request.terms.subject_der:
+            yield "subject: not the name of the certificate or request that was reviewed"
+        return
     rules = draft.request.profile.subject
     found: dict[str, str] = {}
     for field, tag, value in read_subject(fields.subject):
@@ -148,7 +158,9 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
         else:
             shape.append(whole)
     crl_url = issuer.crl_url_of(draft.crl_partition)
-    rules = (profile.sha256, issuer.key_id, crl_url, issuer.certificate_url, issuer.ocsp_url)
+    terms = draft.request.terms
+    sources = (issuer.certificate_url, issuer.ocsp_url, issuer.bundle_url)
+    rules = (profile.sha256, issuer.key_id, crl_url, *sources, terms)
     verdict = (*rules, *sorted(draft.request.identity), None, *shape)
     if verdict not in _seen_right:
         faults = list(_common_extensions(certificate, draft))
@@ -181,6 +193,8 @@ def _common_extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[
     for oid, check in _CHECKS.items():
         if oid in present and not check(present[oid].value, draft):
             yield f"extension {oid} has a wrong value"
+    if draft.request.terms is not None:
+        yield from draft.request.terms.find_faults(certificate)
 
 
 def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
@@ -202,6 +216,8 @@ def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
     )
     expected = {oid: critical for oid, critical, wanted in rules if wanted}
     values = {"class", *draft.request.identity}
+    if draft.request.terms is not None:
+        expected.update(dict.fromkeys(draft.request.terms.extensions, True))
     expected.update({form.oid: False for form in profile.identity_forms if form.value in values})
     return expected
 
@@ -255,7 +271,8 @@ def _points_to(points: list[x509.DistributionPoint], url: str) -> bool:
 def _is_authority_information(value: object, draft: Draft) -> bool:
     if not isinstance(value, x509.AuthorityInformationAccess):
         return False
-    wanted = [url for url in (draft.issuer.ocsp_url, draft.issuer.certificate_url) if url]
+    issuer = draft.issuer
+    wanted = [url for url in (issuer.ocsp_url, issuer.certificate_url, issuer.bundle_url) if url]
     return [access.access_location.value for access in value] == wanted and all(
         url.startswith("http://") for url in wanted
     )

@@ -25,17 +25,20 @@ from onecert.server.database import UtcDateTime
 
 __all__ = [
     "authorities",
+    "authority_records",
     "blocked_keys",
     "ceremonies",
     "certificates",
     "crl_entries",
     "crl_removals",
     "crls",
+    "destroyed_keys",
     "key_numbers",
     "keys",
     "metadata",
     "orders",
     "profiles",
+    "received_certificates",
     "registration_authorities",
     "revocations",
 ]
@@ -61,6 +64,43 @@ authorities = Table(
     # How many partitions new certificates are spread over; grows, never shrinks. 0: the full list alone.
     Column("crl_partitions", Integer, nullable=False, server_default="0"),
     Column("crl_delta_s", Integer, nullable=False, server_default="0"),  # life of a delta list; 0: none
+    # What registration authorities order by, and from when this authority fills those orders. Null: by its
+    # own name, always.
+    Column("line", String(64), nullable=True),
+    Column("orders_from", UtcDateTime, nullable=True),
+    Column("predecessor", String(64), nullable=True),  # the same name with the key before
+    Column("state", String(16), nullable=False, server_default="active"),  # active | retired | destroyed
+)
+
+# Certificates that others gave our authorities: from an outside root, or across hierarchies.
+received_certificates = Table(
+    "ca_received_certificates",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("ceremony", String(64), nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
+# The end of an authority, act by act, each record signed with the audit key.
+authority_records = Table(
+    "ca_authority_records",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("act", String(32), primary_key=True),  # retired | destroyed
+    Column("record", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# Keys that were on a token and are there no more.
+destroyed_keys = Table(
+    "ca_destroyed_keys",
+    metadata,
+    Column("label", String(64), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("destroyed_at", UtcDateTime, nullable=False),
 )
 
 profiles = Table(
