@@ -33,8 +33,10 @@ from onecert.hsm.errors import (
 from onecert.hsm.keys import PrivateKey, PublicKey
 from onecert.hsm.opening import open_token
 from onecert.hsm.personal import PersonalToken
+from onecert.hsm.sealed_keys import SealedKeys
 from onecert.hsm.sealing import SealingKey, WrappedKey
 from onecert.hsm.service_token import ServiceToken
+from onecert.hsm.sm2 import Sm2PrivateKey, Sm2PublicKey
 from onecert.hsm.softhsm import ensure_softhsm_token, find_module
 from onecert.hsm.token import Token, TokenInfo
 
@@ -56,8 +58,11 @@ __all__ = [
     "PinsExhaustedError",
     "PrivateKey",
     "PublicKey",
+    "SealedKeys",
     "SealingKey",
     "ServiceToken",
+    "Sm2PrivateKey",
+    "Sm2PublicKey",
     "StoreConflictError",
     "Token",
     "TokenBusyError",

@@ -16,7 +16,7 @@ from pkcs11 import MGF, Attribute, KeyType, Mechanism
 
 
 class KeyAlgorithm(StrEnum):
-    """Kinds of key pairs that a token makes for us."""
+    """Kinds of key pairs. A token makes those with a row in ``ALGORITHMS``; SM2 is for ``SealedKeys``."""
 
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
@@ -24,6 +24,7 @@ class KeyAlgorithm(StrEnum):
     P_256 = "p-256"
     P_384 = "p-384"
     ED25519 = "ed25519"
+    SM2 = "sm2"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from onecert.hsm.algorithms import KeyAlgorithm
+from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
 from onecert.hsm.config import TokenConfig
 from onecert.hsm.errors import TokenError, TokenUnavailableError
 from onecert.hsm.messages import language_of, message
@@ -159,7 +159,7 @@ def keys(**options: Any) -> None:
 @click.argument("key")
 @click.option(
     "--algorithm",
-    type=click.Choice([str(algorithm) for algorithm in KeyAlgorithm]),
+    type=click.Choice([str(algorithm) for algorithm in ALGORITHMS]),
     default=str(KeyAlgorithm.P_256),
     show_default=True,
     help=say("CLI_OPT_ALGORITHM"),

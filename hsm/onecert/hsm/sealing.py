@@ -116,7 +116,9 @@ class SealingKey:
         Raises:
             AlgorithmNotSupportedError: the token cannot wrap this kind of private key (SoftHSM: Ed25519).
         """
-        row = ALGORITHMS[KeyAlgorithm(algorithm)]
+        row = ALGORITHMS.get(KeyAlgorithm(algorithm))
+        if row is None:
+            raise AlgorithmNotSupportedError(key=self.label, reason=f"wrapping {algorithm}")
         template = PRIVATE_TEMPLATE | {Attribute.EXTRACTABLE: True}
 
         def make(worker: Worker) -> WrappedKey:

@@ -12,9 +12,10 @@ import pkcs11
 from pkcs11 import Attribute, ObjectClass, PKCS11Error
 
 from onecert.hsm import making
-from onecert.hsm.algorithms import ALGORITHMS, KeyAlgorithm
+from onecert.hsm.algorithms import ALGORITHMS, AlgorithmRow, KeyAlgorithm
 from onecert.hsm.cryptoki import CKR_OK, CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, describe
 from onecert.hsm.errors import (
+    AlgorithmNotSupportedError,
     KeyExistsError,
     KeyNotFoundError,
     KeyUnusableError,
@@ -117,9 +118,10 @@ class Token:
         Raises:
             KeyExistsError: the label is taken; nothing was made.
             KeyUnusableError: the label is not allowed.
+            AlgorithmNotSupportedError: SM2, see ``SealedKeys``.
             TokenUnavailableError, TokenOperationError: nothing usable was made.
         """
-        row = ALGORITHMS[KeyAlgorithm(algorithm)]
+        row = self._row(algorithm)
         self._check_label(label)
         with self._writing("make a key") as session:
             for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
@@ -261,6 +263,12 @@ class Token:
         if self._closed:
             raise TokenClosedError(label=self.label)
         return self._pool.run(operation, act)
+
+    def _row(self, algorithm: KeyAlgorithm) -> AlgorithmRow:
+        row = ALGORITHMS.get(KeyAlgorithm(algorithm))
+        if row is None:
+            raise AlgorithmNotSupportedError("SM2_SEALED_ONLY", key=self.label)
+        return row
 
     def _sweep(self, session: pkcs11.Session) -> None:
         """Destroy what a crash has left unfinished. The lock is held: nobody is making a key now."""
