@@ -13,6 +13,7 @@ import click
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.cli_batch import batch
+from onecert.ca.cli_check import check
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_records import authorities, certificate, issue
 from onecert.ca.cli_reports import report
@@ -104,5 +105,5 @@ def list_registration_authorities(data: Path, config: Path | None) -> None:
             click.echo(json.dumps({"name": entry.name, "kid": entry.key_id, "scopes": sorted(entry.scopes)}))
 
 
-for _command in (registration_authority, authorities, batch, certificate, crl, issue, report, revoke):
+for _command in (registration_authority, authorities, batch, certificate, check, crl, issue, report, revoke):
     ca.add_command(_command)

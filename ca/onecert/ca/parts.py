@@ -17,9 +17,11 @@ from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
+from onecert.ca.list_checker import ListChecker
 from onecert.ca.orders import OrderDesk
 from onecert.ca.prepared_answers import PreparedAnswers
 from onecert.ca.publishing import CrlPublisher
+from onecert.ca.record_checker import RecordChecker
 from onecert.ca.recovery import Recovery
 from onecert.ca.registration_authorities import RegistrationAuthorities
 from onecert.ca.responder import PROFILE as OCSP
@@ -64,6 +66,8 @@ class Parts:
     timestamp_delegates: Delegates
     timestamps: TimestampAuthorities
     recovery: Recovery
+    checker: RecordChecker
+    list_checker: ListChecker
 
 
 def assemble(
@@ -162,4 +166,6 @@ def assemble(
             ordering=config.timestamp_ordering,
         ),
         recovery=Recovery(database, authorities, certifier, revocation),
+        checker=RecordChecker(database, authorities, clock),
+        list_checker=ListChecker(database, publisher, files, clock),
     )

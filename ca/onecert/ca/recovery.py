@@ -6,7 +6,6 @@ for anyone. An intent is given up when it is so old that its first day would lie
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,10 +17,9 @@ from onecert.ca.errors import CaError, UnknownAuthorityError
 from onecert.ca.issuance import Certifier
 from onecert.ca.ledger import CertificateRecord, OrderRecord
 from onecert.ca.models import orders
+from onecert.ca.order_documents import payload_of
 from onecert.ca.revocation import Revocation
 from onecert.server.database import Database
-from onecert.verifier.errors import VerifyError
-from onecert.verifier.jws import decode_base64url
 
 __all__ = ["Recovery", "RecoveryReport"]
 
@@ -102,7 +100,7 @@ class Recovery:
     def _order(self, order_id: str) -> OrderRecord:
         with self._database.reading() as connection:
             row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().one()
-        payload = _payload(row["document"])
+        payload = payload_of(row["document"])
         return OrderRecord(
             id=order_id,
             content_sha256=row["content_sha256"],
@@ -111,12 +109,3 @@ class Recovery:
             approved_by=tuple(payload.get("approved_by", ())),
             application_sha256=payload.get("application_sha256", ""),
         )
-
-
-def _payload(document: bytes) -> dict[str, str]:
-    """Read what a recorded order says; its signature was checked before it was recorded."""
-    try:
-        outer = json.loads(document)
-        return dict(json.loads(decode_base64url(outer["payload"])) if "payload" in outer else outer)
-    except (ValueError, KeyError, TypeError, VerifyError):
-        return {}
