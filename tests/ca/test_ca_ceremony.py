@@ -153,8 +153,8 @@ def test_authority_of_another_ceremony_is_refused(empty_world: Any) -> None:
         ('name = "citizen"', 'name = "wizard"', "no profile “wizard”"),
         ('name = "citizen"', 'name = "organisation"', "there twice"),
         ('name = "citizen"', 'name = "issuing"', "authorities only"),
-        ('value = "uscc"', 'value = "shoe size"', "no identity value"),
-        ('syntax = "set-explicit"', 'syntax = "morse"', "no identity syntax"),
+        ('value = "uscc"', 'value = "shoe size"', "knows no “shoe size”"),
+        ('syntax = "set-explicit"', 'syntax = "morse"', "knows no “morse”"),
         ('value = "uscc"', 'value = "passport"', "no extension carries “uscc”"),
     ],
 )

@@ -26,6 +26,7 @@ from onecert.ca.names import checked_subject, read_subject, subject_text
 from onecert.ca.order_documents import payload_of
 from onecert.ca.orders import content_sha256
 from onecert.ca.profile import Profile
+from onecert.ca.profile_term import is_whole_term
 from onecert.ca.signing import is_signature_valid, spki_der
 from onecert.server.languages import _
 
@@ -193,7 +194,7 @@ def _lint(
                 dns_names=tuple(_names(certificate, x509.DNSName)),
                 addresses=tuple(map(str, _names(certificate, x509.IPAddress))),
                 not_after=None
-                if record.not_after - record.not_before == profile.validity
+                if is_whole_term(profile, record.not_before, record.not_after)
                 else record.not_after,
             ),
             issuer=evidence.authority.issuer,

@@ -20,9 +20,11 @@ from cryptography import x509
 from onecert.ca import der
 from onecert.ca.authority_terms import AuthorityTerms
 from onecert.ca.csr import CheckedKey
-from onecert.ca.errors import CertificateTermError, IssuerExpiresError
+from onecert.ca.errors import IssuerExpiresError
 from onecert.ca.names import subject_der
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
+from onecert.ca.profile_term import certificate_term
+from onecert.ca.public_keys import key_of_certificate
 from onecert.ca.signing import PublicKey, SignatureAlgorithm, algorithm_of
 
 # RFC 5280, section 4.1.2.2: positive, at most 20 octets. One fixed leading octet that is neither zero nor
@@ -135,16 +137,19 @@ class DraftMaker:
             IssuerExpiresError: it would outlive its issuer.
             CertificateTermError: the request asks for an end that the profile does not allow.
         """
-        not_before = max(at.replace(microsecond=0), self.issuer.not_before)
-        not_after = not_before + self.profile.validity
-        if (asked := request.not_after) is not None:
-            if not not_before < asked <= not_after or asked.microsecond:
-                raise CertificateTermError(asked.isoformat(), not_after.isoformat())
-            not_after = asked
         if request.terms is not None and request.terms.validity is not None:
             not_before, not_after = request.terms.validity
-        if not_after > self.issuer.not_after:
-            raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
+            if not_after > self.issuer.not_after:
+                raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
+        else:
+            not_before, not_after = certificate_term(
+                self.profile,
+                issuer=self.issuer.name,
+                issuer_not_before=self.issuer.not_before,
+                issuer_not_after=self.issuer.not_after,
+                at=at,
+                asked=request.not_after,
+            )
         tbs_der = der.sequence(
             der.explicit(0, der.integer(2)),
             der.integer(serial),
@@ -263,8 +268,7 @@ def issuer_of(
             and name the bundle of their certificates.
         crl_partitions: over how many lists new certificates are spread; 0: the full list alone.
     """
-    public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # algorithm_of refuses others
-    algorithm_of(public_key)
+    public_key = key_of_certificate(certificate)
     key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     return Issuer(
         name=name,

@@ -176,4 +176,6 @@ def entity_of(holder: str, identity: Mapping[str, str], common_name: str, profil
         case "citizen":
             kind = next(kind for kind in ("idcard", "passport", "officer") if kind in identity)
             return f"{kind}:{identity[kind]}"
+        case "device":
+            return f"device:{identity['uscc']}:{common_name}"
     return f"system:{profile}:{common_name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from cryptography import x509
@@ -18,6 +19,8 @@ from onecert.ca.draft import SERIAL_LEAD, Draft, delta_url
 from onecert.ca.errors import CaError, LintError
 from onecert.ca.names import ATTRIBUTES, check_value, read_subject
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
+from onecert.ca.profile_term import is_longer, is_whole_term
+from onecert.ca.public_keys import key_digest
 
 _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
     ("digitalSignature", "digital_signature"),
@@ -97,17 +100,27 @@ def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> I
     for moment, (tag, _content, _whole) in zip((start, end), times, strict=True):
         if (tag == der.UTC_TIME) != (moment.year < 2050):
             yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
-    longest, asked = start + draft.request.profile.validity, draft.request.not_after
     terms = draft.request.terms
     if terms is not None and terms.validity is not None:
         if (start, end) != terms.validity:
             yield "4.1.2.5: validity is not that of the key that is rolled over"
-    elif end != (longest if asked is None else asked) or end > longest:
-        yield "4.1.2.5: validity is not exactly the profile's, nor a shorter one that was asked for"
-    elif start < draft.issuer.not_before:
-        yield "validity begins before the issuer's"
+    else:
+        if start != draft.not_before or start < draft.issuer.not_before:
+            yield "4.1.2.5: validity does not begin when it was drafted, or before the issuer's"
+        if not _is_term(start, end, draft):
+            yield "4.1.2.5: validity is not exactly the profile's, nor a shorter one that was asked for"
     if end > draft.issuer.not_after:
         yield "validity reaches beyond the issuer's"
+
+
+def _is_term(start: datetime, end: datetime, draft: Draft) -> bool:
+    """Tell whether the end is the one that the profile, the order or the issuer gives."""
+    profile, asked = draft.request.profile, draft.request.not_after
+    if asked is not None:
+        return end == asked and not is_longer(profile, start, end)
+    if profile.clip_to_issuer and end == draft.issuer.not_after:
+        return not is_longer(profile, start, end)
+    return is_whole_term(profile, start, end)
 
 
 def _subject(fields: _Fields, draft: Draft) -> Iterator[str]:
@@ -170,8 +183,7 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
             if len(_seen_right) >= SEEN_RIGHT_MAX:
                 _seen_right.clear()
             _seen_right.add(verdict)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(draft.request.key.public_key)
-    if holders.get(_KEY_IDENTIFIER) != der.octet_string(identifier.digest):
+    if holders.get(_KEY_IDENTIFIER) != der.octet_string(key_digest(draft.request.key.public_key)):
         yield "extension 2.5.29.14 has a wrong value"
     for oid_der, value_der in holders.items():
         if oid_der in forms:

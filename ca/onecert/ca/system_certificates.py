@@ -22,7 +22,7 @@ from onecert.ca.signing import ThrowAwayKeys
 
 __all__ = ["PROFILES", "SystemCertificates"]
 
-PROFILES = ("operator", "tls-server", "attribute-authority", "ocsp")
+PROFILES = ("operator", "tls-server", "tls-client", "attribute-authority", "ocsp")
 # RFC 1034, section 3.5, with RFC 6125's single wildcard left out.
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 

@@ -30,6 +30,7 @@ __all__ = [
     "DEFAULT_LANGUAGE",
     "LANGUAGES",
     "Message",
+    "Sentence",
     "_",
     "best_language",
     "current_language",
@@ -56,6 +57,35 @@ class Message(str):
     """An English msgid kept as a value; given as a fact of another text it is translated there."""
 
     __slots__ = ()
+
+
+class Sentence:
+    """A msgid with its facts, spoken when it is shown; as a fact of another text it is spoken there."""
+
+    __slots__ = ("facts", "msgid")
+
+    def __init__(self, msgid: str, **facts: object) -> None:
+        self.msgid = msgid
+        self.facts = facts
+
+    @classmethod
+    def joined(cls, sentences: Sequence[Sentence]) -> Sentence:
+        """Several sentences as one, with semicolons between them."""
+        facts = {str(number): sentence for number, sentence in enumerate(sentences)}
+        return cls("; ".join(f"%({name})s" for name in facts), **facts)
+
+    def __str__(self) -> str:
+        """The English text."""
+        return self.msgid % self.facts if self.facts else self.msgid
+
+    def __repr__(self) -> str:
+        return f"Sentence({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sentence) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
 
 def _(msgid: str) -> Message:
@@ -154,6 +184,8 @@ class _Facts(dict[str, str]):
 def _speak(value: object) -> str:
     if isinstance(value, Message):
         return translate(value)
+    if isinstance(value, Sentence):
+        return gettext(value.msgid, **value.facts)
     if isinstance(value, VerifyError):
         return value.text(current_language())
     if isinstance(value, datetime):
