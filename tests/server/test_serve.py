@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -192,11 +193,27 @@ def test_health(https: httpx.Client, server: Server) -> None:
     assert https.get("healthz").text == "ok\n"
     ready = httpx.get(server.http_url + "readyz")
     assert ready.status_code == 200
-    assert ready.json()["services"]["one"] == {"database": "ok", "health": "ok"}
+    assert ready.json()["services"]["one"] == {"database": "ok", "process": "ok", "health": "ok"}
+    (process,) = ready.json()["processes"]["one"]
+    assert (process["role"], process["state"], process["pid"]) == ("service", "running", os.getpid())
     server.system.services["two"].state["sick"] = True  # type: ignore[attr-defined]
     ready = httpx.get(server.http_url + "readyz")
     assert ready.status_code == 503
-    assert ready.json()["services"]["two"] == {"database": "ok", "health": "DEMO_SICK"}
+    assert ready.json()["services"]["two"] == {
+        "database": "ok",
+        "process": "ok",
+        "health": "DEMO_SICK",
+    }
+
+
+def test_process_that_stops_says_so_while_it_still_answers(https: httpx.Client, server: Server) -> None:
+    """Whoever shares out requests sees it in readiness; requests that come all the same are answered."""
+    server.system.drain()
+    ready = httpx.get(server.http_url + "readyz")
+    assert ready.status_code == 503
+    assert ready.json()["services"]["one"]["process"] == "STOPPING"
+    assert [each["state"] for each in ready.json()["processes"]["one"]] == ["stopping"]
+    assert https.get("healthz").status_code == 200
 
 
 def test_metrics_count_requests_and_jobs(https: httpx.Client, server: Server) -> None:

@@ -55,6 +55,9 @@ class ServerConfig:
     request_max_bytes: int = 16 * 1024 * 1024
     monitors: tuple[str, ...] = ()  # addresses besides loopback that may read /readyz and /metrics
     audit_head_every: timedelta = timedelta(minutes=1)  # how long an entry may be without a signed head
+    # After SIGTERM: for so long readiness says 503 and requests are answered all the same, so that whoever
+    # shares out the requests has time to see it.
+    drain: timedelta = timedelta(0)
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:

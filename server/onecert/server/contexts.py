@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from onecert.server.languages import gettext
 from onecert.server.local_client import Peers
 from onecert.server.members import Context, Member, installed_members, load_member
 from onecert.server.operators import Operators, SignInConfig
+from onecert.server.processes import Processes
 
 __all__ = ["OpenedMember", "load_member_settings", "open_member", "open_members"]
 
@@ -40,9 +42,11 @@ class OpenedMember:
     member: Member
     config: Any
     context: Context
+    processes: Processes
 
     def close(self) -> None:
-        """Close the database; the folder needs no closing."""
+        """Leave, and close the database; the folder needs no closing."""
+        self.processes.close()
         self.context.database.close()
 
 
@@ -98,7 +102,7 @@ def open_members(
     opened: list[OpenedMember] = []
     try:
         for member in members:
-            context = _open(
+            each = _open(
                 member,
                 data.absolute(),
                 settings,
@@ -106,7 +110,7 @@ def open_members(
                 clock=clock or SystemClock(),
                 patience=patience,
             )
-            opened.append(OpenedMember(member=member, config=settings[member.name], context=context))
+            opened.append(each)
     except BaseException:
         for each in opened:
             each.close()
@@ -163,22 +167,24 @@ def _open(
     peers: Peers,
     clock: Clock,
     patience: timedelta,
-) -> Context:
+) -> OpenedMember:
     folder = make_private_folder(data / member.name)
     database = open_database(member.name, folder, settings.section(f"database.{member.name}", DatabaseConfig))
+    processes = Processes(database, clock, folder, version=_version(member.name))
     try:
         _check_not_lost(database)
         if patience:
             wait_until_ready(database, patience=patience)
         migrate(database, SERVER_MIGRATIONS, member.migrations)
         _note_made(database)
+        processes.begin()
     except BaseException:
         database.close()
         raise
     audit = AuditTrail(member.name, clock)
     server = settings.section("server", ServerConfig)
     https, http = public_origins(server)
-    return Context(
+    context = Context(
         name=member.name,
         data=folder,
         shared=data,
@@ -196,7 +202,16 @@ def _open(
         status_url=f"{http}/{member.name}",
         operator_anchors=server.operator_anchors,
         connect=peers.client,
+        processes=processes,
     )
+    return OpenedMember(member=member, config=settings[member.name], context=context, processes=processes)
+
+
+def _version(member: str) -> str:
+    try:
+        return version(f"onecert-{member}")
+    except PackageNotFoundError:
+        return ""
 
 
 def _marker(path: Path) -> Path:

@@ -122,7 +122,7 @@ class Database:
             DatabaseUnavailableError: the database did not take it.
         """
         if self.path is None:
-            with self._translated(), self._write_engine.begin() as connection:
+            with self.translated(), self._write_engine.begin() as connection:
                 yield connection
             return
         # One block and no others inside: each of them would cost as much as a statement.
@@ -148,7 +148,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read one consistent state; takes no write lock, and a write in it fails."""
-        with self._translated():
+        with self.translated():
             if self.path is not None:
                 self._check_file(self.path)
             with self._read_engine.begin() as connection:
@@ -178,6 +178,17 @@ class Database:
         with self.reading() as connection:
             connection.exec_driver_sql("SELECT 1").scalar_one()
 
+    def own_connection(self) -> Connection:
+        """Open a connection that is in no pool and in no transaction, for a lock that lasts; close it.
+
+        Raises:
+            DatabaseUnavailableError
+        """
+        with self.translated():
+            connection = self._write_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()
+            return connection
+
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
         kept, self._kept = self._kept, None
@@ -197,7 +208,8 @@ class Database:
         self._writer_thread = me
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Inside the block, what the driver raises for an outage is our error."""
         try:
             yield
         except _ERRORS as exc:

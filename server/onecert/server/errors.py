@@ -8,7 +8,7 @@ Status 4xx means refused; 503 means that we could not find out, which lets nobod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,6 +21,8 @@ __all__ = [
     "DatabaseUnavailableError",
     "MemberUnknownError",
     "ServiceError",
+    "StoppingError",
+    "UnknownJobError",
 ]
 
 
@@ -128,6 +130,32 @@ class DatabaseNewerError(ServiceError):
             hint="start the newer version of the program again",
             package=package,
             revision=revision,
+        )
+
+
+class StoppingError(ServiceError):
+    """This process was told to stop; it finishes what it has and takes nothing new."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "STOPPING",
+            status=503,
+            text="this process is stopping",
+            hint="ask another one, or the same in a minute",
+        )
+
+
+class UnknownJobError(ServiceError):
+    """No service of this process has a job of this name."""
+
+    def __init__(self, name: str, known: Collection[str]) -> None:
+        super().__init__(
+            "JOB_UNKNOWN",
+            status=404,
+            text="there is no job “%(name)s”",
+            hint="there are: %(known)s",
+            name=name,
+            known=", ".join(known) or "-",
         )
 
 

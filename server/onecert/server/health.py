@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from onecert.server import metrics
-from onecert.server.errors import ServiceError
+from onecert.server.errors import ServiceError, StoppingError
 from onecert.server.languages import gettext
+from onecert.server.processes import Processes
 
 __all__ = ["Readiness", "examine", "respond"]
 
@@ -55,10 +57,29 @@ class Readiness:
 
     def __init__(self) -> None:
         self._checks: dict[str, Mapping[str, Callable[[], None]]] = {}
+        self._processes: dict[str, Processes] = {}
+        self._is_stopping = False
 
-    def add(self, service: str, checks: Mapping[str, Callable[[], None]]) -> None:
+    def add(
+        self, service: str, checks: Mapping[str, Callable[[], None]], processes: Processes | None = None
+    ) -> None:
         """Add a service; a check raises ServiceError when it cannot work now."""
         self._checks[service] = checks
+        if processes is not None:
+            self._processes[service] = processes
+
+    def stop(self) -> None:
+        """Say from now on that this process is on its way out."""
+        self._is_stopping = True
+
+    def check_not_stopping(self) -> None:
+        """The check `process` of every service.
+
+        Raises:
+            StoppingError
+        """
+        if self._is_stopping:
+            raise StoppingError
 
     def results(self) -> dict[str, dict[str, str]]:
         """Run all checks: service -> check -> "ok" or the code of what is wrong."""
@@ -72,12 +93,23 @@ class Readiness:
         if path == "/readyz":
             results = self.results()
             is_ready = all(code == "ok" for checks in results.values() for code in checks.values())
-            body = json.dumps({"status": "ready" if is_ready else "not ready", "services": results}).encode()
+            said = {"status": "ready" if is_ready else "not ready", "services": results}
+            body = json.dumps(said | {"processes": self._others()}).encode()
             status = "200 OK" if is_ready else "503 Service Unavailable"
             return respond(start_response, status, body, "application/json")
         if path == "/metrics":
             return respond(start_response, "200 OK", metrics.exposition(), metrics.CONTENT_TYPE)
         return respond(start_response, "404 Not Found", b"not found\n")
+
+    def _others(self) -> dict[str, list[dict[str, Any]]]:
+        """The processes of each service, as far as its database tells now."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for service, processes in self._processes.items():
+            try:
+                found[service] = [each.as_json() for each in processes.everyone()]
+            except ServiceError:
+                found[service] = []
+        return found
 
 
 def respond(

@@ -10,12 +10,16 @@ The rows and their leases are in leases.py.
 
 from __future__ import annotations
 
+import enum
+import fcntl
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import monotonic
 
 from onecert.server import metrics
@@ -25,13 +29,22 @@ from onecert.server.errors import ServiceError
 from onecert.server.leases import LEASE, Leases, Slot
 from onecert.server.models import jobs as jobs_table
 
-__all__ = ["Job", "JobRunner"]
+__all__ = ["Job", "JobRunner", "Scope"]
 
 log = logging.getLogger(__name__)
 
 _FIRST_RETRY = timedelta(seconds=5)
 _POLL_S = 1.0
 _MAX_POLL_S = 5.0
+
+
+class Scope(enum.Enum):
+    """Who runs a job."""
+
+    ONE = "one"  # one of all processes on the database
+    FOLDER = "folder"  # one of the processes that share a data folder; also processes without jobs
+    PROCESS = "process"  # every process, also those without jobs
+    WORKERS = "workers"  # every process that runs jobs
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Job:
     name: str
     every: timedelta
     run: Callable[[datetime], None]
+    scope: Scope = Scope.ONE
 
     def __post_init__(self) -> None:
         if self.every < timedelta(seconds=1):
@@ -57,6 +71,7 @@ class JobRunner:
     Args:
         service: for logs and metrics.
         lease: how long after its last sign of life a dead owner's slot is given to another.
+        folder: of the service; its processes share what is for one of them.
     """
 
     def __init__(
@@ -68,6 +83,7 @@ class JobRunner:
         service: str = "",
         lease: timedelta = LEASE,
         workers: int = 4,
+        folder: Path | None = None,
     ) -> None:
         names = [job.name for job in jobs]
         if len(set(names)) != len(names):
@@ -76,7 +92,11 @@ class JobRunner:
         self._jobs = tuple(jobs)
         self._service = service
         self._workers = workers
-        self._leases = Leases(database, clock, names, service=service, lease=lease)
+        self._folder = folder
+        self._next: dict[str, datetime] = {}
+        self._failures: dict[str, int] = {}
+        leased = [job.name for job in jobs if job.scope is Scope.ONE]
+        self._leases = Leases(database, clock, leased, service=service, lease=lease)
         self._running: set[str] = set()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -89,11 +109,29 @@ class JobRunner:
         """
         slots = 0
         for job in self._jobs:
-            slot = self._leases.claim(job.name, job.every)
+            slot = self._claim(job)
             if slot is not None:
                 self._run(job, slot)
                 slots += 1
         return slots
+
+    def choose(self, only: Collection[str] | None) -> None:
+        """Run no others than these jobs, besides those that every process and folder needs; None: all."""
+        always = (Scope.PROCESS, Scope.FOLDER)
+        self._jobs = tuple(
+            job for job in self._jobs if only is None or job.name in only or job.scope in always
+        )
+
+    def add(self, job: Job) -> None:
+        """Run this one too; not one for which the processes take turns."""
+        if job.scope is Scope.ONE:
+            raise ValueError(f"job {job.name}: its row is made with those of the others")
+        self._jobs = (*self._jobs, job)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the jobs."""
+        return [job.name for job in self._jobs]
 
     def start(self) -> None:
         """Run the jobs in threads of their own from now on."""
@@ -130,7 +168,7 @@ class JobRunner:
             pool.shutdown(wait=True)
 
     def _hand_over(self, pool: ThreadPoolExecutor, job: Job) -> None:
-        slot = self._leases.claim(job.name, job.every)
+        slot = self._claim(job)
         if slot is None:
             return
         self._running.add(job.name)
@@ -139,6 +177,33 @@ class JobRunner:
             self._running.discard(job.name)
 
         pool.submit(self._run, job, slot).add_done_callback(done)
+
+    def _claim(self, job: Job) -> Slot | None:
+        if job.scope is Scope.ONE:
+            return self._leases.claim(job.name, job.every)
+        now = self._clock.now()
+        # Due later than its period allows: the clock was set back, and work goes on.
+        if now < self._next.get(job.name, now) <= now + job.every:
+            return None
+        self._next[job.name] = now + job.every
+        return Slot(name=job.name, due=now, at=now, failures=self._failures.get(job.name, 0))
+
+    @contextmanager
+    def _kept(self, job: Job, slot: Slot) -> Iterator[bool]:
+        """Hold what says that this process runs the job now; False: another one does."""
+        if job.scope is Scope.ONE:
+            with self._leases.kept(slot):
+                yield True
+        elif job.scope is Scope.FOLDER and self._folder is not None:
+            with (self._folder / f".{job.name}.lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield False
+                else:
+                    yield True
+        else:
+            yield True
 
     def _note_loop_failure(self, exc: Exception) -> None:
         metrics.job_loop_failures.labels(self._service).inc()
@@ -151,8 +216,9 @@ class JobRunner:
     def _run(self, job: Job, slot: Slot) -> None:
         started = monotonic()
         try:
-            with self._leases.kept(slot):
-                job.run(slot.at)
+            with self._kept(job, slot) as is_ours:
+                if is_ours:
+                    job.run(slot.at)
         except Exception as exc:
             self._failed(job, slot, exc)
         else:
@@ -163,6 +229,9 @@ class JobRunner:
         now = self._clock.now()
         metrics.job_runs.labels(self._service, job.name, "done").inc()
         metrics.job_last_success.labels(self._service, job.name).set(now.timestamp())
+        if job.scope is not Scope.ONE:
+            self._failures.pop(job.name, None)
+            return
         self._leases.release(
             slot,
             due=slot.at + job.every,
@@ -184,6 +253,10 @@ class JobRunner:
         )
         # Again soon, then slower, but at least once in each period.
         wait = min(job.every, _FIRST_RETRY * 2 ** min(slot.failures, 10))
+        if job.scope is not Scope.ONE:
+            self._failures[job.name] = slot.failures + 1
+            self._next[job.name] = self._clock.now() + wait
+            return
         self._leases.release(
             slot,
             owner=None,

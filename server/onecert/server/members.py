@@ -21,6 +21,7 @@ from onecert.server.database import Database
 from onecert.server.documents import PrivateKey
 from onecert.server.errors import MemberUnknownError
 from onecert.server.jobs import Job
+from onecert.server.processes import Alone, Living
 
 if TYPE_CHECKING:
     from onecert.server.operators import Operators
@@ -58,6 +59,8 @@ class Context:
     # Files of CA certificates for operators' certificates, besides those in DATA/operator-anchors.
     operator_anchors: tuple[Path, ...] = ()
     connect: Callable[[str], httpx.Client]
+    # This process and the others on the database.
+    processes: Living = field(default_factory=Alone)
 
     def client(self, service: str) -> httpx.Client:
         """Return a client for another service; paths are relative to it: ``get("v1/authorities")``.

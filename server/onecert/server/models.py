@@ -1,4 +1,4 @@
-"""Tables that every service has, as `migrations/` makes them: the audit trail and the leased jobs."""
+"""Tables that every service has, as `migrations/` makes them: audit trail, leased jobs, processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from sqlalchemy import (
 
 from onecert.server.database import UtcDateTime
 
-__all__ = ["audit_chain", "audit_entries", "audit_heads", "jobs", "metadata"]
+__all__ = [
+    "audit_chain",
+    "audit_entries",
+    "audit_heads",
+    "jobs",
+    "metadata",
+    "processes",
+    "schema_compatibility",
+]
 
 metadata = MetaData()
 
@@ -68,4 +76,27 @@ jobs = Table(
     Column("failures", Integer, nullable=False),  # in a row
     Column("last_error", String(256), nullable=True),
     Column("last_success", UtcDateTime, nullable=True),
+)
+
+# The processes that run on this database now, and for a day those that ended without a word.
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", String(16), primary_key=True),  # drawn at its start
+    Column("role", String(16), nullable=False),  # service | status | worker
+    Column("state", String(16), nullable=False),  # running | stopping
+    Column("host", String(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+)
+
+# Which older programs may go on with these tables; see migrations/run.py.
+schema_compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("package", String(64), primary_key=True),
+    Column("revision", String(32), nullable=False),  # of the program that wrote this
+    Column("oldest_code", String(32), nullable=False),
 )

@@ -12,8 +12,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,12 +30,13 @@ from onecert.server.members import Member
 from onecert.server.system import System
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
 
-__all__ = ["CannotListenError", "Server"]
+__all__ = ["DATABASE_PATIENCE", "CannotListenError", "Server", "stop_signals", "wait_for_stop"]
 
 log = logging.getLogger(__name__)
 
-_DATABASE_PATIENCE = timedelta(seconds=30)
+DATABASE_PATIENCE = timedelta(seconds=30)
 _SHUTDOWN_S = 5
+_LAST_REQUESTS_S = 0.2
 _HEADERS_MAX_BYTES = 64 * 1024
 
 
@@ -73,6 +75,8 @@ class Server:
         data = make_private_folder(data).absolute()
         config = settings.section("server", ServerConfig)
         self._stopping = threading.Event()
+        self._drain_s = config.drain.total_seconds()
+        self._sockets = [path for path in (config.https_socket, config.http_socket) if path is not None]
         self._servers: list[WaitingServer] = []
         self._threads: list[threading.Thread] = []
         try:
@@ -90,7 +94,7 @@ class Server:
                 http = self._listen_on_socket(config, config.http_socket)
             self.https_url, self.http_url = _addresses(config)
             now_known = settings.with_section("server", config)
-            self.system = System(members, data, now_known, clock=clock, patience=_DATABASE_PATIENCE)
+            self.system = System(members, data, now_known, clock=clock, patience=DATABASE_PATIENCE)
             is_behind_tls = config.https_socket is not None
             https.wsgi_app = _behind_tls(self.system.https) if is_behind_tls else self.system.https
             http.wsgi_app = self.system.http
@@ -98,42 +102,40 @@ class Server:
             self._stop_listening()
             raise
 
-    def start(self) -> None:
-        """Answer requests and run jobs from now on."""
+    def start(self, *, only: Collection[str] | None = None) -> None:
+        """Answer requests and run jobs from now on; see `System.start_jobs` for `only`."""
         for server in self._servers:
             thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
             thread.start()
             self._threads.append(thread)
-        self.system.start_jobs()
+        self.system.start_jobs(only=only)
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
+    def signals(self) -> AbstractContextManager[None]:
         """Inside the block, SIGTERM and SIGINT end `wait`. A second one ends the process at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._stopping.set()
-            signal.signal(number, signal.SIG_DFL)
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return stop_signals(self._stopping)
 
     def wait(self) -> None:
         """Serve until a signal or `request_stop`."""
-        # A wait with a time-out lets Python run its signal handlers.
-        while not self._stopping.wait(1.0):
-            pass
+        wait_for_stop(self._stopping)
 
     def request_stop(self) -> None:
         """End `wait`, from any thread."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Finish the requests that run, stop the jobs, sign the audit heads, close everything."""
+        """Finish the requests that run, stop the jobs, sign the audit heads, close everything.
+
+        Readiness says so first, and the sockets lose their names; what was sent to them by then is answered.
+        """
         log.info("stopping")
+        self.system.drain()
+        if self._drain_s:
+            time.sleep(self._drain_s)
+        for path in self._sockets:
+            # Who connects from now on finds nothing and asks another process; see deploy/nginx.
+            path.unlink(missing_ok=True)
+        if self._sockets:
+            time.sleep(_LAST_REQUESTS_S)
         self._stop_listening()
         self.system.close()
         log.info("stopped")
@@ -182,6 +184,29 @@ class Server:
         except Exception:
             log.exception("the http server ended")
             self._stopping.set()
+
+
+@contextmanager
+def stop_signals(stopping: threading.Event) -> Iterator[None]:
+    """Inside the block, SIGTERM and SIGINT set the event. A second one ends the process at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_for_stop(stopping: threading.Event) -> None:
+    """Wait for the event, of a signal too."""
+    # A wait with a time-out lets Python run its signal handlers.
+    while not stopping.wait(1.0):
+        pass
 
 
 def _adapter(config: ServerConfig, data: Path, clock: Clock, say: Callable[[str], None]) -> TlsAdapter:

@@ -6,9 +6,9 @@ Knows nothing of sockets (see `serve.py`), so that a test can have the whole sys
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from onecert.server.clock import Clock, SystemClock
 from onecert.server.config import ServerConfig, Settings
 from onecert.server.contexts import OpenedMember, make_peers, open_members
 from onecert.server.dispatch import Dispatcher
-from onecert.server.errors import ServiceError
+from onecert.server.errors import ServiceError, UnknownJobError
 from onecert.server.folders import make_private_folder, write_file
 from onecert.server.health import Readiness
-from onecert.server.jobs import Job, JobRunner
+from onecert.server.jobs import Job, JobRunner, Scope
 from onecert.server.members import Context, Member, Service
 from onecert.server.operators import command_actor
+from onecert.server.processes import BEAT, Processes
 from onecert.server.web.frame import frame_of
 from onecert.server.web.landing import landing_app
 from onecert.verifier.jws import key_id
@@ -35,6 +36,7 @@ __all__ = ["System"]
 log = logging.getLogger(__name__)
 
 AUDIT_HEAD_JOB = "server.audit-head"
+PROCESS_JOB = "server.process"
 AUDIT_KEYS_FOLDER = "audit-keys"
 
 
@@ -97,12 +99,34 @@ class System:
         """The built services by name."""
         return {running.context.name: running.service for running in self._running}
 
-    def start_jobs(self) -> None:
-        """Note the start in every audit trail, then run the jobs until `close`."""
+    def start_jobs(self, *, role: str = "service", only: Collection[str] | None = None) -> None:
+        """Note the start in every audit trail, then run the jobs until `close`.
+
+        Args:
+            role: what the table of processes calls this one.
+            only: names of jobs; besides them, those that every process needs. None: all.
+
+        Raises:
+            UnknownJobError: no service here has such a job.
+        """
+        known = [name for running in self._running for name in running.jobs.names]
+        for name in only or ():
+            if name not in known:
+                raise UnknownJobError(name, known)
         self._started = True
         for running in self._running:
+            running.opened.processes.register(role)
             self._note(running.context, "service.started")
+            running.jobs.choose(only)
+            running.jobs.add(Job(PROCESS_JOB, BEAT, partial(_beat, running.opened.processes), Scope.PROCESS))
             running.jobs.start()
+
+    def drain(self) -> None:
+        """Say everywhere that this process takes nothing new; what comes all the same is answered."""
+        self.readiness.stop()
+        for running in self._running:
+            if self._started:
+                _quietly("process", running, running.opened.processes.stopping)
 
     def run_due_jobs(self) -> int:
         """Run what is due in this thread: for tests and for replaying a day."""
@@ -131,11 +155,12 @@ class System:
             _publish_audit_key(context, service)
         if service.audit_key is not None or service.find_audit_key is not None:
             jobs.append(Job(AUDIT_HEAD_JOB, server.audit_head_every, lambda at: _sign_head(context, service)))
-        runner = JobRunner(context.database, self._clock, jobs, service=context.name)
+        runner = JobRunner(context.database, self._clock, jobs, service=context.name, folder=context.data)
         self._running.append(_Running(opened, service, runner))
+        checks = {"process": self.readiness.check_not_stopping, **service.checks}
         if isinstance(service.app, Flask) and "onecert" in service.app.extensions:
-            frame_of(service.app).checks.update(service.checks)
-        self.readiness.add(context.name, {"database": context.database.check, **service.checks})
+            frame_of(service.app).checks.update(checks)
+        self.readiness.add(context.name, {"database": context.database.check, **checks}, opened.processes)
         self.https.mount(context.name, service.app)
         if service.status is not None:
             self.http.mount(context.name, service.status)
@@ -143,6 +168,10 @@ class System:
     def _note(self, context: Context, event: str) -> None:
         with context.database.transaction() as connection:
             context.audit.record(connection, event=event, actor=command_actor(), subject=context.name)
+
+
+def _beat(processes: Processes, _at: datetime) -> None:
+    processes.beat()
 
 
 def _sign_head(context: Context, service: Service) -> None:

@@ -14,10 +14,10 @@ from onecert.server.commands.options import common_options
 from onecert.server.config import ServerConfig
 from onecert.server.contexts import load_member_settings
 from onecert.server.logging_setup import set_up_logging
-from onecert.server.members import installed_members, load_member
+from onecert.server.members import Member, installed_members, load_member
 from onecert.server.serve import Server
 
-__all__ = ["up"]
+__all__ = ["split_names", "up", "wanted_members"]
 
 SWITCH_INTERVAL_S = 0.0005
 
@@ -28,16 +28,13 @@ SWITCH_INTERVAL_S = 0.0005
 @click.option("--host", metavar="ADDRESS", help="Where to listen; default 127.0.0.1.")
 @click.option("--https-port", type=click.IntRange(0, 65535), help="Default 8443; 0 takes a free one.")
 @click.option("--http-port", type=click.IntRange(0, 65535), help="Default 8080; 0 takes a free one.")
-def up(data: Path, config: Path | None, members: str | None, **overrides: Any) -> None:
+@click.option("--no-jobs", is_flag=True, help="Leave periodic work to other processes (onecert worker).")
+def up(data: Path, config: Path | None, members: str | None, no_jobs: bool, **overrides: Any) -> None:
     """Run the services of this installation until SIGTERM.
 
     Prints one line when ready: the https address and the http address.
     """
-    named = [name.strip() for name in members.split(",") if name.strip()] if members else None
-    wanted = installed_members() if named is None else named
-    if not wanted:
-        raise click.UsageError("no service is installed; install one, such as onecert-ca")
-    loaded = [load_member(name) for name in dict.fromkeys(wanted)]
+    loaded = wanted_members(members)
     settings = load_member_settings(loaded, data, config=config)
     server_config = _override(settings.section("server", ServerConfig), overrides)
     set_up_logging(server_config.log_level)
@@ -51,11 +48,24 @@ def up(data: Path, config: Path | None, members: str | None, **overrides: Any) -
     )
     with server.signals():
         try:
-            server.start()
+            server.start(only=() if no_jobs else None)
             click.echo(f"ready {server.https_url} {server.http_url}")
             server.wait()
         finally:
             server.stop()
+
+
+def wanted_members(names: str | None) -> list[Member]:
+    """Load the members of a list such as "ca,ra", or all that are installed."""
+    wanted = installed_members() if names is None else split_names(names)
+    if not wanted:
+        raise click.UsageError("no service is installed; install one, such as onecert-ca")
+    return [load_member(name) for name in dict.fromkeys(wanted)]
+
+
+def split_names(names: str) -> list[str]:
+    """Read a list of names with commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _override(config: ServerConfig, overrides: Mapping[str, Any]) -> ServerConfig:

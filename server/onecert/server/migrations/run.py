@@ -2,13 +2,20 @@
 
 Each package has its own chain of revisions and its own version table (``alembic_version_ca``). All of them
 run in one transaction on both engines, so a process killed in the middle leaves the old tables.
+
+A rolling restart has programs of two versions on one database. A migration says which older programs may go
+on after it: ``compatible_with = "0009"`` in its module names the oldest revision whose program may; one that
+says nothing needs its own program. So tables are changed in two releases: the first adds (a column with a
+default, a table, an index) and is compatible, the next takes away what no program in use reads any more.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +23,25 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, delete, insert, inspect, select
 
-from onecert.server.errors import DatabaseNewerError
+from onecert.server.errors import DatabaseNewerError, DatabaseUnavailableError
+from onecert.server.models import schema_compatibility
 
 if TYPE_CHECKING:
     from onecert.server.database import Database
 
-__all__ = ["current_revisions", "head_revision", "upgrade"]
+__all__ = ["current_revisions", "head_revision", "oldest_code", "upgrade"]
+
+log = logging.getLogger(__name__)
 
 # Alembic keeps the running migration in module globals, so threads take turns.
 _one_at_a_time = threading.Lock()
 # Any number will do, as long as nobody else locks the same one in this PostgreSQL database.
 _ADVISORY_LOCK = 0x0CE7_0001
+# Whoever waits for a table makes everybody behind him wait, so a migration gives way, and tries again.
+_TABLE_LOCK_TIMEOUT_MS = 2000
+_ATTEMPTS, _PAUSE_S = 30, 1.0
 
 
 def upgrade(database: Database, packages: Sequence[str]) -> None:
@@ -38,19 +50,34 @@ def upgrade(database: Database, packages: Sequence[str]) -> None:
     # Almost every start finds nothing to do; that needs no lock.
     with database.reading() as connection:
         if not _is_schema_missing(database, connection) and all(
-            _current(connection, package) == script.get_current_head() for package, script in scripts.items()
+            _is_done(connection, package, script) for package, script in scripts.items()
         ):
             return
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _upgrade(database, scripts)
+        except DatabaseUnavailableError as exc:
+            if exc.kind != "locked" or attempt == _ATTEMPTS or database.dialect != "postgresql":
+                raise
+            log.warning("a migration gives way and is tried again", extra={"attempt": attempt})
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _upgrade(database: Database, scripts: Mapping[str, ScriptDirectory]) -> None:
     with _one_at_a_time, database.transaction() as connection:
         # On SQLite the transaction itself (BEGIN IMMEDIATE) is the lock between processes.
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = '120s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_TABLE_LOCK_TIMEOUT_MS}")
             # IF NOT EXISTS alone would refuse a role that may make no schemas, although its schema is there.
             if _is_schema_missing(database, connection):
                 connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{database.schema}"')
         for package, script in scripts.items():
-            _upgrade_package(connection, package, script)
+            if not _is_done(connection, package, script):
+                _upgrade_package(connection, package, script)
 
 
 def current_revisions(database: Database, packages: Sequence[str]) -> dict[str, str | None]:
@@ -93,14 +120,67 @@ def _is_schema_missing(database: Database, connection: Connection) -> bool:
     return found is None
 
 
-def _upgrade_package(connection: Connection, package: str, script: ScriptDirectory) -> None:
-    current = _current(connection, package)
-    if current is not None:
-        try:
-            script.get_revision(current)
-        except CommandError as exc:
-            raise DatabaseNewerError(package, current) from exc
+def _is_done(connection: Connection, package: str, script: ScriptDirectory) -> bool:
+    """Whether the tables are as this program needs them: its own, or a newer program's that says so.
 
+    Raises:
+        DatabaseNewerError
+    """
+    current = _current(connection, package)
+    if current == script.get_current_head():
+        return True
+    known = [revision.revision for revision in script.walk_revisions()]
+    if current is None or current in known:
+        return False
+    if _declared(connection, package, current) not in known:
+        raise DatabaseNewerError(package, current)
+    log.info(
+        "a newer program has migrated the database; this one may go on",
+        extra={"package": package, "revision": current},
+    )
+    return True
+
+
+def oldest_code(package: str) -> str | None:
+    """Return the oldest revision whose program may go on with the tables as this program makes them."""
+    return _oldest_code(_script_directory(package))
+
+
+def _oldest_code(script: ScriptDirectory) -> str | None:
+    known = [revision.revision for revision in script.walk_revisions()][::-1]
+    oldest = 0
+    for name in known:
+        module = script.get_revision(name).module
+        oldest = max(oldest, known.index(getattr(module, "compatible_with", name)))
+    return known[oldest] if known else None
+
+
+def _declared(connection: Connection, package: str, current: str) -> str | None:
+    if not inspect(connection).has_table(schema_compatibility.name):
+        return None
+    query = select(schema_compatibility.c.oldest_code)
+    found: str | None = connection.scalar(
+        query.where(_of(package), schema_compatibility.c.revision == current)
+    )
+    return found
+
+
+def _declare(connection: Connection, package: str, script: ScriptDirectory) -> None:
+    if inspect(connection).has_table(schema_compatibility.name):
+        connection.execute(delete(schema_compatibility).where(_of(package)))
+        row = {
+            "package": version_table(package),
+            "revision": script.get_current_head(),
+            "oldest_code": _oldest_code(script),
+        }
+        connection.execute(insert(schema_compatibility).values(row))
+
+
+def _of(package: str) -> ColumnElement[bool]:
+    return schema_compatibility.c.package == version_table(package)
+
+
+def _upgrade_package(connection: Connection, package: str, script: ScriptDirectory) -> None:
     def steps(revision: object, context: MigrationContext) -> object:
         return script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # as alembic.command does
 
@@ -111,3 +191,4 @@ def _upgrade_package(connection: Connection, package: str, script: ScriptDirecto
         )
         with environment.begin_transaction():
             environment.run_migrations()
+    _declare(connection, package, script)
