@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ca_fakes import FaultyLedger, InterruptedActError, make_csr
+from click.testing import CliRunner
 from sqlalchemy import delete, func, text, update
 
 from onecert.ca import orders as orders_module
 from onecert.ca.checked_record import RULES, Finding
+from onecert.ca.cli_check import check
+from onecert.ca.errors import CheckFindingsError
 from onecert.ca.models import certificates, crl_entries, crls, keys, orders, profiles
 from onecert.server.languages import set_language, translate
 from onecert.server.models import audit_entries
@@ -262,3 +270,99 @@ def test_every_rule_has_a_text_in_both_languages() -> None:
         untranslated = [rule for rule, message in RULES.items() if translate(message) == message]
 
     assert untranslated == []
+
+
+def run_round(world: Any) -> None:
+    for _ in range(20):
+        world.parts.check_rounds.step()
+    world.parts.check_rounds.check_lists()
+
+
+def test_rounds_go_on_where_they_stopped_and_say_what_they_found(world: Any, day: Any) -> None:
+    """A round in small steps, over a restart; what it finds keeps readiness from saying that all is well."""
+    serial = issued(world)
+    world.config = dataclasses.replace(world.config, check_per_minute=1)
+    world.restart()
+    world.parts.check_rounds.step()
+    world.restart()
+    run_round(world)
+    world.parts.check_rounds.check()
+    assert "check.finished" in events(world)
+
+    alter(world, update(certificates).where(this(serial)).values(subject="CN=somebody else"))
+    run_round(world)
+    world.parts.check_rounds.check()  # the next round begins when it is time
+
+    world.clock.advance(day)
+    world.parts.publisher.publish("harbour")
+    run_round(world)
+    with pytest.raises(CheckFindingsError, match="differs-from-record"):
+        world.parts.check_rounds.check()
+
+
+def test_a_later_round_without_findings_ends_the_alarm(lite: Any, day: Any) -> None:
+    path = lite.parts.files.path("harbour", "crl")
+    sound = path.read_bytes()
+    path.write_bytes(b"rubbish")
+    lite.parts.check_rounds.check_lists()
+    with pytest.raises(CheckFindingsError, match="list-unreadable"):
+        lite.parts.check_rounds.check()
+
+    path.write_bytes(sound)
+    lite.parts.check_rounds.check_lists()
+
+    lite.parts.check_rounds.check()
+
+
+def test_two_processes_share_a_round(world: Any) -> None:
+    """A step of another process that went on meanwhile is not done twice, and nothing is passed over."""
+    for _ in range(4):
+        issued(world)
+    rounds = world.parts.check_rounds
+    world.restart()
+    world.parts.check_rounds.step()
+    rounds.step()
+    run_round(world)
+
+    with world.context.database.reading() as connection:
+        row = connection.execute(
+            text("SELECT checked, finished_at FROM ca_check_rounds WHERE kind = 'record'")
+        ).one()
+    assert row.checked == 4 + 3
+    assert row.finished_at is not None
+
+
+def events(world: Any) -> set[str]:
+    with world.context.database.reading() as connection:
+        return set(connection.scalars(audit_entries.select().with_only_columns(audit_entries.c.event)))
+
+
+def test_the_command_names_what_is_wrong_and_ends_with_1(
+    lite: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serial = issued(lite)
+
+    @contextmanager
+    def opened(_data: Any, _config: Any) -> Iterator[Any]:
+        yield SimpleNamespace(parts=lite.parts)
+
+    monkeypatch.setattr("onecert.ca.cli_check.opened_ca", opened)
+    run = CliRunner()
+    assert run.invoke(check, [], standalone_mode=False).return_value == 0
+    alter(lite, update(certificates).where(this(serial)).values(subject="CN=somebody else"))
+
+    result = run.invoke(check, ["--json"], standalone_mode=False)
+
+    assert result.return_value == 1
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line) == {
+        "rule": "differs-from-record",
+        "authority": "harbour",
+        "serial": serial,
+        "facts": "subject",
+    }
+    with pytest.raises(CheckFindingsError):
+        lite.parts.check_rounds.check()
+    one = run.invoke(check, ["--authority", "harbour", "--serial", serial], standalone_mode=False)
+    assert one.return_value == 1
+    assert "--serial needs --authority" in str(run.invoke(check, ["--serial", serial]).output)

@@ -30,7 +30,7 @@ from onecert.ca.profile_term import is_whole_term
 from onecert.ca.signing import is_signature_valid, spki_der
 from onecert.server.languages import _
 
-__all__ = ["RULES", "Evidence", "Finding", "find_faults"]
+__all__ = ["RULES", "Evidence", "Finding", "find_faults", "is_about_list"]
 
 # An intent without a result is resolved within minutes; what is older than this was forgotten.
 UNFINISHED_MAX = timedelta(hours=2)
@@ -77,6 +77,11 @@ class Finding:
 
     def as_json(self) -> dict[str, str]:
         return {"rule": self.rule, "authority": self.authority, "serial": self.serial, "facts": self.facts}
+
+
+def is_about_list(finding: Finding) -> bool:
+    """Tell whether a finding is about a published list, not about what is on record."""
+    return finding.rule.startswith("list-") or finding.rule == "number-went-back"
 
 
 @dataclass(frozen=True, kw_only=True)

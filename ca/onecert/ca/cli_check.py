@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from onecert.ca.checked_record import RULES, Finding
+from onecert.ca.check_rounds import LISTS, RECORD
+from onecert.ca.checked_record import RULES, Finding, is_about_list
 from onecert.ca.cli_parts import opened_ca, plain_serial, say
 from onecert.ca.parts import Parts
 from onecert.server.commands.options import common_options
@@ -33,18 +34,26 @@ def check(
     """
     if serial is not None and authority is None:
         raise click.UsageError("--serial needs --authority")
-    found = checked = 0
+    found: list[Finding] = []
+    checked = 0
     with opened_ca(data, config) as opened:
         parts = opened.parts
+        started = parts.clock.now()
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=None)
             for count, finding in _findings(parts, authority, serial):
                 checked += count
                 progress.update(task, completed=checked)
                 if finding is not None:
-                    found += 1
+                    found.append(finding)
                     click.echo(json.dumps(finding.as_json()) if as_json else _line(finding))
-    say(_("%(checked)s certificates read, %(found)s findings"), checked=checked, found=found)
+        if authority is None:
+            # A whole round: what it says counts from now on.
+            of_lists = [finding for finding in found if is_about_list(finding)]
+            of_record = [finding for finding in found if not is_about_list(finding)]
+            parts.check_rounds.record(RECORD, started, checked, of_record)
+            parts.check_rounds.record(LISTS, started, 0, of_lists)
+    say(_("%(checked)s certificates read, %(found)s findings"), checked=checked, found=len(found))
     return 1 if found else 0
 
 

@@ -7,6 +7,7 @@ from onecert.server.languages import _
 
 __all__ = [
     "AlreadyRevokedError",
+    "CheckFindingsError",
     "ClockJumpedError",
     "ClockNotKeptError",
     "ClockWentBackError",
@@ -256,4 +257,20 @@ class NoAuthorityError(CaError):
             status=503,
             text=_("No certification authority was set up yet."),
             hint=_("Hold a ceremony: “onecert ca ceremony FILE --apply”."),
+        )
+
+
+class CheckFindingsError(CaError):
+    """The checker has found that something issued or published does not agree with the record."""
+
+    def __init__(self, findings: int, first: str) -> None:
+        super().__init__(
+            "CHECK_FINDINGS",
+            status=503,
+            text=_(
+                "The checker has found %(findings)s things wrong in what was issued; the first: %(first)s."
+            ),
+            hint=_("Run “onecert ca check”, which names them all. Change and delete nothing before."),
+            findings=findings,
+            first=first,
         )
