@@ -26,6 +26,7 @@ from onecert.ca.errors import (
     BatchPartError,
     OrderSignatureError,
     OrderTimeError,
+    SignatureFaultError,
     TokenGoneError,
     UnknownBatchError,
 )
@@ -136,6 +137,35 @@ def test_good_and_bad_lines(world: Any) -> None:
     assert all(line["detail"] and "%(" not in line["detail"] for line in lines if "code" in line)
     assert world.parts.batches.progress(batch).refused == len(codes) - codes.count("issued")
     check_each_order_has_one_certificate(world, [line for line in lines if "serial" in line])
+
+
+def test_the_same_number_again_in_a_chunk(lite: Any) -> None:
+    """Refused, then good, then with another content: each line is judged after those before it."""
+    good = lite.order_payload()
+    orders = [{**good, "csr_pem": "-----BEGIN nothing"}, good, {**good, "application_sha256": "cd" * 32}]
+    batch = Sender(lite).send(*orders)
+    lite.parts.batch_work.run()
+    codes = [line.get("code", "issued") for line in Sender(lite).results(batch)]
+    assert codes == ["CSR_MALFORMED", "issued", "ORDER_ALTERED"]
+
+
+def test_one_bad_signature_and_nothing_of_the_chunk_is_recorded(lite: Any) -> None:
+    """The token's second signature of three does not fit: none is recorded, and all are the next time."""
+    lite.issue()
+    key = lite.token.keys["ca-harbour"]
+    real, calls = key.inner.sign, iter(range(3))
+
+    def sign(data: Any, algorithm: Any) -> bytes:
+        return bytes(real(data + b"x" if next(calls) == 1 else data, algorithm))
+
+    key.sign = sign
+    batch = Sender(lite).send(*(lite.order_payload() for _ in range(3)))
+    with pytest.raises(SignatureFaultError):
+        lite.parts.batch_work.run()
+    assert len(lite.parts.ledger.unfinished()) == 3
+    del key.sign
+    lite.parts.batch_work.run()
+    check_each_order_has_one_certificate(lite, Sender(lite).results(batch))
 
 
 def sign_order(world: Any, payload: dict[str, Any]) -> bytes:

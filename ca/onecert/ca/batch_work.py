@@ -159,7 +159,7 @@ class BatchWork:
         facts = {"batch": chunk.batch, "line": chunk.first_line}
         unsigned = [(record, order) for record, order in records.values() if record.state == INTENDED]
         log.info("chunk of a batch to be signed", extra=facts | {"certificates": len(unsigned)})
-        signed = [self._sign(record, order) for record, order in unsigned]
+        signed = self._sign(unsigned)
         # 4. Certificates, audit entries and results, in one transaction.
         self._ledger.record_results(chunk, signed, [_result(line, records) for line in lines])
         log.info("chunk of a batch done", extra=facts | {"certificates": len(signed)})
@@ -211,19 +211,30 @@ class BatchWork:
             for line in lines
         ], records
 
-    def _sign(self, record: CertificateRecord, order: OrderRecord) -> Signed:
-        authority = self._authorities.get(record.authority)
-        return Signed(
-            record=record,
-            certificate_der=self._certifier.sign(
-                authority.issuer, authority.key_label, record.serial, record.tbs_der or b""
-            ),
-            actor=order.ordered_by,
-            details={
-                "approved_by": list(order.approved_by),
-                "application_sha256": order.application_sha256,
-            },
-        )
+    def _sign(self, unsigned: Sequence[tuple[CertificateRecord, OrderRecord]]) -> list[Signed]:
+        signed: list[Signed] = []
+        for name in dict.fromkeys(record.authority for record, _order in unsigned):
+            authority = self._authorities.get(name)
+            own = [(record, order) for record, order in unsigned if record.authority == name]
+            certificates = self._certifier.sign_all(
+                authority.issuer,
+                authority.key_label,
+                [(record.serial, record.tbs_der or b"") for record, _order in own],
+            )
+            for (record, order), certificate_der in zip(own, certificates, strict=True):
+                details = {
+                    "approved_by": list(order.approved_by),
+                    "application_sha256": order.application_sha256,
+                }
+                signed.append(
+                    Signed(
+                        record=record,
+                        certificate_der=certificate_der,
+                        actor=order.ordered_by,
+                        details=details,
+                    )
+                )
+        return signed
 
     def _label(self, record: CertificateRecord) -> str:
         return self._authorities.get(record.authority).key_label

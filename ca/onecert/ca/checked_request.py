@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from onecert.ca.csr import check_request, load_request
+from onecert.ca.csr import CheckedKey, check_request, load_request
 from onecert.ca.draft import CheckedRequest
 from onecert.ca.identity import checked_identity, entity_of
 from onecert.ca.names import checked_subject
 from onecert.ca.profile import Profile
 
-__all__ = ["checked_request"]
+__all__ = ["checked_request", "checked_request_of"]
 
 
 def checked_request(
@@ -27,7 +27,32 @@ def checked_request(
     not_after: datetime | None = None,
 ) -> CheckedRequest:
     """Check request, key, subject and identification numbers against a profile."""
-    key = check_request(load_request(csr_pem), profile.key_kinds)
+    return checked_request_of(
+        profile,
+        key=check_request(load_request(csr_pem), profile.key_kinds),
+        subject=subject,
+        identity=identity,
+        at=at,
+        test_identities=test_identities,
+        dns_names=dns_names,
+        addresses=addresses,
+        not_after=not_after,
+    )
+
+
+def checked_request_of(
+    profile: Profile,
+    *,
+    key: CheckedKey,
+    subject: Mapping[str, str],
+    identity: Mapping[str, str],
+    at: datetime,
+    test_identities: bool = False,
+    dns_names: tuple[str, ...] = (),
+    addresses: tuple[str, ...] = (),
+    not_after: datetime | None = None,
+) -> CheckedRequest:
+    """Check the rest, for a key that is checked already."""
     names = checked_subject(subject, profile.subject)
     numbers = checked_identity(
         identity,

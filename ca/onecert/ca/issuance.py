@@ -4,7 +4,7 @@ away."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -185,14 +185,25 @@ class Certifier:
         Raises:
             TokenGoneError, SignatureFaultError: not now.
         """
-        certificate_der = self._signer.sign(issuer, key_label, tbs_der)
-        # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
-        signed = der.Reader(der.content_of(certificate_der)).element()[2]
-        fields = der.Reader(der.content_of(signed))
-        fields.take(0xA0)
-        if signed != tbs_der or serial_hex(fields.take_integer()) != serial:
-            raise SignatureFaultError(issuer.name)
-        return certificate_der
+        return _compared(issuer, self._signer.sign(issuer, key_label, tbs_der), serial, tbs_der)
+
+    def sign_all(self, issuer: Issuer, key_label: str, on_record: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """Sign several: serials and the bytes that are on record under them."""
+        certificates = self._signer.sign_all(issuer, key_label, [tbs_der for _serial, tbs_der in on_record])
+        return [
+            _compared(issuer, certificate_der, serial, tbs_der)
+            for certificate_der, (serial, tbs_der) in zip(certificates, on_record, strict=True)
+        ]
+
+
+def _compared(issuer: Issuer, certificate_der: bytes, serial: str, tbs_der: bytes) -> bytes:
+    # 5. What was signed is what was linted, byte for byte, and the signature is verified (by the signer).
+    _tag, content, signed = der.element_at(der.content_of(certificate_der), 0)
+    fields = der.Reader(content)
+    fields.take(0xA0)
+    if signed != tbs_der or serial_hex(fields.take_integer()) != serial:
+        raise SignatureFaultError(issuer.name)
+    return certificate_der
 
 
 class Issuance:

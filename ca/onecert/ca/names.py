@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from onecert.ca import der
 from onecert.ca.errors import (
@@ -54,6 +55,8 @@ ALPHABETS: Mapping[str, re.Pattern[str]] = {
     "code": re.compile(r"[0-9A-Z\-]"),
     "host": re.compile(r"[a-z0-9.\-]"),
 }
+# Most values of a name are those of many holders, such as a country; what is wrong is not remembered.
+REMEMBERED = 4096
 _WHOLE = {name: re.compile(f"(?:{alphabet.pattern})*") for name, alphabet in ALPHABETS.items()}
 
 
@@ -91,6 +94,7 @@ def checked_subject(given: Mapping[str, str], rules: Mapping[str, SubjectRule]) 
     return subject
 
 
+@lru_cache(maxsize=REMEMBERED)
 def check_value(field: str, value: str, rule: SubjectRule) -> None:
     """Check length, alphabet and fixed value of one attribute."""
     if rule.fixed is not None and value != rule.fixed:
@@ -108,18 +112,14 @@ def check_value(field: str, value: str, rule: SubjectRule) -> None:
 
 def subject_der(subject: Mapping[str, str]) -> bytes:
     """Encode a checked subject, in the order of `ATTRIBUTES`."""
-    return der.sequence(
-        *(
-            der.set_of(
-                der.sequence(
-                    der.oid(attribute.oid),
-                    der.printable(subject[field]) if attribute.printable else der.utf8(subject[field]),
-                )
-            )
-            for field, attribute in ATTRIBUTES.items()
-            if field in subject
-        )
-    )
+    return der.sequence(*(_attribute_der(field, subject[field]) for field in ATTRIBUTES if field in subject))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _attribute_der(field: str, value: str) -> bytes:
+    attribute = ATTRIBUTES[field]
+    text = der.printable(value) if attribute.printable else der.utf8(value)
+    return der.set_of(der.sequence(der.oid(attribute.oid), text))
 
 
 def subject_text(subject: Mapping[str, str]) -> str:
@@ -148,10 +148,15 @@ def read_subject(name_der: bytes) -> Iterator[tuple[str, int, str]]:
     for set_tag, values, _whole in der.elements(der.content_of(name_der)):
         if set_tag != der.SET:
             raise der.DerError("a name is a sequence of sets")
-        pair = der.elements(der.content_of(values))
-        if len(pair) != 2:
-            raise der.DerError("an attribute is a type and a value")
-        (_tag, _content, oid_der), (tag, content, _whole) = pair
-        if tag not in {der.UTF8_STRING, der.PRINTABLE_STRING}:
-            raise der.DerError(f"string type {tag:#04x} in a name")
-        yield _FIELDS.get(oid_der, oid_der.hex()), tag, content.decode("utf-8")
+        yield _read_attribute(values)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read_attribute(values: bytes) -> tuple[str, int, str]:
+    pair = der.elements(der.content_of(values))
+    if len(pair) != 2:
+        raise der.DerError("an attribute is a type and a value")
+    (_tag, _content, oid_der), (tag, content, _whole) = pair
+    if tag not in {der.UTF8_STRING, der.PRINTABLE_STRING}:
+        raise der.DerError(f"string type {tag:#04x} in a name")
+    return _FIELDS.get(oid_der, oid_der.hex()), tag, content.decode("utf-8")
