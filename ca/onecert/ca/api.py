@@ -61,6 +61,11 @@ def create_app(parts: Parts, context: Context) -> Flask:
             raise OrderAlteredError(order.id)
         return jsonify(parts.revocation.revoke(order).as_json())
 
+    @app.post("/v1/deliveries")
+    @signed_api
+    def post_delivery() -> Response:
+        return jsonify(parts.follow_ups.deliver(request.get_data()).as_json())
+
     @app.get("/v1/certificates/<authority>/<serial>")
     @public
     def get_certificate(authority: str, serial: str) -> Response:

@@ -224,6 +224,9 @@ def _write_together(act: Act, intents: Sequence[Intent], at: datetime) -> None:
     _even(INSERT_ORDER, act, [intent.order_row(at) for intent in intents])
     _check_keys(act, intents)
     _even(INSERT_CERTIFICATE, act, [intent.certificate_row() for intent in intents])
+    if any(intent.order.succession is not None for intent in intents):
+        # Each of them looks at the certificate that it follows.
+        raise _UnevenError
 
 
 def _even(statement: Statement, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -32,12 +32,15 @@ from onecert.ca.errors import (
     OrderSignerError,
     RepeatedKeyError,
 )
+from onecert.ca.errors.renewals import OrderKindInBatchError
 from onecert.ca.ledger import Intent, OrderRecord, intent_of
 from onecert.ca.lint import check_certificate
 from onecert.ca.models import blocked_keys, key_numbers, keys, orders
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, Order, check_age, content_sha256, read_order
 from onecert.ca.profile import Profile
 from onecert.ca.registration_authorities import Scope
+from onecert.ca.renewal import FIRST
+from onecert.ca.renewal_record import Renewals
 from onecert.ca.signing import ThrowAwayKeys
 from onecert.server.database import Database
 from onecert.verifier.errors import VerifyError
@@ -155,6 +158,7 @@ class Preparer:
     ) -> None:
         self._database = database
         self._authorities = authorities
+        self._renewals = Renewals(database)
         self._test_identities = test_identities
         self._serials = serials
         self._throw_away = ThrowAwayKeys()
@@ -239,6 +243,11 @@ class Preparer:
                 at=at,
                 test_identities=self._test_identities,
             )
+            if order.record.succession is not None:
+                follow = order.record.succession.follow
+                if follow.when == FIRST:
+                    raise OrderKindInBatchError(follow.kind)
+                request = self._renewals.check(follow, request, order.id, at)
         except CaError as exc:
             return _refused(exc)
         return _Draftable(line.number, order, request)

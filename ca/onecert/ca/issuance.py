@@ -30,6 +30,8 @@ from onecert.ca.ledger import (
 )
 from onecert.ca.lint import check_certificate
 from onecert.ca.orders import Order, OrderDesk
+from onecert.ca.renewal_follow_up import FollowUps
+from onecert.ca.renewal_record import Renewals
 from onecert.ca.signer import Signer
 from onecert.ca.signing import ThrowAwayKeys
 from onecert.ca.turns import Turns
@@ -216,6 +218,8 @@ class Issuance:
         certifier: Certifier,
         clock: Clock,
         *,
+        renewals: Renewals,
+        follow_ups: FollowUps,
         test_identities: bool = False,
         turn_timeout: timedelta = timedelta(seconds=30),
     ) -> None:
@@ -224,6 +228,8 @@ class Issuance:
         self._certifier = certifier
         self._ledger = certifier.ledger
         self._clock = clock
+        self._renewals = renewals
+        self._follow_ups = follow_ups
         self._test_identities = test_identities
         self._turns = Turns(turn_timeout)
 
@@ -249,24 +255,31 @@ class Issuance:
                 if known is None:
                     raise
                 return self._answer(authority, self._finish(authority, known, order.record), is_new=False)
+            # What is lost is revoked before its replacement exists.
+            self._follow_ups.revoke_first(order)
             # 3. to 9. see `certify`, which also knows the order when it is on record already.
             record, is_new = self._certifier.certify(
                 authority.makers[order.profile], authority.key_label, request, order.record
             )
+        self._follow_ups.settle_now(order)
         return self._answer(authority, record, is_new=is_new)
 
     def check(self, order: Order) -> CheckedRequest:
         """Check everything that the certificate will say."""
         profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
-        return checked_request(
+        at = self._clock.now()
+        request = checked_request(
             profile,
             csr_pem=order.csr_pem,
             subject=order.subject,
             identity=order.identity,
             not_after=order.not_after,
-            at=self._clock.now(),
+            at=at,
             test_identities=self._test_identities,
         )
+        if order.record.succession is None:
+            return request
+        return self._renewals.check(order.record.succession.follow, request, order.id, at)
 
     def find(self, order_id: str) -> CertificateRecord:
         """Tell what became of an order."""

@@ -25,6 +25,7 @@ from onecert.ca.errors import (
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
 from onecert.ca.names import subject_text
+from onecert.ca.renewal_record import Succession, write_succession
 from onecert.server.audit import AuditEntry
 from onecert.server.database import Database
 from onecert.server.statements import Act, Statement, insert_once
@@ -63,6 +64,7 @@ class OrderRecord:
     document: bytes
     approved_by: tuple[str, ...] = ()
     application_sha256: str = ""
+    succession: Succession | None = None  # of an order that follows a certificate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,6 +323,10 @@ def write_intent(connection: Connection, intent: Intent, at: datetime) -> Certif
     _claim_key(act, intent)
     if not INSERT_CERTIFICATE.run(act, intent.certificate_row()):
         raise NumberTakenError
+    if intent.order.succession is not None:
+        write_succession(
+            connection, intent.order.succession, intent.record.authority, intent.record.serial, at
+        )
     return intent.record
 
 

@@ -47,6 +47,7 @@ def service_of(parts: Parts, context: Context) -> Service:
         jobs=(
             Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts)),
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
+            Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
@@ -124,6 +125,10 @@ def check_lists(parts: Parts) -> None:
 
 def _fill_batches(parts: Parts) -> None:
     parts.batch_work.run()
+
+
+def _follow_up(parts: Parts) -> None:
+    parts.follow_ups.run()
 
 
 def _close(parts: Parts) -> None:

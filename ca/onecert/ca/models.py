@@ -182,6 +182,20 @@ certificates = Table(
         sqlite_where=text("status <> 'good'"),
         postgresql_where=text("status <> 'good'"),
     ),
+    Index("ca_certificates_by_begin", "not_before"),
+    Index("ca_certificates_by_end", "not_after"),
+    Index(
+        "ca_certificates_by_revocation_revoked",
+        "revoked_at",
+        sqlite_where=text("status <> 'good'"),
+        postgresql_where=text("status <> 'good'"),
+    ),
+    Index(
+        "ca_certificates_by_revocation_held",
+        "revoked_at",
+        sqlite_where=text("status = 'hold'"),
+        postgresql_where=text("status = 'hold'"),
+    ),
 )
 
 # A key has one holder, whichever authority certifies it.

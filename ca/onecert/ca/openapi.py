@@ -49,6 +49,14 @@ _REVOKED = {
     "reason": _TEXT,
     "crl_number": {"type": ["integer", "null"], "description": "null: the list follows as soon as it can"},
 }
+_DELIVERED = {
+    "order": _TEXT,
+    "delivered_at": _MOMENT,
+    "replaced": {
+        "enum": ["waiting", "done", "void", "nothing", None],
+        "description": "what became of the revocation of the old certificate; null: the order followed none",
+    },
+}
 _STATUS = {
     "authority": _TEXT,
     "serial": _SERIAL,
@@ -209,6 +217,17 @@ def document() -> dict[str, Any]:
                     "responses": {
                         "200": _answer("recorded", _REVOKED),
                         "404": _problem("never issued"),
+                        **_REFUSED,
+                    },
+                }
+            },
+            "/v1/deliveries": {
+                "post": {
+                    "summary": "The holder has the certificate of an order; what was to follow, follows.",
+                    "requestBody": {"required": True, "content": _JWS},
+                    "responses": {
+                        "200": _answer("on record", _DELIVERED),
+                        "404": _problem("no such order"),
                         **_REFUSED,
                     },
                 }

@@ -25,13 +25,26 @@ from onecert.ca.errors import (
 )
 from onecert.ca.ledger import OrderRecord
 from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority, Scope
+from onecert.ca.renewal import read_follow
+from onecert.ca.renewal_record import Succession
 from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
 
-__all__ = ["ORDER_TYPE", "REVOCATION_TYPE", "Order", "OrderDesk", "check_age", "content_sha256", "read_order"]
+__all__ = [
+    "DELIVERY_TYPE",
+    "ORDER_TYPE",
+    "REVOCATION_TYPE",
+    "Order",
+    "OrderDesk",
+    "check_age",
+    "content_sha256",
+    "open_delivery",
+    "read_order",
+]
 
 ORDER_TYPE = "onecert-order+json"
+DELIVERY_TYPE = "onecert-delivery+json"
 REVOCATION_TYPE = "onecert-revocation+json"
 DOCUMENT_MAX_BYTES = 65536
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
@@ -125,8 +138,12 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
         OrderMalformedError, OrderOutOfScopeError, TwoPeopleError
     """
     fields = _Fields(payload)
+    follow = read_follow(payload)
+    fields.skip("kind", "replaces", "revoke_replaced")
+    order_id, ordered_by = fields.text("order", _ID), f"ra:{signer.name}"
+    people = fields.people("approved_by")
     order = Order(
-        id=fields.text("order", _ID),
+        id=order_id,
         registration_authority=signer.name,
         created_at=fields.moment("created_at"),
         authority=fields.text("authority", _NAME),
@@ -137,15 +154,20 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
         csr_pem=fields.text("csr_pem"),
         not_after=fields.optional_moment("not_after"),
         record=OrderRecord(
-            id=fields.text("order", _ID),
+            id=order_id,
             content_sha256=content_sha256(payload),
-            ordered_by=f"ra:{signer.name}",
+            ordered_by=ordered_by,
             document=document,
-            approved_by=fields.people("approved_by"),
+            approved_by=people,
             application_sha256=fields.text("application_sha256", _HASH),
+            succession=Succession(follow=follow, order_id=order_id, ordered_by=ordered_by, approved_by=people)
+            if follow is not None
+            else None,
         ),
     )
     fields.end()
+    if follow is not None and not signer.may_order(follow.authority, order.profile):
+        raise OrderOutOfScopeError(signer.name, follow.authority, order.profile)
     if not signer.may_order(order.authority, order.profile):
         raise OrderOutOfScopeError(signer.name, order.authority, order.profile)
     if len(set(order.record.approved_by)) < 2:
@@ -229,6 +251,10 @@ class _Fields:
             raise OrderMalformedError(name)
         return value
 
+    def skip(self, *names: str) -> None:
+        """Pass over fields that are read elsewhere."""
+        self._taken.update(names)
+
     def people(self, name: str) -> tuple[str, ...]:
         value = self.take(name, list)
         if not value or not all(isinstance(person, str) and _NAME.fullmatch(person) for person in value):
@@ -284,3 +310,31 @@ def open_revocation(desk: OrderDesk, document: bytes) -> RevocationOrder:
     if not signer.may_revoke(order.authority):
         raise OrderOutOfScopeError(signer.name, order.authority, "*")
     return order
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryNotice:
+    """The signed word that the holder has a certificate; signature, signer and form are checked."""
+
+    order: str
+    told_by: str
+    created_at: datetime
+    people: tuple[str, ...]
+
+
+def open_delivery(desk: OrderDesk, document: bytes) -> DeliveryNotice:
+    """Check a delivery notice.
+
+    Raises:
+        OrderMalformedError, OrderSignatureError, OrderSignerError
+    """
+    payload, signer = desk.open(document, DELIVERY_TYPE)
+    fields = _Fields(payload)
+    notice = DeliveryNotice(
+        order=fields.text("order", _ID),
+        told_by=f"ra:{signer.name}",
+        created_at=fields.moment("created_at"),
+        people=fields.people("delivered_by"),
+    )
+    fields.end()
+    return notice

@@ -24,6 +24,8 @@ from onecert.ca.publishing import CrlPublisher
 from onecert.ca.record_checker import RecordChecker
 from onecert.ca.recovery import Recovery
 from onecert.ca.registration_authorities import RegistrationAuthorities
+from onecert.ca.renewal_follow_up import FollowUps
+from onecert.ca.renewal_record import Renewals
 from onecert.ca.responder import PROFILE as OCSP
 from onecert.ca.responder import Responders
 from onecert.ca.revocation import Revocation
@@ -56,6 +58,7 @@ class Parts:
     ledger: Ledger
     certifier: Certifier
     issuance: Issuance
+    follow_ups: FollowUps
     batches: Batches
     batch_work: BatchWork
     files: StatusFiles
@@ -118,6 +121,7 @@ def assemble(
         needs_kept=config.timestamp_needs_kept_clock,
     )
     batches = Batches(database, audit, clock, desk)
+    follow_ups = FollowUps(database, audit, clock, desk=desk, revocation=revocation)
     return Parts(
         config=config,
         database=database,
@@ -130,7 +134,16 @@ def assemble(
         desk=desk,
         ledger=ledger,
         certifier=certifier,
-        issuance=Issuance(desk, authorities, certifier, clock, test_identities=config.test_identities),
+        issuance=Issuance(
+            desk,
+            authorities,
+            certifier,
+            clock,
+            renewals=Renewals(database),
+            follow_ups=follow_ups,
+            test_identities=config.test_identities,
+        ),
+        follow_ups=follow_ups,
         batches=batches,
         batch_work=BatchWork(
             database,
