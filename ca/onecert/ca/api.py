@@ -12,6 +12,7 @@ from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
 from onecert.ca.list_status import add_list_views
 from onecert.ca.openapi import document
+from onecert.ca.mass_revocation_api import add_mass_revocation_views
 from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
 from onecert.ca.parts import Parts
@@ -51,6 +52,7 @@ def create_app(parts: Parts, context: Context) -> Flask:
         )
 
     add_batch_views(app, parts)
+    add_mass_revocation_views(app, parts)
 
     @app.post("/v1/revocations")
     @signed_api

@@ -22,6 +22,8 @@ class CaConfig:
     root_token_module: Path | None = None
     order_max_age: timedelta = timedelta(hours=24)
     batch_workers: int = 1
+    # How long a proposal to revoke many may wait for the second person.
+    mass_revocation_valid: timedelta = timedelta(hours=12)
     ocsp_lifetime: timedelta = timedelta(hours=1)
     ocsp_prepared_lifetime: timedelta = timedelta(hours=8)
     clock_tolerance: timedelta = timedelta(minutes=1)

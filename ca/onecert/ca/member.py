@@ -50,6 +50,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
+            Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
             Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
         ),
@@ -131,7 +132,12 @@ def _follow_up(parts: Parts) -> None:
     parts.follow_ups.run()
 
 
+def _revoke_many(parts: Parts) -> None:
+    parts.mass_revocation_work.run()
+
+
 def _close(parts: Parts) -> None:
+    parts.mass_revocation_work.close()
     parts.batch_work.close()
     parts.token.close()
 
@@ -165,6 +171,9 @@ member = Member(
     config=CaConfig,
     migrations="onecert.ca.migrations",
     catalogue="onecert.ca",
-    roles={"ca.operator": _("Operator of the certification authority")},
+    roles={
+        "ca.operator": _("Operator of the certification authority"),
+        "ca.security": _("Security officer of the certification authority"),
+    },
     build=build,
 )

@@ -104,6 +104,34 @@ _BATCH = {
     "received_at": _MOMENT,
     "finished_at": {"type": ["string", "null"]},
 }
+_MASS_REVOCATION = {
+    "mass_revocation": _TEXT,
+    "state": {"enum": ["arriving", "proposed", "confirmed", "running", "stopped", "done"]},
+    "authority": _TEXT,
+    "selection": {"type": "object"},
+    "is_whole": {"type": "boolean"},
+    "reason": _TEXT,
+    "invalidity_date": {"type": ["string", "null"]},
+    "why": _TEXT,
+    "proposed_by": _TEXT,
+    "people": {"type": "array", "items": _TEXT},
+    "proposed_at": _MOMENT,
+    "expires_at": _MOMENT | {"description": "to be confirmed before"},
+    "proposal_sha256": _TEXT,
+    "certificates": {"type": "integer", "description": "frozen: to be revoked"},
+    "holders": {"type": "integer"},
+    "already": {"type": "integer", "description": "fit the selection and were revoked before"},
+    "serials_sha256": {"type": ["string", "null"], "description": "of the sorted serials, one a line"},
+    "confirmed_by": {"type": ["string", "null"]},
+    "confirmed_people": {"type": "array", "items": _TEXT},
+    "confirmed_at": {"type": ["string", "null"]},
+    "began_at": {"type": ["string", "null"]},
+    "finished_at": {"type": ["string", "null"]},
+    "stopped_by": {"type": ["string", "null"]},
+    "crl_number": {"type": ["integer", "null"], "description": "of the full list that has them all"},
+    "done": {"type": "integer"},
+    "changed": {"type": "integer"},
+}
 _REFUSED = {
     "400": _problem("cannot be read"),
     "401": _problem("no registered key signed it, or it was altered"),
@@ -175,6 +203,54 @@ def _batch_paths() -> dict[str, Any]:
     }
 
 
+def _mass_revocation_paths() -> dict[str, Any]:
+    standing = _answer("how it stands", _MASS_REVOCATION)
+    lines = {"type": "string", "description": "one serial, key hash or entity a line"}
+    signed = {"required": True, "content": _JWS}
+    paths: dict[str, Any] = {
+        "/v1/mass-revocations": {
+            "post": {
+                "summary": "Propose to revoke many certificates; the selection is frozen.",
+                "requestBody": signed,
+                "responses": {"201": _answer("proposed", _MASS_REVOCATION), "200": standing, **_REFUSED},
+            }
+        },
+        "/v1/mass-revocations/{number}": {
+            "get": {
+                "summary": "How a mass revocation stands.",
+                "parameters": [_path("number")],
+                "responses": {"200": standing, "404": _problem("not on record")},
+            }
+        },
+        "/v1/mass-revocations/{number}/lines": {
+            "put": {
+                "summary": "Bring the lines that the proposal names by number and hash.",
+                "parameters": [_path("number")],
+                "requestBody": {"required": True, "content": {"text/plain": {"schema": lines}}},
+                "responses": {
+                    "200": standing,
+                    "404": _problem("not on record"),
+                    "413": _problem("too large"),
+                    "422": _problem("not the lines that were signed for, or lines that name nothing"),
+                },
+            }
+        },
+    }
+    for name, summary in (
+        ("confirmations", "Confirm what was shown, as the second person; it is carried out at once."),
+        ("stops", "Stop it; one person may. What is revoked stays so."),
+        ("resumptions", "Go on with one that two people had confirmed."),
+    ):
+        paths[f"/v1/mass-revocations/{name}"] = {
+            "post": {
+                "summary": summary,
+                "requestBody": signed,
+                "responses": {"200": standing, "404": _problem("not on record"), **_REFUSED},
+            }
+        }
+    return paths
+
+
 def document() -> dict[str, Any]:
     """Build the description."""
     key = {"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": "the document's number"}
@@ -209,6 +285,7 @@ def document() -> dict[str, Any]:
                 }
             },
             **_batch_paths(),
+            **_mass_revocation_paths(),
             "/v1/revocations": {
                 "post": {
                     "summary": "Revoke, hold (certificateHold) or release (removeFromCRL) one certificate.",

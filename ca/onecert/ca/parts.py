@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,9 @@ from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
+from onecert.ca.mass_revocation_people import Desk
+from onecert.ca.mass_revocation_work import MassRevocationWork
+from onecert.ca.mass_revocations import MassRevocations
 from onecert.ca.list_checker import ListChecker
 from onecert.ca.orders import OrderDesk
 from onecert.ca.prepared_answers import PreparedAnswers
@@ -29,6 +32,7 @@ from onecert.ca.renewal_record import Renewals
 from onecert.ca.responder import PROFILE as OCSP
 from onecert.ca.responder import Responders
 from onecert.ca.revocation import Revocation
+from onecert.ca.security_officers import OfficerTokens, SecurityOfficers
 from onecert.ca.signer import Signer
 from onecert.ca.status_files import StatusFiles
 from onecert.ca.timestamp_authority import PROFILE as TIMESTAMP
@@ -64,6 +68,10 @@ class Parts:
     files: StatusFiles
     publisher: CrlPublisher
     revocation: Revocation
+    security_officers: SecurityOfficers
+    officer_tokens: OfficerTokens
+    mass_revocations: MassRevocations
+    mass_revocation_work: MassRevocationWork
     ocsp_delegates: Delegates
     responders: Responders
     timestamp_delegates: Delegates
@@ -114,6 +122,7 @@ def assemble(
         lifetime=config.ocsp_prepared_lifetime,
     )
     revocation = Revocation(ledger, writer, publisher, clock, forget_answer=ahead.forget)
+    officers = SecurityOfficers(database, audit, clock, context.operators)
     exact_clock = ClockGuard(
         context.clock,
         tolerance=config.timestamp_accuracy,
@@ -159,6 +168,22 @@ def assemble(
         files=files,
         publisher=publisher,
         revocation=revocation,
+        security_officers=officers,
+        officer_tokens=OfficerTokens(
+            module=config.token_module, folder=context.data / "officers", store=context.shared / "softhsm"
+        ),
+        mass_revocations=MassRevocations(
+            database,
+            audit,
+            clock,
+            desk=Desk(registration_authorities, officers),
+            authorities=authorities,
+            max_age=config.order_max_age,
+            valid=config.mass_revocation_valid,
+        ),
+        mass_revocation_work=MassRevocationWork(
+            database, audit, clock, publisher=publisher, forget_answers=partial(_forget_all, ahead)
+        ),
         ocsp_delegates=ocsp,
         responders=Responders(
             database,
@@ -182,3 +207,8 @@ def assemble(
         checker=RecordChecker(database, authorities, clock),
         list_checker=ListChecker(database, publisher, files, clock),
     )
+
+
+def _forget_all(ahead: AnsweringAhead, authority: str, serials: Sequence[str]) -> None:
+    for serial in serials:
+        ahead.forget(authority, serial)

@@ -50,7 +50,7 @@ from onecert.server.clock import Clock
 from onecert.server.errors import ServiceError
 from onecert.server.statements import insert_if_absent
 
-__all__ = ["Revocation", "Revoked"]
+__all__ = ["Revocation", "Revoked", "lock_authority"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ _CERTIFICATE = (
     .where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
     .with_for_update()  # SQLite has no rows to lock and leaves it out; its transaction is immediate
 )
+_LOCK = select(authorities.c.name).where(authorities.c.name == bindparam("a")).with_for_update()
 _SET_STATUS = (
     update(certificates)
     .where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
@@ -162,6 +163,7 @@ class Revocation:
         at = self._clock.now()
 
         def work(connection: Connection, entries: list[AuditEntry]) -> None:
+            lock_authority(connection, record.authority)
             found = _locked(connection, record.authority, record.serial)
             if found.state != INTENDED:
                 return
@@ -210,6 +212,7 @@ def _apply(
     known = connection.execute(_BY_ID, {"id": order.id}).mappings().one_or_none()
     if known is not None and known["content_sha256"] != order.content_sha256:
         raise RevocationAlteredError(order.id)
+    lock_authority(connection, order.authority)
     record = _locked(connection, order.authority, order.serial)
     if known is not None:
         return _Outcome(known["revoked_at"], known["status_version"], record.crl_partition, changed=False)
@@ -261,6 +264,13 @@ def _apply(
         )
     )
     return _Outcome(revoked_at, version, record.crl_partition, changed=True)
+
+
+def lock_authority(connection: Connection, authority: str) -> None:
+    """Wait for whoever changes statuses of this authority. First of all: whoever has it locks certificates,
+    and two that did so in different orders would wait for each other."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"a": authority})
 
 
 def _locked(connection: Connection, authority: str, serial: str) -> CertificateRecord:

@@ -1,0 +1,349 @@
+"""Mass revocations are carried out: chunk by chunk, each in one transaction, lists after some of them.
+
+    prepared answers dropped            before and after, so that none outlives a crash
+    chunk taken, statuses changed,      one transaction: statuses, entries of the next lists, blocked keys,
+    entries and audit written           one audit entry for each certificate
+    lists                               at the end of a turn and at the end of all
+
+A chunk is done when its own row says so, in the transaction that changed its certificates: interrupted
+anywhere, and with several processes at it, each certificate is changed once. What is revoked already stays as
+it is and is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
+
+from onecert.ca.crl import HOLD, check_entry, entry_der
+from onecert.ca.ledger import GOOD, ON_HOLD, REVOKED
+from onecert.ca.mass_revocation_models import mass_revocation_chunks, mass_revocations
+from onecert.ca.mass_revocation_selection import unpack
+from onecert.ca.mass_revocations import CONFIRMED, DONE, RUNNING
+from onecert.ca.models import authorities, blocked_keys, certificates, crl_entries, crl_removals
+from onecert.ca.publishing import CrlPublisher
+from onecert.ca.revocation import lock_authority
+from onecert.server.audit import AuditEntry, AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.errors import ServiceError
+from onecert.server.statements import Act, Statement, insert_once
+
+__all__ = ["ChunkResult", "MassRevocationWork", "revoke_chunk"]
+
+log = logging.getLogger(__name__)
+
+# One turn of the job, and with it how long a certificate may wait for its list; shorter than a service waits
+# for its jobs when it stops.
+TURN = timedelta(seconds=10)
+ACTOR = "job:ca.mass-revocations"
+
+_CERTIFICATES = (
+    select(
+        certificates.c.serial,
+        certificates.c.status,
+        certificates.c.not_after,
+        certificates.c.crl_partition,
+        certificates.c.revoked_at,
+        certificates.c.key_sha256,
+    )
+    .where(
+        certificates.c.authority == bindparam("a"),
+        certificates.c.serial.in_(bindparam("serials", expanding=True)),
+    )
+    .order_by(certificates.c.serial)
+    .with_for_update()
+)
+_OF_SERIALS = (certificates.c.authority == bindparam("a")) & certificates.c.serial.in_(
+    bindparam("serials", expanding=True)
+)
+_SET_STATUS = (
+    update(certificates)
+    .where(_OF_SERIALS)
+    .values(
+        status=bindparam("new_status"),
+        # A certificate that was on hold is revoked as of the day it was held.
+        revoked_at=func.coalesce(certificates.c.revoked_at, bindparam("new_revoked_at")),
+        reason=bindparam("new_reason"),
+        invalidity_date=bindparam("new_invalidity_date"),
+    )
+)
+_DROP_ENTRIES, _DROP_REMOVALS = (
+    delete(table).where(
+        table.c.authority == bindparam("a"), table.c.serial.in_(bindparam("serials", expanding=True))
+    )
+    for table in (crl_entries, crl_removals)
+)
+_PUT_ENTRY = Statement(insert(crl_entries))
+_BLOCK_KEY = insert_once(blocked_keys)
+_GROW_VERSION = (
+    update(authorities)
+    .where(authorities.c.name == bindparam("a"))
+    .values(status_version=authorities.c.status_version + 1)
+)
+_VERSION = select(authorities.c.status_version).where(authorities.c.name == bindparam("a"))
+_TAKE_CHUNK = (
+    update(mass_revocation_chunks)
+    .where(
+        mass_revocation_chunks.c.mass_revocation == bindparam("m"),
+        mass_revocation_chunks.c.number == bindparam("n"),
+        mass_revocation_chunks.c.is_done.is_(False),
+    )
+    .values(is_done=True)
+)
+_SET_CHANGED = (
+    update(mass_revocation_chunks)
+    .where(
+        mass_revocation_chunks.c.mass_revocation == bindparam("m"),
+        mass_revocation_chunks.c.number == bindparam("n"),
+    )
+    .values(changed=bindparam("new_changed"))
+)
+_OPEN = (
+    select(mass_revocations)
+    .where(mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
+    .order_by(mass_revocations.c.proposed_at, mass_revocations.c.id)
+)
+_NEXT_CHUNK = (
+    select(mass_revocation_chunks.c.number, mass_revocation_chunks.c.serials)
+    .where(
+        mass_revocation_chunks.c.mass_revocation == bindparam("m"),
+        mass_revocation_chunks.c.number > bindparam("n"),
+        mass_revocation_chunks.c.is_done.is_(False),
+    )
+    .order_by(mass_revocation_chunks.c.number)
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkResult:
+    """What the transaction of one chunk did."""
+
+    changed: int
+    status_version: int
+    partitions: frozenset[int]
+
+
+class MassRevocationWork:
+    """Carries out what was confirmed.
+
+    Args:
+        forget_answers: drops what OCSP was going to say about serials of an authority.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        *,
+        publisher: CrlPublisher,
+        forget_answers: Callable[[str, Sequence[str]], None],
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+        self._publisher = publisher
+        self._forget_answers = forget_answers
+        self._stopping = threading.Event()
+
+    def run(self, turn: timedelta = TURN, *, only: str | None = None) -> int:
+        """Work until nothing is left or the turn is over; return how many certificates were changed.
+
+        Args:
+            only: the number of one mass revocation.
+
+        Raises:
+            DatabaseUnavailableError: not now; what is done is done, the rest comes the next time.
+        """
+        until = monotonic() + turn.total_seconds()
+        changed = 0
+        for row in self._open():
+            if only is None or row["id"] == only:
+                changed += self._carry_out(row, until)
+            if monotonic() >= until or self._stopping.is_set():
+                break
+        return changed
+
+    def close(self) -> None:
+        """Begin no more chunks."""
+        self._stopping.set()
+
+    def _open(self) -> list[RowMapping]:
+        with self._database.reading() as connection:
+            return list(connection.execute(_OPEN).mappings())
+
+    def _carry_out(self, row: RowMapping, until: float) -> int:
+        number, authority = row["id"], row["authority"]
+        done: list[ChunkResult] = []
+        last = 0
+        while not self._stopping.is_set():
+            with self._database.reading() as connection:
+                chunk = connection.execute(_NEXT_CHUNK, {"m": number, "n": last}).one_or_none()
+            if chunk is None:
+                if not last:
+                    # Nothing was left when we began: all lists are made of what others did, too.
+                    self._finish(row)
+                    break
+                last = 0
+                continue
+            result = self._do(row, chunk.number, unpack(chunk.serials))
+            last = chunk.number
+            if result is not None:
+                done.append(result)
+            if result is None or monotonic() >= until:
+                self._publish(authority, done)
+                break
+        changed = sum(each.changed for each in done)
+        log.info("mass revocation carried on", extra={"mass_revocation": number, "certificates": changed})
+        return changed
+
+    def _do(self, row: RowMapping, number: int, serials: list[str]) -> ChunkResult | None:
+        """Do one chunk; None: it was stopped meanwhile."""
+        self._forget_answers(row["authority"], serials)
+        with self._database.transaction() as connection:
+            running = connection.execute(
+                update(mass_revocations)
+                .where(mass_revocations.c.id == row["id"], mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
+                .values(
+                    state=RUNNING,
+                    began_at=func.coalesce(mass_revocations.c.began_at, self._clock.now()),
+                )
+            )
+            if not running.rowcount:
+                return None
+            names = {"m": row["id"], "n": number}
+            if not connection.execute(_TAKE_CHUNK, names).rowcount:
+                # Another process was faster.
+                return ChunkResult(changed=0, status_version=0, partitions=frozenset())
+            result, entries = revoke_chunk(connection, row, serials, self._clock.now())
+            connection.execute(_SET_CHANGED, names | {"new_changed": result.changed})
+            if entries:
+                self._audit.record_many(connection, entries)
+        self._forget_answers(row["authority"], serials)
+        return result
+
+    def _publish(self, authority: str, done: Sequence[ChunkResult]) -> int | None:
+        """Make the lists that chunks have changed; one that cannot be made now is left to the timer."""
+        version = max((each.status_version for each in done), default=0)
+        if not version:
+            return None
+        partitions = frozenset[int]().union(*(each.partitions for each in done)) - {0}
+        try:
+            for partition in sorted(partitions):
+                self._publisher.publish(authority, partition=partition, at_least=version)
+            return self._publisher.publish(authority, at_least=version).number
+        except (ServiceError, OSError):
+            log.exception("lists not made after mass revocation", extra={"authority": authority})
+            return None
+
+    def _finish(self, row: RowMapping) -> None:
+        """Make every list, then say that it is done; a list that could not be made is left to the timer."""
+        with self._database.reading() as connection:
+            version = connection.execute(_VERSION, {"a": row["authority"]}).scalar_one()
+        everything = ChunkResult(
+            changed=0,
+            status_version=version,
+            partitions=frozenset(self._publisher.partitions(row["authority"])),
+        )
+        crl_number = self._publish(row["authority"], [everything])
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                update(mass_revocations)
+                .where(mass_revocations.c.id == row["id"], mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
+                .values(state=DONE, finished_at=self._clock.now(), crl_number=crl_number)
+            )
+            if done.rowcount:
+                changed = select(func.sum(mass_revocation_chunks.c.changed)).where(
+                    mass_revocation_chunks.c.mass_revocation == row["id"]
+                )
+                self._audit.record(
+                    connection,
+                    event="mass-revocation.done",
+                    actor=ACTOR,
+                    subject=f"{row['authority']}/{row['id']}",
+                    details={
+                        "certificates": row["certificates"],
+                        "changed": int(connection.execute(changed).scalar() or 0),
+                        "crl_number": crl_number,
+                    },
+                )
+
+
+def revoke_chunk(
+    connection: Connection, row: RowMapping | dict[str, Any], serials: Sequence[str], at: datetime
+) -> tuple[ChunkResult, list[AuditEntry]]:
+    """Revoke what is not revoked yet, in the transaction of `connection`; the caller writes the audit
+    entries.
+
+    Args:
+        row: of the mass revocation: `id`, `authority`, `reason`, `invalidity_date`, `proposed_by`, `people`
+            and `confirmed_people`.
+        serials: at most some hundred.
+    """
+    authority, reason = row["authority"], row["reason"]
+    # The authority first and then its certificates in the order of their serials, as single revocations do.
+    lock_authority(connection, authority)
+    found = connection.execute(_CERTIFICATES, {"a": authority, "serials": serials}).all()
+    untouched = (REVOKED, ON_HOLD) if reason == HOLD else (REVOKED,)
+    chosen = [each for each in found if each.status not in untouched]
+    names = {"a": authority, "serials": [each.serial for each in chosen]}
+    if not chosen:
+        return ChunkResult(changed=0, status_version=0, partitions=frozenset()), []
+    connection.execute(_GROW_VERSION, names)
+    version: int = connection.execute(_VERSION, names).scalar_one()
+    # What was on hold, or was released, leaves its traces first.
+    connection.execute(_DROP_REMOVALS, names)
+    if any(each.status != GOOD for each in chosen):
+        connection.execute(_DROP_ENTRIES, names)
+    moment = at.replace(microsecond=0)
+    connection.execute(
+        _SET_STATUS,
+        names
+        | {
+            "new_status": ON_HOLD if reason == HOLD else REVOKED,
+            "new_revoked_at": moment,
+            "new_reason": reason,
+            "new_invalidity_date": row["invalidity_date"],
+        },
+    )
+    act = Act(connection)
+    _PUT_ENTRY.run_many(act, (_entry(row, each, moment, version) for each in chosen))
+    if reason == "keyCompromise":
+        blocked = {
+            each.key_sha256: {"key_sha256": each.key_sha256, "reason": reason, "added_at": at}
+            for each in sorted(chosen, key=lambda each: each.key_sha256)
+        }
+        _BLOCK_KEY.run_many(act, blocked.values())
+    event = "certificate.held" if reason == HOLD else "certificate.revoked"
+    details = {"reason": reason, "mass_revocation": row["id"]}
+    entries = [
+        AuditEntry(
+            event=event, actor=row["proposed_by"], subject=f"{authority}/{each.serial}", details=details
+        )
+        for each in chosen
+    ]
+    partitions = frozenset(each.crl_partition for each in chosen)
+    return ChunkResult(changed=len(chosen), status_version=version, partitions=partitions), entries
+
+
+def _entry(row: RowMapping | dict[str, Any], found: Any, moment: datetime, version: int) -> dict[str, Any]:
+    serial = int(found.serial, 16)
+    encoded = entry_der(serial, found.revoked_at or moment, row["reason"], row["invalidity_date"])
+    check_entry(encoded, serial)
+    return {
+        "authority": row["authority"],
+        "serial": found.serial,
+        "not_after": found.not_after,
+        "entry_der": encoded,
+        "crl_partition": found.crl_partition,
+        "status_version": version,
+    }
