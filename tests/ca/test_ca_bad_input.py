@@ -196,4 +196,4 @@ def test_an_sm2_request_is_named(counter: Counter, tmp_path: Path) -> None:
     ):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
     english, _chinese = counter.refuses(counter.world.order(csr_pem=request.read_text()), "KEY_KIND", 422)
-    assert "SM2" in english.json["detail"]
+    assert "“sm2”" in english.json["detail"]

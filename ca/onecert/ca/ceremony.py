@@ -31,12 +31,14 @@ from onecert.ca.profile import Profile
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
 from onecert.ca.signing import PrivateKey, PublicKey
-from onecert.ca.tokens import KeyToken
+from onecert.ca.tokens import KeyToken, document_key
 from onecert.server.documents import sign_document
 from onecert.server.languages import _, gettext
 from onecert.server.statements import insert_if_absent
 
 __all__ = ["RECORD_TYPE", "Ceremony", "Step"]
+
+AUDIT_KEY = "audit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +279,8 @@ class Ceremony:
         file, parts = self._file, self._parts
         made = [parts.authorities.get(name) for name in (file.root.name, file.issuing.name)]
         content = summary(file, made, held_by=self._actor, at=parts.clock.now())
-        document = sign_document(content, typ=RECORD_TYPE, keys=[root_key])
+        signing = document_key(parts.token, AUDIT_KEY, root_key)
+        document = sign_document(content, typ=RECORD_TYPE, keys=[signing])
         with self._parts.database.transaction() as connection:
             connection.execute(
                 update(ceremonies)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from onecert.ca.authorities import ISSUING, ROOT
 from onecert.ca.ceremony_file import AuthorityPlan, CeremonyFile
 from onecert.ca.csr import CheckedKey
 from onecert.ca.draft import CheckedRequest, DraftMaker, Issuer, key_identifier, random_serial
 from onecert.ca.lint import check_certificate
 from onecert.ca.names import subject_der, subject_text
-from onecert.ca.signing import PrivateKey, PublicKey, ThrowAwayKeys, spki_der
-from onecert.hsm import KeyAlgorithm
+from onecert.ca.signing import PublicKey, ThrowAwayKeys, spki_der, throw_away_key
 from onecert.server.languages import _, gettext
 
 __all__ = ["planned_request", "preview_lines", "self_issuer"]
@@ -31,7 +27,7 @@ def preview_lines(file: CeremonyFile, at: datetime) -> Iterator[str]:
     yield gettext(_("present: %(people)s"), people=", ".join(file.people))
     throw_away = {}
     for plan in (file.root, file.issuing):
-        throw_away[plan.name] = _throw_away_key(plan.key_kind)
+        throw_away[plan.name] = throw_away_key(plan.key_kind)
     root = self_issuer(file.root, throw_away[file.root.name].public_key(), at)
     for plan, kind in ((file.root, ROOT), (file.issuing, ISSUING)):
         request = planned_request(plan, throw_away[plan.name].public_key())
@@ -79,13 +75,3 @@ def self_issuer(plan: AuthorityPlan, public_key: PublicKey, at: datetime) -> Iss
         # A day more than the certificate: the clock may tick between this line and its draft.
         not_after=not_before + timedelta(days=plan.profile.validity_days + 1),
     )
-
-
-def _throw_away_key(kind: str) -> PrivateKey:
-    """A key in memory of the kind that the ceremony will make, for the drafts of a preview."""
-    algorithm = KeyAlgorithm(kind)
-    if algorithm.value.startswith("rsa-"):
-        return rsa.generate_private_key(65537, int(algorithm.value[4:]))
-    if algorithm.value == "ed25519":
-        return Ed25519PrivateKey.generate()
-    return ec.generate_private_key(ec.SECP256R1() if algorithm.value == "p-256" else ec.SECP384R1())

@@ -18,12 +18,15 @@ from onecert.ca.draft import CheckedRequest, key_identifier
 from onecert.ca.issuance import Certifier
 from onecert.ca.ledger import GOOD, ISSUED, OrderRecord
 from onecert.ca.models import certificates
-from onecert.ca.signing import PublicKey, spki_der
+from onecert.ca.public_keys import key_of_certificate
+from onecert.ca.signing import PublicKey, key_kind, spki_der
 from onecert.ca.tokens import KeyToken
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 
 __all__ = ["Delegate", "Delegates"]
+
+DEFAULT_KIND = "p-256"
 
 _NEWEST = (
     select(certificates.c.order_id, certificates.c.certificate_der)
@@ -76,7 +79,6 @@ class Delegates:
         label: str,
         common_name: str,
         used: float,
-        key_kind: str = "p-256",
     ) -> None:
         self._database = database
         self._clock = clock
@@ -87,7 +89,6 @@ class Delegates:
         self._label = label
         self._common_name = common_name
         self._used = used
-        self._key_kind = key_kind
         self._current: dict[str, Delegate] = {}
 
     def serves(self, authority: Authority) -> bool:
@@ -113,7 +114,7 @@ class Delegates:
         ):
             return False
         label = f"{self._label}-{authority.name}-{_next_number(current)}"
-        key, _made = self._token.find_or_make(label, self._key_kind)
+        key, _made = self._token.find_or_make(label, self._kind(authority))
         public_key: PublicKey = key.public_key()
         request = CheckedRequest(
             profile=authority.profile(self._profile),
@@ -141,7 +142,7 @@ class Delegates:
         if row is None:
             return None
         certificate = x509.load_der_x509_certificate(row.certificate_der)
-        public_key: PublicKey = certificate.public_key()  # type: ignore[assignment]  # made by `roll`
+        public_key = key_of_certificate(certificate)
         delegate = Delegate(
             key_label=row.order_id,
             certificate_der=row.certificate_der,
@@ -152,6 +153,13 @@ class Delegates:
         )
         self._current[authority.name] = delegate
         return delegate
+
+    def _kind(self, authority: Authority) -> str:
+        """P-256 is quick everywhere; an authority whose holders may know nothing else has its own kind."""
+        own = key_kind(authority.issuer.public_key)
+        if own.startswith(("rsa-", "p-")):
+            return DEFAULT_KIND
+        return own if own in authority.profile(self._profile).key_kinds else DEFAULT_KIND
 
     def _entity(self, authority: Authority) -> str:
         return f"system:{self._profile}:{authority.name}"

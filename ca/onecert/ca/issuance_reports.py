@@ -29,13 +29,12 @@ from onecert.ca.errors.reports import (
     UnreportedError,
 )
 from onecert.ca.models import certificates, metadata
-from onecert.ca.signing import PrivateKey
-from onecert.ca.tokens import KeyToken
+from onecert.ca.tokens import KeyToken, document_key
 from onecert.server import metrics
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database, UtcDateTime
-from onecert.server.documents import sign_document
+from onecert.server.documents import PrivateKey, sign_document
 from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries
 from onecert.server.statements import insert_if_absent
@@ -199,7 +198,7 @@ class IssuanceReports:
     # Inside
 
     def _key(self) -> PrivateKey:
-        return self._token.find_or_make(KEY_LABEL, "p-256")[0]
+        return document_key(self._token, KEY_LABEL)
 
     def _send_next(self, authority: str) -> int | None:
         """Send one report and move the cursor; None when nothing is left."""

@@ -12,8 +12,9 @@ from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
 from onecert.ca.issuance_reports import IssuanceReports
 from onecert.ca.parts import Parts, assemble
 from onecert.ca.reporting import issuance_reports
-from onecert.ca.signing import PrivateKey
 from onecert.ca.status import StatusApp
+from onecert.ca.tokens import document_key
+from onecert.server.documents import PrivateKey
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.languages import _
@@ -152,7 +153,7 @@ def _recover(parts: Parts, at: datetime) -> None:
 
 def _audit_key(parts: Parts) -> PrivateKey | None:
     try:
-        return parts.token.find_or_make(AUDIT_KEY, "p-256")[0]
+        return document_key(parts.token, AUDIT_KEY)
     except CaError:
         log.exception("audit heads cannot be signed now")
         return None

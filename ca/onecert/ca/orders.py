@@ -27,9 +27,9 @@ from onecert.ca.ledger import OrderRecord
 from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority, Scope
 from onecert.ca.renewal import read_follow
 from onecert.ca.renewal_record import Succession
-from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
+from onecert.verifier.signatures import PublicKey
 
 __all__ = [
     "DELIVERY_TYPE",

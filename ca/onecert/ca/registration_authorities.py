@@ -10,12 +10,13 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from onecert.ca.errors import CeremonyFileError, RegistrationAuthorityError, UnsupportedKeyError
 from onecert.ca.models import registration_authorities
-from onecert.ca.signing import PublicKey, algorithm_of
+from onecert.ca.signing import algorithm_of
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.statements import Statement
 from onecert.verifier.jws import key_id
+from onecert.verifier.signatures import PublicKey
 
 __all__ = ["RegistrationAuthorities", "RegistrationAuthority", "Scope"]
 

@@ -1,36 +1,90 @@
-"""Signature algorithms by key, for every kind of private key: in memory or on a token.
+"""Signature algorithms by key, for every kind of private key: in memory, on a token, or sealed.
 
-One table (RFC 3279, 4055, 5758, 8410), so that another algorithm is one more row. SM2 is not in it yet.
+One table (RFC 3279, 4055, 5758, 8410, 9881; GM/T 0006 and 0015 for SM2): another algorithm is one more row.
+The key chooses: RSA and P-256 sign with SHA-256, P-384 with SHA-384, SM2 with SM3, the others as they are.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from onecert.ca import der
 from onecert.ca.errors import UnsupportedKeyError
+from onecert.hsm import Sm2PrivateKey
+from onecert.hsm import Sm2PublicKey as OwnSm2PublicKey
+from onecert.hsm.sm2 import generate_in_memory
+from onecert.verifier.sm2 import Sm2PublicKey
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Ed25519PublicKey
+MlDsaPrivateKey = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+MlDsaPublicKey = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+PrivateKey = (
+    rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey | Sm2PrivateKey | MlDsaPrivateKey
+)
+PublicKey = (
+    rsa.RSAPublicKey
+    | ec.EllipticCurvePublicKey
+    | Ed25519PublicKey
+    | Sm2PublicKey
+    | OwnSm2PublicKey
+    | MlDsaPublicKey
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignatureAlgorithm:
-    """One way to sign: its name, its AlgorithmIdentifier in DER, and how to make a throw-away key for it."""
+    """One way to sign.
+
+    Args:
+        identifier_der: the AlgorithmIdentifier.
+        throw_away: makes a key of this kind that is never stored.
+        hash: what the data is hashed with; None when the key needs the data itself.
+        how, how_hashed: what the key wants to be told besides the data, or its hash, and the signature.
+        message_digest: the hash of a CMS message that is signed so (RFC 5754, 8419, 9882; GM/T 0010).
+    """
 
     name: str
     oid: str
     identifier_der: bytes
     throw_away: Callable[[], PrivateKey]
+    hash: hashes.HashAlgorithm | None = None
+    how: tuple[Any, ...] = ()
+    how_hashed: tuple[Any, ...] = ()
+    message_digest: str = "sha512"
+
+
+def _ecdsa(name: str, oid: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm) -> SignatureAlgorithm:
+    return SignatureAlgorithm(
+        name=name,
+        oid=oid,
+        identifier_der=der.sequence(der.oid(oid)),
+        throw_away=lambda: ec.generate_private_key(curve),
+        hash=digest,
+        how=(ec.ECDSA(digest),),
+        how_hashed=(ec.ECDSA(Prehashed(digest)),),
+        message_digest=digest.name,
+    )
+
+
+def _pure(
+    name: str, oid: str, throw_away: Callable[[], PrivateKey], message_digest: str = "sha512"
+) -> SignatureAlgorithm:
+    """The data goes to the key as it is; the AlgorithmIdentifier has no parameters."""
+    return SignatureAlgorithm(
+        name=name,
+        oid=oid,
+        identifier_der=der.sequence(der.oid(oid)),
+        throw_away=throw_away,
+        message_digest=message_digest,
+    )
 
 
 _RSA_SHA256 = SignatureAlgorithm(
@@ -38,76 +92,103 @@ _RSA_SHA256 = SignatureAlgorithm(
     oid="1.2.840.113549.1.1.11",
     identifier_der=der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL_DER),
     throw_away=lambda: rsa.generate_private_key(65537, 2048),
+    hash=hashes.SHA256(),
+    how=(padding.PKCS1v15(), hashes.SHA256()),
+    how_hashed=(padding.PKCS1v15(), Prehashed(hashes.SHA256())),
+    message_digest="sha256",
 )
-_ECDSA_SHA256 = SignatureAlgorithm(
-    name="ecdsa-with-SHA256",
-    oid="1.2.840.10045.4.3.2",
-    identifier_der=der.sequence(der.oid("1.2.840.10045.4.3.2")),
-    throw_away=lambda: ec.generate_private_key(ec.SECP256R1()),
-)
-_ECDSA_SHA384 = SignatureAlgorithm(
-    name="ecdsa-with-SHA384",
-    oid="1.2.840.10045.4.3.3",
-    identifier_der=der.sequence(der.oid("1.2.840.10045.4.3.3")),
-    throw_away=lambda: ec.generate_private_key(ec.SECP384R1()),
-)
-_ED25519 = SignatureAlgorithm(
-    name="Ed25519",
-    oid="1.3.101.112",
-    identifier_der=der.sequence(der.oid("1.3.101.112")),
-    throw_away=Ed25519PrivateKey.generate,
-)
-
-
-def _family(key: object) -> str:
-    kind = type(key)
-    family = _known.get(kind)
-    if family is None:
-        # Asking abstract classes for their instances costs as much as hashing a certificate.
-        family = next((name for name, classes in _FAMILIES.items() if issubclass(kind, classes)), "")
-        _known[kind] = family
-    return family
-
-
-_known: dict[type, str] = {}
-_FAMILIES: dict[str, tuple[type, ...]] = {
-    "rsa": (rsa.RSAPublicKey, rsa.RSAPrivateKey),
-    "ec": (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey),
-    "ed25519": (Ed25519PublicKey, Ed25519PrivateKey),
+_CURVES: Mapping[str, tuple[str, SignatureAlgorithm]] = {
+    "secp256r1": (
+        "p-256",
+        _ecdsa("ecdsa-with-SHA256", "1.2.840.10045.4.3.2", ec.SECP256R1(), hashes.SHA256()),
+    ),
+    "secp384r1": (
+        "p-384",
+        _ecdsa("ecdsa-with-SHA384", "1.2.840.10045.4.3.3", ec.SECP384R1(), hashes.SHA384()),
+    ),
 }
-_ECDSA_256, _ECDSA_384 = ec.ECDSA(hashes.SHA256()), ec.ECDSA(hashes.SHA384())
-_PKCS1, _SHA256 = padding.PKCS1v15(), hashes.SHA256()
+# One algorithm for every key of these classes; None: the curve decides.
+_ROWS: tuple[tuple[str, SignatureAlgorithm | None, tuple[type, ...]], ...] = (
+    ("rsa", _RSA_SHA256, (rsa.RSAPublicKey, rsa.RSAPrivateKey)),
+    ("ec", None, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)),
+    (
+        "ed25519",
+        _pure("Ed25519", "1.3.101.112", Ed25519PrivateKey.generate),
+        (Ed25519PublicKey, Ed25519PrivateKey),
+    ),
+    (
+        "sm2",
+        # openssl and most others leave the parameters out; GM/T 0015 allows both.
+        _pure("SM2-with-SM3", "1.2.156.10197.1.501", generate_in_memory, "sm3"),
+        (Sm2PublicKey, OwnSm2PublicKey, Sm2PrivateKey),
+    ),
+    *(
+        (
+            f"ml-dsa-{size}",
+            _pure(f"ML-DSA-{size}", f"2.16.840.1.101.3.4.3.{arc}", private.generate),
+            (public, private),
+        )
+        for size, arc, public, private in (
+            (44, 17, mldsa.MLDSA44PublicKey, mldsa.MLDSA44PrivateKey),
+            (65, 18, mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey),
+            (87, 19, mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey),
+        )
+    ),
+)
+_known: dict[type, tuple[str, SignatureAlgorithm | None]] = {}
 
 
-def algorithm_of(public_key: Any) -> SignatureAlgorithm:
+def _row(key: object) -> tuple[str, SignatureAlgorithm | None]:
+    kind = type(key)
+    row = _known.get(kind)
+    if row is None:
+        # Asking abstract classes for their instances costs as much as hashing a certificate.
+        found = (row for row in _ROWS if issubclass(kind, row[2]))
+        name, algorithm, _classes = next(found, ("", None, ()))
+        row = _known[kind] = (name, algorithm)
+    return row
+
+
+def algorithm_of(key: Any) -> SignatureAlgorithm:
     """Tell the one algorithm with which this key signs here.
 
     Raises:
         UnsupportedKeyError: no row for this kind of key.
     """
-    match _family(public_key):
-        case "rsa":
-            return _RSA_SHA256
-        case "ec" if public_key.curve.name == "secp256r1":
-            return _ECDSA_SHA256
-        case "ec" if public_key.curve.name == "secp384r1":
-            return _ECDSA_SHA384
-        case "ed25519":
-            return _ED25519
-    raise UnsupportedKeyError(key_kind(public_key))
+    family, algorithm = _row(key)
+    if algorithm is not None:
+        return algorithm
+    if family == "ec":
+        found = _CURVES.get(key.curve.name)
+        if found is not None:
+            return found[1]
+    raise UnsupportedKeyError(key_kind(key))
 
 
-def key_kind(public_key: Any) -> str:
-    """Name a public key as profiles do: `rsa-2048`, `p-256`, `ed25519`; other kinds by their class."""
-    match _family(public_key):
-        case "rsa":
-            return f"rsa-{public_key.key_size}"
-        case "ec":
-            curve: str = public_key.curve.name
-            return {"secp256r1": "p-256", "secp384r1": "p-384"}.get(curve, curve)
-        case "ed25519":
-            return "ed25519"
-    return type(public_key).__name__
+def key_kind(key: Any) -> str:
+    """Name a key as profiles do: `rsa-2048`, `p-256`, `ed25519`, `sm2`; other kinds by their class."""
+    family, _algorithm = _row(key)
+    if family == "rsa":
+        return f"rsa-{key.key_size}"
+    if family == "ec":
+        curve: str = key.curve.name
+        return _CURVES[curve][0] if curve in _CURVES else curve
+    return family or type(key).__name__
+
+
+def throw_away_key(kind: str) -> PrivateKey:
+    """Make a key of this kind that is in memory only, for drafts and previews.
+
+    Raises:
+        UnsupportedKeyError: there is no such kind.
+    """
+    if kind.startswith("rsa-"):
+        return rsa.generate_private_key(65537, int(kind.removeprefix("rsa-")))
+    rows = [(name, algorithm) for name, algorithm, _classes in _ROWS]
+    for name, algorithm in (*rows, *_CURVES.values()):
+        if name == kind and algorithm is not None:
+            return algorithm.throw_away()
+    raise UnsupportedKeyError(kind)
 
 
 @dataclass(frozen=True)
@@ -119,50 +200,33 @@ class Hashed:
 
 
 def hashed(public_key: Any, data: bytes) -> Hashed | bytes:
-    """Hash data once for `sign` and `is_signature_valid`; Ed25519 needs the data itself."""
-    family = _family(public_key)
-    if family not in {"rsa", "ec"}:
+    """Hash data once for `sign` and `is_signature_valid`; some algorithms need the data itself."""
+    algorithm = algorithm_of(public_key).hash
+    if algorithm is None:
         return data
-    is_384 = family == "ec" and public_key.curve.key_size == 384
-    algorithm: hashes.HashAlgorithm = hashes.SHA384() if is_384 else hashes.SHA256()
     return Hashed(hashlib.new(algorithm.name, data).digest(), algorithm)
 
 
 def sign(key: Any, data: bytes | Hashed) -> bytes:
     """Sign with the key's one algorithm."""
+    algorithm = algorithm_of(key)
     signature: bytes
-    match _family(key):
-        case "rsa" if isinstance(data, Hashed):
-            signature = key.sign(data.digest, _PKCS1, Prehashed(data.algorithm))
-        case "ec" if isinstance(data, Hashed):
-            signature = key.sign(data.digest, ec.ECDSA(Prehashed(data.algorithm)))
-        case "rsa":
-            signature = key.sign(data, _PKCS1, _SHA256)
-        case "ec":
-            signature = key.sign(data, _ECDSA_384 if key.curve.key_size == 384 else _ECDSA_256)
-        case _:
-            signature = key.sign(data)
+    if isinstance(data, Hashed):
+        signature = key.sign(data.digest, *algorithm.how_hashed)
+    else:
+        signature = key.sign(data, *algorithm.how)
     return signature
 
 
 def is_signature_valid(public_key: Any, signature: bytes, data: bytes | Hashed) -> bool:
     """Check a signature made by `sign`; any failure is False."""
     try:
-        match _family(public_key):
-            case "rsa" if isinstance(data, Hashed):
-                public_key.verify(signature, data.digest, _PKCS1, Prehashed(data.algorithm))
-            case "ec" if isinstance(data, Hashed):
-                public_key.verify(signature, data.digest, ec.ECDSA(Prehashed(data.algorithm)))
-            case "rsa":
-                public_key.verify(signature, data, _PKCS1, _SHA256)
-            case "ec":
-                hashed = _ECDSA_384 if public_key.curve.key_size == 384 else _ECDSA_256
-                public_key.verify(signature, data, hashed)
-            case "ed25519":
-                public_key.verify(signature, data)
-            case _:
-                return False
-    except InvalidSignature:
+        algorithm = algorithm_of(public_key)
+        if isinstance(data, Hashed):
+            public_key.verify(signature, data.digest, *algorithm.how_hashed)
+        else:
+            public_key.verify(signature, data, *algorithm.how)
+    except (InvalidSignature, UnsupportedKeyError):
         return False
     return True
 

@@ -23,7 +23,13 @@ NONCE_MAX_OCTETS = 32
 _SIGNED_DATA, _TST_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
 _CONTENT_TYPE, _MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
 _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
-_SHA256_IDENTIFIER = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"))
+# What the content of a token is hashed with; the signature's algorithm says which.
+_DIGESTS = {
+    "sha256": der.sequence(der.oid("2.16.840.1.101.3.4.2.1")),
+    "sha384": der.sequence(der.oid("2.16.840.1.101.3.4.2.2")),
+    "sha512": der.sequence(der.oid("2.16.840.1.101.3.4.2.3")),
+    "sm3": der.sequence(der.oid("1.2.156.10197.1.401")),
+}
 
 # What may be stamped. SHA-1 and MD5 are not here: a collision would be stamped with them.
 _IMPRINT_OCTETS = {
@@ -131,6 +137,11 @@ class TokenSigner:
     signing_certificate_der: bytes  # the attribute of RFC 5816
     chain_der: tuple[bytes, ...]  # certificates that go along when asked for, its own first
 
+    @property
+    def digest(self) -> str:
+        """The hash of the messages that it signs."""
+        return algorithm_of(self.public_key).message_digest
+
     @classmethod
     def of(cls, certificate_der: bytes, public_key: PublicKey, chain_der: tuple[bytes, ...]) -> TokenSigner:
         """Prepare for a certificate; `chain_der` are the certificates above it."""
@@ -198,7 +209,7 @@ def signed_attributes(info_der: bytes, signer: TokenSigner) -> bytes:
     """Write the attributes that are signed, as SET OF (RFC 5652, section 5.4)."""
     return der.set_of(
         _attribute(_CONTENT_TYPE, der.oid(_TST_INFO)),
-        _attribute(_MESSAGE_DIGEST, der.octet_string(hashlib.sha256(info_der).digest())),
+        _attribute(_MESSAGE_DIGEST, der.octet_string(hashlib.new(signer.digest, info_der).digest())),
         signer.signing_certificate_der,
     )
 
@@ -214,7 +225,7 @@ def token(
     signer_info = der.sequence(
         der.integer(1),
         signer.issuer_and_serial_der,
-        _SHA256_IDENTIFIER,
+        _DIGESTS[signer.digest],
         # The same octets under the tag [0] (RFC 5652, section 5.3).
         b"\xa0" + attributes_der[1:],
         algorithm_of(signer.public_key).identifier_der,
@@ -224,7 +235,7 @@ def token(
     certificates = der.explicit(0, *sorted(signer.chain_der)) if with_certificate else b""
     signed_data = der.sequence(
         der.integer(3),
-        der.set_of(_SHA256_IDENTIFIER),
+        der.set_of(_DIGESTS[signer.digest]),
         der.sequence(der.oid(_TST_INFO), der.explicit(0, der.octet_string(info_der))),
         certificates,
         der.set_of(signer_info),

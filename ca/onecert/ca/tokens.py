@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 from onecert.ca.config import CaConfig
-from onecert.ca.errors import TokenGoneError
-from onecert.ca.signing import PrivateKey
-from onecert.hsm import KeyAlgorithm, ServiceToken, TokenError
+from onecert.ca.errors import TokenGoneError, UnsupportedKeyError
+from onecert.ca.signing import PrivateKey, key_kind
+from onecert.hsm import KeyAlgorithm, SealedKeys, ServiceToken, TokenError
+from onecert.server.documents import PrivateKey as DocumentKey
 
-__all__ = ["CaToken", "KeyToken", "issuing_token", "root_token"]
+__all__ = ["CaToken", "KeyToken", "document_key", "issuing_token", "root_token"]
 
 
 class KeyToken(Protocol):
@@ -24,8 +25,29 @@ class KeyToken(Protocol):
     def close(self) -> None: ...
 
 
-class CaToken(ServiceToken):
-    """A token whose errors are the CA's; `key` alone raises hsm's, for the `Signer` to log and map."""
+class CaToken:
+    """A token whose errors are the CA's; `key` alone raises hsm's, for the `Signer` to log and map.
+
+    SM2 keys are sealed under a key of the token and lie in a folder beside it. While they are unlocked they
+    are in this process's memory; a token that is found to be away takes them with it.
+
+    Args:
+        service: the token itself.
+        sealed: the folder of its SM2 keys.
+    """
+
+    def __init__(self, service: ServiceToken, sealed: Path) -> None:
+        self.label = service.label
+        self._service = service
+        self._sealed = SealedKeys(service, sealed)
+
+    def key(self, label: str) -> PrivateKey:
+        """Find a key.
+
+        Raises:
+            TokenError: hsm's.
+        """
+        return self._sealed.key(label) if self._sealed.has(label) else self._service.key(label)
 
     def find_or_make(self, label: str, kind: KeyAlgorithm | str) -> tuple[PrivateKey, bool]:
         """Find a key, or make it; tell whether it was made. An interrupted ceremony finds what it made.
@@ -34,7 +56,9 @@ class CaToken(ServiceToken):
             TokenGoneError
         """
         try:
-            return super().find_or_make(label, kind)
+            if kind == KeyAlgorithm.SM2 or self._sealed.has(label):
+                return self._sealed.find_or_make(label)
+            return self._service.find_or_make(label, kind)
         except TokenError as exc:
             raise TokenGoneError(self.label) from exc
 
@@ -45,28 +69,50 @@ class CaToken(ServiceToken):
             TokenGoneError
         """
         try:
-            super().check()
+            self._service.check()
         except TokenError as exc:
+            self._sealed.lock()
             raise TokenGoneError(self.label) from exc
+
+    def close(self) -> None:
+        """Let go of the token and lock the sealed keys."""
+        self._sealed.lock()
+        self._service.close()
+
+
+def document_key(token: KeyToken, label: str, preferred: PrivateKey | None = None) -> DocumentKey:
+    """A key that signs documents (JWS): the preferred one if documents know its algorithm, else a P-256 key.
+
+    Raises:
+        TokenGoneError
+    """
+    if isinstance(preferred, DocumentKey):
+        return preferred
+    key, _made = token.find_or_make(label, KeyAlgorithm.P_256)
+    if not isinstance(key, DocumentKey):
+        raise UnsupportedKeyError(key_kind(key))
+    return key
 
 
 def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the issuing keys, the responders' keys and the audit key."""
-    return CaToken(
+    service = ServiceToken(
         config.token_label,
         config.token_pin_file or data / "token.pin",
         module=config.token_module,
         store=shared / "softhsm",
         sessions=config.token_sessions,
     )
+    return CaToken(service, data / "sealed-keys")
 
 
 def root_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the roots. Only commands open it."""
-    return CaToken(
+    service = ServiceToken(
         config.root_token_label,
         config.root_token_pin_file or data / "root-token.pin",
         module=config.root_token_module,
         store=shared / "softhsm",
         sessions=1,
     )
+    return CaToken(service, data / "sealed-root-keys")

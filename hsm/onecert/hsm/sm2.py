@@ -144,3 +144,13 @@ class Sm2PrivateKey:
 
     def __repr__(self) -> str:
         return f"<Sm2PrivateKey {self.label!r} sealed under token {self.token_label!r}>"
+
+
+def generate_in_memory() -> Sm2PrivateKey:
+    """A key that is nowhere stored and gone with the process: for drafts and tests.
+
+    Raises:
+        AlgorithmNotSupportedError: this machine has no libcrypto of OpenSSL 3.
+    """
+    made = libcrypto.generate()
+    return Sm2PrivateKey("in memory", "none", made.point(), lambda: made)

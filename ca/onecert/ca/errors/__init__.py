@@ -33,6 +33,7 @@ from onecert.ca.errors.keys import (
     RequestDigestError,
     RequestMalformedError,
     RequestSignatureError,
+    RequestSm2IdError,
     UnsupportedKeyError,
     WeakKeyError,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "RequestDigestError",
     "RequestMalformedError",
     "RequestSignatureError",
+    "RequestSm2IdError",
     "RevocationAlteredError",
     "RevocationReasonError",
     "SecondPersonError",

@@ -11,6 +11,7 @@ __all__ = [
     "RequestDigestError",
     "RequestMalformedError",
     "RequestSignatureError",
+    "RequestSm2IdError",
     "UnsupportedKeyError",
     "WeakKeyError",
 ]
@@ -37,6 +38,21 @@ class RequestSignatureError(CaError):
             status=422,
             text=_("The signature of the certificate request does not fit the key inside it."),
             hint=_("The request was altered, or made with another key. Make it again."),
+        )
+
+
+class RequestSm2IdError(CaError):
+    """The request is signed with SM2 and an empty identifier, which is nobody's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "CSR_SM2_ID",
+            status=422,
+            text=_("The SM2 signature of the certificate request was made with an empty identifier."),
+            hint=_(
+                "Make it again with the identifier 1234567812345678; "
+                "with openssl: “openssl req -new … -sigopt distid:1234567812345678”."
+            ),
         )
 
 
