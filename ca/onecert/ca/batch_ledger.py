@@ -73,22 +73,14 @@ class BatchLedger:
         audit: AuditTrail,
         desk: OrderDesk,
         registration_authorities: RegistrationAuthorities,
+        *,
+        process: str = "",
     ) -> None:
         self._database = database
         self._audit = audit
         self._desk = desk
         self._registration_authorities = registration_authorities
-
-    def open_chunks(self) -> list[tuple[str, int]]:
-        """Name the chunks that wait or were interrupted, the oldest batch first: batch and first line."""
-        query = (
-            select(batch_chunks.c.batch, batch_chunks.c.first_line)
-            .join(batches, batches.c.id == batch_chunks.c.batch)
-            .where(batches.c.state == ACCEPTED, batch_chunks.c.state.in_((WAITING, BEGUN)))
-            .order_by(batches.c.received_at, batches.c.id, batch_chunks.c.first_line)
-        )
-        with self._database.reading() as connection:
-            return [(batch, first_line) for batch, first_line in connection.execute(query)]
+        self._process = process
 
     def open_batches(self) -> list[str]:
         """Name the batches that are accepted and not closed."""
@@ -155,11 +147,11 @@ class BatchLedger:
         try:
             with self._database.transaction() as connection:
                 self._begin(connection, chunk)
-                _write_together(Act(connection), intents, at)
+                _write_together(Act(connection), intents, at, by=self._process)
         except _UnevenError:
             with self._database.transaction() as connection:
                 self._begin(connection, chunk)
-                return [_write_alone(connection, intent, at) for intent in intents]
+                return [_write_alone(connection, intent, at, by=self._process) for intent in intents]
         return [None] * len(intents)
 
     def record_results(
@@ -213,7 +205,7 @@ class BatchLedger:
             raise ChunkTakenError
 
 
-def _write_together(act: Act, intents: Sequence[Intent], at: datetime) -> None:
+def _write_together(act: Act, intents: Sequence[Intent], at: datetime, *, by: str) -> None:
     """Write what nobody else touches.
 
     Raises:
@@ -223,7 +215,7 @@ def _write_together(act: Act, intents: Sequence[Intent], at: datetime) -> None:
         return
     _even(INSERT_ORDER, act, [intent.order_row(at) for intent in intents])
     _check_keys(act, intents)
-    _even(INSERT_CERTIFICATE, act, [intent.certificate_row() for intent in intents])
+    _even(INSERT_CERTIFICATE, act, [intent.certificate_row(by) for intent in intents])
     if any(intent.order.succession is not None for intent in intents):
         # Each of them looks at the certificate that it follows.
         raise _UnevenError
@@ -273,12 +265,12 @@ _BLOCKED, _HOLDERS, _NUMBERS = _ByKeys(blocked_keys), _ByKeys(keys), _ByKeys(key
 
 
 def _write_alone(
-    connection: Connection, intent: Intent, at: datetime
+    connection: Connection, intent: Intent, at: datetime, *, by: str
 ) -> CaError | NumberTakenError | OrderKnownError | None:
     cursor = connection.connection.cursor()
     cursor.execute("SAVEPOINT one")
     try:
-        known = write_intent(connection, intent, at) is None
+        known = write_intent(connection, intent, at, by=by) is None
     except (CaError, NumberTakenError) as exc:
         cursor.execute("ROLLBACK TO SAVEPOINT one")
         return exc

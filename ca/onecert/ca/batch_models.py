@@ -41,4 +41,13 @@ batch_chunks = Table(
     Column("refused", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),  # the lines as they came, compressed (zlib)
     Column("results", Text, nullable=True),  # JSON, one entry a line, once done
+    Column("claimed_by", String(16), nullable=True),  # the process that works on it
+    Column("claimed_until", UtcDateTime, nullable=True),
+    Index(
+        "ca_batch_chunks_open",
+        "batch",
+        "first_line",
+        sqlite_where=text("state IN ('waiting', 'begun')"),
+        postgresql_where=text("state IN ('waiting', 'begun')"),
+    ),
 )

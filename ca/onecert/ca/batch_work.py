@@ -11,9 +11,10 @@ their numbers and finished, not repeated.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -24,6 +25,7 @@ from typing import Any
 
 from onecert.ca import batch_preparing
 from onecert.ca.authorities import Authorities
+from onecert.ca.batch_claims import ChunkClaims
 from onecert.ca.batch_ledger import BatchLedger, ChunkTakenError, Signed
 from onecert.ca.batch_preparing import Chunk, KnownOrder, Line, Preparer, Refusal
 from onecert.ca.batches import Batches
@@ -41,6 +43,7 @@ from onecert.ca.ledger import (
 from onecert.ca.signer import Signer
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.errors import ServiceError
 
 __all__ = ["BatchWork"]
 
@@ -65,6 +68,7 @@ class BatchWork:
         *,
         batches: Batches,
         ledger: BatchLedger,
+        claims: ChunkClaims,
         authorities: Authorities,
         certifier: Certifier,
         signer: Signer,
@@ -75,6 +79,7 @@ class BatchWork:
         self._clock = clock
         self._batches = batches
         self._ledger = ledger
+        self._claims = claims
         self._authorities = authorities
         self._certifier = certifier
         self._signer = signer
@@ -94,12 +99,13 @@ class BatchWork:
         until = monotonic() + turn.total_seconds()
         done = 0
         while monotonic() < until and not self._stopping.is_set():
-            waiting = self._ledger.open_chunks()
-            if waiting:
-                done += self._work(waiting, until)
+            self._claims.free_those_of_the_dead()
+            lanes = self._claims.free_chunks(self._workers + 2 if self._workers else 1)
+            if lanes:
+                done += self._work(lanes, until)
             for batch in self._ledger.open_batches():
                 self._batches.close_if_finished(batch)
-            if not waiting:
+            if not lanes:
                 break
         return done
 
@@ -111,35 +117,37 @@ class BatchWork:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = None
 
-    def _work(self, waiting: Sequence[tuple[str, int]], until: float) -> int:
-        """Work on these chunks in several threads; the first error ends them all."""
-        lanes = self._workers + 2 if self._workers else 1
-        queue, lock, failed = iter(waiting), threading.Lock(), threading.Event()
-
-        def chunks() -> Iterator[tuple[str, int]]:
-            while not failed.is_set() and not self._stopping.is_set() and monotonic() < until:
-                with lock:
-                    found = next(queue, None)
-                if found is None:
-                    return
-                yield found
+    def _work(self, lanes: int, until: float) -> int:
+        """Work on the next chunks in several threads; the first error ends them all."""
+        failed = threading.Event()
 
         def lane() -> int:
             done = 0
-            try:
-                for batch, first_line in chunks():
-                    self._fill(self._ledger.chunk(batch, first_line))
-                    done += 1
-            except BaseException:
-                failed.set()
-                raise
+            while not failed.is_set() and not self._stopping.is_set() and monotonic() < until:
+                try:
+                    taken = self._claims.take()
+                    if taken is None:
+                        break
+                    self._fill_or_give_back(*taken)
+                except BaseException:
+                    failed.set()
+                    raise
+                done += 1
             return done
 
         if lanes == 1:
             return lane()
         with ThreadPoolExecutor(lanes, thread_name_prefix="batch") as threads:
-            running = [threads.submit(lane) for _ in range(min(lanes, len(waiting)))]
+            running = [threads.submit(lane) for _ in range(lanes)]
             return sum(each.result() for each in running)
+
+    def _fill_or_give_back(self, batch: str, first_line: int) -> None:
+        try:
+            self._fill(self._ledger.chunk(batch, first_line))
+        except Exception:
+            with contextlib.suppress(ServiceError):
+                self._claims.give_back(batch, first_line)
+            raise
 
     def _fill(self, chunk: Chunk) -> None:
         """Fill the orders of one chunk."""

@@ -89,6 +89,7 @@ class CertificateRecord:
     reason: str | None
     invalidity_date: datetime | None
     crl_partition: int
+    intended_by: str | None = None  # the process that has it in hand, while `intended`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +113,9 @@ class Intent:
             "received_at": at,
         }
 
-    def certificate_row(self) -> dict[str, Any]:
-        """The row of `certificates`."""
-        return vars(self.record) | {"profile_sha256": self.profile_sha256}
+    def certificate_row(self, by: str) -> dict[str, Any]:
+        """The row of `certificates`, from the process that writes it."""
+        return vars(self.record) | {"profile_sha256": self.profile_sha256, "intended_by": by or None}
 
     def key_row(self) -> dict[str, Any]:
         """The row of `keys`."""
@@ -169,7 +170,7 @@ SET_ISSUED = Statement(
         certificates.c.serial == bindparam("s"),
         certificates.c.state == INTENDED,
     )
-    .values(state=ISSUED, certificate_der=bindparam("d"), tbs_der=None)
+    .values(state=ISSUED, certificate_der=bindparam("d"), tbs_der=None, intended_by=None)
 )
 
 
@@ -179,11 +180,16 @@ def certificate_record(row: RowMapping | Mapping[str, Any]) -> CertificateRecord
 
 
 class Ledger:
-    """Reads and writes the record."""
+    """Reads and writes the record.
 
-    def __init__(self, database: Database, writer: GroupCommit) -> None:
+    Args:
+        process: this process; its intents are left alone by the others while it lives.
+    """
+
+    def __init__(self, database: Database, writer: GroupCommit, *, process: str = "") -> None:
         self._database = database
         self._writer = writer
+        self._process = process
 
     def find_order(self, order_id: str, content_sha256: str | None = None) -> CertificateRecord | None:
         """Find what became of an order.
@@ -245,7 +251,9 @@ class Ledger:
             BlockedKeyError, RepeatedKeyError: the key may not be certified for this holder.
         """
         intent = intent_of(draft, order)
-        return self._writer.run(lambda connection, _entries: write_intent(connection, intent, at))
+        return self._writer.run(
+            lambda connection, _entries: write_intent(connection, intent, at, by=self._process)
+        )
 
     def record_issued(
         self, record: CertificateRecord, certificate_der: bytes, *, actor: str, details: Mapping[str, Any]
@@ -263,7 +271,12 @@ class Ledger:
             return True
 
         if self._writer.run(work):
-            issued = {"state": ISSUED, "certificate_der": certificate_der, "tbs_der": None}
+            issued = {
+                "state": ISSUED,
+                "certificate_der": certificate_der,
+                "tbs_der": None,
+                "intended_by": None,
+            }
             return CertificateRecord(**(vars(record) | issued))
         return self.certificate(record.authority, record.serial)
 
@@ -314,14 +327,16 @@ def issued_entry(record: CertificateRecord, actor: str, details: Mapping[str, An
     )
 
 
-def write_intent(connection: Connection, intent: Intent, at: datetime) -> CertificateRecord | None:
+def write_intent(
+    connection: Connection, intent: Intent, at: datetime, *, by: str
+) -> CertificateRecord | None:
     """Write one intent in the transaction of `connection`; see `Ledger.record_intent`."""
     act = Act(connection)
     # The order comes first: a second post of the same order changes nothing below.
     if not INSERT_ORDER.run(act, intent.order_row(at)):
         return None
     _claim_key(act, intent)
-    if not INSERT_CERTIFICATE.run(act, intent.certificate_row()):
+    if not INSERT_CERTIFICATE.run(act, intent.certificate_row(by)):
         raise NumberTakenError
     if intent.order.succession is not None:
         write_succession(

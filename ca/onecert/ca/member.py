@@ -11,12 +11,13 @@ from onecert.ca.config import CaConfig
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
 from onecert.ca.issuance_reports import IssuanceReports
 from onecert.ca.parts import Parts, assemble
+from onecert.ca.recovery import LEFT_ALONE
 from onecert.ca.reporting import issuance_reports
 from onecert.ca.status import StatusApp
 from onecert.ca.tokens import document_key
 from onecert.server.documents import PrivateKey
 from onecert.server.errors import ServiceError
-from onecert.server.jobs import Job
+from onecert.server.jobs import Job, Scope
 from onecert.server.languages import _
 from onecert.server.members import Context, Member, Service
 
@@ -25,8 +26,6 @@ __all__ = ["build", "member"]
 log = logging.getLogger(__name__)
 
 AUDIT_KEY = "audit"
-# An intent this young may still be in the hands of the thread that made it.
-LEFT_ALONE = timedelta(seconds=60)
 
 
 def build(config: CaConfig, context: Context) -> Service:
@@ -46,14 +45,17 @@ def service_of(parts: Parts, context: Context) -> Service:
             parts.files, parts.responders, parts.timestamps, context.clock, max_age=config.status_max_age
         ),
         jobs=(
-            Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts)),
+            Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts), Scope.WORKERS),
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
-            Job("ca.recovery", timedelta(seconds=60), lambda at: _recover(parts, at)),
+            Job("ca.recovery", timedelta(seconds=5), lambda at: _recover(parts, at)),
+            # What other processes changed: in the memory of each, and in the files of each folder.
+            Job("ca.reload", timedelta(seconds=5), lambda _at: _reload(parts), Scope.PROCESS),
+            Job("ca.files", timedelta(seconds=5), lambda _at: refresh_files(parts), Scope.FOLDER),
         ),
         checks={
             "token": parts.token.check,
@@ -145,6 +147,10 @@ def _close(parts: Parts) -> None:
 
 def _report(reports: IssuanceReports) -> None:
     reports.run()
+
+
+def _reload(parts: Parts) -> None:
+    parts.authorities.reload()
 
 
 def _recover(parts: Parts, at: datetime) -> None:

@@ -160,6 +160,7 @@ certificates = Table(
     Column("invalidity_date", UtcDateTime, nullable=True),
     # The partition of the lists that the certificate names; 0: it names the full list, or none.
     Column("crl_partition", Integer, nullable=False, server_default="0"),
+    Column("intended_by", String(16), nullable=True),  # the process that has the intent in hand
     Index("ca_certificates_by_entity", "entity"),
     Index(
         "ca_certificates_unfinished",

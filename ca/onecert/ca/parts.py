@@ -8,6 +8,7 @@ from functools import partial
 
 from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities
+from onecert.ca.batch_claims import ChunkClaims
 from onecert.ca.batch_ledger import BatchLedger
 from onecert.ca.batch_work import BatchWork
 from onecert.ca.batches import Batches
@@ -102,7 +103,7 @@ def assemble(
     token = token or issuing_token(config, context.data, context.shared)
     signer = Signer(token.key, token=token.label, check=token.check)
     writer = GroupCommit(database, audit)
-    ledger = ledger_type(database, writer)
+    ledger = ledger_type(database, writer, process=context.processes.own)
     authorities = Authorities(database, context.status_url)
     registration_authorities = RegistrationAuthorities(database, audit, clock)
     desk = OrderDesk(registration_authorities, max_age=config.order_max_age)
@@ -158,7 +159,10 @@ def assemble(
             database,
             clock,
             batches=batches,
-            ledger=BatchLedger(database, audit, desk, registration_authorities),
+            ledger=BatchLedger(
+                database, audit, desk, registration_authorities, process=context.processes.own
+            ),
+            claims=ChunkClaims(database, clock, context.processes),
             authorities=authorities,
             certifier=certifier,
             signer=signer,
@@ -203,7 +207,7 @@ def assemble(
             accuracy=config.timestamp_accuracy,
             ordering=config.timestamp_ordering,
         ),
-        recovery=Recovery(database, authorities, certifier, revocation),
+        recovery=Recovery(database, authorities, certifier, revocation, context.processes),
         checker=RecordChecker(database, authorities, clock),
         list_checker=ListChecker(database, publisher, files, clock),
     )

@@ -51,8 +51,9 @@ ATTEMPTS = 10
 # A clock that is corrected by less than this does not stop the lists; this_update then stands still.
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
+# Without the bytes of the lists, which may be large: they are read where they are written to a file.
 _LATEST = (
-    select(crls)
+    select(*(column for column in crls.c if column.name not in {"crl_der", "delta_der"}))
     .where(
         crls.c.authority == bindparam("a"),
         crls.c.crl_partition == bindparam("p"),
@@ -60,6 +61,11 @@ _LATEST = (
     )
     .order_by(crls.c.number.desc())
     .limit(1)
+)
+_DER = select(crls.c.crl_der, crls.c.delta_der).where(
+    crls.c.authority == bindparam("a"),
+    crls.c.crl_partition == bindparam("p"),
+    crls.c.number == bindparam("n"),
 )
 _NEWEST_VERSION = (
     select(crls.c.status_version)
@@ -236,9 +242,14 @@ class CrlPublisher:
 
     def write_file(self, authority_name: str, partition: int = 0) -> None:
         """Bring the files of the newest list up to date; nothing happens when they are."""
-        row = self._latest_row(authority_name, partition)
-        if row is not None and row["crl_der"] is not None:
-            self._write(list_name(authority_name, partition), row["number"], row["crl_der"], row["delta_der"])
+        row, name = self._latest_row(authority_name, partition), list_name(authority_name, partition)
+        if row is None or self._is_written(name, row["number"], has_delta=row["delta_sha256"] is not None):
+            return
+        with self._database.reading() as connection:
+            names = {"a": authority_name, "p": partition, "n": row["number"]}
+            found = connection.execute(_DER, names).one_or_none()
+        if found is not None and found.crl_der is not None:
+            self._write(name, row["number"], found.crl_der, found.delta_der)
 
     def is_due(self, authority: Authority, at: datetime, partition: int = 0) -> bool:
         """Tell whether a list is missing, out of date, or has lived a quarter of its time."""
@@ -263,6 +274,13 @@ class CrlPublisher:
                 raise CrlOverdueError(name, latest.first_to_lapse.isoformat())
         with self._database.reading() as connection:
             self._check_numbers(connection, authority.name, self._published_number(authority.name))
+
+    def _is_written(self, name: str, number: int, *, has_delta: bool) -> bool:
+        names = [name, delta_name(name)] if has_delta else [name]
+        return all(
+            self._files.path(each, "crl").exists() and self._files.crl_number(each) >= number
+            for each in names
+        )
 
     def _latest_row(self, authority_name: str, partition: int) -> Any:
         with self._database.reading() as connection:

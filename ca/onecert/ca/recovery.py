@@ -2,6 +2,7 @@
 
 Finishing means to sign the recorded bytes again; whoever records first wins, and only that certificate exists
 for anyone. An intent is given up when it is so old that its first day would lie noticeably before its issue.
+What a living process has in hand is left to it for a while.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from onecert.ca.models import orders
 from onecert.ca.order_documents import payload_of
 from onecert.ca.revocation import Revocation
 from onecert.server.database import Database
+from onecert.server.processes import Living
 
-__all__ = ["Recovery", "RecoveryReport"]
+__all__ = ["LEFT_ALONE", "Recovery", "RecoveryReport"]
 
 log = logging.getLogger(__name__)
 
 # notBefore lies never more than this before the moment of issue.
 FINISH_WITHIN = timedelta(hours=1)
+# An intent this young may still be in the hands of the thread that made it.
+LEFT_ALONE = timedelta(seconds=60)
 
 
 @dataclass
@@ -42,24 +46,36 @@ class Recovery:
     """Resolves intents; run at every start and by a job."""
 
     def __init__(
-        self, database: Database, authorities: Authorities, certifier: Certifier, revocation: Revocation
+        self,
+        database: Database,
+        authorities: Authorities,
+        certifier: Certifier,
+        revocation: Revocation,
+        processes: Living,
     ) -> None:
         self._database = database
         self._authorities = authorities
         self._certifier = certifier
         self._revocation = revocation
+        self._processes = processes
 
     def run(self, at: datetime, *, older_than: timedelta = timedelta(0)) -> RecoveryReport:
         """Resolve what was left behind.
 
         Args:
-            older_than: leave younger intents alone, which another thread may be working on.
+            older_than: leave younger intents of this process alone, which a thread may be working on, and
+                those of nobody knows whom.
         """
         report = RecoveryReport()
-        for record in self._certifier.ledger.unfinished():
-            if record.not_before > at - older_than:
-                continue
-            self._resolve(record, at, report)
+        unfinished = self._certifier.ledger.unfinished()
+        makers = {record.intended_by for record in unfinished} - {None, self._processes.own}
+        living = {maker for maker in makers if maker is not None and self._processes.is_living(maker)}
+        for record in unfinished:
+            wait = older_than
+            if record.intended_by in makers:
+                wait = LEFT_ALONE if record.intended_by in living else timedelta(0)
+            if record.not_before <= at - wait:
+                self._resolve(record, at, report)
         if report.finished or report.abandoned:
             log.warning(
                 "interrupted orders resolved",
