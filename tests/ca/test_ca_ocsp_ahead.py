@@ -29,7 +29,11 @@ def store_of(world: Any) -> PreparedAnswers:
 
 def stored(world: Any) -> int:
     store = store_of(world)
-    count: int = store._connection().execute("SELECT count(*) FROM answers").fetchone()[0]
+    count: int = (
+        store._connection()
+        .execute("SELECT count(*) FROM signed_answers WHERE data IS NOT NULL")
+        .fetchone()[0]
+    )
     store.close()
     return count
 
@@ -148,7 +152,7 @@ def test_a_damaged_store_costs_speed_and_nothing_else(lite: Any) -> None:
     record = lite.issue().record
     prepare(lite)
     store = store_of(lite)
-    store._connection().execute("UPDATE answers SET this_update = 'now'")
+    store._connection().execute("UPDATE signed_answers SET this_update = 'now'")
     store.close()
     assert answer(lite, request_for(lite, record)).certificate_status is GOOD
 

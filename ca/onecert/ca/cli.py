@@ -18,6 +18,7 @@ from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_records import authorities, certificate, issue
 from onecert.ca.cli_reports import report
 from onecert.ca.cli_revocation import crl, revoke
+from onecert.ca.cli_status import status
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
 
@@ -105,5 +106,16 @@ def list_registration_authorities(data: Path, config: Path | None) -> None:
             click.echo(json.dumps({"name": entry.name, "kid": entry.key_id, "scopes": sorted(entry.scopes)}))
 
 
-for _command in (registration_authority, authorities, batch, certificate, check, crl, issue, report, revoke):
+for _command in (
+    registration_authority,
+    authorities,
+    batch,
+    certificate,
+    check,
+    crl,
+    issue,
+    report,
+    revoke,
+    status,
+):
     ca.add_command(_command)

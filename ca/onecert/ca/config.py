@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from onecert.ca.ocsp import PREPARED_HASHES
+from onecert.server.languages import gettext
+
 __all__ = ["CaConfig"]
 
 
@@ -26,6 +29,10 @@ class CaConfig:
     mass_revocation_valid: timedelta = timedelta(hours=12)
     ocsp_lifetime: timedelta = timedelta(hours=1)
     ocsp_prepared_lifetime: timedelta = timedelta(hours=8)
+    ocsp_prepared_hashes: tuple[str, ...] = ("sha1",)
+    ocsp_without_nonce: bool = True
+    # Where status processes get what nobody signed ahead: http://host:port, or the path of a socket.
+    status_signer: str = ""
     clock_tolerance: timedelta = timedelta(minutes=1)
     timestamp_accuracy: timedelta = timedelta(seconds=1)
     timestamp_ordering: bool = False
@@ -36,3 +43,8 @@ class CaConfig:
     # AUTHORITY:SERVICE of those that the trust list obliges to report what they issue.
     issuance_reports: tuple[str, ...] = ()
     issuance_reports_alarm: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.ocsp_prepared_hashes if name not in PREPARED_HASHES]
+        if wrong or not self.ocsp_prepared_hashes:
+            raise ValueError(gettext("ocsp_prepared_hashes is sha1, sha256, or both"))

@@ -16,7 +16,7 @@ from onecert.ca.authorities import Authorities, Authority
 from onecert.ca.csr import CheckedKey
 from onecert.ca.draft import CheckedRequest, key_identifier
 from onecert.ca.issuance import Certifier
-from onecert.ca.ledger import GOOD, ISSUED, OrderRecord
+from onecert.ca.ledger import ABANDONED, GOOD, ISSUED, OrderRecord
 from onecert.ca.models import certificates
 from onecert.ca.public_keys import key_of_certificate
 from onecert.ca.signing import PublicKey, key_kind, spki_der
@@ -28,17 +28,20 @@ __all__ = ["Delegate", "Delegates"]
 
 DEFAULT_KIND = "p-256"
 
-_NEWEST = (
-    select(certificates.c.order_id, certificates.c.certificate_der)
-    .where(
-        certificates.c.authority == bindparam("a"),
-        certificates.c.entity == bindparam("e"),
-        certificates.c.state == ISSUED,
-        certificates.c.status == GOOD,
-    )
-    .order_by(certificates.c.not_after.desc(), certificates.c.order_id.desc())
-    .limit(1)
+_GOOD = select(certificates.c.order_id, certificates.c.certificate_der).where(
+    certificates.c.authority == bindparam("a"),
+    certificates.c.entity == bindparam("e"),
+    certificates.c.state == ISSUED,
+    certificates.c.status == GOOD,
 )
+# Also those that were revoked or given up: their numbers are used.
+_FINISHED = select(certificates.c.order_id).where(
+    certificates.c.authority == bindparam("a"),
+    certificates.c.entity == bindparam("e"),
+    certificates.c.state.in_((ISSUED, ABANDONED)),
+)
+_BELIEVED = _GOOD.where(certificates.c.not_after > bindparam("at"))
+_NEWEST = _GOOD.order_by(certificates.c.not_after.desc(), certificates.c.order_id.desc()).limit(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ class Delegates:
             and at < current.not_before + (current.not_after - current.not_before) * self._used
         ):
             return False
-        label = f"{self._label}-{authority.name}-{_next_number(current)}"
+        label = f"{self._label}-{authority.name}-{self._next_number(authority)}"
         key, _made = self._token.find_or_make(label, self._kind(authority))
         public_key: PublicKey = key.public_key()
         request = CheckedRequest(
@@ -161,9 +164,19 @@ class Delegates:
             return DEFAULT_KIND
         return own if own in authority.profile(self._profile).key_kinds else DEFAULT_KIND
 
+    def believed(self, authority: Authority) -> dict[str, bytes]:
+        """The delegates whose signatures count now, by the labels of their keys, with their certificates."""
+        names = {"a": authority.name, "e": self._entity(authority), "at": self._clock.now()}
+        with self._database.reading() as connection:
+            rows = connection.execute(_BELIEVED, names).all()
+        return {row.order_id: row.certificate_der for row in rows}
+
+    def _next_number(self, authority: Authority) -> int:
+        """One more than the last that was finished; one that was interrupted is gone on with."""
+        names = {"a": authority.name, "e": self._entity(authority)}
+        with self._database.reading() as connection:
+            labels = connection.execute(_FINISHED, names).scalars().all()
+        return 1 + max((int(label.rpartition("-")[2]) for label in labels), default=0)
+
     def _entity(self, authority: Authority) -> str:
         return f"system:{self._profile}:{authority.name}"
-
-
-def _next_number(current: Delegate | None) -> int:
-    return 1 if current is None else int(current.key_label.rpartition("-")[2]) + 1

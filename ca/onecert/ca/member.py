@@ -37,6 +37,7 @@ def service_of(parts: Parts, context: Context) -> Service:
     """Build the service on parts that are put together already."""
     config = parts.config
     reports = issuance_reports(parts, context)
+    store = parts.responders.store_id
     _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
     _attempt("lists and certificates", lambda: refresh_files(parts))
     return Service(
@@ -49,7 +50,9 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
-            Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
+            # Each folder is filled for itself: these jobs are shared by those who have this very folder.
+            Job(f"ca.ocsp.{store}", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
+            Job(f"ca.ocsp-new.{store}", timedelta(seconds=2), lambda _at: parts.responders.follow()),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
             Job("ca.recovery", timedelta(seconds=5), lambda at: _recover(parts, at)),

@@ -17,7 +17,6 @@ from cryptography.x509 import ocsp
 
 from onecert.ca import der
 from onecert.ca.crl import REASONS
-from onecert.ca.draft import Issuer
 from onecert.ca.errors import LintError
 from onecert.ca.signing import SignatureAlgorithm, signed
 
@@ -25,6 +24,8 @@ NONCE = "1.3.6.1.5.5.7.48.1.2"
 _BASIC = "1.3.6.1.5.5.7.48.1.1"
 MAX_REQUEST_OCTETS = 16384
 MAX_SINGLE_REQUESTS = 32
+# Requests with these hashes can be answered ahead; nearly all clients send the first.
+PREPARED_HASHES = ("sha1", "sha256")
 # RFC 9654, section 2.1: a nonce has 1 to 128 octets.
 NONCE_MAX_OCTETS = 128
 
@@ -161,25 +162,62 @@ def _request_extensions(reader: der.Reader) -> bytes | None:
 class IssuerHashes:
     """The hashes by which requests name one issuer, computed once per digest."""
 
-    def __init__(self, issuer: Issuer, spki: bytes) -> None:
+    def __init__(self, subject_der: bytes, spki: bytes) -> None:
         reader = der.Reader(spki).enter()
         reader.element()
-        self._name, self._key = issuer.subject_der, reader.take(der.BIT_STRING)[1:]
+        self._name, self._key = subject_der, reader.take(der.BIT_STRING)[1:]
         self._hashes: dict[str, tuple[bytes, bytes]] = {}
-        self._sha1_der = der.sequence(der.oid("1.3.14.3.2.26"), der.NULL_DER)
+        self._before_serial = tuple((name, self._named(name)) for name in PREPARED_HASHES)
 
     def matches(self, cert_id: CertId) -> bool:
         """Tell whether the CertID names this issuer; a digest that we do not know names nobody."""
         name = cert_id.hash_name
         return name is not None and self._of(name) == (cert_id.name_hash, cert_id.key_hash)
 
-    def cert_id(self, serial: int) -> CertId:
-        """Write the CertID by which most clients ask: with SHA-1 (RFC 5019, section 2.1.1)."""
-        name_hash, key_hash = self._of("sha1")
-        raw = der.sequence(
-            self._sha1_der, der.octet_string(name_hash), der.octet_string(key_hash), der.integer(serial)
+    def cert_id(self, serial: int, hash_name: str = "sha1") -> CertId:
+        """Write a CertID as clients do; most ask with SHA-1 (RFC 5019, section 2.1.1)."""
+        name_hash, key_hash = self._of(hash_name)
+        return CertId(
+            raw=der.sequence(self._named(hash_name), der.integer(serial)),
+            hash_name=hash_name,
+            name_hash=name_hash,
+            key_hash=key_hash,
+            serial=serial,
         )
-        return CertId(raw=raw, hash_name="sha1", name_hash=name_hash, key_hash=key_hash, serial=serial)
+
+    def plain_question(self, request_der: bytes) -> tuple[str, str] | None:
+        """Recognise the request that nearly everybody sends: one CertID of this issuer and nothing else.
+
+        Returns:
+            name of the hash and serial in hex; None: read it with `load_request`.
+        """
+        size = len(request_der)
+        # Five sequences, one in the other, each with a length of one octet.
+        if not 30 < size < 0x80 or request_der[:10] != bytes(
+            (0x30, size - 2, 0x30, size - 4, 0x30, size - 6, 0x30, size - 8, 0x30, size - 10)
+        ):
+            return None
+        for hash_name, before in self._before_serial:
+            if request_der.startswith(before, 10):
+                rest = request_der[10 + len(before) :]
+                if len(rest) < 3 or rest[0] != der.INTEGER or rest[1] != len(rest) - 2:
+                    return None
+                if rest[2] & 0x80 or (rest[2] == 0 and (len(rest) == 3 or rest[3] < 0x80)):
+                    return None
+                return hash_name, rest[2:].hex().lstrip("0")
+        return None
+
+    def _named(self, hash_name: str) -> bytes:
+        """The CertID up to the serial."""
+        algorithm_der = next(oid_der for oid_der, name in _HASHES.items() if name == hash_name)
+        name_hash, key_hash = self._of(hash_name)
+        return b"".join(
+            (
+                der.sequence(algorithm_der, der.NULL_DER),
+                der.octet_string(name_hash),
+                der.octet_string(key_hash),
+            )
+        )
 
     def _of(self, name: str) -> tuple[bytes, bytes]:
         if name not in self._hashes:

@@ -18,12 +18,12 @@ from onecert.ca.delegates import Delegates
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
+from onecert.ca.list_checker import ListChecker
 from onecert.ca.mass_revocation_people import Desk
 from onecert.ca.mass_revocation_work import MassRevocationWork
 from onecert.ca.mass_revocations import MassRevocations
-from onecert.ca.list_checker import ListChecker
 from onecert.ca.orders import OrderDesk
-from onecert.ca.prepared_answers import PreparedAnswers
+from onecert.ca.prepared_answers import FILE_NAME, PreparedAnswers
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.record_checker import RecordChecker
 from onecert.ca.recovery import Recovery
@@ -31,7 +31,7 @@ from onecert.ca.registration_authorities import RegistrationAuthorities
 from onecert.ca.renewal_follow_up import FollowUps
 from onecert.ca.renewal_record import Renewals
 from onecert.ca.responder import PROFILE as OCSP
-from onecert.ca.responder import Responders
+from onecert.ca.responder import IssuerNames, Responders
 from onecert.ca.revocation import Revocation
 from onecert.ca.security_officers import OfficerTokens, SecurityOfficers
 from onecert.ca.signer import Signer
@@ -114,13 +114,16 @@ def assemble(
     # A responder's certificate is short-lived; a timestamp must be checked for years after it was made.
     ocsp = delegates(profile=OCSP, label="ocsp", common_name="OCSP", used=2 / 3)
     timestamp = delegates(profile=TIMESTAMP, label="tsa", common_name="TSA", used=1 / 5)
+    names = IssuerNames(authorities)
     ahead = AnsweringAhead(
         database,
         clock,
-        PreparedAnswers(files.folder / "ocsp.db"),
+        PreparedAnswers(files.folder / FILE_NAME),
         delegates=ocsp,
         signer=signer,
         lifetime=config.ocsp_prepared_lifetime,
+        hashes_of=names.find,
+        hash_names=config.ocsp_prepared_hashes,
     )
     revocation = Revocation(ledger, writer, publisher, clock, forget_answer=ahead.forget)
     officers = SecurityOfficers(database, audit, clock, context.operators)
@@ -196,6 +199,7 @@ def assemble(
             delegates=ocsp,
             signer=signer,
             ahead=ahead,
+            names=names,
             lifetime=config.ocsp_lifetime,
         ),
         timestamp_delegates=timestamp,

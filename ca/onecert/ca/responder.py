@@ -2,7 +2,8 @@
 
 An answer says what is recorded at this moment. Its bytes may have been signed earlier: most answers are
 signed ahead (`answering_ahead.py`), and one that had to be signed when it was asked for is kept and used
-again while status and time allow. A nonce is answered at once.
+again while status and time allow. A nonce is answered at once. Status processes ask here for what they have
+no answer to.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import bindparam, select
 
@@ -36,12 +36,13 @@ from onecert.ca.ocsp import (
 from onecert.ca.ocsp_signing import SignedAnswer, encoded_answer, signed_answer
 from onecert.ca.signer import Signer
 from onecert.ca.signing import spki_der
+from onecert.ca.stored_answers import OcspAnswer
 from onecert.hsm import TokenError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 
-__all__ = ["OcspAnswer", "Responders"]
+__all__ = ["IssuerNames", "OcspAnswer", "Responders"]
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +54,31 @@ _STATUS = select(
 ).where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class OcspAnswer:
-    """Bytes to send, and until when a cache may keep them; None: not at all."""
+class IssuerNames:
+    """How requests name the authorities of this service."""
 
-    der: bytes
-    next_update: datetime | None = None
-    this_update: datetime | None = None
+    def __init__(self, authorities: Authorities) -> None:
+        self._authorities = authorities
+        self._hashes: dict[str, IssuerHashes] = {}
+
+    def find(self, name: str) -> IssuerHashes | None:
+        """The hashes of an authority; None when there is none, or nobody can tell now."""
+        found = self._hashes.get(name)
+        if found is None:
+            try:
+                found = self.of(self._authorities.get(name))
+            except ServiceError:
+                return None
+        return found
+
+    def of(self, authority: Authority) -> IssuerHashes:
+        """The hashes of this authority."""
+        found = self._hashes.get(authority.name)
+        if found is None:
+            issuer = authority.issuer
+            found = IssuerHashes(issuer.subject_der, spki_der(issuer.public_key))
+            self._hashes[authority.name] = found
+        return found
 
 
 class Responders:
@@ -74,6 +93,7 @@ class Responders:
         delegates: Delegates,
         signer: Signer,
         ahead: AnsweringAhead,
+        names: IssuerNames,
         lifetime: timedelta,
     ) -> None:
         self._database = database
@@ -83,9 +103,14 @@ class Responders:
         self._signer = signer
         self._ahead = ahead
         self._lifetime = lifetime
-        self._hashes: dict[str, IssuerHashes] = {}
+        self._names = names
         self._kept: OrderedDict[tuple[str, bytes, Status], SignedAnswer] = OrderedDict()
         self._kept_lock = threading.Lock()
+
+    @property
+    def store_id(self) -> str:
+        """The name of the folder in which answers are kept: folders are filled each for itself."""
+        return self._ahead.store.id
 
     def answer(self, authority_name: str, request_der: bytes) -> OcspAnswer:
         """Answer one request; whatever goes wrong is an OCSP answer too.
@@ -93,6 +118,9 @@ class Responders:
         Raises:
             UnknownAuthorityError: no such authority here.
         """
+        prepared = self._ahead.find(authority_name, request_der)
+        if prepared is not None:
+            return prepared
         try:
             request = load_request(request_der)
         except DerError:
@@ -117,15 +145,21 @@ class Responders:
         """
         for authority in self._authorities.reload():
             if self._delegates.serves(authority):
-                self._ahead.prepare(authority, self._hashes_of(authority))
+                self._ahead.prepare(authority, self._names.of(authority))
         self._ahead.drop_ended()
+
+    def follow(self) -> None:
+        """Sign answers about what was issued or changed a moment ago, for all authorities.
+
+        Raises:
+            TokenError, ServiceError: not now.
+        """
+        for authority in self._authorities.everyone():
+            if self._delegates.serves(authority):
+                self._ahead.follow(authority, self._names.of(authority))
 
     def _answer(self, authority: Authority, responder: Delegate, request: OcspRequest) -> OcspAnswer:
         is_plain = request.nonce_value_der is None and len(request.cert_ids) == 1
-        if is_plain:
-            prepared = self._ahead.find(authority, responder, request.cert_ids[0], self._hashes_of(authority))
-            if prepared is not None:
-                return _as_answer(responder, prepared)
         at = self._clock.now().replace(microsecond=0)
         about = [(cert_id, self._status(authority, cert_id)) for cert_id in request.cert_ids]
         place = (responder.key_label, request.cert_ids[0].raw, about[0][1])
@@ -150,7 +184,7 @@ class Responders:
         return _as_answer(responder, answer)
 
     def _status(self, authority: Authority, cert_id: CertId) -> Status:
-        if not self._hashes_of(authority).matches(cert_id):
+        if not self._names.of(authority).matches(cert_id):
             return UNKNOWN
         with self._database.reading() as connection:
             row = connection.execute(
@@ -162,17 +196,10 @@ class Responders:
             return Status(known=True)
         return Status(known=True, revoked_at=row.revoked_at, reason=row.reason)
 
-    def _hashes_of(self, authority: Authority) -> IssuerHashes:
-        found = self._hashes.get(authority.name)
-        if found is None:
-            found = IssuerHashes(authority.issuer, spki_der(authority.issuer.public_key))
-            self._hashes[authority.name] = found
-        return found
-
 
 def _as_answer(responder: Delegate, answer: SignedAnswer) -> OcspAnswer:
     return OcspAnswer(
         der=encoded_answer(responder, answer.data_der, answer.signature),
-        next_update=answer.next_update,
-        this_update=answer.this_update,
+        next_update=int(answer.next_update.timestamp()),
+        this_update=int(answer.this_update.timestamp()),
     )

@@ -1,11 +1,12 @@
 """The status service: lists, CA certificates, OCSP answers and timestamps over plain HTTP; small WSGI.
 
     /<authority>.crl   /<authority>-<n>.crl   /<authority>-delta.crl   /<authority>-<n>-delta.crl
-    /<authority>.cer   /<authority>/ocsp   /<authority>/ocsp/<base64>   /<authority>/tsa
+    /<authority>.cer   /<authority>.p7c   /<authority>/ocsp   /<authority>/ocsp/<base64>   /<authority>/tsa
 
-Lists and certificates are files: they are served when database and token are gone. OCSP needs the database
-and says “try later” without it. RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the headers; RFC 3161,
-section 3.4.
+Lists and certificates are files, and so are OCSP answers that were signed ahead: they are served when
+database and token are gone. The same application serves in the CA's process and in status processes, which
+have nothing but the folder (`status_process.py`). RFC 5280 4.2.1.13, RFC 6960 appendix A, RFC 5019 for the
+headers; RFC 3161, section 3.4.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime, formatdate, parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from onecert.ca.crl import next_update_of
 from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.ocsp import MAX_REQUEST_OCTETS
-from onecert.ca.responder import OcspAnswer, Responders
 from onecert.ca.status_files import StatusFiles
+from onecert.ca.stored_answers import OcspAnswer
 from onecert.ca.timestamp import MAX_REQUEST_OCTETS as MAX_TIMESTAMP_OCTETS
 from onecert.ca.timestamp_authority import TimestampAuthorities
 from onecert.server.clock import Clock
@@ -38,13 +40,26 @@ log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
 
-_FILE = re.compile(r"/([a-z][a-z0-9-]{1,47})\.(crl|cer)", re.ASCII)
+_FILE = re.compile(r"/([a-z][a-z0-9-]{1,47})\.(crl|cer|p7c)", re.ASCII)
 _OCSP = re.compile(r"/([a-z][a-z0-9-]{1,31})/ocsp(?:/(.*))?", re.ASCII | re.DOTALL)
 _TIMESTAMP = re.compile(r"/([a-z][a-z0-9-]{1,31})/tsa", re.ASCII)
-_TYPES = {"crl": "application/pkix-crl", "cer": "application/pkix-cert"}
+_TYPES = {
+    "crl": "application/pkix-crl",
+    "cer": "application/pkix-cert",
+    "p7c": "application/pkcs7-mime; smime-type=certs-only",
+}
 OCSP_REQUEST, OCSP_RESPONSE = "application/ocsp-request", "application/ocsp-response"
 TIMESTAMP_QUERY, TIMESTAMP_REPLY = "application/timestamp-query", "application/timestamp-reply"
 CERTIFICATE_MAX_AGE_S = 86400
+_OK, _OCSP_TYPE, _NO_STORE = "200 OK", ("Content-Type", OCSP_RESPONSE), ("Cache-Control", "no-store")
+
+
+class OcspSource(Protocol):
+    """Answers OCSP requests."""
+
+    def answer(self, authority_name: str, request_der: bytes, /) -> OcspAnswer:
+        """Answer one request. Raises UnknownAuthorityError; everything else is an answer."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,14 +77,15 @@ class StatusApp:
     """WSGI application.
 
     Args:
+        timestamps: None: not here.
         max_age: how long caches may keep a list or an OCSP answer before they ask again.
     """
 
     def __init__(
         self,
         files: StatusFiles,
-        responders: Responders,
-        timestamps: TimestampAuthorities,
+        responders: OcspSource,
+        timestamps: TimestampAuthorities | None,
         clock: Clock,
         *,
         max_age: timedelta,
@@ -84,15 +100,15 @@ class StatusApp:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET")
         try:
-            match = _FILE.fullmatch(path)
-            if match:
-                return self._file(environ, start_response, match[1], match[2])
             match = _OCSP.fullmatch(path)
             if match:
                 return self._ocsp(environ, start_response, match[1], match[2])
-            match = _TIMESTAMP.fullmatch(path)
+            match = _FILE.fullmatch(path)
             if match:
-                return self._timestamp(environ, start_response, match[1])
+                return self._file(environ, start_response, match[1], match[2])
+            match = _TIMESTAMP.fullmatch(path)
+            if match and self._timestamps is not None:
+                return self._timestamp(environ, start_response, match[1], self._timestamps)
         except Exception:
             log.exception("status request failed", extra={"path": path[:200], "method": method})
             return _plain(start_response, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -113,7 +129,7 @@ class StatusApp:
             ("Last-Modified", format_datetime(file.modified, usegmt=True)),
             *self._file_caching(file),
         ]
-        if _is_known(environ, file):
+        if _is_known(environ, file.etag, int(file.modified.timestamp())):
             start_response(_line(HTTPStatus.NOT_MODIFIED), headers)
             return [b""]
         headers += [("Content-Type", _TYPES[kind]), ("Content-Length", str(len(file.content)))]
@@ -174,36 +190,39 @@ class StatusApp:
             answer = self._responders.answer(authority, request_der)
         except UnknownAuthorityError:
             return _plain(start_response, HTTPStatus.NOT_FOUND)
-        headers = [
-            ("Content-Type", OCSP_RESPONSE),
-            ("Content-Length", str(len(answer.der))),
-            *self._ocsp_caching(answer, is_get=method != "POST"),
-        ]
-        start_response(_line(HTTPStatus.OK), headers)
-        return [b"" if method == "HEAD" else answer.der]
-
-    def _ocsp_caching(self, answer: OcspAnswer, *, is_get: bool) -> list[tuple[str, str]]:
-        if not is_get or answer.next_update is None or answer.this_update is None:
-            return [("Cache-Control", "no-store")]
-        left_s = int((answer.next_update - self._clock.now()).total_seconds())
-        return [
+        length = ("Content-Length", str(len(answer.der)))
+        if method == "POST" or answer.next_update is None or answer.this_update is None:
+            start_response(_OK, [_OCSP_TYPE, length, _NO_STORE])
+            return [answer.der]
+        etag = f'"{hashlib.sha256(answer.der).hexdigest()[:32]}"'
+        left_s = answer.next_update - int(self._clock.now().timestamp())
+        caching = [
             ("Cache-Control", f"public, max-age={max(0, min(self._max_age_s, left_s))}, must-revalidate"),
-            ("ETag", f'"{hashlib.sha256(answer.der).hexdigest()[:32]}"'),
-            ("Last-Modified", format_datetime(answer.this_update, usegmt=True)),
-            ("Expires", format_datetime(answer.next_update.astimezone(UTC), usegmt=True)),
+            ("ETag", etag),
+            ("Last-Modified", _http_date(answer.this_update)),
+            ("Expires", _http_date(answer.next_update)),
         ]
+        if _is_known(environ, etag, answer.this_update):
+            start_response(_line(HTTPStatus.NOT_MODIFIED), caching)
+            return [b""]
+        start_response(_OK, [_OCSP_TYPE, length, *caching])
+        return [b"" if method == "HEAD" else answer.der]
 
     # ------------------------------------------------------------------ timestamps
 
     def _timestamp(
-        self, environ: dict[str, Any], start_response: StartResponse, authority: str
+        self,
+        environ: dict[str, Any],
+        start_response: StartResponse,
+        authority: str,
+        timestamps: TimestampAuthorities,
     ) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "POST":
             return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "POST")])
         if environ.get("CONTENT_TYPE", "").split(";")[0].strip() != TIMESTAMP_QUERY:
             return _plain(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         try:
-            answer = self._timestamps.answer(authority, _body(environ, MAX_TIMESTAMP_OCTETS))
+            answer = timestamps.answer(authority, _body(environ, MAX_TIMESTAMP_OCTETS))
         except UnknownAuthorityError:
             return _plain(start_response, HTTPStatus.NOT_FOUND)
         headers = [
@@ -215,18 +234,25 @@ class StatusApp:
         return [answer]
 
 
-def _is_known(environ: dict[str, Any], file: _File) -> bool:
-    """Tell whether the client has this very file (RFC 9110, section 13.2.2: tag before time)."""
+def _is_known(environ: dict[str, Any], etag: str, modified: int) -> bool:
+    """Tell whether the client has these very bytes (RFC 9110, section 13.2.2: tag before time)."""
     tags = environ.get("HTTP_IF_NONE_MATCH")
     if tags is not None:
-        return tags.strip() == "*" or file.etag in {
-            part.strip().removeprefix("W/") for part in tags.split(",")
-        }
-    try:
-        since = parsedate_to_datetime(environ.get("HTTP_IF_MODIFIED_SINCE", ""))
-    except ValueError:
+        return tags.strip() == "*" or etag in {part.strip().removeprefix("W/") for part in tags.split(",")}
+    text = environ.get("HTTP_IF_MODIFIED_SINCE")
+    if text is None:
         return False
-    return since.tzinfo is not None and file.modified <= since
+    try:
+        since = parsedate_to_datetime(text)
+        return since.tzinfo is not None and modified <= since.timestamp()
+    except (ValueError, OverflowError):
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    """Write seconds since 1970 as a date of HTTP."""
+    return formatdate(seconds, usegmt=True)
 
 
 def _body(environ: dict[str, Any], max_octets: int) -> bytes:

@@ -1,5 +1,8 @@
 """The files that the status service serves: lists, deltas and CA certificates, always whole, never older.
 
+`<authority>.cer` is the certificate alone, `<authority>.p7c` the same, and those beside it, as certs-only CMS
+(RFC 5280, section 4.2.2.1).
+
 Written beside and renamed over (POSIX rename is atomic), flushed to the disk before. A lock file and the
 number beside each list keep several processes from replacing a newer list by an older one.
 """
@@ -8,11 +11,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
 
 __all__ = ["StatusFiles"]
 
@@ -20,9 +25,10 @@ __all__ = ["StatusFiles"]
 class StatusFiles:
     """One folder of files named `<authority>.cer` and `<list>.crl`; see `crl_names` for the lists."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def write_crl(self, authority: str, number: int, crl_der: bytes) -> bool:
         """Publish a list unless the file holds this or a later number; tell whether it was written."""
@@ -34,11 +40,27 @@ class StatusFiles:
             self._replace(number_file, b"%d\n" % number)
         return True
 
-    def write_certificate(self, authority: str, certificate_der: bytes) -> None:
-        path = self.path(authority, "cer")
+    def write_certificate(
+        self, authority: str, certificate_der: bytes, *, others_der: Sequence[bytes] = ()
+    ) -> None:
+        """Publish the certificate of an authority.
+
+        Args:
+            others_der: further certificates for its name and key, such as those that others gave it.
+        """
+        everyone = [x509.load_der_x509_certificate(each) for each in (certificate_der, *others_der)]
+        bundle = pkcs7.serialize_certificates(everyone, serialization.Encoding.DER)
+        self.write_file(f"{authority}.cer", certificate_der)
+        self.write_file(f"{authority}.p7c", bundle)
+
+    def write_file(self, name: str, content: bytes) -> bool:
+        """Write a file that has no number, when it differs; tell whether it was written."""
+        path = self.folder / name
         with self._locked():
-            if not path.exists() or path.read_bytes() != certificate_der:
-                self._replace(path, certificate_der)
+            if path.exists() and path.read_bytes() == content:
+                return False
+            self._replace(path, content)
+        return True
 
     def crl_number(self, authority: str) -> int:
         """Tell the number of the published list, 0 when there is none.
