@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from cryptography import x509
@@ -20,7 +20,10 @@ from sqlalchemy import select
 from onecert.ca import models
 from onecert.ca.draft import DraftMaker, Issuer, issuer_of
 from onecert.ca.errors import ProfileVersionError, UnknownAuthorityError, UnknownProfileError
-from onecert.ca.profile import Profile, profile_from_json
+from onecert.ca.errors.profiles import ProfileChangedError
+from onecert.ca.profile import Profile
+from onecert.ca.profile_versions import ProfileVersions, load_usable
+from onecert.server.clock import Clock, SystemClock
 from onecert.server.database import Database
 
 __all__ = ["Authorities", "Authority"]
@@ -42,8 +45,9 @@ class Authority:
     issuer: Issuer
     crl_lifetime: timedelta
     delta_lifetime: timedelta  # 0: no delta lists
-    profiles: Mapping[str, Profile]
-    makers: Mapping[str, DraftMaker]
+    profiles: Mapping[str, Profile]  # the version in force of each
+    versions: ProfileVersions
+    all_makers: Mapping[str, DraftMaker]  # by the hash of the profile
 
     @property
     def is_root(self) -> bool:
@@ -64,6 +68,17 @@ class Authority:
             raise UnknownProfileError(self.name, name)
         return profile
 
+    def maker(self, profile: Profile) -> DraftMaker:
+        """What writes drafts of exactly this profile.
+
+        Raises:
+            ProfileChangedError: the profile is not one that was loaded with this authority.
+        """
+        maker = self.all_makers.get(profile.sha256)
+        if maker is None:
+            raise ProfileChangedError(profile.name, profile.version)
+        return maker
+
 
 def pem(certificate_der: bytes) -> str:
     """Write a certificate in PEM form (RFC 7468)."""
@@ -79,10 +94,12 @@ class Authorities:
         status_url: where lists, certificates and OCSP answers are served; goes into every certificate.
     """
 
-    def __init__(self, database: Database, status_url: str) -> None:
+    def __init__(self, database: Database, status_url: str, clock: Clock | None = None) -> None:
         self._database = database
+        self._clock = clock or SystemClock()
         self.status_url = status_url
         self._loaded: dict[str, Authority] = {}
+        self._next_change: datetime | None = None  # when another version of a profile comes into force
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Authority:
@@ -92,7 +109,7 @@ class Authorities:
             UnknownAuthorityError
         """
         authority = self._loaded.get(name)
-        if authority is None:
+        if authority is None or (self._next_change is not None and self._clock.now() >= self._next_change):
             self.reload()
             authority = self._loaded.get(name)
         if authority is None:
@@ -100,17 +117,18 @@ class Authorities:
         return authority
 
     def profile(self, authority: str, name: str, version: int) -> Profile:
-        """Find a profile, which must be in force at this version.
+        """Find the version of a profile that an order names: the one in force, or an older one.
 
         Raises:
             UnknownAuthorityError, UnknownProfileError, ProfileVersionError
         """
-        profile = self.get(authority).profiles.get(name)
-        if profile is None or profile.version != version:
+        profile = self.get(authority).versions.find(name, version, self._clock.now())
+        if profile is None:
             self.reload()
-            profile = self.get(authority).profile(name)
-        if profile.version != version:
-            raise ProfileVersionError(name, version, profile.version)
+            current = self.get(authority).profile(name)
+            profile = self.get(authority).versions.find(name, version, self._clock.now())
+            if profile is None:
+                raise ProfileVersionError(name, version, current.version)
         return profile
 
     def everyone(self) -> list[Authority]:
@@ -127,16 +145,12 @@ class Authorities:
     def reload(self) -> list[Authority]:
         """Read authorities and profiles from the database."""
         table = models.authorities
+        at = self._clock.now()
         with self._database.reading() as connection:
             rows = (
                 connection.execute(select(table).where(table.c.certificate_der.is_not(None))).mappings().all()
             )
-            profiles = connection.execute(
-                select(models.profiles).where(models.profiles.c.in_force.is_(True))
-            ).mappings()
-            by_authority: dict[str, dict[str, Profile]] = {}
-            for row in profiles:
-                by_authority.setdefault(row["authority"], {})[row["name"]] = profile_from_json(row["content"])
+            by_authority = load_usable(connection)
         loaded = {}
         for row in rows:
             certificate = x509.load_der_x509_certificate(row["certificate_der"])
@@ -147,7 +161,7 @@ class Authorities:
                 with_ocsp=row["kind"] == ISSUING,
                 crl_partitions=row["crl_partitions"],
             )
-            own = by_authority.get(row["name"], {})
+            own = by_authority.get(row["name"], ProfileVersions())
             loaded[row["name"]] = Authority(
                 name=row["name"],
                 kind=row["kind"],
@@ -159,9 +173,12 @@ class Authorities:
                 issuer=issuer,
                 crl_lifetime=timedelta(seconds=row["crl_lifetime_s"]),
                 delta_lifetime=timedelta(seconds=row["crl_delta_s"]),
-                profiles=own,
-                makers={name: DraftMaker(issuer, profile) for name, profile in own.items()},
+                profiles=own.in_force(at),
+                versions=own,
+                all_makers={each.sha256: DraftMaker(issuer, each) for each in own.everyone()},
             )
+        changes = [versions.next_change(at) for versions in by_authority.values()]
         with self._lock:
             self._loaded = loaded
+            self._next_change = min((change for change in changes if change is not None), default=None)
         return self.everyone()

@@ -27,6 +27,7 @@ from onecert.ca.ledger import (
     INSERT_KEY,
     INSERT_NUMBER,
     INSERT_ORDER,
+    PROFILE,
     SET_ISSUED,
     CertificateRecord,
     Intent,
@@ -214,11 +215,24 @@ def _write_together(act: Act, intents: Sequence[Intent], at: datetime, *, by: st
     if not intents:
         return
     _even(INSERT_ORDER, act, [intent.order_row(at) for intent in intents])
+    _check_profiles(act, intents)
     _check_keys(act, intents)
     _even(INSERT_CERTIFICATE, act, [intent.certificate_row(by) for intent in intents])
     if any(intent.order.succession is not None for intent in intents):
         # Each of them looks at the certificate that it follows.
         raise _UnevenError
+
+
+def _check_profiles(act: Act, intents: Sequence[Intent]) -> None:
+    """Look once at each version that the intents were drafted from."""
+    versions = {
+        (intent.record.authority, intent.record.profile, intent.record.profile_version, intent.profile_sha256)
+        for intent in intents
+    }
+    for authority, profile, version, sha256 in versions:
+        known = PROFILE.first(act, {"a": authority, "p": profile, "v": version})
+        if known is None or known["sha256"] != sha256 or not known["in_force"]:
+            raise _UnevenError
 
 
 def _even(statement: Statement, act: Act, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -271,7 +271,7 @@ class Preparer:
         authority, request = self._authorities.get(line.order.authority), line.request
         try:
             number = standing.number(authority.name, request)
-            maker = authority.makers[line.order.profile]
+            maker = authority.maker(request.profile)
             draft = maker.draft(request, serial=self._serials(), key_number=number, at=at)
         except CaError as exc:
             return _refused(exc)

@@ -166,6 +166,10 @@ class BatchWork:
         lines, records = self._on_record(lines)
         facts = {"batch": chunk.batch, "line": chunk.first_line}
         unsigned = [(record, order) for record, order in records.values() if record.state == INTENDED]
+        fresh = {line.outcome.record.serial for line in lines if isinstance(line.outcome, Intent)}
+        for record, _order in unsigned:
+            if record.serial not in fresh:
+                self._certifier.check_profile(record)
         log.info("chunk of a batch to be signed", extra=facts | {"certificates": len(unsigned)})
         signed = self._sign(unsigned)
         # 4. Certificates, audit entries and results, in one transaction.

@@ -128,7 +128,7 @@ class Delegates:
         order = OrderRecord(
             id=label, content_sha256="0" * 64, ordered_by=f"job:ca.{self._label}", document=b"{}"
         )
-        self._certifier.certify(authority.makers[self._profile], authority.key_label, request, order)
+        self._certifier.certify(authority.maker(request.profile), authority.key_label, request, order)
         self.load(authority)
         return True
 

@@ -21,6 +21,7 @@ from onecert.ca import der
 from onecert.ca.authority_terms import AuthorityTerms
 from onecert.ca.csr import CheckedKey
 from onecert.ca.errors import IssuerExpiresError
+from onecert.ca.errors.profiles import ProfileChangedError
 from onecert.ca.names import subject_der
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
 from onecert.ca.profile_term import certificate_term
@@ -136,7 +137,10 @@ class DraftMaker:
         Raises:
             IssuerExpiresError: it would outlive its issuer.
             CertificateTermError: the request asks for an end that the profile does not allow.
+            ProfileChangedError: the request was checked against another profile.
         """
+        if request.profile is not self.profile and request.profile.sha256 != self.profile.sha256:
+            raise ProfileChangedError(request.profile.name, request.profile.version)
         if request.terms is not None and request.terms.validity is not None:
             not_before, not_after = request.terms.validity
             if not_after > self.issuer.not_after:

@@ -19,6 +19,7 @@ from onecert.ca.errors import (
     SignatureFaultError,
     TryAgainError,
 )
+from onecert.ca.errors.profiles import ProfileChangedError
 from onecert.ca.ledger import (
     ABANDONED,
     INTENDED,
@@ -108,6 +109,7 @@ class Certifier:
                 actor=order.ordered_by,
                 approved_by=order.approved_by,
                 application_sha256=order.application_sha256,
+                profile_sha256=request.profile.sha256,
             ),
             intended is not None,
         )
@@ -156,17 +158,20 @@ class Certifier:
         actor: str,
         approved_by: tuple[str, ...] = (),
         application_sha256: str = "",
+        profile_sha256: str | None = None,
     ) -> CertificateRecord:
         """Sign what is on record and put the result there. Safe to repeat, also by several processes at once.
 
         Raises:
             OrderAbandonedError: it was given up.
+            ProfileChangedError: its profile is not the one that the order was begun with; nothing is signed.
             TokenGoneError, SignatureFaultError: not now; the intent stays on record.
         """
         if record.state == ABANDONED:
             raise OrderAbandonedError(record.order_id, record.serial)
         if record.state != INTENDED or record.tbs_der is None:
             return record
+        self.check_profile(record, profile_sha256)
         log.info("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
         certificate_der = self.sign(issuer, key_label, record.serial, record.tbs_der)
         # 6. Certificate and audit entry, in one transaction.
@@ -180,6 +185,18 @@ class Certifier:
             raise OrderAbandonedError(record.order_id, record.serial)
         log.info("certificate issued", extra={"authority": record.authority, "serial": record.serial})
         return finished
+
+    def check_profile(self, record: CertificateRecord, profile_sha256: str | None = None) -> None:
+        """Refuse to sign an intent whose profile has changed since it went on record.
+
+        Args:
+            profile_sha256: of the profile as the caller knows it; None: ask the record.
+
+        Raises:
+            ProfileChangedError
+        """
+        if (profile_sha256 or self.ledger.profile_sha256(record)) != record.profile_sha256:
+            raise ProfileChangedError(record.profile, record.profile_version)
 
     def sign(self, issuer: Issuer, key_label: str, serial: str, tbs_der: bytes) -> bytes:
         """Sign bytes that are on record.
@@ -259,7 +276,10 @@ class Issuance:
             self._follow_ups.revoke_first(order)
             # 3. to 9. see `certify`, which also knows the order when it is on record already.
             record, is_new = self._certifier.certify(
-                authority.makers[order.profile], authority.key_label, request, order.record
+                self._authorities.get(order.authority).maker(request.profile),
+                authority.key_label,
+                request,
+                order.record,
             )
         self._follow_ups.settle_now(order)
         return self._answer(authority, record, is_new=is_new)

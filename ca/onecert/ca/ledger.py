@@ -22,8 +22,9 @@ from onecert.ca.errors import (
     UnknownCertificateError,
     UnknownOrderError,
 )
+from onecert.ca.errors.profiles import ProfileChangedError, ProfileWithdrawnError
 from onecert.ca.group_commit import GroupCommit
-from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
+from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders, profiles
 from onecert.ca.names import subject_text
 from onecert.ca.renewal_record import Succession, write_succession
 from onecert.server.audit import AuditEntry
@@ -89,6 +90,7 @@ class CertificateRecord:
     reason: str | None
     invalidity_date: datetime | None
     crl_partition: int
+    profile_sha256: str = ""
     intended_by: str | None = None  # the process that has it in hand, while `intended`
 
 
@@ -100,6 +102,7 @@ class Intent:
     record: CertificateRecord  # `intended`, with the bytes to be signed
     profile_sha256: str
     key_number: int
+    is_authority: bool = False  # made in a ceremony, whose file holds the profile
 
     def order_row(self, at: datetime) -> dict[str, Any]:
         """The row of `orders`."""
@@ -131,7 +134,7 @@ class Intent:
         }
 
 
-COLUMNS = [column for column in certificates.c if column.name != "profile_sha256"]
+COLUMNS = list(certificates.c)
 _FIND_CERTIFICATE = select(*COLUMNS).where(
     certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s")
 )
@@ -160,7 +163,23 @@ _STANDING = Statement(
     )
 )
 _KEY_ENTITY = Statement(select(keys.c.entity).where(keys.c.key_sha256 == bindparam("k")))
-KEY_BLOCKED = Statement(select(blocked_keys.c.reason).where(blocked_keys.c.key_sha256 == bindparam("k")))
+_OF_PROFILE = (
+    (profiles.c.authority == bindparam("a"))
+    & (profiles.c.name == bindparam("p"))
+    & (profiles.c.version == bindparam("v"))
+)
+_STANDS = select(profiles.c.sha256).where(_OF_PROFILE, profiles.c.in_force.is_(True))
+# What may have changed since the draft was made: is its key blocked now, is its profile what it was?
+_GATE = Statement(
+    select(
+        select(blocked_keys.c.reason)
+        .where(blocked_keys.c.key_sha256 == bindparam("k"))
+        .scalar_subquery()
+        .label("blocked"),
+        _STANDS.scalar_subquery().label("profile"),
+    )
+)
+PROFILE = Statement(select(profiles.c.sha256, profiles.c.in_force).where(_OF_PROFILE))
 INSERT_ORDER, INSERT_CERTIFICATE = insert_once(orders), insert_once(certificates)
 INSERT_KEY, INSERT_NUMBER = insert_once(keys), insert_once(key_numbers)
 SET_ISSUED = Statement(
@@ -280,6 +299,12 @@ class Ledger:
             return CertificateRecord(**(vars(record) | issued))
         return self.certificate(record.authority, record.serial)
 
+    def profile_sha256(self, record: CertificateRecord) -> str:
+        """The hash that the profile of a certificate has on record now; empty: it is not there."""
+        names = {"a": record.authority, "p": record.profile, "v": record.profile_version}
+        known = PROFILE.look_up(self._database, names)
+        return "" if known is None else str(known["sha256"])
+
     def unfinished(self, authority: str | None = None) -> list[CertificateRecord]:
         """List the intents without a result, oldest first."""
         query = select(*COLUMNS).where(certificates.c.state == INTENDED).order_by(certificates.c.not_before)
@@ -311,9 +336,14 @@ def intent_of(draft: Draft, order: OrderRecord) -> Intent:
         reason=None,
         invalidity_date=None,
         crl_partition=draft.crl_partition,
+        profile_sha256=request.profile.sha256,
     )
     return Intent(
-        order=order, record=record, profile_sha256=request.profile.sha256, key_number=draft.key_number
+        order=order,
+        record=record,
+        profile_sha256=request.profile.sha256,
+        key_number=draft.key_number,
+        is_authority=request.profile.is_authority,
     )
 
 
@@ -345,10 +375,32 @@ def write_intent(
     return intent.record
 
 
+def check_profile(intent: Intent, known: Mapping[str, Any] | None) -> None:
+    """Refuse an intent whose profile, as it is on record now, is not the one that it was drafted from.
+
+    Args:
+        known: `sha256` and `in_force` of the version; None: it is not on record.
+
+    Raises:
+        ProfileChangedError, ProfileWithdrawnError
+    """
+    profile, version = intent.record.profile, intent.record.profile_version
+    if known is None and intent.is_authority:
+        return
+    if known is None or known["sha256"] != intent.profile_sha256:
+        raise ProfileChangedError(profile, version)
+    if not known["in_force"]:
+        raise ProfileWithdrawnError(profile, version)
+
+
 def _claim_key(act: Act, intent: Intent) -> None:
     record = intent.record
     names = {"a": record.authority, "e": record.entity, "k": record.key_sha256}
-    if KEY_BLOCKED.first(act, names) is not None:
+    of_profile = {"a": record.authority, "p": record.profile, "v": record.profile_version}
+    gate = _GATE.first(act, names | of_profile) or {}
+    if gate.get("profile") != intent.profile_sha256:
+        check_profile(intent, PROFILE.first(act, of_profile))
+    if gate.get("blocked") is not None:
         raise BlockedKeyError
     if not INSERT_KEY.run(act, intent.key_row()):
         holder = _KEY_ENTITY.first(act, names)

@@ -33,6 +33,7 @@ __all__ = [
     "crl_removals",
     "crls",
     "destroyed_keys",
+    "key_fingerprints",
     "key_numbers",
     "keys",
     "metadata",
@@ -111,8 +112,11 @@ profiles = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("content", Text, nullable=False),  # canonical JSON, never changed
     Column("sha256", String(64), nullable=False),
-    Column("in_force", Boolean, nullable=False),
+    Column("in_force", Boolean, nullable=False),  # False: withdrawn
     Column("added_at", UtcDateTime, nullable=False),
+    Column("document", LargeBinary, nullable=True),  # as two officers signed it; NULL: part of a ceremony
+    Column("in_force_from", UtcDateTime, nullable=True),  # NULL: since it was added
+    Column("withdrawn_at", UtcDateTime, nullable=True),
 )
 
 registration_authorities = Table(
@@ -222,6 +226,16 @@ blocked_keys = Table(
     "ca_blocked_keys",
     metadata,
     Column("key_sha256", String(64), primary_key=True),
+    Column("reason", String(128), nullable=False),
+    Column("added_at", UtcDateTime, nullable=False),
+)
+
+# Further names of keys that are known to be weak, as published lists spell them; see `key_blocklist`.
+key_fingerprints = Table(
+    "ca_key_fingerprints",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
     Column("reason", String(128), nullable=False),
     Column("added_at", UtcDateTime, nullable=False),
 )

@@ -104,7 +104,7 @@ def assemble(
     signer = Signer(token.key, token=token.label, check=token.check)
     writer = GroupCommit(database, audit)
     ledger = ledger_type(database, writer, process=context.processes.own)
-    authorities = Authorities(database, context.status_url)
+    authorities = Authorities(database, context.status_url, context.clock)
     registration_authorities = RegistrationAuthorities(database, audit, clock)
     desk = OrderDesk(registration_authorities, max_age=config.order_max_age)
     certifier = Certifier(ledger, signer, clock)

@@ -69,7 +69,7 @@ class SystemCertificates:
 
     def draft(self, authority: str, request: CheckedRequest) -> Draft:
         """Draft and lint, for the dry run."""
-        maker = self._parts.authorities.get(authority).makers[request.profile.name]
+        maker = self._parts.authorities.get(authority).maker(request.profile)
         draft = self._parts.certifier.draft(maker, request, self._parts.clock.now())
         check_certificate(ThrowAwayKeys().sign(maker.issuer.algorithm, draft.tbs_der), draft)
         return draft
@@ -97,7 +97,7 @@ class SystemCertificates:
             approved_by=tuple(sorted(approved_by)),
         )
         record, _is_new = self._parts.certifier.certify(
-            found.makers[request.profile.name], found.key_label, request, order
+            found.maker(request.profile), found.key_label, request, order
         )
         return record
 
