@@ -4,6 +4,9 @@ A commit that survives a power cut costs a disk flush, whether it holds one cert
 comes while a commit is under way waits for the next one, which takes everybody who waits by then. Each
 one's work runs in a savepoint of its own: its failure undoes its own work and nobody else's. Nobody is told
 "done" before the common commit has returned.
+
+With several processes, two groups may wait for each other's rows; PostgreSQL then ends one piece of work, which
+is run again.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from sqlalchemy import Connection
 
 from onecert.server.audit import AuditEntry, AuditTrail
 from onecert.server.database import Database
+from onecert.server.engines import translate
+from onecert.server.errors import DatabaseUnavailableError
 
 __all__ = ["GroupCommit"]
 
@@ -25,6 +30,7 @@ Work = Callable[[Connection, list[AuditEntry]], T]
 
 # Bounds how long a transaction holds the write lock.
 MAX_TOGETHER = 64
+ATTEMPTS = 5
 
 
 @dataclass(eq=False)
@@ -56,6 +62,19 @@ class GroupCommit:
         Raises:
             whatever `work` raised, or what the transaction raised; nothing of the work is kept then.
         """
+        for _attempt in range(ATTEMPTS - 1):
+            item = self._run(work)
+            if not _is_deadlock(item.error):
+                return self._result(item)
+        return self._result(self._run(work))
+
+    @staticmethod
+    def _result(item: _Item[T]) -> T:
+        if item.error is not None:
+            raise item.error
+        return item.results[0]
+
+    def _run(self, work: Work[T]) -> _Item[T]:
         item: _Item[T] = _Item(work)
         with self._waiting_lock:
             self._waiting.append(item)
@@ -68,9 +87,7 @@ class GroupCommit:
                         self._waiting.remove(item)
                         batch.append(item)
                 self._commit(batch)
-        if item.error is not None:
-            raise item.error
-        return item.results[0]
+        return item
 
     def _commit(self, batch: list[_Item[Any]]) -> None:
         try:
@@ -105,6 +122,11 @@ class GroupCommit:
             except Exception:
                 # A full disk, or a lost connection, has ended the transaction for everybody.
                 raise exc from None
-            item.error = exc
+            # What the driver says of an outage is translated where a transaction ends; this one goes on.
+            item.error = translate(exc) or exc
         cursor.execute("RELEASE SAVEPOINT one")
         cursor.close()
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    return isinstance(error, DatabaseUnavailableError) and error.kind == "deadlock"

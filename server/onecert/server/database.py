@@ -97,6 +97,7 @@ class Database:
         self._writer = threading.Lock()
         self._writer_thread: int | None = None
         self._kept: Connection | None = None
+        self._own: list[Connection] = []
         if self.dialect == "sqlite":
             if schema is not None:
                 raise ValueError("a schema is for PostgreSQL; SQLite has a file of its own for each service")
@@ -187,6 +188,7 @@ class Database:
         with self.translated():
             connection = self._write_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.detach()
+            self._own.append(connection)
             return connection
 
     def close(self) -> None:
@@ -194,6 +196,8 @@ class Database:
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
+        while self._own:
+            self._own.pop().close()
         self._lookups.close()
         self._write_engine.dispose()
         self._read_engine.dispose()

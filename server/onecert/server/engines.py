@@ -47,8 +47,8 @@ _POSTGRESQL_KINDS = {
     "53300": "locked",  # too many connections
     "55P03": "locked",  # lock_timeout
     "57014": "locked",  # statement_timeout
-    "40001": "locked",
-    "40P01": "locked",
+    "40001": "deadlock",
+    "40P01": "deadlock",
     "25006": "read-only",
     "42501": "read-only",
     "57P01": "gone",

@@ -70,6 +70,10 @@ _DATABASE_CAUSES = {
         text="the database is busy: another process has held its lock for too long",
         hint="try again in a moment; nothing was changed",
     ),
+    "deadlock": _Cause(
+        text="the database is busy: two processes waited for each other",
+        hint="try again in a moment; nothing was changed",
+    ),
     "read-only": _Cause(
         text="the database can only be read, not written",
         hint="check the rights of the database file, its folder or its role; nothing was changed",
@@ -80,9 +84,9 @@ _DATABASE_CAUSES = {
 class DatabaseUnavailableError(ServiceError):
     """The database did not take the transaction; nothing of it was kept.
 
-    `kind` says why: "gone", "full", "locked" or "read-only". One case is left open by nature: when the
-    connection to a server breaks in the middle of COMMIT, the transaction is whole or absent, never half;
-    repeat it with the same idempotency key.
+    `kind` says why: "gone", "full", "locked", "deadlock" (once more would do) or "read-only". One case is left
+    open by nature: when the connection to a server breaks in the middle of COMMIT, the transaction is whole or
+    absent, never half; repeat it with the same idempotency key.
     """
 
     def __init__(self, kind: str) -> None:

@@ -57,7 +57,7 @@ def upgrade(database: Database, packages: Sequence[str]) -> None:
         try:
             _upgrade(database, scripts)
         except DatabaseUnavailableError as exc:
-            if exc.kind != "locked" or attempt == _ATTEMPTS or database.dialect != "postgresql":
+            if exc.kind not in {"locked", "deadlock"} or attempt == _ATTEMPTS or database.dialect != "postgresql":
                 raise
             log.warning("a migration gives way and is tried again", extra={"attempt": attempt})
             time.sleep(_PAUSE_S)
