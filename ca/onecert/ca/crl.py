@@ -57,6 +57,11 @@ def removal_der(serial: int, at: datetime) -> bytes:
     return der.sequence(der.integer(serial), der.time(at), der.sequence(reason))
 
 
+# The last list of an authority whose key is destroyed: no other will follow. RFC 5280, section 4.1.2.5, has this
+# value for what has no well-defined end; ETSI EN 319 411-1, CSS-6.3.9, asks for it in the last list.
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """Which certificates a list is for, and where its delta is.
@@ -199,7 +204,8 @@ def _find_faults(crl: x509.CertificateRevocationList, tbs_der: bytes, draft: Crl
     this_update, next_update = crl.last_update_utc, crl.next_update_utc
     if this_update != draft.this_update or next_update != draft.next_update:
         yield "5.1.2.4: times are not the drafted ones"
-    if next_update is None or not this_update < next_update <= draft.issuer.not_after:
+    latest = NEVER if next_update == NEVER else draft.issuer.not_after
+    if next_update is None or not this_update < next_update <= latest:
         yield "5.1.2.5: next update is missing, not after this update, or after the issuer's end"
     if len(crl) != draft.entries:
         yield "5.1.2.6: wrong number of entries"

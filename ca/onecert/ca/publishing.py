@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from onecert.ca.authorities import Authorities, Authority
-from onecert.ca.crl import CrlDraft, Scope, check_crl, draft_crl, signed_part
+from onecert.ca.crl import NEVER, CrlDraft, Scope, check_crl, draft_crl, signed_part
 from onecert.ca.crl_entries import count_of
 from onecert.ca.crl_names import PARTITIONS_MAX, delta_name, list_name, looks_like_list
 from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
@@ -144,6 +144,7 @@ class CrlPublisher:
         *,
         partition: int = 0,
         at_least: int | None = None,
+        is_last: bool = False,
         actor: str = "job:ca.crl",
     ) -> PublishedCrl:
         """Make a new list and publish it.
@@ -153,6 +154,7 @@ class CrlPublisher:
             at_least: a list that already holds the changes up to this version will do; so many revocations
                 at once share one list. Such a list is made from the one before and what changed since; any
                 other is compared with the record entry by entry.
+            is_last: no other will follow, so it has no end.
 
         Raises:
             CaError: nothing was published; the list before still stands.
@@ -169,7 +171,7 @@ class CrlPublisher:
                 # No number is spent while the key is away.
                 self._signer.check_usable(authority.key_label)
                 # 1. One snapshot of the record: entries, version, last number; complete, or not at all.
-                drafts = self._draft(authority, partition, anew=at_least is None)
+                drafts = self._draft(authority, partition, anew=at_least is None, is_last=is_last)
                 # 2. Lint, signed with a throw-away key.
                 for draft in filter(None, (drafts.to_lint, drafts.delta)):
                     check_crl(self._throw_away.sign(authority.issuer.algorithm, draft.tbs_der), draft)
@@ -180,10 +182,12 @@ class CrlPublisher:
                     return made
         raise TryAgainError
 
-    def publish_all(self, authority_name: str, *, actor: str = "job:ca.crl") -> list[PublishedCrl]:
+    def publish_all(
+        self, authority_name: str, *, is_last: bool = False, actor: str = "job:ca.crl"
+    ) -> list[PublishedCrl]:
         """Make every list of an authority anew; the full list comes first."""
         return [
-            self.publish(authority_name, partition=partition, actor=actor)
+            self.publish(authority_name, partition=partition, is_last=is_last, actor=actor)
             for partition in self.partitions(authority_name)
         ]
 
@@ -297,7 +301,7 @@ class CrlPublisher:
         if published > on_record:
             raise CrlNumberWentBackError(name, published, on_record)
 
-    def _draft(self, authority: Authority, partition: int, *, anew: bool) -> _Drafts:
+    def _draft(self, authority: Authority, partition: int, *, anew: bool, is_last: bool) -> _Drafts:
         now = self._clock.now().replace(microsecond=0)
         issuer, has_deltas = authority.issuer, bool(authority.delta_lifetime)
         published = self._published_number(authority.name)
@@ -312,7 +316,7 @@ class CrlPublisher:
                 authority.name,
                 partition,
                 now=now,
-                with_delta=has_deltas,
+                with_delta=has_deltas and not is_last,
                 before=before,
             )
         number = snapshot.last_number + 1
@@ -335,7 +339,7 @@ class CrlPublisher:
             issuer,
             number=number,
             this_update=this_update,
-            next_update=min(this_update + authority.crl_lifetime, issuer.not_after),
+            next_update=NEVER if is_last else min(this_update + authority.crl_lifetime, issuer.not_after),
             scope=Scope(url=scope_url, delta_url=freshest),
         )
         entries = snapshot.entries
