@@ -14,6 +14,7 @@ from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
+from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_records import authorities, certificate, issue
 from onecert.ca.cli_reports import report
@@ -118,4 +119,6 @@ for _command in (
     revoke,
     status,
 ):
+    ca.add_command(_command)
+for _command in (mass_revocation, security_officer):
     ca.add_command(_command)

@@ -42,6 +42,7 @@ from onecert.ca.mass_revocation_documents import (
 from onecert.ca.mass_revocation_models import mass_revocation_chunks, mass_revocations
 from onecert.ca.mass_revocation_people import Desk, Signer, check_second_person
 from onecert.ca.mass_revocation_selection import Selected, read_lines, select_certificates, unpack
+from onecert.ca.models import authorities
 from onecert.ca.orders import check_age, content_sha256
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -322,6 +323,13 @@ class MassRevocations:
                     confirmation_sha256=sha256,
                 )
             )
+            if row["is_whole"]:
+                # Nothing new comes from it while the old ones are revoked, nor ever after.
+                connection.execute(
+                    update(authorities)
+                    .where(authorities.c.name == row["authority"], authorities.c.state == "active")
+                    .values(state="retired")
+                )
             self._note(connection, row, "confirmed", signer, people)
             return self._shown(connection, _row(connection, said.id))
 

@@ -1,6 +1,7 @@
 """Security officers of the CA: an operator's account, a person, a signing key on a token of their own.
 
-A mass revocation that two of them ask for is signed by both. Only the officer knows the PIN: it is typed for
+A mass revocation that two of them ask for is signed by both; so is a version of a profile, by two operators with
+the role for that, who are in the same register. Only the officer knows the PIN: it is typed for
 each signature and is in no file, so that neither a user name nor this machine alone can sign.
 """
 
@@ -28,9 +29,9 @@ from onecert.server.languages import current_language
 from onecert.server.operators import Operator, Operators, check_role, check_usable
 from onecert.verifier.jws import key_id
 
-__all__ = ["SECURITY_OFFICER", "OfficerTokens", "SecurityOfficer", "SecurityOfficers"]
+__all__ = ["PROFILE_OFFICER", "SECURITY_OFFICER", "OfficerTokens", "SecurityOfficer", "SecurityOfficers"]
 
-SECURITY_OFFICER = "ca.security"
+SECURITY_OFFICER, PROFILE_OFFICER = "ca.security", "ca.profiles"
 KEY_LABEL = "security"
 # The label of a PKCS#11 token has 32 octets.
 _TOKEN_ID = re.compile(r"[a-z][a-z0-9.-]{0,19}", re.ASCII)
@@ -87,7 +88,7 @@ class SecurityOfficers:
             return [self._officer(connection, row) for row in rows]
 
     def add(self, officer: str, key: PublicKey, *, token_label: str, actor: str) -> None:
-        """Register the key of an officer whose account exists and has the role.
+        """Register the key of an officer whose account exists and has one of the two roles.
 
         Raises:
             SecurityOfficerError: has a key already. OperatorError: no such account, or without the role.
@@ -96,7 +97,7 @@ class SecurityOfficers:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode("ascii")
         with self._database.transaction() as connection:
-            check_role(self._operators.load(connection, officer), SECURITY_OFFICER)
+            check_role(self._operators.load(connection, officer), SECURITY_OFFICER, PROFILE_OFFICER)
             known = select(security_officers.c.id).where(security_officers.c.id == officer)
             if connection.execute(known).first() is not None:
                 raise SecurityOfficerError(officer, known=True)
