@@ -15,7 +15,6 @@ from onecert.ca import models
 from onecert.ca.ceremony import RECORD_TYPE, Ceremony
 from onecert.ca.ceremony_file import ceremony_from_text, load_ceremony_file
 from onecert.ca.errors import CeremonyChangedError, CeremonyFileError, TokenGoneError
-from onecert.ca.publishing import CrlPublisher
 from onecert.verifier.jws import key_id, verify_document
 
 CEREMONIES = Path(__file__).parents[2] / "demo" / "ceremonies"
@@ -141,7 +140,8 @@ def test_authority_of_another_ceremony_is_refused(empty_world: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("format = 1", "format = 2", "“format” must be 1"),
+        ("format = 1", "format = 3", "“format” must be 1"),
+        ("format = 1", "format = 2", "“kind” is one of"),
         ('people = ["何见证", "郑主持"]', 'people = ["何见证", "何见证"]', "at least two people"),
         ('name = "harbour-root"', 'name = "Harbour Root"', "root: “name”"),
         ('name = "harbour-root"', 'name = "harbour"', "different names"),
@@ -212,14 +212,7 @@ def test_on_softhsm_the_keys_are_on_two_tokens(empty_world: Any, make_token: Any
 
 def test_root_list_is_renewed_with_the_offline_token(empty_world: Any) -> None:
     empty_world.hold()
-    publisher = CrlPublisher(
-        empty_world.context.database,
-        empty_world.context.audit,
-        empty_world.clock,
-        authorities=empty_world.parts.authorities,
-        signer=empty_world.ceremony("harbour")._root_signer,
-        files=empty_world.parts.files,
-    )
+    publisher = empty_world.ceremony("harbour")._acts.root_publisher()
     assert publisher.publish("harbour-root").number == 2
     assert (
         empty_world.crl("harbour-root").extensions.get_extension_for_class(x509.CRLNumber).value.crl_number

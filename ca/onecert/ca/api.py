@@ -116,7 +116,7 @@ def authorities_json(parts: Parts) -> list[dict[str, object]]:
             "name": authority.name,
             "title": dict(authority.title),
             "certificate_pem": authority.certificate_pem,
-            "chain_pem": [above.certificate_pem for above in parts.authorities.chain(authority)],
+            "chain_pem": parts.authorities.chain_pem(authority),
             "crl_url": authority.issuer.crl_url,
             "ocsp_url": authority.issuer.ocsp_url,
             "profiles": [

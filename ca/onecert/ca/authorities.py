@@ -1,7 +1,7 @@
 """The authorities as the service knows them: certificate, chain, profiles, all parsed once and kept.
 
 Authorities and profiles are only ever added (by a ceremony), so what is loaded stays right; a name that is
-not known is looked up again before it is refused.
+not known is looked up again before it is refused. Only the state of one changes: see `authority_life`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from onecert.server.database import Database
 __all__ = ["Authorities", "Authority"]
 
 ROOT, ISSUING = "root", "issuing"
+ACTIVE, RETIRED, DESTROYED = "active", "retired", "destroyed"
+# Where further certificates of an authority come from.
+OUTSIDE, RECEIVED, ROLL_OVER = "outside", "received", "roll-over"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,12 @@ class Authority:
     profiles: Mapping[str, Profile]  # the version in force of each
     versions: ProfileVersions
     all_makers: Mapping[str, DraftMaker]  # by the hash of the profile
+    line: str  # what orders name
+    orders_from: datetime | None  # None: it fills them under its own name
+    predecessor: str  # the same name with the key before; empty: none
+    state: str
+    outside_der: tuple[bytes, ...]  # the authorities of others above it, the nearest first
+    further_der: tuple[bytes, ...]  # certificates of its name and key, or of the key before or after
 
     @property
     def is_root(self) -> bool:
@@ -138,9 +147,14 @@ class Authorities:
     def chain(self, authority: Authority) -> list[Authority]:
         """List an authority and those above it, up to the root."""
         chain = [authority]
-        while not chain[-1].is_root:
+        while chain[-1].issuer_name != chain[-1].name:
             chain.append(self.get(chain[-1].issuer_name))
         return chain
+
+    def chain_pem(self, authority: Authority) -> list[str]:
+        """The certificates of the chain, PEM, with those of the outside authorities above it."""
+        chain = self.chain(authority)
+        return [*(each.certificate_pem for each in chain), *(pem(each) for each in chain[-1].outside_der)]
 
     def reload(self) -> list[Authority]:
         """Read authorities and profiles from the database."""
@@ -151,6 +165,10 @@ class Authorities:
                 connection.execute(select(table).where(table.c.certificate_der.is_not(None))).mappings().all()
             )
             by_authority = load_usable(connection)
+            table = models.authority_certificates
+            further = connection.execute(
+                select(table).order_by(table.c.added_at, table.c.position, table.c.sha256)
+            ).all()
         loaded = {}
         for row in rows:
             certificate = x509.load_der_x509_certificate(row["certificate_der"])
@@ -162,6 +180,7 @@ class Authorities:
                 crl_partitions=row["crl_partitions"],
             )
             own = by_authority.get(row["name"], ProfileVersions())
+            others = [each for each in further if each.authority == row["name"]]
             loaded[row["name"]] = Authority(
                 name=row["name"],
                 kind=row["kind"],
@@ -176,6 +195,12 @@ class Authorities:
                 profiles=own.in_force(at),
                 versions=own,
                 all_makers={each.sha256: DraftMaker(issuer, each) for each in own.everyone()},
+                line=row["line"] or row["name"],
+                orders_from=row["orders_from"],
+                predecessor=row["predecessor"] or "",
+                state=row["state"],
+                outside_der=tuple(each.certificate_der for each in others if each.origin == OUTSIDE),
+                further_der=tuple(each.certificate_der for each in others if each.origin != OUTSIDE),
             )
         changes = [versions.next_change(at) for versions in by_authority.values()]
         with self._lock:

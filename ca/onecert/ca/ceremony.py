@@ -1,36 +1,35 @@
-"""The key ceremony: from one reviewed file to an offline root, an issuing authority and a signed record.
+"""The key ceremony: from one reviewed file to authorities, certificates between them, and a signed record.
 
 Every step first looks whether it was done before, and every certificate goes through the same record as any
 other. So a ceremony that was interrupted goes on where it stopped, and one that was held changes nothing.
+The kinds are those of `ceremony_kinds`; what the steps are made of is in `ceremony_acts`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator, Iterator
 
 from sqlalchemy import select, update
 
-from onecert.ca.authorities import ISSUING, ROOT, Authority
-from onecert.ca.ceremony_file import AuthorityPlan, CeremonyFile
-from onecert.ca.ceremony_preview import planned_request, preview_lines, self_issuer
+from onecert.ca.authorities import OUTSIDE, RECEIVED, ROLL_OVER, ROOT, pem
+from onecert.ca.ceremony_acts import Acts, Step
+from onecert.ca.ceremony_checks import check_against_record, issuer_name
+from onecert.ca.ceremony_outside import check_outside_certificate, request_pem
+from onecert.ca.ceremony_plans import AuthorityPlan, CeremonyFile
+from onecert.ca.ceremony_preview import (
+    certified_request,
+    planned_request,
+    preview_lines,
+    roll_overs,
+    self_issuer,
+)
 from onecert.ca.ceremony_record import RECORD_TYPE, summary
-from onecert.ca.crl_names import looks_like_list
-from onecert.ca.draft import DraftMaker
-from onecert.ca.errors import CeremonyChangedError, CeremonyFileError
-from onecert.ca.issuance import Certifier
-from onecert.ca.ledger import CertificateRecord, OrderRecord
-from onecert.ca.models import authorities as authorities_table
+from onecert.ca.draft import DraftMaker, serial_hex
+from onecert.ca.errors import CeremonyChangedError, CeremonyWaitsError
 from onecert.ca.models import ceremonies
-from onecert.ca.models import profiles as profiles_table
 from onecert.ca.parts import Parts
-from onecert.ca.profile import Profile
-from onecert.ca.publishing import CrlPublisher
-from onecert.ca.signer import Signer
-from onecert.ca.signing import PrivateKey, PublicKey
+from onecert.ca.signing import PrivateKey
 from onecert.ca.tokens import KeyToken, document_key
 from onecert.server.documents import sign_document
 from onecert.server.languages import _, gettext
@@ -41,14 +40,6 @@ __all__ = ["RECORD_TYPE", "Ceremony", "Step"]
 AUDIT_KEY = "audit"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step that was done, or was found done."""
-
-    text: str
-    changed: bool
-
-
 class Ceremony:
     """Holds one ceremony.
 
@@ -56,28 +47,37 @@ class Ceremony:
         parts: the CA on its own token.
         roots: the token of the roots, which only this command opens.
         actor: who runs the command.
+        certificate: what the outside authority sent for a `request`, in any usual form.
     """
 
-    def __init__(self, file: CeremonyFile, parts: Parts, roots: KeyToken, *, actor: str) -> None:
+    def __init__(
+        self,
+        file: CeremonyFile,
+        parts: Parts,
+        roots: KeyToken,
+        *,
+        actor: str,
+        certificate: bytes | None = None,
+    ) -> None:
         self._file = file
         self._parts = parts
         self._roots = roots
         self._actor = actor
-        self._root_signer = Signer(roots.key, token=roots.label)
-        self._root_certifier = Certifier(parts.ledger, self._root_signer, parts.clock)
-        self._root_label = f"root-{file.root.name}"
-        self._issuing_label = f"ca-{file.issuing.name}"
+        self._certificate = certificate
+        self._acts = Acts(file, parts, roots, actor=actor)
+        self._made_pem: list[str] = []
 
     # ------------------------------------------------------------------ dry run
 
     def preview(self) -> Iterator[str]:
-        """Say what would be made; both certificates are drafted with throw-away keys and linted.
+        """Say what would be made; every certificate is drafted with throw-away keys and linted.
 
         Raises:
-            CeremonyChangedError, LintError
+            CeremonyChangedError, CeremonyFileError, LintError
         """
-        self._check_unchanged()
-        yield from preview_lines(self._file, self._parts.clock.now())
+        if self._check_unchanged() is None:
+            check_against_record(self._file, self._parts.authorities)
+        yield from preview_lines(self._file, self._parts.authorities, self._parts.clock.now())
 
     def is_held(self) -> bool:
         """Tell whether this ceremony is complete.
@@ -97,32 +97,134 @@ class Ceremony:
         """Do every step that is not done yet.
 
         Raises:
+            CeremonyWaitsError: the request is out; go on with the certificate.
             CaError: stopped at a step; run it again when the cause is gone.
         """
-        file = self._file
+        check_against_record(self._file, self._parts.authorities)
         yield self._begin()
-        root_key, made = self._roots.find_or_make(self._root_label, file.root.key_kind)
-        yield Step(text=gettext(_("key of %(name)s on the offline token"), name=file.root.name), changed=made)
-        yield self._root_certificate(root_key)
-        issuing_key, made = self._parts.token.find_or_make(self._issuing_label, file.issuing.key_kind)
-        yield Step(text=gettext(_("key of %(name)s on its token"), name=file.issuing.name), changed=made)
-        yield self._issuing_certificate(issuing_key)
-        issuing = self._parts.authorities.get(file.issuing.name)
-        yield Step(
-            text=gettext(_("OCSP responder of %(name)s"), name=issuing.name),
-            changed=self._parts.ocsp_delegates.roll(issuing),
-        )
-        if self._parts.timestamp_delegates.serves(issuing):
-            yield Step(
-                text=gettext(_("timestamp authority of %(name)s"), name=issuing.name),
-                changed=self._parts.timestamp_delegates.roll(issuing),
+        match self._file.kind:
+            case "root-and-issuing" | "root" | "issuing":
+                key = yield from self._authorities()
+            case "request":
+                key = yield from self._from_outside()
+            case "received":
+                key = yield from self._received()
+            case _:
+                key = yield from self._certified()
+        yield self._keep_record(key)
+
+    @property
+    def for_others(self) -> str:
+        """What goes to the other side, PEM: our request, or the certificates that were made for it."""
+        return "".join(self._made_pem)
+
+    def _authorities(self) -> Generator[Step, None, PrivateKey]:
+        """Root, issuing authority, or both."""
+        file, acts = self._file, self._acts
+        record_key: PrivateKey | None = None
+        for plan in file.plans:
+            key, step = acts.key(plan)
+            yield step
+            if plan.role == ROOT:
+                record_key = key
+                predecessor = self._predecessor(plan)
+                issuer = self_issuer(plan, key.public_key(), self._parts.clock.now(), predecessor)
+                maker, label, above = DraftMaker(issuer, plan.profile), acts.label(plan), plan.name
+            else:
+                above = issuer_name(file, plan, self._parts.authorities)
+                root = self._parts.authorities.get(above)
+                maker, label = DraftMaker(root.issuer, plan.profile), root.key_label
+                record_key = record_key or acts.root_signer.key(label)
+            request = planned_request(plan, key.public_key(), self._predecessor(plan))
+            record, step = acts.certify(maker, label, request, plan.role, plan.name)
+            acts.install(
+                plan,
+                issuer=above,
+                serial=record.serial,
+                certificate_der=record.certificate_der or b"",
+                profiles=file.profiles if plan.role != ROOT else (),
             )
-        root = self._parts.authorities.get(file.root.name)
-        yield self._first_list(root, self._publisher())
-        yield self._first_list(issuing, self._parts.publisher)
-        for authority in (root, issuing):
-            self._parts.files.write_certificate(authority.name, authority.certificate_der)
-        yield self._keep_record(root_key)
+            yield step
+        if file.root is not None and file.root.rekeys:
+            yield from self._roll_over(file.root)
+        yield from self._services_and_lists()
+        assert record_key is not None  # noqa: S101 - there is a plan at least
+        return record_key
+
+    def _roll_over(self, plan: AuthorityPlan) -> Iterator[Step]:
+        """Let whoever trusts one key of a root find the other (RFC 9810, section 4.4)."""
+        new, old = self._parts.authorities.get(plan.name), self._parts.authorities.get(plan.rekeys)
+        made = []
+        for what, maker, label, request in roll_overs(old, new):
+            record, step = self._acts.certify(maker, label, request, what, plan.name)
+            made.append(record.certificate_der or b"")
+            yield step
+        for name in (old.name, new.name):
+            yield self._acts.keep_certificates(name, made, ROLL_OVER)
+            self._acts.write_files(name)
+
+    def _services_and_lists(self) -> Iterator[Step]:
+        made = [self._parts.authorities.get(plan.name) for plan in self._file.plans]
+        for authority in made:
+            yield from self._acts.services(authority)
+        for authority in made:
+            yield self._acts.first_list(authority)
+        for authority in made:
+            self._acts.write_files(authority.name)
+
+    def _from_outside(self) -> Generator[Step, None, PrivateKey]:
+        """An authority of ours below one of others: our request goes out, their certificate comes in."""
+        file, acts = self._file, self._acts
+        (plan,), outside = file.plans, file.outside
+        assert outside is not None  # noqa: S101 - of this kind
+        key, step = acts.key(plan)
+        yield step
+        known = {each.name: each for each in self._parts.authorities.reload()}.get(plan.name)
+        if known is None:
+            self._made_pem = [request_pem(plan, key)]
+            yield Step(text=gettext(_("certificate request of %(name)s"), name=plan.name), changed=True)
+            if self._certificate is None:
+                raise CeremonyWaitsError(plan.name)
+            certificate = check_outside_certificate(
+                self._certificate, plan, key.public_key(), outside, self._parts.clock.now()
+            )
+            serial, certificate_der = serial_hex(certificate.serial_number), certificate.der
+        else:
+            serial, certificate_der = known.serial, known.certificate_der
+        acts.install(
+            plan, issuer=plan.name, serial=serial, certificate_der=certificate_der, profiles=file.profiles
+        )
+        text = gettext(_("certificate of %(name)s, serial %(serial)s"), name=plan.name, serial=serial)
+        yield Step(text=text, changed=known is None)
+        yield acts.keep_certificates(plan.name, outside.certificates_der, OUTSIDE)
+        yield from self._services_and_lists()
+        return key
+
+    def _certified(self) -> Generator[Step, None, PrivateKey]:
+        """An authority of others, certified by one of ours."""
+        plan = self._file.certified
+        assert plan is not None  # noqa: S101 - of this kind
+        issuer = self._parts.authorities.get(plan.issuer)
+        maker = DraftMaker(issuer.issuer, plan.profile)
+        record, step = self._acts.certify(
+            maker, issuer.key_label, certified_request(plan), self._file.kind, plan.name
+        )
+        self._made_pem = [pem(record.certificate_der or b"")]
+        yield step
+        return self._acts.root_signer.key(issuer.key_label)
+
+    def _received(self) -> Generator[Step, None, PrivateKey]:
+        """Certificates that others gave an authority of ours; they are served in its bundle."""
+        outside = self._file.outside
+        assert outside is not None  # noqa: S101 - of this kind
+        yield self._acts.keep_certificates(outside.authority, outside.certificates_der, RECEIVED)
+        self._acts.write_files(outside.authority)
+        return self._parts.token.find_or_make(AUDIT_KEY, "p-256")[0]
+
+    def _predecessor(self, plan: AuthorityPlan) -> bytes | None:
+        return self._parts.authorities.get(plan.rekeys).issuer.subject_der if plan.rekeys else None
+
+    # ------------------------------------------------------------------ record
 
     def _begin(self) -> Step:
         held = self._check_unchanged()
@@ -147,139 +249,11 @@ class Ceremony:
                 )
         return Step(text=gettext(_("reviewed file on record")), changed=begun and held is None)
 
-    def _root_certificate(self, key: PrivateKey) -> Step:
-        plan = self._file.root
-        issuer = self_issuer(plan, key.public_key(), self._parts.clock.now())
-        return self._certificate(plan, ROOT, key.public_key(), DraftMaker(issuer, plan.profile), ())
-
-    def _issuing_certificate(self, key: PrivateKey) -> Step:
-        plan = self._file.issuing
-        root = self._parts.authorities.get(self._file.root.name)
-        maker = DraftMaker(root.issuer, plan.profile)
-        return self._certificate(plan, ISSUING, key.public_key(), maker, self._file.profiles)
-
-    def _certificate(
-        self,
-        plan: AuthorityPlan,
-        kind: str,
-        public_key: PublicKey,
-        maker: DraftMaker,
-        profiles: tuple[Profile, ...],
-    ) -> Step:
-        order = OrderRecord(
-            id=f"ceremony.{self._file.name}.{kind}",
-            content_sha256=self._file.sha256,
-            ordered_by=self._actor,
-            document=json.dumps({"approved_by": list(self._file.people)}).encode(),
-            approved_by=self._file.people,
-        )
-        request = planned_request(plan, public_key)
-        record, is_new = self._root_certifier.certify(maker, self._root_label, request, order)
-        self._install(plan, kind, record, profiles)
-        text = gettext(_("certificate of %(name)s, serial %(serial)s"), name=plan.name, serial=record.serial)
-        return Step(text=text, changed=is_new)
-
-    def _check_name(self, connection: Any, plan: AuthorityPlan) -> None:
-        """No authority may have the name of another's list, or both would write one file."""
-        known = connection.execute(
-            select(
-                authorities_table.c.name, authorities_table.c.crl_partitions, authorities_table.c.crl_delta_s
-            )
-        ).all()
-        for name, partitions, delta_s in known:
-            is_listed = looks_like_list(plan.name, name) and (partitions or delta_s)
-            will_be = looks_like_list(name, plan.name) and (plan.crl_partitions or plan.delta_lifetime)
-            if is_listed or will_be:
-                raise CeremonyFileError(
-                    [f"“{plan.name}” and “{name}”: one is the name of a list of the other"]
-                )
-
-    def _install(
-        self, plan: AuthorityPlan, kind: str, record: CertificateRecord, profiles: tuple[Profile, ...]
-    ) -> None:
-        """Let the service know the authority and its profiles, all in one transaction."""
-        at = self._parts.clock.now()
-        with self._parts.database.transaction() as connection:
-            self._check_name(connection, plan)
-            installed = insert_if_absent(
-                connection,
-                authorities_table,
-                {
-                    "name": plan.name,
-                    "kind": kind,
-                    "issuer": self._file.root.name,
-                    "key_label": self._root_label if kind == ROOT else self._issuing_label,
-                    "algorithm": plan.key_kind,
-                    "serial": record.serial,
-                    "certificate_der": record.certificate_der,
-                    "crl_lifetime_s": int(plan.crl_lifetime.total_seconds()),
-                    "crl_partitions": plan.crl_partitions,
-                    "crl_delta_s": int(plan.delta_lifetime.total_seconds()),
-                    "ceremony": self._file.name,
-                    "title": json.dumps(plan.title, ensure_ascii=False),
-                    "status_version": 0,
-                    "created_at": at,
-                },
-            )
-            if not installed:
-                self._check_owner(connection, plan.name)
-            for profile in profiles:
-                insert_if_absent(
-                    connection,
-                    profiles_table,
-                    {
-                        "authority": plan.name,
-                        "name": profile.name,
-                        "version": profile.version,
-                        "content": profile.as_json(),
-                        "sha256": profile.sha256,
-                        "in_force": True,
-                        "added_at": at,
-                    },
-                )
-            if installed:
-                self._parts.audit.record(
-                    connection,
-                    event="authority.installed",
-                    actor=self._actor,
-                    subject=plan.name,
-                    details={"kind": kind, "profiles": {each.name: each.sha256 for each in profiles}},
-                )
-        self._parts.authorities.reload()
-
-    def _check_owner(self, connection: Any, name: str) -> None:
-        owner = connection.execute(
-            select(authorities_table.c.ceremony).where(authorities_table.c.name == name)
-        ).scalar_one()
-        if owner != self._file.name:
-            raise CeremonyChangedError(name)
-
-    def _first_list(self, authority: Authority, publisher: CrlPublisher) -> Step:
-        missing = publisher.latest(authority.name) is None
-        if missing:
-            publisher.publish_all(authority.name, actor=self._actor)
-        else:
-            publisher.write_file(authority.name)
-        return Step(text=gettext(_("revocation list of %(name)s"), name=authority.name), changed=missing)
-
-    def _publisher(self) -> CrlPublisher:
-        parts = self._parts
-        return CrlPublisher(
-            parts.database,
-            parts.audit,
-            parts.clock,
-            authorities=parts.authorities,
-            signer=self._root_signer,
-            files=parts.files,
-        )
-
-    def _keep_record(self, root_key: PrivateKey) -> Step:
+    def _keep_record(self, key: PrivateKey) -> Step:
         if self._check_unchanged() is not None:
             return Step(text=gettext(_("signed record")), changed=False)
-        file, parts = self._file, self._parts
-        made = [parts.authorities.get(name) for name in (file.root.name, file.issuing.name)]
-        content = summary(file, made, held_by=self._actor, at=parts.clock.now())
-        signing = document_key(parts.token, AUDIT_KEY, root_key)
+        content = summary(self._file, self._parts, held_by=self._actor, at=self._parts.clock.now())
+        signing = document_key(self._parts.token, AUDIT_KEY, key)
         document = sign_document(content, typ=RECORD_TYPE, keys=[signing])
         with self._parts.database.transaction() as connection:
             connection.execute(

@@ -115,5 +115,5 @@ def issue(
             return
         record = desk.issue(authority, request, csr_pem=csr_pem, approved_by=approved_by)
         click.echo(pem(record.certificate_der or b""), nl=False)
-        for above in opened.parts.authorities.chain(opened.parts.authorities.get(authority)):
-            click.echo(above.certificate_pem, nl=False)
+        for above in opened.parts.authorities.chain_pem(opened.parts.authorities.get(authority)):
+            click.echo(above, nl=False)

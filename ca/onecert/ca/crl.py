@@ -57,7 +57,7 @@ def removal_der(serial: int, at: datetime) -> bytes:
     return der.sequence(der.integer(serial), der.time(at), der.sequence(reason))
 
 
-# The last list of an authority whose key is destroyed: no other will follow. RFC 5280, section 4.1.2.5, has this
+# The last list of an authority whose key is destroyed: no other follows. RFC 5280, section 4.1.2.5, has this
 # value for what has no well-defined end; ETSI EN 319 411-1, CSS-6.3.9, asks for it in the last list.
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 

@@ -318,5 +318,5 @@ class Issuance:
         )
 
     def _answer(self, authority: Authority, record: CertificateRecord, *, is_new: bool) -> Issued:
-        chain = [above.certificate_pem for above in self._authorities.chain(authority)]
+        chain = self._authorities.chain_pem(authority)
         return Issued(record=record, chain_pem=chain, is_new=is_new)

@@ -25,10 +25,12 @@ from onecert.server.database import UtcDateTime
 
 __all__ = [
     "authorities",
+    "authority_certificates",
     "authority_records",
     "blocked_keys",
     "ceremonies",
     "certificates",
+    "check_rounds",
     "crl_entries",
     "crl_removals",
     "crls",
@@ -39,7 +41,6 @@ __all__ = [
     "metadata",
     "orders",
     "profiles",
-    "received_certificates",
     "registration_authorities",
     "revocations",
 ]
@@ -73,12 +74,14 @@ authorities = Table(
     Column("state", String(16), nullable=False, server_default="active"),  # active | retired | destroyed
 )
 
-# Certificates that others gave our authorities: from an outside root, or across hierarchies.
-received_certificates = Table(
-    "ca_received_certificates",
+# Further certificates of our authorities: given by others, or for the roll-over of a key.
+authority_certificates = Table(
+    "ca_authority_certificates",
     metadata,
+    Column("authority", String(64), primary_key=True),
     Column("sha256", String(64), primary_key=True),
-    Column("authority", String(64), nullable=False),
+    Column("origin", String(16), nullable=False),  # outside: above it | received | roll-over
+    Column("position", Integer, nullable=False),
     Column("certificate_der", LargeBinary, nullable=False),
     Column("ceremony", String(64), nullable=False),
     Column("added_at", UtcDateTime, nullable=False),
@@ -318,4 +321,21 @@ ceremonies = Table(
     Column("file_text", Text, nullable=False),
     Column("record", LargeBinary, nullable=True),  # signed, once everything is done
     Column("begun_at", UtcDateTime, nullable=False),
+)
+
+# How far the checker is, and what it found; see check_rounds.py.
+check_rounds = Table(
+    "ca_check_rounds",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # record | lists
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=True),
+    # Behind this certificate and this audit entry it goes on.
+    Column("authority", String(64), nullable=False),
+    Column("serial", String(40), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("checked", BigInteger, nullable=False),
+    Column("findings", BigInteger, nullable=False),
+    Column("first_findings", Text, nullable=False),  # JSON list
 )

@@ -176,7 +176,7 @@ def _ceremony_profiles(connection: Connection, record: CertificateRecord) -> lis
     if text is None:
         return []
     file = ceremony_from_text(text, tomllib.loads(text))
-    return [file.root.profile, file.issuing.profile]
+    return list(file.authority_profiles)
 
 
 class _Gathered:

@@ -13,7 +13,9 @@ from onecert.ca.errors.batches import (
 from onecert.ca.errors.ceremonies import (
     CeremonyChangedError,
     CeremonyFileError,
+    CeremonyWaitsError,
     NotOfferedError,
+    OutsideCertificateError,
     TwoPeopleError,
 )
 from onecert.ca.errors.contents import (
@@ -68,6 +70,7 @@ from onecert.ca.errors.orders import (
 )
 from onecert.ca.errors.status import (
     AlreadyRevokedError,
+    CheckFindingsError,
     ClockJumpedError,
     ClockNotKeptError,
     ClockWentBackError,
@@ -96,7 +99,9 @@ __all__ = [
     "CaError",
     "CeremonyChangedError",
     "CeremonyFileError",
+    "CeremonyWaitsError",
     "CertificateTermError",
+    "CheckFindingsError",
     "ClockJumpedError",
     "ClockNotKeptError",
     "ClockWentBackError",
@@ -131,6 +136,7 @@ __all__ = [
     "OrderSignatureError",
     "OrderSignerError",
     "OrderTimeError",
+    "OutsideCertificateError",
     "ProfileVersionError",
     "RegistrationAuthorityError",
     "RepeatedKeyError",

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from onecert.ca.errors.base import CaError
 from onecert.server.languages import _
 
-__all__ = ["CeremonyChangedError", "CeremonyFileError", "NotOfferedError", "TwoPeopleError"]
+__all__ = [
+    "CeremonyChangedError",
+    "CeremonyFileError",
+    "CeremonyWaitsError",
+    "NotOfferedError",
+    "OutsideCertificateError",
+    "TwoPeopleError",
+]
 
 
 class CeremonyFileError(CaError):
@@ -34,6 +41,34 @@ class CeremonyChangedError(CaError):
             text=_("The ceremony “%(name)s” was begun or held with another edition of the file."),
             hint=_("Use the reviewed file whose hash is on record, or name a new ceremony."),
             name=name,
+        )
+
+
+class CeremonyWaitsError(CaError):
+    """The outside authority has not certified our request yet."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "CEREMONY_WAITS",
+            status=409,
+            text=_("The ceremony waits for the certificate of “%(name)s” from the outside authority."),
+            hint=_("Take the request there; run the ceremony again with --certificate FILE."),
+            name=name,
+        )
+
+
+class OutsideCertificateError(CaError):
+    """What an outside authority sent is not the certificate that we asked for; all faults together."""
+
+    def __init__(self, name: str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(
+            "CEREMONY_CERTIFICATE",
+            status=422,
+            text=_("This is not the certificate for “%(name)s” that we asked for: %(faults)s"),
+            hint=_("Show the outside authority what is wrong, or use the right file."),
+            name=name,
+            faults="; ".join(faults),
         )
 
 

@@ -21,9 +21,11 @@ def upgrade() -> None:
         "ca_authorities", sa.Column("state", sa.String(16), nullable=False, server_default="active")
     )
     op.create_table(
-        "ca_received_certificates",
+        "ca_authority_certificates",
+        sa.Column("authority", sa.String(64), primary_key=True),
         sa.Column("sha256", sa.String(64), primary_key=True),
-        sa.Column("authority", sa.String(64), nullable=False),
+        sa.Column("origin", sa.String(16), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("certificate_der", sa.LargeBinary(), nullable=False),
         sa.Column("ceremony", sa.String(64), nullable=False),
         sa.Column("added_at", UtcDateTime(), nullable=False),
