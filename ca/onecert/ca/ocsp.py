@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 
 from cryptography.x509 import ocsp
 
@@ -159,6 +160,23 @@ def _request_extensions(reader: der.Reader) -> bytes | None:
     return nonce
 
 
+# Around a nonce of fewer octets than 64: [2], SEQUENCE, SEQUENCE, the OID, two times OCTET STRING.
+NONCE_SHORT = 64
+NONCE_OVERHEAD = 21
+
+
+@lru_cache(maxsize=1024)
+def _around_nonce(cert_id_octets: int, nonce_octets: int) -> tuple[bytes, bytes]:
+    """What stands before a CertID's content and between it and the nonce, for these lengths."""
+    nonce = der.octet_string(bytes(nonce_octets))
+    extensions = der.explicit(2, der.sequence(der.sequence(der.oid(NONCE), der.octet_string(nonce))))
+    whole = der.sequence(
+        der.sequence(der.sequence(der.sequence(der.sequence(bytes(cert_id_octets)))), extensions)
+    )
+    middle = extensions[:-nonce_octets]
+    return whole[: len(whole) - len(extensions) - cert_id_octets], middle
+
+
 class IssuerHashes:
     """The hashes by which requests name one issuer, computed once per digest."""
 
@@ -207,6 +225,42 @@ class IssuerHashes:
                 return hash_name, rest[2:].hex().lstrip("0")
         return None
 
+    def question(self, request_der: bytes) -> OcspRequest | None:
+        """Recognise a request for one certificate of this issuer with a nonce, as most clients write it.
+
+        None: read it with `load_request`. What is recognised has exactly these octets, the only way in DER.
+        """
+        for hash_name, before in self._before_serial:
+            # After five headers of two octets each, or three where there is more to come.
+            start = request_der.find(before, 10, 16 + len(before))
+            at = start + len(before)
+            if start < 0 or len(request_der) < at + 3 or request_der[at] != der.INTEGER:
+                continue
+            end = at + 2 + request_der[at + 1]
+            serial = request_der[at + 2 : end]
+            nonce_octets = len(request_der) - end - NONCE_OVERHEAD
+            if not serial or not 0 < nonce_octets <= NONCE_SHORT or serial[0] & 0x80:
+                return None
+            if serial[0] == 0 and (len(serial) == 1 or serial[1] < 0x80):
+                return None
+            head, middle = _around_nonce(len(before) + 2 + len(serial), nonce_octets)
+            if (
+                not request_der.startswith(head)
+                or len(head) != start
+                or not request_der.startswith(middle, end)
+            ):
+                return None
+            name_hash, key_hash = self._of(hash_name)
+            cert_id = CertId(
+                raw=request_der[start - 2 : end],
+                hash_name=hash_name,
+                name_hash=name_hash,
+                key_hash=key_hash,
+                serial=int.from_bytes(serial, "big"),
+            )
+            return OcspRequest(cert_ids=(cert_id,), nonce_value_der=request_der[end + len(middle) - 2 :])
+        return None
+
     def _named(self, hash_name: str) -> bytes:
         """The CertID up to the serial."""
         algorithm_der = next(oid_der for oid_der, name in _HASHES.items() if name == hash_name)
@@ -240,12 +294,18 @@ def single_response(
         code = REASONS[status.reason]
         reason = der.explicit(0, der.tlv(der.ENUMERATED, bytes((code,)))) if code else b""
         state = der.explicit(1, der.generalized_time(status.revoked_at), reason)
-    return der.sequence(
-        cert_id.raw,
-        state,
-        der.generalized_time(this_update),
-        der.explicit(0, der.generalized_time(next_update)),
-    )
+    return der.sequence(cert_id.raw, state, _time(this_update), _until(next_update))
+
+
+@lru_cache(maxsize=256)
+def _time(at: datetime) -> bytes:
+    """All answers of a second have the same times."""
+    return der.generalized_time(at)
+
+
+@lru_cache(maxsize=256)
+def _until(at: datetime) -> bytes:
+    return der.explicit(0, der.generalized_time(at))
 
 
 def response_data(
@@ -258,7 +318,7 @@ def response_data(
         extensions = der.explicit(1, der.sequence(nonce))
     return der.sequence(
         der.explicit(2, der.octet_string(key_hash)),
-        der.generalized_time(produced_at),
+        _time(produced_at),
         der.sequence(*singles),
         extensions,
     )

@@ -1,16 +1,26 @@
-"""A signed OCSP answer: written, signed with the responder's key, verified and linted before it is used."""
+"""A signed OCSP answer: written, signed with the responder's key, verified and linted before it is used.
+
+Every signature is verified before the answer leaves. The lint reads the first answer of each shape back with
+another parser: answers of one shape have the same octets but for times, serials, nonces and signatures of the
+same lengths, which cannot change how the rest is read. The times of each answer are checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from onecert.ca.delegates import Delegate
-from onecert.ca.errors import SignatureFaultError
-from onecert.ca.ocsp import CertId, Status, check_answer, response_data, single_response, successful
+from onecert.ca.errors import LintError, SignatureFaultError
+from onecert.ca.ocsp import CertId, Status, check_answer, response_data, single_response
 from onecert.ca.signer import Signer
-from onecert.ca.signing import algorithm_of, is_signature_valid, sign
+from onecert.ca.signing import is_signature_valid, sign
+from onecert.ca.stored_answers import AnswerFrame
+
+# Shapes whose first answer was read back; clients decide some of their lengths.
+SHAPES_MAX = 4096
 
 __all__ = ["SignedAnswer", "encoded_answer", "signed_answer"]
 
@@ -47,16 +57,39 @@ def signed_answer(
     signature = sign(signer.key(responder.key_label), data)
     if not is_signature_valid(responder.public_key, signature, data):
         raise SignatureFaultError(responder.key_label)
-    check_answer(
-        encoded_answer(responder, data, signature),
-        data,
-        singles=len(singles),
-        at=at,
-        not_after=responder.not_after,
+    if not at < next_update <= responder.not_after:
+        raise LintError(["4.2.2.1: times out of order, or later than the responder's end"])
+    shape = (
+        responder.certificate_der,
+        len(signature),
+        len(nonce_value_der or b""),
+        tuple(
+            (len(cert_id.raw), status.known, status.reason if status.revoked_at else "")
+            for cert_id, status in about
+        ),
     )
+    if shape not in _linted:
+        check_answer(
+            encoded_answer(responder, data, signature),
+            data,
+            singles=len(singles),
+            at=at,
+            not_after=responder.not_after,
+        )
+        if len(_linted) >= SHAPES_MAX:
+            _linted.clear()
+        _linted.add(shape)
     return SignedAnswer(data_der=data, signature=signature, this_update=at, next_update=next_update)
+
+
+_linted: set[tuple[object, ...]] = set()
 
 
 def encoded_answer(responder: Delegate, data_der: bytes, signature: bytes) -> bytes:
     """The answer as it is sent, with the responder's certificate in it."""
-    return successful(data_der, algorithm_of(responder.public_key), signature, responder.certificate_der)
+    return _frame(responder.certificate_der).around(data_der, signature)
+
+
+@lru_cache(maxsize=64)
+def _frame(responder_der: bytes) -> AnswerFrame:
+    return AnswerFrame(responder_der)

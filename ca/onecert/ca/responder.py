@@ -41,6 +41,7 @@ from onecert.hsm import TokenError
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.statements import Statement
 
 __all__ = ["IssuerNames", "OcspAnswer", "Responders"]
 
@@ -49,9 +50,11 @@ log = logging.getLogger(__name__)
 PROFILE = "ocsp"
 KEPT_ANSWERS = 20_000
 
-_STATUS = select(
-    certificates.c.status, certificates.c.revoked_at, certificates.c.reason, certificates.c.state
-).where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
+_STATUS = Statement(
+    select(
+        certificates.c.status, certificates.c.revoked_at, certificates.c.reason, certificates.c.state
+    ).where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
+)
 
 
 class IssuerNames:
@@ -121,8 +124,9 @@ class Responders:
         prepared = self._ahead.find(authority_name, request_der)
         if prepared is not None:
             return prepared
+        names = self._names.find(authority_name)
         try:
-            request = load_request(request_der)
+            request = (names and names.question(request_der)) or load_request(request_der)
         except DerError:
             return OcspAnswer(der=refusal(ResponseStatus.MALFORMED_REQUEST))
         try:
@@ -186,15 +190,12 @@ class Responders:
     def _status(self, authority: Authority, cert_id: CertId) -> Status:
         if not self._names.of(authority).matches(cert_id):
             return UNKNOWN
-        with self._database.reading() as connection:
-            row = connection.execute(
-                _STATUS, {"a": authority.name, "s": serial_hex(cert_id.serial)}
-            ).one_or_none()
+        row = _STATUS.look_up(self._database, {"a": authority.name, "s": serial_hex(cert_id.serial)})
         if row is None:
             return UNKNOWN
-        if row.status == GOOD and row.state != ABANDONED:
+        if row["status"] == GOOD and row["state"] != ABANDONED:
             return Status(known=True)
-        return Status(known=True, revoked_at=row.revoked_at, reason=row.reason)
+        return Status(known=True, revoked_at=row["revoked_at"], reason=row["reason"])
 
 
 def _as_answer(responder: Delegate, answer: SignedAnswer) -> OcspAnswer:

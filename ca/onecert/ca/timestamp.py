@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 
 from onecert.ca import der
 from onecert.ca.errors import LintError
@@ -135,12 +136,10 @@ class TokenSigner:
     public_key: PublicKey
     issuer_and_serial_der: bytes
     signing_certificate_der: bytes  # the attribute of RFC 5816
-    chain_der: tuple[bytes, ...]  # certificates that go along when asked for, its own first
-
-    @property
-    def digest(self) -> str:
-        """The hash of the messages that it signs."""
-        return algorithm_of(self.public_key).message_digest
+    certificates_der: bytes  # that go along when asked for: its own and those above it
+    algorithm_der: bytes
+    digest: str  # the hash of the messages that it signs
+    digest_der: bytes
 
     @classmethod
     def of(cls, certificate_der: bytes, public_key: PublicKey, chain_der: tuple[bytes, ...]) -> TokenSigner:
@@ -150,7 +149,7 @@ class TokenSigner:
         serial = tbs.element()[2]
         tbs.element()  # signature algorithm
         issuer = tbs.element()[2]
-        names = der.sequence(der.explicit(4, issuer))
+        names, algorithm = der.sequence(der.explicit(4, issuer)), algorithm_of(public_key)
         identifier = der.sequence(
             der.octet_string(hashlib.sha256(certificate_der).digest()), der.sequence(names, serial)
         )
@@ -161,7 +160,11 @@ class TokenSigner:
             signing_certificate_der=_attribute(
                 _SIGNING_CERTIFICATE_V2, der.sequence(der.sequence(identifier))
             ),
-            chain_der=(certificate_der, *chain_der),
+            # A SET OF under a tag, and sorted like one.
+            certificates_der=der.explicit(0, *sorted((certificate_der, *chain_der))),
+            algorithm_der=algorithm.identifier_der,
+            digest=algorithm.message_digest,
+            digest_der=_DIGESTS[algorithm.message_digest],
         )
 
 
@@ -176,7 +179,7 @@ def timestamp_info(
 ) -> bytes:
     """Write the `TSTInfo`; `at` to the microsecond."""
     return der.sequence(
-        der.integer(1),
+        _VERSION_1,
         der.oid(policy),
         request.imprint_der,
         der.integer(serial),
@@ -194,6 +197,7 @@ def _precise_time(at: datetime) -> bytes:
     return der.tlv(der.GENERALIZED_TIME, whole.removesuffix(b"Z") + fraction + b"Z")
 
 
+@lru_cache(maxsize=16)
 def _accuracy(accuracy: timedelta) -> bytes:
     microseconds = accuracy // timedelta(microseconds=1)
     seconds, rest = divmod(microseconds, 1_000_000)
@@ -208,7 +212,7 @@ def _accuracy(accuracy: timedelta) -> bytes:
 def signed_attributes(info_der: bytes, signer: TokenSigner) -> bytes:
     """Write the attributes that are signed, as SET OF (RFC 5652, section 5.4)."""
     return der.set_of(
-        _attribute(_CONTENT_TYPE, der.oid(_TST_INFO)),
+        _TYPE_ATTRIBUTE,
         _attribute(_MESSAGE_DIGEST, der.octet_string(hashlib.new(signer.digest, info_der).digest())),
         signer.signing_certificate_der,
     )
@@ -218,34 +222,40 @@ def _attribute(name: str, value_der: bytes) -> bytes:
     return der.sequence(der.oid(name), der.set_of(value_der))
 
 
+# What is the same in all tokens.
+_TST_INFO_DER, _SIGNED_DATA_DER = der.oid(_TST_INFO), der.oid(_SIGNED_DATA)
+_VERSION_1 = der.integer(1)
+_VERSION_3 = der.integer(3)
+_TYPE_ATTRIBUTE = _attribute(_CONTENT_TYPE, _TST_INFO_DER)
+_GRANTED = der.sequence(der.integer(0))
+
+
 def token(
     info_der: bytes, attributes_der: bytes, signature: bytes, signer: TokenSigner, *, with_certificate: bool
 ) -> bytes:
     """Put the `TimeStampToken` together."""
     signer_info = der.sequence(
-        der.integer(1),
+        _VERSION_1,
         signer.issuer_and_serial_der,
-        _DIGESTS[signer.digest],
+        signer.digest_der,
         # The same octets under the tag [0] (RFC 5652, section 5.3).
         b"\xa0" + attributes_der[1:],
-        algorithm_of(signer.public_key).identifier_der,
+        signer.algorithm_der,
         der.octet_string(signature),
     )
-    # Certificates are a SET OF under a tag, and sorted like one.
-    certificates = der.explicit(0, *sorted(signer.chain_der)) if with_certificate else b""
     signed_data = der.sequence(
-        der.integer(3),
-        der.set_of(_DIGESTS[signer.digest]),
-        der.sequence(der.oid(_TST_INFO), der.explicit(0, der.octet_string(info_der))),
-        certificates,
+        _VERSION_3,
+        der.set_of(signer.digest_der),
+        der.sequence(_TST_INFO_DER, der.explicit(0, der.octet_string(info_der))),
+        signer.certificates_der if with_certificate else b"",
         der.set_of(signer_info),
     )
-    return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, signed_data))
+    return der.sequence(_SIGNED_DATA_DER, der.explicit(0, signed_data))
 
 
 def granted(token_der: bytes) -> bytes:
     """Write the answer that carries a token."""
-    return der.sequence(der.sequence(der.integer(0)), token_der)
+    return der.sequence(_GRANTED, token_der)
 
 
 def refusal(failure: Failure) -> bytes:
@@ -257,18 +267,37 @@ def refusal(failure: Failure) -> bytes:
 def check_token(
     token_der: bytes, info_der: bytes, attributes_der: bytes, signature: bytes, signer: TokenSigner
 ) -> None:
-    """Lint a token before it leaves.
+    """Lint a token before it leaves: its signature, and all of it as the verifier's parser reads it.
 
     Raises:
         LintError: with the findings.
     """
-    findings = []
-    if not is_signature_valid(signer.public_key, signature, attributes_der):
-        findings.append("2.4.2: the signature does not fit")
+    check_signature(attributes_der, signature, signer)
     try:
-        if load_timestamp(token_der).message.content != info_der:
-            findings.append("2.4.2: not the TSTInfo that was written")
+        is_same = load_timestamp(token_der).message.content == info_der
     except VerifyError as exc:
-        findings.append(f"cannot be parsed: {exc}")
-    if findings:
-        raise LintError(findings)
+        raise LintError([f"cannot be parsed: {exc}"]) from exc
+    if not is_same:
+        raise LintError(["2.4.2: not the TSTInfo that was written"])
+
+
+def check_signature(attributes_der: bytes, signature: bytes, signer: TokenSigner) -> None:
+    """Check what the token signed, before it leaves.
+
+    Raises:
+        LintError: the signature does not fit.
+    """
+    if not is_signature_valid(signer.public_key, signature, attributes_der):
+        raise LintError(["2.4.2: the signature does not fit"])
+
+
+def shape_of(
+    request: TimestampRequest, info_der: bytes, attributes_der: bytes, signature: bytes, signer: TokenSigner
+) -> tuple[object, ...]:
+    """What tokens have in common that are read alike.
+
+    They differ in a hash, a time, a serial, a nonce and a signature, each of the same length.
+    """
+    nonce_octets, imprint_octets = len(request.nonce_der), len(request.imprint_der)
+    lengths = (len(info_der), len(attributes_der), len(signature), nonce_octets, imprint_octets)
+    return (signer.certificate_der, request.wants_certificate, *lengths)
