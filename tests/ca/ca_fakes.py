@@ -7,14 +7,15 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from onecert.ca.errors import TokenGoneError
 from onecert.ca.ledger import Ledger
-from onecert.ca.signing import PrivateKey
-from onecert.hsm import KeyNotFoundError, TokenUnavailableError
+from onecert.ca.signing import PrivateKey, throw_away_key
+from onecert.hsm import KeyNotFoundError, Sm2PrivateKey, TokenUnavailableError, libcrypto
+from onecert.hsm.sm2 import DEFAULT_ID
 
 # RSA keys take long to make; each test process makes a few and hands them out again and again.
 _rsa_keys: dict[tuple[str, str], rsa.RSAPrivateKey] = {}
@@ -65,8 +66,10 @@ def _make(label: str, kind: str, token: SoftToken) -> Any:
         if known is None:
             known = _rsa_keys.setdefault((label, kind), rsa.generate_private_key(65537, int(kind[4:])))
         return known
-    if kind == "ed25519":
-        return Ed25519PrivateKey.generate()
+    if kind == "sm2":
+        return _TakeableSm2Key(token)
+    if not kind.startswith("p-"):
+        return _takeable(throw_away_key(kind), token)
     return _TakeableKey(ec.generate_private_key(ec.SECP256R1() if kind == "p-256" else ec.SECP384R1()), token)
 
 
@@ -108,6 +111,43 @@ class _TakeableKey(ec.EllipticCurvePrivateKey):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
+
+
+def _takeable(key: Any, token: SoftToken) -> Any:
+    """A key that is asked for nothing but signatures, and stops signing when its token is gone."""
+    (kind,) = (
+        each
+        for each in (
+            Ed25519PrivateKey,
+            mldsa.MLDSA44PrivateKey,
+            mldsa.MLDSA65PrivateKey,
+            mldsa.MLDSA87PrivateKey,
+        )
+        if isinstance(key, each)
+    )
+
+    def sign(_self: Any, data: bytes) -> Any:
+        if token.gone:
+            raise TokenUnavailableError(label=token.label, reason="test")
+        return key.sign(data)
+
+    made = type("Takeable", (kind,), {"sign": sign, "public_key": lambda _self: key.public_key()})
+    made.__abstractmethods__ = frozenset()
+    return made()
+
+
+class _TakeableSm2Key(Sm2PrivateKey):
+    """An SM2 key that stops signing when its token is gone."""
+
+    def __init__(self, token: SoftToken) -> None:
+        made = libcrypto.generate()
+        super().__init__("in memory", token.label, made.point(), lambda: made)
+        self._token = token
+
+    def sign(self, data: bytes, identifier: bytes = DEFAULT_ID) -> bytes:
+        if self._token.gone:
+            raise TokenUnavailableError(label=self._token.label, reason="test")
+        return super().sign(data, identifier)
 
 
 class InterruptedActError(Exception):

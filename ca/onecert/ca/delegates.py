@@ -158,11 +158,12 @@ class Delegates:
         return delegate
 
     def _kind(self, authority: Authority) -> str:
-        """P-256 is quick everywhere; an authority whose holders may know nothing else has its own kind."""
+        """P-256, which is quick and known everywhere, unless the profile leaves it out."""
+        kinds = authority.profile(self._profile).key_kinds
         own = key_kind(authority.issuer.public_key)
-        if own.startswith(("rsa-", "p-")):
+        if DEFAULT_KIND in kinds:
             return DEFAULT_KIND
-        return own if own in authority.profile(self._profile).key_kinds else DEFAULT_KIND
+        return own if own in kinds else kinds[0]
 
     def believed(self, authority: Authority) -> dict[str, bytes]:
         """The delegates whose signatures count now, by the labels of their keys, with their certificates."""
