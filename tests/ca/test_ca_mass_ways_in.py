@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ca_mass_revocations import People
 from click.testing import CliRunner
+from cryptography.x509 import ocsp
+from test_ca_ocsp import answer, request_for
 
 from onecert.ca import cli_mass_revocation as cli_module
 from onecert.ca.cli import ca
@@ -155,3 +158,23 @@ def test_commands_to_stop_and_go_on(lite: Any, monkeypatch: pytest.MonkeyPatch) 
     assert (done["state"], done["changed"]) == ("done", 3)
     assert [each["mass_revocation"] for each in terminal.run("list")] == [number]
     assert lite.serials_on_list() == set(serials)
+
+
+def test_ocsp_says_revoked_at_once_and_within_a_second_elsewhere(
+    lite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers signed ahead -> dropped with each chunk; a process that dropped none follows the record."""
+    people = People(lite)
+    records = [lite.issue().record for _ in range(2)]
+    bodies = [request_for(lite, record) for record in records]
+    lite.parts.responders.prepare()
+    assert {answer(lite, body).certificate_status for body in bodies} == {ocsp.OCSPCertStatus.GOOD}
+    people.confirm(people.propose_lines([records[0].serial]))
+    lite.parts.mass_revocation_work.run()
+    assert answer(lite, bodies[0]).certificate_status is ocsp.OCSPCertStatus.REVOKED
+
+    people.confirm(people.propose_lines([records[1].serial]))
+    monkeypatch.setattr(lite.parts.mass_revocation_work, "_forget_answers", lambda *_: None)
+    lite.parts.mass_revocation_work.run()
+    lite.clock.advance(timedelta(seconds=1))
+    assert answer(lite, bodies[1]).certificate_status is ocsp.OCSPCertStatus.REVOKED

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, union_all
 
 from onecert.ca.authorities import Authority
 from onecert.ca.delegates import Delegate, Delegates
 from onecert.ca.ledger import ABANDONED, GOOD, ISSUED
-from onecert.ca.models import authorities, certificates, revocations
+from onecert.ca.models import authorities, certificates, crl_entries, crl_removals
 from onecert.ca.ocsp import PREPARED_HASHES, IssuerHashes, Status
 from onecert.ca.ocsp_signing import signed_answer
 from onecert.ca.prepared_answers import PreparedAnswer, PreparedAnswers
@@ -69,8 +69,14 @@ _PAGE = (
 )
 _THESE = select(*_COLUMNS).where(_OF_AUTHORITY, certificates.c.serial.in_(bindparam("these", expanding=True)))
 _VERSION = select(authorities.c.status_version).where(authorities.c.name == bindparam("a"))
-_CHANGED = select(revocations.c.serial).where(
-    revocations.c.authority == bindparam("a"), revocations.c.status_version > bindparam("v")
+# Whatever is not good has an entry for the next list, however it came about; what became good has a removal.
+_CHANGED = union_all(
+    *(
+        select(table.c.serial).where(
+            table.c.authority == bindparam("a"), table.c.status_version > bindparam("v")
+        )
+        for table in (crl_entries, crl_removals)
+    )
 )
 _NEWEST_ENTRY = select(func.max(audit_entries.c.seq))
 _ENTRIES = (
@@ -127,13 +133,15 @@ class AnsweringAhead:
             return None
         return self._stored.find(authority, request_der)
 
-    def forget(self, authority: str, serial: str) -> None:
-        """Drop the answer about a serial whose status changes; whatever goes wrong, the status changes."""
+    def forget(self, authority: str, *serials: str) -> None:
+        """Drop the answers about serials whose status changes; whatever goes wrong, the status changes."""
         try:
-            self.store.drop(authority, [serial], hash_names=self._hash_names)
+            self.store.drop(authority, serials, hash_names=self._hash_names)
         except sqlite3.Error:
             # The version in the database tells it to `find`, which answers nothing until it could drop.
-            log.exception("prepared answer not dropped", extra={"authority": authority, "serial": serial})
+            log.exception(
+                "prepared answers not dropped", extra={"authority": authority, "serials": len(serials)}
+            )
 
     def follow(self, authority: Authority, hashes: IssuerHashes) -> int:
         """Sign about what was issued or changed a moment ago; tell how many answers were signed.

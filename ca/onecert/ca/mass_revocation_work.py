@@ -146,7 +146,7 @@ class MassRevocationWork:
         clock: Clock,
         *,
         publisher: CrlPublisher,
-        forget_answers: Callable[[str, Sequence[str]], None],
+        forget_answers: Callable[..., None],
     ) -> None:
         self._database = database
         self._audit = audit
@@ -208,7 +208,7 @@ class MassRevocationWork:
 
     def _do(self, row: RowMapping, number: int, serials: list[str]) -> ChunkResult | None:
         """Do one chunk; None: it was stopped meanwhile."""
-        self._forget_answers(row["authority"], serials)
+        self._forget_answers(row["authority"], *serials)
         with self._database.transaction() as connection:
             running = connection.execute(
                 update(mass_revocations)
@@ -228,7 +228,7 @@ class MassRevocationWork:
             connection.execute(_SET_CHANGED, names | {"new_changed": result.changed})
             if entries:
                 self._audit.record_many(connection, entries)
-        self._forget_answers(row["authority"], serials)
+        self._forget_answers(row["authority"], *serials)
         return result
 
     def _publish(self, authority: str, done: Sequence[ChunkResult]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -189,7 +189,7 @@ def assemble(
             valid=config.mass_revocation_valid,
         ),
         mass_revocation_work=MassRevocationWork(
-            database, audit, clock, publisher=publisher, forget_answers=partial(_forget_all, ahead)
+            database, audit, clock, publisher=publisher, forget_answers=ahead.forget
         ),
         ocsp_delegates=ocsp,
         responders=Responders(
@@ -215,8 +215,3 @@ def assemble(
         checker=RecordChecker(database, authorities, clock),
         list_checker=ListChecker(database, publisher, files, clock),
     )
-
-
-def _forget_all(ahead: AnsweringAhead, authority: str, serials: Sequence[str]) -> None:
-    for serial in serials:
-        ahead.forget(authority, serial)
