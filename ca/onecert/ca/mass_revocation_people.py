@@ -22,9 +22,9 @@ from onecert.ca.errors import (
 from onecert.ca.orders import DOCUMENT_MAX_BYTES
 from onecert.ca.registration_authorities import RegistrationAuthorities, RegistrationAuthority
 from onecert.ca.security_officers import SecurityOfficer, SecurityOfficers
-from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
+from onecert.verifier.signatures import PublicKey
 
 __all__ = ["Desk", "Signer", "check_second_person"]
 

@@ -19,8 +19,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from onecert.ca.errors import OfficerTokenError, SecurityOfficerError
 from onecert.ca.mass_revocation_models import security_officers
-from onecert.ca.signing import PrivateKey, PublicKey
-from onecert.hsm import KeyAlgorithm, PersonalToken, PinError, PinFormError, TokenError
+from onecert.hsm import KeyAlgorithm, PersonalToken, PinError, PinFormError, PrivateKey, TokenError
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -28,6 +27,7 @@ from onecert.server.folders import make_private_folder
 from onecert.server.languages import current_language
 from onecert.server.operators import Operator, Operators, check_role, check_usable
 from onecert.verifier.jws import key_id
+from onecert.verifier.signatures import PublicKey
 
 __all__ = ["PROFILE_OFFICER", "SECURITY_OFFICER", "OfficerTokens", "SecurityOfficer", "SecurityOfficers"]
 
