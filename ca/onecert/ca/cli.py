@@ -16,6 +16,7 @@ from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
+from onecert.ca.cli_profile import profile
 from onecert.ca.cli_records import authorities, certificate, issue
 from onecert.ca.cli_reports import report
 from onecert.ca.cli_revocation import crl, revoke
@@ -108,6 +109,7 @@ def list_registration_authorities(data: Path, config: Path | None) -> None:
 
 
 for _command in (
+    profile,
     registration_authority,
     authorities,
     batch,

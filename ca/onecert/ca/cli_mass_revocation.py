@@ -301,7 +301,7 @@ def add_officer(  # noqa: PLR0917 -- click hands over by name
     data: Path,
     config: Path | None,
 ) -> None:
-    """Make the key of officer ID. The account must have the role ca.security or ca.profiles, or is opened here.
+    """Make the key of officer ID. The account has the role ca.security or ca.profiles, or is opened here.
 
     The officer types the PIN: of the own token, or with SoftHSM a new one. Without a terminal it is a line of
     stdin.

@@ -184,6 +184,7 @@ member = Member(
     roles={
         "ca.operator": _("Operator of the certification authority"),
         "ca.security": _("Security officer of the certification authority"),
+        "ca.profiles": _("Profile officer of the certification authority"),
     },
     build=build,
 )

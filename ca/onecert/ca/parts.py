@@ -24,6 +24,7 @@ from onecert.ca.mass_revocation_work import MassRevocationWork
 from onecert.ca.mass_revocations import MassRevocations
 from onecert.ca.orders import OrderDesk
 from onecert.ca.prepared_answers import FILE_NAME, PreparedAnswers
+from onecert.ca.profile_desk import ProfileDesk
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.record_checker import RecordChecker
 from onecert.ca.recovery import Recovery
@@ -69,6 +70,7 @@ class Parts:
     files: StatusFiles
     publisher: CrlPublisher
     revocation: Revocation
+    profile_desk: ProfileDesk
     security_officers: SecurityOfficers
     officer_tokens: OfficerTokens
     mass_revocations: MassRevocations
@@ -127,6 +129,9 @@ def assemble(
     )
     revocation = Revocation(ledger, writer, publisher, clock, forget_answer=ahead.forget)
     officers = SecurityOfficers(database, audit, clock, context.operators)
+    officer_tokens = OfficerTokens(
+        module=config.token_module, folder=context.data / "officers", store=context.shared / "softhsm"
+    )
     exact_clock = ClockGuard(
         context.clock,
         tolerance=config.timestamp_accuracy,
@@ -175,10 +180,11 @@ def assemble(
         files=files,
         publisher=publisher,
         revocation=revocation,
-        security_officers=officers,
-        officer_tokens=OfficerTokens(
-            module=config.token_module, folder=context.data / "officers", store=context.shared / "softhsm"
+        profile_desk=ProfileDesk(
+            database, audit, clock, authorities=authorities, officers=officers, tokens=officer_tokens
         ),
+        security_officers=officers,
+        officer_tokens=officer_tokens,
         mass_revocations=MassRevocations(
             database,
             audit,
