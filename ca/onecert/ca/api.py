@@ -8,11 +8,12 @@ from __future__ import annotations
 from flask import Flask, Response, jsonify, request
 
 from onecert.ca.batch_api import add_batch_views
+from onecert.ca.certificate_api import add_certificate_views
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
 from onecert.ca.list_status import add_list_views
-from onecert.ca.openapi import document
 from onecert.ca.mass_revocation_api import add_mass_revocation_views
+from onecert.ca.openapi import document
 from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
 from onecert.ca.parts import Parts
@@ -81,6 +82,7 @@ def create_app(parts: Parts, context: Context) -> Flask:
     def get_authorities() -> Response:
         return jsonify({"authorities": authorities_json(parts)})
 
+    add_certificate_views(app, parts)
     add_list_views(app, parts)
 
     @app.get("/v1/openapi.json")

@@ -10,6 +10,7 @@ import click
 from onecert.ca.api import certificate_json
 from onecert.ca.authorities import pem
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, plain_serial, say, say_dry
+from onecert.ca.cli_search import history_of_certificate, index_certificates, list_certificates
 from onecert.ca.system_certificates import PROFILES, SystemCertificates
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
@@ -43,6 +44,10 @@ def authorities(data: Path, config: Path | None) -> None:
 @click.group()
 def certificate() -> None:
     """Certificates on record."""
+
+
+for _command in (list_certificates, history_of_certificate, index_certificates):
+    certificate.add_command(_command)
 
 
 @certificate.command("show")

@@ -49,6 +49,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts), Scope.WORKERS),
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
+            Job("ca.search-index", timedelta(seconds=5), lambda _at: _index(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
             # Each folder is filled for itself: these jobs are shared by those who have this very folder.
             Job(f"ca.ocsp.{store}", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
@@ -132,6 +133,10 @@ def check_lists(parts: Parts) -> None:
 
 def _fill_batches(parts: Parts) -> None:
     parts.batch_work.run()
+
+
+def _index(parts: Parts) -> None:
+    parts.search_index.run()
 
 
 def _follow_up(parts: Parts) -> None:

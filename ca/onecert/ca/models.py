@@ -255,6 +255,7 @@ revocations = Table(
     Column("document", LargeBinary, nullable=False),
     Column("revoked_at", UtcDateTime, nullable=False),
     Column("status_version", BigInteger, nullable=False),
+    Index("ca_revocations_by_certificate", "authority", "serial"),
 )
 
 # What the next list is made of: one encoded entry for each revoked certificate, on hold included.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from onecert.ca.openapi_certificates import certificate_paths
+
 __all__ = ["document"]
 
 _TEXT = {"type": "string"}
@@ -316,6 +318,7 @@ def document() -> dict[str, Any]:
                     "responses": {"200": _answer("on record", _STATUS), "404": _problem("never issued")},
                 }
             },
+            **certificate_paths(),
             "/v1/authorities": {
                 "get": {
                     "summary": "Issuing authorities, their certificates and profiles.",

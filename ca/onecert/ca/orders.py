@@ -35,6 +35,7 @@ __all__ = [
     "DELIVERY_TYPE",
     "ORDER_TYPE",
     "REVOCATION_TYPE",
+    "Fields",
     "Order",
     "OrderDesk",
     "check_age",
@@ -137,7 +138,7 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
     Raises:
         OrderMalformedError, OrderOutOfScopeError, TwoPeopleError
     """
-    fields = _Fields(payload)
+    fields = Fields(payload)
     follow = read_follow(payload)
     fields.skip("kind", "replaces", "revoke_replaced")
     order_id, ordered_by = fields.text("order", _ID), f"ra:{signer.name}"
@@ -206,7 +207,7 @@ class _Signer(Mapping[str, PublicKey]):
         return 0 if self.found is None else 1
 
 
-class _Fields:
+class Fields:
     """Takes the fields of a document one by one, each of its form; what is left over is refused."""
 
     def __init__(self, payload: Mapping[str, Any]) -> None:
@@ -293,7 +294,7 @@ def open_revocation(desk: OrderDesk, document: bytes) -> RevocationOrder:
         OrderMalformedError, OrderSignatureError, OrderSignerError, OrderOutOfScopeError
     """
     payload, signer = desk.open(document, REVOCATION_TYPE)
-    fields = _Fields(payload)
+    fields = Fields(payload)
     order = RevocationOrder(
         id=fields.text("revocation", _ID),
         requested_by=f"ra:{signer.name}",
@@ -329,7 +330,7 @@ def open_delivery(desk: OrderDesk, document: bytes) -> DeliveryNotice:
         OrderMalformedError, OrderSignatureError, OrderSignerError
     """
     payload, signer = desk.open(document, DELIVERY_TYPE)
-    fields = _Fields(payload)
+    fields = Fields(payload)
     notice = DeliveryNotice(
         order=fields.text("order", _ID),
         told_by=f"ra:{signer.name}",

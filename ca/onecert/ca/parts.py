@@ -34,6 +34,9 @@ from onecert.ca.renewal_record import Renewals
 from onecert.ca.responder import PROFILE as OCSP
 from onecert.ca.responder import IssuerNames, Responders
 from onecert.ca.revocation import Revocation
+from onecert.ca.search import Search
+from onecert.ca.search_index import SearchIndex
+from onecert.ca.search_questions import Enquiries
 from onecert.ca.security_officers import OfficerTokens, SecurityOfficers
 from onecert.ca.signer import Signer
 from onecert.ca.status_files import StatusFiles
@@ -65,6 +68,8 @@ class Parts:
     certifier: Certifier
     issuance: Issuance
     follow_ups: FollowUps
+    enquiries: Enquiries
+    search_index: SearchIndex
     batches: Batches
     batch_work: BatchWork
     files: StatusFiles
@@ -162,6 +167,8 @@ def assemble(
             test_identities=config.test_identities,
         ),
         follow_ups=follow_ups,
+        enquiries=Enquiries(database, audit, clock, desk=desk, search=Search(database)),
+        search_index=SearchIndex(database),
         batches=batches,
         batch_work=BatchWork(
             database,

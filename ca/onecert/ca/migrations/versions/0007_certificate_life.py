@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.table("ca_search_cursor", sa.column("id", sa.SmallInteger()), sa.column("segment", sa.Integer())),
         [{"id": 1, "segment": 0}],
     )
+    op.create_index("ca_revocations_by_certificate", "ca_revocations", ["authority", "serial"])
     op.create_index("ca_certificates_by_begin", "ca_certificates", ["not_before"])
     op.create_index("ca_certificates_by_end", "ca_certificates", ["not_after"])
     for name, status in (("revoked", "<> 'good'"), ("held", "= 'hold'")):
