@@ -46,7 +46,7 @@ def issuing_file(name: str = "harbour-b", **keys: Any) -> str:
 
 
 def rekeyed_file(name: str = "harbour-b", **keys: Any) -> str:
-    return issuing_file(name, issuer=None, subject=None, rekeys='"harbour"', **keys)
+    return issuing_file(name, **({"issuer": None, "subject": None, "rekeys": '"harbour"'} | keys))
 
 
 def ceremony(world: Any, text: str, **more: Any) -> Ceremony:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
+from onecert.ca.authorities import ACTIVE
 from onecert.ca.batch_api import add_batch_views
 from onecert.ca.certificate_api import add_certificate_views
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
@@ -58,7 +59,7 @@ def create_app(parts: Parts, context: Context) -> Flask:
     @app.post("/v1/revocations")
     @signed_api
     def post_revocation() -> Response:
-        order = open_revocation(parts.desk, request.get_data())
+        order = parts.issuance.lines.revocation(open_revocation(parts.desk, request.get_data()))
         key = request.headers.get("Idempotency-Key")
         if key is not None and key != order.id:
             raise OrderAlteredError(order.id)
@@ -75,7 +76,9 @@ def create_app(parts: Parts, context: Context) -> Flask:
         if len(serial) > 64:
             raise UnknownCertificateError(authority[:64], serial[:64])
         parts.authorities.get(authority)
-        return jsonify(certificate_json(parts.ledger.certificate(authority, serial.lower().lstrip("0"))))
+        serial = serial.lower().lstrip("0")
+        issuer = parts.issuance.lines.issuer(authority, serial)
+        return jsonify(certificate_json(parts.ledger.certificate(issuer, serial)))
 
     @app.get("/v1/authorities")
     @public
@@ -112,7 +115,10 @@ def certificate_json(record: CertificateRecord) -> dict[str, object]:
 
 
 def authorities_json(parts: Parts) -> list[dict[str, object]]:
-    """Issuing authorities with their chains, profiles, versions and what each profile asks for."""
+    """Issuing authorities with their chains, and what can be ordered by the name of each now.
+
+    Profiles are those of the authority that fills the orders; one that joined a line is ordered by the line.
+    """
     return [
         {
             "name": authority.name,
@@ -121,6 +127,10 @@ def authorities_json(parts: Parts) -> list[dict[str, object]]:
             "chain_pem": parts.authorities.chain_pem(authority),
             "crl_url": authority.issuer.crl_url,
             "ocsp_url": authority.issuer.ocsp_url,
+            "state": authority.state,
+            "line": authority.line,
+            "orders_from": authority.orders_from.isoformat() if authority.orders_from else None,
+            "filled_by": filling.name if filling.state == ACTIVE else None,
             "profiles": [
                 {
                     "name": profile.name,
@@ -142,9 +152,11 @@ def authorities_json(parts: Parts) -> list[dict[str, object]]:
                         for name, rule in profile.subject.items()
                     },
                 }
-                for _name, profile in sorted(authority.profiles.items())
+                for _name, profile in sorted(filling.profiles.items())
+                if filling.state == ACTIVE and authority.line == authority.name
             ],
         }
         for authority in parts.authorities.reload()
         if not authority.is_root
+        for filling in (parts.authorities.filling(authority.name),)
     ]

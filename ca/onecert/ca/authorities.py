@@ -108,6 +108,7 @@ class Authorities:
         self._clock = clock or SystemClock()
         self.status_url = status_url
         self._loaded: dict[str, Authority] = {}
+        self._lines: dict[str, tuple[str, ...]] = {}
         self._next_change: datetime | None = None  # when another version of a profile comes into force
         self._lock = threading.Lock()
 
@@ -139,6 +140,26 @@ class Authorities:
             if profile is None:
                 raise ProfileVersionError(name, version, current.version)
         return profile
+
+    def line(self, name: str) -> tuple[str, ...]:
+        """The authorities that joined a line after its first; nearly always none."""
+        return self._lines.get(name, ())
+
+    def filling(self, name: str, at: datetime | None = None) -> Authority:
+        """The authority that fills new orders made by this name at a moment, now by default.
+
+        It may be retired.
+
+        Raises:
+            UnknownAuthorityError
+        """
+        moment = at or self._clock.now()
+        joined = [
+            (since, each)
+            for each in self.line(name)
+            if (since := self._loaded[each].orders_from) is not None and since <= moment
+        ]
+        return self.get(max(joined)[1] if joined else name)
 
     def everyone(self) -> list[Authority]:
         """List all authorities by name, as far as known; see `reload`."""
@@ -205,5 +226,14 @@ class Authorities:
         changes = [versions.next_change(at) for versions in by_authority.values()]
         with self._lock:
             self._loaded = loaded
+            self._lines = _lines_of(loaded)
             self._next_change = min((change for change in changes if change is not None), default=None)
         return self.everyone()
+
+
+def _lines_of(loaded: Mapping[str, Authority]) -> dict[str, tuple[str, ...]]:
+    lines: dict[str, tuple[str, ...]] = {}
+    for authority in loaded.values():
+        if authority.orders_from is not None:
+            lines[authority.line] = (*lines.get(authority.line, ()), authority.name)
+    return lines

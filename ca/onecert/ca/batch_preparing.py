@@ -12,7 +12,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from onecert.ca.authorities import Authorities
+from onecert.ca.authority_lines import check_active
 from onecert.ca.checked_request import checked_request_of
 from onecert.ca.csr import CheckedKey, check_request, load_request
 from onecert.ca.draft import CheckedRequest, Draft, random_serial
@@ -226,6 +227,9 @@ class Preparer:
                 return KnownOrder(order=_record(chunk, payload, line.text))
             order = read_order(payload, chunk.ordered_by, line.text)
             check_age(order.created_at, chunk.received_at, chunk.max_age)
+            filling = self._authorities.filling(order.authority, chunk.received_at)
+            check_active(filling)
+            order = replace(order, authority=filling.name)
             profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
         except CaError as exc:
             return _refused(exc)

@@ -126,7 +126,7 @@ class Acts:
                     "title": json.dumps(plan.title, ensure_ascii=False),
                     "status_version": 0,
                     "created_at": at,
-                    "line": plan.line or None,
+                    "line": self._line(plan),
                     "orders_from": plan.orders_from,
                     "predecessor": plan.rekeys or None,
                 },
@@ -226,6 +226,11 @@ class Acts:
             signer=self.root_signer,
             files=parts.files,
         )
+
+    def _line(self, plan: AuthorityPlan) -> str | None:
+        if plan.orders_from is None:
+            return None
+        return plan.line or self.parts.authorities.get(plan.rekeys).line
 
     def _check_name(self, connection: Any, plan: AuthorityPlan) -> None:
         """No authority may have the name of another's list, or both would write one file."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from onecert.ca import der
 from onecert.ca.authorities import Authorities, Authority, pem
+from onecert.ca.authority_lines import AuthorityLines
 from onecert.ca.checked_request import checked_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.errors import (
@@ -249,6 +250,7 @@ class Issuance:
         self._follow_ups = follow_ups
         self._test_identities = test_identities
         self._turns = Turns(turn_timeout)
+        self.lines = AuthorityLines(authorities, self._ledger)
 
     def issue(self, document: bytes, *, idempotency_key: str | None = None) -> Issued:
         """Fill one signed order; however often it is posted, there is one certificate.
@@ -260,6 +262,7 @@ class Issuance:
         order = self._desk.open_order(document)
         if idempotency_key is not None and idempotency_key != order.id:
             raise OrderAlteredError(order.id)
+        order = self.lines.order(order)
         authority = self._authorities.get(order.authority)
         with self._turns.of(order.id):
             # 2. Is the content what the profile, frozen in the order, allows?
