@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 
@@ -63,6 +63,11 @@ class Issuer:
     @cached_property
     def algorithm(self) -> SignatureAlgorithm:
         return algorithm_of(self.public_key)
+
+    @cached_property
+    def mark(self) -> tuple[object, ...]:
+        """Everything but the key, which `key_id` names: the same for the same issuer in every process."""
+        return tuple(getattr(self, each.name) for each in fields(self) if each.name != "public_key")
 
     def crl_partition(self, serial: int) -> int:
         """Choose the list of a new certificate: 1 to the number in force, or 0 for the full list.

@@ -269,7 +269,10 @@ class Ledger:
             NumberTakenError: draft again with a fresh serial and key number.
             BlockedKeyError, RepeatedKeyError: the key may not be certified for this holder.
         """
-        intent = intent_of(draft, order)
+        return self.record_prepared(intent_of(draft, order), at)
+
+    def record_prepared(self, intent: Intent, at: datetime) -> CertificateRecord | None:
+        """Like `record_intent`, for what another process has drafted and linted."""
         return self._writer.run(
             lambda connection, _entries: write_intent(connection, intent, at, by=self._process)
         )

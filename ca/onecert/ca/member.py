@@ -150,6 +150,7 @@ def _revoke_many(parts: Parts) -> None:
 def _close(parts: Parts) -> None:
     parts.mass_revocation_work.close()
     parts.batch_work.close()
+    parts.issuance.close()
     parts.token.close()
 
 

@@ -22,6 +22,7 @@ from onecert.ca.list_checker import ListChecker
 from onecert.ca.mass_revocation_people import Desk
 from onecert.ca.mass_revocation_work import MassRevocationWork
 from onecert.ca.mass_revocations import MassRevocations
+from onecert.ca.order_preparing import OrderHelpers
 from onecert.ca.orders import OrderDesk
 from onecert.ca.prepared_answers import FILE_NAME, PreparedAnswers
 from onecert.ca.profile_desk import ProfileDesk
@@ -165,6 +166,13 @@ def assemble(
             renewals=Renewals(database),
             follow_ups=follow_ups,
             test_identities=config.test_identities,
+            helpers=OrderHelpers(
+                database,
+                context.status_url,
+                max_age=config.order_max_age,
+                test_identities=config.test_identities,
+                processes=config.batch_workers,
+            ),
         ),
         follow_ups=follow_ups,
         enquiries=Enquiries(database, audit, clock, desk=desk, search=Search(database)),
