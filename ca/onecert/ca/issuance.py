@@ -299,9 +299,7 @@ class Issuance:
         self._follow_ups = follow_ups
         self._test_identities = test_identities
         self._turns = Turns(turn_timeout)
-<<<<<<< Updated upstream
         self.lines = AuthorityLines(authorities, self._ledger)
-=======
         self.helpers = helpers
         self.under_way = _Count()
 
@@ -309,7 +307,6 @@ class Issuance:
         """End the processes that prepare orders."""
         if self.helpers is not None:
             self.helpers.close()
->>>>>>> Stashed changes
 
     def issue(self, document: bytes, *, idempotency_key: str | None = None) -> Issued:
         """Fill one signed order; however often it is posted, there is one certificate.
@@ -333,6 +330,8 @@ class Issuance:
         if prepared is None or idempotency_key not in (None, prepared.order.id):
             return None
         order = prepared.order
+        if self.lines.order(order) is not order:
+            return None
         authority = self._authorities.get(order.authority)
         profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
         known = authority.maker(profile).issuer.mark, profile.sha256
