@@ -1,7 +1,7 @@
 """The table of key algorithms and hashes: a new algorithm is a new row.
 
-Mechanisms and attributes: PKCS#11 v2.40 and v3.0 (EdDSA). SHA-1 and MD5 are left out on purpose: nothing of
-ours is signed with them.
+Mechanisms and attributes: PKCS#11 v2.40, v3.0 (EdDSA) and v3.2 (ML-DSA). SHA-1 and MD5 are left out on
+purpose: nothing of ours is signed with them.
 """
 
 import hashlib
@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from pkcs11 import MGF, Attribute, KeyType, Mechanism
+from pkcs11.mechanisms import MLDSAParameterSet
 
 
 class KeyAlgorithm(StrEnum):
@@ -25,6 +26,9 @@ class KeyAlgorithm(StrEnum):
     P_384 = "p-384"
     ED25519 = "ed25519"
     SM2 = "sm2"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,11 @@ class AlgorithmRow:
     generate: Mechanism
     public_template: dict[Attribute, Any]
     curve: ec.EllipticCurve | None = None
+
+    @property
+    def takes_curve(self) -> bool:
+        """Whether the module wants domain parameters, and not a template alone."""
+        return Attribute.EC_PARAMS in self.public_template
 
 
 # DER object identifiers: 1.2.840.10045.3.1.7, 1.3.132.0.34, 1.3.101.112. PKCS#11 v3.0 also allows the curve's
@@ -65,6 +74,15 @@ def _ec(algorithm: KeyAlgorithm, params_der: bytes, curve: ec.EllipticCurve) -> 
     )
 
 
+def _ml_dsa(algorithm: KeyAlgorithm, parameters: MLDSAParameterSet) -> AlgorithmRow:
+    return AlgorithmRow(
+        algorithm=algorithm,
+        key_type=KeyType.ML_DSA,
+        generate=Mechanism.ML_DSA_KEY_PAIR_GEN,
+        public_template={Attribute.PARAMETER_SET: parameters},
+    )
+
+
 ALGORITHMS: dict[KeyAlgorithm, AlgorithmRow] = {
     row.algorithm: row
     for row in (
@@ -79,6 +97,9 @@ ALGORITHMS: dict[KeyAlgorithm, AlgorithmRow] = {
             generate=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
             public_template={Attribute.EC_PARAMS: _ED25519_DER},
         ),
+        _ml_dsa(KeyAlgorithm.ML_DSA_44, MLDSAParameterSet.ML_DSA_44),
+        _ml_dsa(KeyAlgorithm.ML_DSA_65, MLDSAParameterSet.ML_DSA_65),
+        _ml_dsa(KeyAlgorithm.ML_DSA_87, MLDSAParameterSet.ML_DSA_87),
     )
 }
 
@@ -88,6 +109,14 @@ EC_PARAMS = {
     _P384_DER: KeyAlgorithm.P_384,
     _ED25519_DER: KeyAlgorithm.ED25519,
     _ED25519_NAME_DER: KeyAlgorithm.ED25519,
+}
+
+# CKA_PARAMETER_SET: the algorithm, and the class that reads the public key in CKA_VALUE (FIPS 204).
+MlDsaPublicKey = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+ML_DSA_SETS: dict[int, tuple[KeyAlgorithm, type[MlDsaPublicKey]]] = {
+    MLDSAParameterSet.ML_DSA_44: (KeyAlgorithm.ML_DSA_44, mldsa.MLDSA44PublicKey),
+    MLDSAParameterSet.ML_DSA_65: (KeyAlgorithm.ML_DSA_65, mldsa.MLDSA65PublicKey),
+    MLDSAParameterSet.ML_DSA_87: (KeyAlgorithm.ML_DSA_87, mldsa.MLDSA87PublicKey),
 }
 
 

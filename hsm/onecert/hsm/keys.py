@@ -2,20 +2,20 @@
 accepts them.
 
 Signatures: RSASSA-PKCS1-v1_5 and RSASSA-PSS (RFC 8017), ECDSA (FIPS 186-5), Ed25519 (RFC 8032), with SHA-256,
-SHA-384 and SHA-512. The data is hashed here and the token signs the digest: SoftHSM has no
-``CKM_ECDSA_SHA256``, and a CRL of 40 MB need not travel to the token. Left out: decryption and key agreement
-(these are signing keys), and every way to the private parts.
+SHA-384 and SHA-512; ML-DSA (FIPS 204) without context. The data is hashed here and the token signs the
+digest: SoftHSM has no ``CKM_ECDSA_SHA256``, and a CRL of 40 MB need not travel to the token. Left out:
+decryption and key agreement (these are signing keys), and every way to the private parts.
 """
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehashed, encode_dss_signature
 from cryptography.utils import Buffer
 from pkcs11 import Mechanism
 
-from onecert.hsm.algorithms import HashRow, KeyAlgorithm, find_hash
+from onecert.hsm.algorithms import HashRow, KeyAlgorithm, MlDsaPublicKey, find_hash
 from onecert.hsm.errors import AlgorithmNotSupportedError, KeyNotExportableError
 from onecert.hsm.handles import KeyReference
 from onecert.hsm.pool import SessionPool
@@ -212,8 +212,53 @@ class TokenEd25519PrivateKey(TokenKey, ed25519.Ed25519PrivateKey):
         self._refuse_export()
 
 
+class _TokenMlDsaKey(TokenKey):
+    """An ML-DSA key on a token of PKCS#11 v3.2. The data goes to the token as it is, without context."""
+
+    def public_key(self) -> Any:
+        return self._public
+
+    def sign(self, data: Buffer, context: Buffer | None = None) -> bytes:
+        if context:
+            raise self._unsupported("ML-DSA with a context")
+        return self._pool.sign(self._reference, bytes(data), Mechanism.ML_DSA)
+
+    def sign_mu(self, mu: Buffer) -> bytes:
+        raise self._unsupported("ML-DSA of what was hashed outside")
+
+    def private_bytes(
+        self,
+        encoding: object,
+        format: object,  # noqa: A002 - cryptography's name
+        encryption_algorithm: object,
+    ) -> NoReturn:
+        self._refuse_export()
+
+    def private_bytes_raw(self) -> NoReturn:
+        self._refuse_export()
+
+
+class TokenMLDSA44PrivateKey(_TokenMlDsaKey, mldsa.MLDSA44PrivateKey):
+    """An ML-DSA-44 key on a token."""
+
+
+class TokenMLDSA65PrivateKey(_TokenMlDsaKey, mldsa.MLDSA65PrivateKey):
+    """An ML-DSA-65 key on a token."""
+
+
+class TokenMLDSA87PrivateKey(_TokenMlDsaKey, mldsa.MLDSA87PrivateKey):
+    """An ML-DSA-87 key on a token."""
+
+
+_ML_DSA: dict[KeyAlgorithm, type[_TokenMlDsaKey]] = {
+    KeyAlgorithm.ML_DSA_44: TokenMLDSA44PrivateKey,
+    KeyAlgorithm.ML_DSA_65: TokenMLDSA65PrivateKey,
+    KeyAlgorithm.ML_DSA_87: TokenMLDSA87PrivateKey,
+}
+
+# Not in it: ML-DSA keys, which only those get who ask for them, and know what they sign with.
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | MlDsaPublicKey
 
 
 def token_key(
@@ -224,4 +269,6 @@ def token_key(
         return TokenRSAPrivateKey(pool, reference, algorithm, public)
     if isinstance(public, ec.EllipticCurvePublicKey):
         return TokenECPrivateKey(pool, reference, algorithm, public)
-    return TokenEd25519PrivateKey(pool, reference, algorithm, public)
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return TokenEd25519PrivateKey(pool, reference, algorithm, public)
+    return cast(PrivateKey, _ML_DSA[algorithm](pool, reference, algorithm, public))

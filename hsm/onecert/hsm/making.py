@@ -84,10 +84,10 @@ def generate_pair(
         "store": stored,
         "capabilities": capabilities,
     }
-    if row.key_type == KeyType.RSA:
+    if not row.takes_curve:
         pair = session.generate_keypair(
-            KeyType.RSA,
-            row.public_template[Attribute.MODULUS_BITS],
+            row.key_type,
+            row.public_template.get(Attribute.MODULUS_BITS),
             public_template=PUBLIC_TEMPLATE | row.public_template,
             private_template=private,
             **common,

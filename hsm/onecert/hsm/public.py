@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, HASHES, RSA_BITS, KeyAlgorithm
+from onecert.hsm.algorithms import ALGORITHMS, EC_PARAMS, HASHES, ML_DSA_SETS, RSA_BITS, KeyAlgorithm
 from onecert.hsm.errors import KeyUnusableError
 from onecert.hsm.keys import PublicKey
 from onecert.hsm.messages import Reason
@@ -50,23 +50,45 @@ def read_public_key(
             )
         exponent = int.from_bytes(private[Attribute.PUBLIC_EXPONENT], "big")
         return algorithm, rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    if key_type == KeyType.ML_DSA:
+        return _read_ml_dsa(session, private, token, label)
     if key_type not in (KeyType.EC, KeyType.EC_EDWARDS):
         raise KeyUnusableError(label=token, key=label, reason=Reason("KEY_TYPE", kind=key_type))
     algorithm = EC_PARAMS.get(private[Attribute.EC_PARAMS])
     if algorithm is None or ALGORITHMS[algorithm].key_type != key_type:
         raise KeyUnusableError(label=token, key=label, reason=Reason("CURVE"))
+    point = _public_part(session, private, token, label)[Attribute.EC_POINT]
+    try:
+        return algorithm, public_key_of_point(algorithm, point)
+    except ValueError as exc:
+        raise KeyUnusableError(label=token, key=label, reason=Reason("BAD_POINT")) from exc
+
+
+def _read_ml_dsa(
+    session: pkcs11.Session, private: Any, token: str, label: str
+) -> tuple[KeyAlgorithm, PublicKey]:
+    """PKCS#11 v3.2, section 6.67: the raw public key is the CKA_VALUE of the public object."""
+    found = ML_DSA_SETS.get(private[Attribute.PARAMETER_SET])
+    if found is None:
+        raise KeyUnusableError(label=token, key=label, reason=Reason("KEY_TYPE", kind=KeyType.ML_DSA))
+    algorithm, kind = found
+    raw = bytes(_public_part(session, private, token, label)[Attribute.VALUE])
+    try:
+        return algorithm, kind.from_public_bytes(raw)
+    except ValueError as exc:
+        raise KeyUnusableError(label=token, key=label, reason=Reason("BAD_POINT")) from exc
+
+
+def _public_part(session: pkcs11.Session, private: Any, token: str, label: str) -> Any:
     template = {
         Attribute.CLASS: ObjectClass.PUBLIC_KEY,
         Attribute.LABEL: label,
         Attribute.ID: private[Attribute.ID],
     }
-    points = [found[Attribute.EC_POINT] for found in session.get_objects(template)]
-    if not points:
+    found = list(session.get_objects(template))
+    if not found:
         raise KeyUnusableError(label=token, key=label, reason=Reason("NO_PUBLIC"))
-    try:
-        return algorithm, public_key_of_point(algorithm, points[0])
-    except ValueError as exc:
-        raise KeyUnusableError(label=token, key=label, reason=Reason("BAD_POINT")) from exc
+    return found[0]
 
 
 def algorithm_of(public: PublicKey) -> KeyAlgorithm | None:
@@ -75,6 +97,9 @@ def algorithm_of(public: PublicKey) -> KeyAlgorithm | None:
         return RSA_BITS.get(public.key_size)
     if isinstance(public, ed25519.Ed25519PublicKey):
         return KeyAlgorithm.ED25519
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        kinds = (algorithm for algorithm, kind in ML_DSA_SETS.values() if isinstance(public, kind))
+        return next(kinds, None)
     for row in ALGORITHMS.values():
         if row.curve is not None and row.curve.name == public.curve.name:
             return row.algorithm
@@ -109,5 +134,7 @@ def check_pair(private: Any, public: PublicKey) -> None:
         half = len(raw) // 2
         der = encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
         public.verify(der, TRIAL, ec.ECDSA(Prehashed(hashes.SHA256())))
-    else:
+    elif isinstance(public, ed25519.Ed25519PublicKey):
         public.verify(private.sign(TRIAL, mechanism=Mechanism.EDDSA), TRIAL)
+    else:
+        public.verify(private.sign(TRIAL, mechanism=Mechanism.ML_DSA), TRIAL)

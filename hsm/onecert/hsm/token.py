@@ -118,12 +118,19 @@ class Token:
         Raises:
             KeyExistsError: the label is taken; nothing was made.
             KeyUnusableError: the label is not allowed.
-            AlgorithmNotSupportedError: SM2, see ``SealedKeys``.
+            AlgorithmNotSupportedError: the token lacks the mechanism; SM2, see ``SealedKeys``.
             TokenUnavailableError, TokenOperationError: nothing usable was made.
         """
         row = self._row(algorithm)
         self._check_label(label)
         with self._writing("make a key") as session:
+            if row.generate not in self._pool.ask().slot.get_mechanisms():
+                raise AlgorithmNotSupportedError(
+                    "MECHANISM_MISSING",
+                    label=self.label,
+                    algorithm=row.algorithm,
+                    mechanism=row.generate.name,
+                )
             for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
                 if list(session.get_objects(_stored(object_class, label))):
                     raise KeyExistsError(label=self.label, key=label)
