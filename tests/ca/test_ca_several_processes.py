@@ -1,4 +1,4 @@
-"""Several CAs on one database, in one process of the tests: whose intents, whose chunks, who waits for whom."""
+"""Several CAs on one database, in one process of the tests: whose intents and chunks, who waits for whom."""
 
 from __future__ import annotations
 

@@ -21,10 +21,25 @@ pytestmark = pytest.mark.xdist_group("deploy")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The compose file as docker-compose understands it, in a folder without secrets."""
     program = needs("docker-compose", "docker-compose")
-    copy = tmp_path_factory.mktemp("compose")
-    shutil.copy(ROOT / "docker-compose.yml", copy)
+    return understood(program, tmp_path_factory.mktemp("compose"), "docker-compose.yml")
+
+
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same with the further processes of the CA."""
+    program = needs("docker-compose", "docker-compose")
+    return understood(
+        program, tmp_path_factory.mktemp("compose"), "docker-compose.yml", "docker-compose.scale.yml"
+    )
+
+
+def understood(program: str, copy: Path, *files: str) -> dict[str, Any]:
+    command = [program]
+    for name in files:
+        shutil.copy(ROOT / name, copy)
+        command += ["-f", str(copy / name)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(copy)}
-    command = [program, "-f", str(copy / "docker-compose.yml"), "config"]
+    command.append("config")
     first = Path(program).read_bytes()[:200].partition(b"\n")[0]
     if not first.startswith(b"#!"):
         return json.loads(run(*command, "--format", "json", env=environment))
@@ -108,3 +123,31 @@ def test_no_secret_is_in_the_repository(compose: dict[str, Any]) -> None:
         for s in compose["services"].values()
         for key in s.get("environment") or {}
     )
+
+
+def test_further_processes_of_the_ca(scaled: dict[str, Any]) -> None:
+    """As little rights, the same image, data and secret; another socket, which nginx is told of."""
+    services = scaled["services"]
+    assert set(services) == {"postgres", "nginx", "ca-2", "ca-worker", *SERVICES}
+    first = services["ca"]
+    for name in ("ca-2", "ca-worker"):
+        more = services[name]
+        for key in ("image", "read_only", "cap_drop", "security_opt", "user", "networks", "secrets"):
+            assert more[key] == first[key], (name, key)
+        assert mounts(more) == mounts(first), name
+        assert "ports" not in more
+        assert more["healthcheck"]
+    assert services["ca-worker"]["entrypoint"] == ["onecert", "worker", "--members", "ca"]
+    sockets = services["ca-2"]["environment"]
+    front = mounts(services["nginx"])
+    told = {
+        "ONECERT_SERVER_HTTPS_SOCKET": ("ca", "ca-2.conf"),
+        "ONECERT_SERVER_HTTP_SOCKET": ("ca-status", "ca-2-status.conf"),
+    }
+    assert set(sockets) == set(told)
+    for key, (folder, file) in told.items():
+        assert front[f"/etc/onecert/upstream/{folder}/ca-2.conf"].endswith(f"deploy/nginx/{file}")
+        assert f"server unix:{sockets[key]} " in (ROOT / "deploy/nginx" / file).read_text()
+        assert (
+            f"include /etc/onecert/upstream/{folder}/*.conf;" in (ROOT / "deploy/nginx/onecert.conf").read_text()
+        )

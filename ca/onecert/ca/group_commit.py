@@ -5,8 +5,8 @@ comes while a commit is under way waits for the next one, which takes everybody 
 one's work runs in a savepoint of its own: its failure undoes its own work and nobody else's. Nobody is told
 "done" before the common commit has returned.
 
-With several processes, two groups may wait for each other's rows; PostgreSQL then ends one piece of work, which
-is run again.
+With several processes, two groups may wait for each other's rows; PostgreSQL then ends one piece of work,
+which is run again.
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ _DATABASE_CAUSES = {
 class DatabaseUnavailableError(ServiceError):
     """The database did not take the transaction; nothing of it was kept.
 
-    `kind` says why: "gone", "full", "locked", "deadlock" (once more would do) or "read-only". One case is left
-    open by nature: when the connection to a server breaks in the middle of COMMIT, the transaction is whole or
-    absent, never half; repeat it with the same idempotency key.
+    `kind` says why: "gone", "full", "locked", "deadlock" (once more would do) or "read-only". One case is
+    left open by nature: when the connection to a server breaks in the middle of COMMIT, the transaction is
+    whole or absent, never half; repeat it with the same idempotency key.
     """
 
     def __init__(self, kind: str) -> None:

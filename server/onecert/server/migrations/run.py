@@ -57,7 +57,8 @@ def upgrade(database: Database, packages: Sequence[str]) -> None:
         try:
             _upgrade(database, scripts)
         except DatabaseUnavailableError as exc:
-            if exc.kind not in {"locked", "deadlock"} or attempt == _ATTEMPTS or database.dialect != "postgresql":
+            is_passing = exc.kind in {"locked", "deadlock"} and database.dialect == "postgresql"
+            if not is_passing or attempt == _ATTEMPTS:
                 raise
             log.warning("a migration gives way and is tried again", extra={"attempt": attempt})
             time.sleep(_PAUSE_S)

@@ -1,0 +1,181 @@
+"""`ca.scale.*`: what one act costs with ten thousand, a hundred thousand, a million certificates on record.
+
+Each row's peer is the same act beside the smallest record, so its ratio is what growth costs: 1 is flat.
+`SCALE_ROWS=10000000` measures that many on PostgreSQL instead, beside the smallest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache, partial
+
+import place
+import postgresql
+import rows
+from harness import Contender, Row, Supply, benchmark
+from orders import OrderDesk
+from sqlalchemy import select
+
+from onecert.ca.ceremony import Ceremony
+from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.models import certificates
+from onecert.ca.orders import RevocationOrder
+from onecert.ca.parts import Parts, assemble
+from onecert.ca.tokens import root_token
+from onecert.server.contexts import open_member
+
+SMALLEST = 10_000
+ASKED = int(os.environ.get("SCALE_ROWS", "0"))
+SIZES = (SMALLEST, ASKED) if ASKED else (SMALLEST, 100_000, 1_000_000)
+# SQLite is for one process and smaller records: its ends are enough.
+ENGINES = {"postgresql": SIZES} if ASKED else {"postgresql": SIZES, "sqlite": (SIZES[0], SIZES[-1])}
+ACTS = {
+    "issue": "certificates/s",
+    "revoke": "revocations/s",
+    "serial": "look-ups/s",
+    "entity": "look-ups/s",
+    "page": "pages/s",
+    "crl": "lists/s",
+    "audit": "entries/s",
+}
+PAGE = 50
+
+
+@cache
+def ca(engine: str, count: int) -> Parts:
+    """A CA on this engine with so many certificates of an authority `sN`."""
+    authority, data = f"s{count}", place.new_folder(f"scale-{engine}-{count}")
+    label = f"scale-{engine}-{count}"
+    (data / "softhsm").symlink_to(place.store())
+    place.store().mkdir(exist_ok=True)
+    settings = f'[ca]\ntoken_label = "{label}"\nroot_token_label = "{label}-r"\nbatch_workers = 0\n'
+    if engine == "postgresql":
+        url = f"postgresql+psycopg://bench@/postgres?host={postgresql.server()}"
+        settings += f'[database.ca]\nurl = "{url}"\nschema = "{authority}"\n'
+    (data / "onecert.toml").write_text(settings, encoding="utf-8")
+    opened = open_member("ca", data, environ={})
+    context = opened.context
+    parts = assemble(opened.config, context)
+    roots = root_token(opened.config, context.data, context.shared)
+    text = (place.ROOT / "demo" / "ceremonies" / "harbour.toml").read_text(encoding="utf-8")
+    (data / f"{authority}.toml").write_text(text.replace("harbour", authority), encoding="utf-8")
+    ceremony = load_ceremony_file(data / f"{authority}.toml")
+    list(Ceremony(ceremony, parts, roots, actor="command:bench").hold())
+    roots.close()
+    atexit.register(opened.close)
+    began = time.perf_counter()
+    rows.fill(parts.database, authority, count)
+    print(f"  {engine}: {count:,} certificates in {time.perf_counter() - began:.0f} s", flush=True)
+    return parts
+
+
+NAMES = [
+    f"ca.scale.{engine}.{act}.{count}" for engine, sizes in ENGINES.items() for act in ACTS for count in sizes
+]
+
+
+@benchmark(*NAMES)
+def scale(name: str) -> Iterator[Row]:
+    """One act, one caller, at one size of the record; the peer is the same act at the smallest."""
+    _ca, _scale, engine, act, count = name.split(".")
+    if engine == "postgresql" and postgresql.server() is None:
+        raise RuntimeError("needs PostgreSQL (Debian package postgresql)")
+    size = int(count)
+    peers = []
+    if size != SMALLEST:
+        peers = [_contender(act, engine, SMALLEST, name=f"the same with {SMALLEST:,} on record")]
+    yield Row(
+        unit=ACTS[act],
+        ours=_contender(act, engine, size),
+        peers=peers,
+        notes=[place.flushes()] if act == "issue" else [],
+    )
+
+
+def _contender(act: str, engine: str, count: int, name: str = "") -> Contender:
+    parts, authority = ca(engine, count), f"s{count}"
+    if act == "issue":
+        desk = _desk(engine, count)
+        orders = Supply(lambda: desk.order()[1], per_second=500)
+        return Contender(work=lambda: parts.issuance.issue(orders.take()), prepare=orders.refill, name=name)
+    works: dict[str, Callable[[], object]] = {
+        "revoke": partial(_revoke, parts, authority, iter(_shuffled(count))),
+        "serial": lambda: parts.ledger.certificate(authority, _serial(_any(count))),
+        "entity": partial(_of_entity, parts, count),
+        "page": partial(_page, parts, authority),
+        "crl": lambda: parts.publisher.publish(authority),
+        "audit": partial(_audit, parts),
+    }
+    return Contender(work=works[act], name=name)
+
+
+@cache
+def _desk(engine: str, count: int) -> OrderDesk:
+    desk = OrderDesk(f"s{count}")
+    ca(engine, count).registration_authorities.add(
+        desk.name, desk.public_pem, [f"s{count}:*"], actor="command:bench"
+    )
+    return desk
+
+
+def _serial(number: int) -> str:
+    return "4f" + hashlib.md5(f"s{number}".encode()).hexdigest()
+
+
+def _any(count: int) -> int:
+    return random.randint(rows.REVOKED + 1, count)
+
+
+def _shuffled(count: int) -> list[int]:
+    return random.sample(range(rows.REVOKED + 1, count + 1), min(count - rows.REVOKED, 5_000))
+
+
+def _revoke(parts: Parts, authority: str, numbers: Iterator[int]) -> None:
+    """As the service does it, with the list that follows at once."""
+    serial = _serial(next(numbers))
+    order = RevocationOrder(
+        id=str(uuid.uuid4()),
+        content_sha256="00" * 32,
+        requested_by="command:bench",
+        authority=authority,
+        serial=serial,
+        reason="superseded",
+        invalidity_date=None,
+        people=("bench",),
+        created_at=datetime.now(UTC),
+        document=b"{}",
+    )
+    if parts.revocation.revoke(order).crl_number is None:
+        raise RuntimeError("no list was made")
+
+
+def _of_entity(parts: Parts, count: int) -> None:
+    query = select(certificates).where(certificates.c.entity == f"organisation:{_any(count)}")
+    with parts.database.reading() as connection:
+        if not connection.execute(query).all():
+            raise RuntimeError("nobody was found")
+
+
+def _page(parts: Parts, authority: str) -> None:
+    """The page that follows some certificate, in the order of serials."""
+    after = f"4f{random.getrandbits(128):032x}"
+    query = (
+        select(certificates.c.serial, certificates.c.subject, certificates.c.status)
+        .where(certificates.c.authority == authority, certificates.c.serial > after)
+        .order_by(certificates.c.serial)
+        .limit(PAGE)
+    )
+    with parts.database.reading() as connection:
+        connection.execute(query).all()
+
+
+def _audit(parts: Parts) -> None:
+    with parts.database.transaction() as connection:
+        parts.audit.record(connection, event="bench.noted", actor="command:bench", subject="bench")
