@@ -45,6 +45,11 @@ class SoftToken:
         self.keys[label] = _make(label, kind, self)
         return self.keys[label], True
 
+    def destroy(self, label: str) -> bool:
+        if self.gone:
+            raise TokenGoneError(self.label)
+        return self.keys.pop(label, None) is not None
+
     def copy(self) -> SoftToken:
         """A token of its own with the same keys."""
         made = SoftToken(self.label)

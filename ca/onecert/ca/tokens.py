@@ -7,6 +7,7 @@ from typing import Protocol
 
 from onecert.ca.config import CaConfig
 from onecert.ca.errors import TokenGoneError, UnsupportedKeyError
+from onecert.ca.errors.authorities import KeyNotDestroyedError
 from onecert.ca.signing import PrivateKey, key_kind
 from onecert.hsm import KeyAlgorithm, SealedKeys, ServiceToken, TokenError
 from onecert.server.documents import PrivateKey as DocumentKey
@@ -21,6 +22,7 @@ class KeyToken(Protocol):
 
     def key(self, label: str) -> PrivateKey: ...
     def find_or_make(self, label: str, kind: str) -> tuple[PrivateKey, bool]: ...
+    def destroy(self, label: str) -> bool: ...
     def check(self) -> None: ...
     def close(self) -> None: ...
 
@@ -61,6 +63,29 @@ class CaToken:
             return self._service.find_or_make(label, kind)
         except TokenError as exc:
             raise TokenGoneError(self.label) from exc
+
+    def destroy(self, label: str) -> bool:
+        """Destroy a key and look whether it is gone; tell whether there was one.
+
+        Raises:
+            TokenGoneError: nobody can tell now.
+            KeyNotDestroyedError: the token still has it.
+        """
+        try:
+            if self._sealed.has(label):
+                self._sealed.destroy(label)
+                found, left = True, self._sealed.has(label)
+            else:
+                token = self._service.open()
+                found = token.find_key(label) is not None
+                if found:
+                    self._service.destroy_key(label)
+                left = token.find_key(label) is not None or label in token.key_labels()
+        except TokenError as exc:
+            raise TokenGoneError(self.label) from exc
+        if left:
+            raise KeyNotDestroyedError(self.label, label)
+        return found
 
     def check(self) -> None:
         """Readiness.

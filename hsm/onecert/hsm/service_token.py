@@ -110,6 +110,17 @@ class ServiceToken:
             self._keys[label] = found
             return found, made
 
+    def destroy_key(self, label: str) -> None:
+        """Destroy the key of that label, for good, and let go of what was found of it.
+
+        Raises:
+            KeyNotFoundError: there is none.
+            TokenError: see ``open`` and ``Token.destroy_key``.
+        """
+        with self._lock:
+            self.open().destroy_key(label)
+            self._keys.pop(label, None)
+
     def sealing_key(self, label: str) -> SealingKey:
         """The AES-256 key of that label, made when there is none.
 
