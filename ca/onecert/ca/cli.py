@@ -12,6 +12,7 @@ import click
 
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.cli_authority import authority
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
@@ -27,6 +28,9 @@ from onecert.server.languages import _
 __all__ = ["ca"]
 
 
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+
+
 @click.group()
 def ca() -> None:
     """Certification authorities: ceremonies, revocation, lists, certificates of the system."""
@@ -35,21 +39,28 @@ def ca() -> None:
 @ca.command()
 @click.argument("file", type=INPUT)
 @APPLY
-@click.option(
-    "--record",
-    "record_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the signed record here.",
-)
+@click.option("--certificate", "certificate_file", type=INPUT, help="What the outside authority sent.")
+@click.option("--out", "out_file", type=OUTPUT, help="Write here what goes to the other side, PEM.")
+@click.option("--record", "record_file", type=OUTPUT, help="Write the signed record here.")
 @common_options
-def ceremony(file: Path, apply: bool, record_file: Path | None, data: Path, config: Path | None) -> None:
-    """Make an offline root and an issuing authority from a reviewed FILE.
+def ceremony(
+    *,
+    file: Path,
+    apply: bool,
+    certificate_file: Path | None,
+    out_file: Path | None,
+    record_file: Path | None,
+    data: Path,
+    config: Path | None,
+) -> None:
+    """Make authorities, and certificates between them, from a reviewed FILE; see docs/ceremonies.md.
 
     Run twice, the second time changes nothing; interrupted, it goes on where it stopped.
     """
     reviewed = load_ceremony_file(file)
+    certificate = certificate_file.read_bytes() if certificate_file is not None else None
     with opened_ca(data, config) as opened:
-        held = Ceremony(reviewed, opened.parts, opened.roots, actor=actor())
+        held = Ceremony(reviewed, opened.parts, opened.roots, actor=actor(), certificate=certificate)
         for line in held.preview():
             click.echo(line)
         if held.is_held():
@@ -58,8 +69,12 @@ def ceremony(file: Path, apply: bool, record_file: Path | None, data: Path, conf
             say_dry()
             return
         if apply:
-            for step in held.hold():
-                click.echo(f"{'+' if step.changed else '='} {step.text}")
+            try:
+                for step in held.hold():
+                    click.echo(f"{'+' if step.changed else '='} {step.text}")
+            finally:
+                if out_file is not None and held.for_others:
+                    out_file.write_text(held.for_others, encoding="ascii")
         record = held.record()
         if record_file is not None and record is not None:
             record_file.write_bytes(record)
@@ -112,6 +127,7 @@ for _command in (
     profile,
     registration_authority,
     authorities,
+    authority,
     batch,
     certificate,
     check,

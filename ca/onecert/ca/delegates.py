@@ -12,7 +12,7 @@ from datetime import datetime
 from cryptography import x509
 from sqlalchemy import bindparam, select
 
-from onecert.ca.authorities import Authorities, Authority
+from onecert.ca.authorities import DESTROYED, Authorities, Authority
 from onecert.ca.csr import CheckedKey
 from onecert.ca.draft import CheckedRequest, key_identifier
 from onecert.ca.issuance import Certifier
@@ -96,7 +96,8 @@ class Delegates:
 
     def serves(self, authority: Authority) -> bool:
         """Whether this authority has such a delegate."""
-        return not authority.is_root and self._profile in authority.profiles
+        is_served = not authority.is_root and authority.state != DESTROYED
+        return is_served and self._profile in authority.profiles
 
     def roll_all(self) -> None:
         """Give every authority that has one its first delegate, or the next in time."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from onecert.ca.api import create_app
 from onecert.ca.config import CaConfig
+from onecert.ca.delegate_keys import destroy_ended
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
 from onecert.ca.issuance_reports import IssuanceReports
 from onecert.ca.parts import Parts, assemble
@@ -66,6 +67,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             "clock": parts.clock.check,
             "authorities": lambda: check_authorities(parts),
             "lists": lambda: check_lists(parts),
+            "successors": lambda: parts.issuance.lines.check_successors(context.clock.now()),
             "reports": reports.check,
             "timestamps": parts.timestamps.check,
         },
@@ -91,15 +93,18 @@ def renew_lists(parts: Parts, at: datetime) -> None:
 
 
 def roll_delegates(parts: Parts) -> None:
-    """Give every OCSP responder and timestamp authority its successor in time."""
+    """Give every responder and timestamp authority its successor in time; destroy keys that have ended."""
     parts.ocsp_delegates.roll_all()
     parts.timestamp_delegates.roll_all()
+    destroy_ended(parts)
 
 
 def refresh_files(parts: Parts) -> None:
     """Bring the files of the status service up to date with the record."""
     for authority in parts.authorities.reload():
-        parts.files.write_certificate(authority.name, authority.certificate_der)
+        parts.files.write_certificate(
+            authority.name, authority.certificate_der, others_der=authority.further_der
+        )
         for partition in parts.publisher.partitions(authority.name):
             parts.publisher.write_file(authority.name, partition)
 
