@@ -6,7 +6,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,22 +206,37 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> World:
         return made
 
 
-@pytest.fixture
-def lite(tmp_path: Path, held: World) -> Iterator[World]:
-    """Like `world`, on SQLite only and quick: for what does not depend on the database."""
-    shutil.copytree(held.context.shared, tmp_path, dirs_exist_ok=True)
-    database, clock = Database(f"sqlite:///{tmp_path / 'ca.db'}"), FixedClock(T)
+@contextmanager
+def copied(held: World, folder: Path, ledger_type: type[Ledger] = Ledger) -> Iterator[World]:
+    """A copy of a closed world in a folder, opened."""
+    shutil.copytree(held.context.shared, folder, dirs_exist_ok=True)
+    database, clock = Database(f"sqlite:///{folder / 'ca.db'}"), FixedClock(T)
     try:
         yield World(
-            context=make_context(tmp_path, database, clock),
+            context=make_context(folder, database, clock),
             config=CaConfig(batch_workers=0),
             token=held.token.copy(),
             roots=held.roots.copy(),
             clock=clock,
+            ledger_type=ledger_type,
             ra_key=held.ra_key,
         )
     finally:
         database.close()
+
+
+@pytest.fixture
+def lite(tmp_path: Path, held: World) -> Iterator[World]:
+    """Like `world`, on SQLite only and quick: for what does not depend on the database."""
+    with copied(held, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+def copies(held: World) -> Callable[[Path], AbstractContextManager[World]]:
+    """Opens copies of the harbour CA, as many as wanted, with a record that can be interrupted."""
+    FaultyLedger.fault = FaultyLedger.crash = None
+    return lambda folder: copied(held, folder, FaultyLedger)
 
 
 @pytest.fixture

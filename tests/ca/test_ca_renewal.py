@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from ca_fakes import FaultyLedger, InterruptedActError, make_csr
 from ca_lists import revoke
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from onecert.ca import models
 from onecert.ca.errors import CaError
 from onecert.ca.orders import DELIVERY_TYPE, content_sha256
+from onecert.ca.profile import profile_from_json
 from onecert.ca.renewal_models import successions
 from onecert.ca.revocation import Revocation
 from onecert.server.documents import sign_document
@@ -172,7 +175,7 @@ def test_lost_one_that_the_hotline_stopped_already_is_replaced(world: Any, befor
     new = issue(world, follow(world, old, "replace", revoke_replaced={"reason": "keyCompromise"}))
     assert new.state == "issued"
     assert record(world, old).status == "revoked"
-    assert record(world, old).reason == ("keyCompromise" if before == "certificateHold" else before)
+    assert record(world, old).reason == "keyCompromise"
 
 
 @pytest.mark.parametrize("reason", ["privilegeWithdrawn", "cessationOfOperation", "affiliationChanged"])
@@ -220,6 +223,45 @@ def test_same_key_only_where_the_profile_says_so(lite: Any) -> None:
     old = lite.issue(csr_pem=csr).record
     for kind in ("renew", "rekey"):
         assert refusal(lite, follow(lite, old, kind, csr_pem=csr)) == "SAME_KEY"
+
+
+def with_policy(world: Any, **policy: Any) -> None:
+    """The profile as its file would say it with these keys."""
+    table = models.profiles.c
+    with world.context.database.transaction() as connection:
+        where = (table.authority == "harbour") & (table.name == "organisation")
+        content = json.loads(connection.scalar(select(table.content).where(where))) | policy
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        values = {"content": text, "sha256": profile_from_json(text).sha256}
+        connection.execute(update(models.profiles).where(where).values(values))
+    world.parts.authorities.reload()
+
+
+def test_profile_allows_the_same_key_for_a_renewal_and_never_for_a_rekey(lite: Any) -> None:
+    with_policy(lite, renewal_same_key=True)
+    csr = make_csr(ec.generate_private_key(ec.SECP256R1()))
+    old = lite.issue(csr_pem=csr).record
+    assert refusal(lite, follow(lite, old, "rekey", csr_pem=csr)) == "SAME_KEY"
+    new = issue(lite, follow(lite, old, "renew", csr_pem=csr))
+    assert (new.key_sha256, new.state) == (old.key_sha256, "issued")
+
+
+def test_profile_sets_the_window_of_a_renewal(lite: Any) -> None:
+    """From 30 days before the end to 7 days after it, to the second at both ends."""
+    with_policy(lite, renewal_window_days=30, renewal_after_expiry_days=7)
+    old, other = lite.issue().record, lite.issue().record
+
+    def renew_at(certificate: Any, moment: datetime) -> str:
+        lite.clock.advance(moment - lite.clock.now())
+        try:
+            return str(issue(lite, follow(lite, certificate, "renew")).state)
+        except CaError as exc:
+            return exc.code
+
+    assert renew_at(old, old.not_after - timedelta(days=30, seconds=1)) == "RENEWAL_WINDOW"
+    assert renew_at(old, old.not_after - timedelta(days=30)) == "issued"
+    assert renew_at(other, other.not_after + timedelta(days=7, seconds=1)) == "RENEWAL_WINDOW"
+    assert renew_at(other, other.not_after + timedelta(days=7)) == "issued"
 
 
 def test_another_holder_or_subject_is_refused(lite: Any) -> None:

@@ -114,6 +114,27 @@ def test_revoked_after_hold_counts_from_the_hold(world: Any, day: timedelta) -> 
     assert world.parts.ledger.certificate("harbour", serial).revoked_at == held_at
 
 
+@pytest.mark.parametrize("first", ["superseded", "unspecified", "cessationOfOperation"])
+def test_compromise_found_out_later_becomes_the_reason(world: Any, day: timedelta, first: str) -> None:
+    """The reason and the invalidity date change, on the list too; the date of revocation stays, the key is
+    blocked, and no other reason replaces one (CA/Browser Forum, Baseline Requirements, section 7.2.2)."""
+    serial = world.issue().record.serial
+    revoked_at = world.clock.now()
+    revoke(world, serial, reason=first)
+    world.clock.advance(day)
+    since = (revoked_at - day).isoformat()
+    revoke(world, serial, reason="keyCompromise", invalidity_date=since)
+    entry = world.crl().get_revoked_certificate_by_serial_number(int(serial, 16))
+    assert entry.revocation_date_utc == revoked_at
+    reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert reason is x509.ReasonFlags.key_compromise
+    with world.context.database.reading() as connection:
+        assert connection.scalar(select(models.blocked_keys.c.reason)) == "keyCompromise"
+    for again in ("superseded", "keyCompromise", "certificateHold", "removeFromCRL"):
+        with pytest.raises(AlreadyRevokedError):
+            revoke(world, serial, reason=again)
+
+
 def test_the_same_order_again_changes_nothing(world: Any) -> None:
     serial = world.issue().record.serial
     document = world.revocation(serial)

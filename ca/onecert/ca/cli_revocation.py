@@ -15,6 +15,7 @@ from onecert.ca.crl import REASONS, RELEASE
 from onecert.ca.errors import AlreadyRevokedError, NotOnHoldError, RevocationReasonError
 from onecert.ca.ledger import ON_HOLD, REVOKED, CertificateRecord
 from onecert.ca.orders import RevocationOrder, content_sha256
+from onecert.ca.revocation import COMPROMISE
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
 
@@ -89,7 +90,7 @@ def revoke(
 
 def _check_change(record: CertificateRecord, reason: str) -> None:
     """Refuse in the dry run what the act would refuse."""
-    if record.status == REVOKED:
+    if record.status == REVOKED and not (reason == COMPROMISE and record.reason != COMPROMISE):
         raise AlreadyRevokedError(record.serial, record.revoked_at.isoformat() if record.revoked_at else "")
     if reason == RELEASE and record.status != ON_HOLD:
         raise NotOnHoldError(record.serial)

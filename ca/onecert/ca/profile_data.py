@@ -22,6 +22,9 @@ _ADDED: Mapping[str, object] = {
     "validity_months": 0,
     "backdate_minutes": 0,
     "clip_to_issuer": False,
+    "renewal_same_key": False,
+    "renewal_window_days": 0,
+    "renewal_after_expiry_days": 0,
 }
 
 
@@ -52,6 +55,9 @@ class Profile:
     validity_months: int = 0
     backdate_minutes: int = 0  # how long before the moment of issue a certificate is valid already
     clip_to_issuer: bool = False  # it may end with its issuer, before its own term
+    renewal_same_key: bool = False  # a renewal or change may bring the key of the old certificate
+    renewal_window_days: int = 0  # it can be renewed so long before its end; 0: at any time
+    renewal_after_expiry_days: int = 0  # and so long after its end
 
     @property
     def longest_days(self) -> int:

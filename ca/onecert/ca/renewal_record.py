@@ -28,7 +28,7 @@ from onecert.ca.renewal_models import NOTHING, WAITING, successions
 from onecert.server.database import Database
 from onecert.server.statements import insert_if_absent
 
-__all__ = ["RenewalPolicy", "Renewals", "Succession", "renewal_policy", "write_first", "write_succession"]
+__all__ = ["Renewals", "Succession", "write_first", "write_succession"]
 
 _NAMES = ("state", "status", "reason", "profile", "entity", "subject", "key_sha256", "not_after")
 _OLD = select(*(certificates.c[name] for name in _NAMES)).where(
@@ -72,7 +72,7 @@ class Renewals:
             raise PredecessorHolderError(follow.serial)
         if follow.kind != CHANGE and old["subject"] != subject_text(request.subject):
             raise SubjectChangedError(follow.kind, follow.serial)
-        same_key_allowed = renewal_policy(profile).same_key and follow.kind in {RENEW, CHANGE}
+        same_key_allowed = profile.renewal_same_key and follow.kind in {RENEW, CHANGE}
         if old["key_sha256"] == request.key.sha256 and not same_key_allowed:
             raise SameKeyError(follow.kind)
         end: datetime = old["not_after"]
@@ -86,28 +86,9 @@ class Renewals:
         return replace(request, not_after=min(end, at.replace(microsecond=0) + profile.validity))
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenewalPolicy:
-    """What a profile says about renewals."""
-
-    same_key: bool  # a renewal or change may bring the key of the old certificate
-    window_days: int  # so long before its end a certificate can be renewed; 0: at any time
-    after_expiry_days: int  # and so long after it
-
-
-def renewal_policy(profile: Profile) -> RenewalPolicy:
-    """Read the policy of a profile; of one that says nothing, the strict one."""
-    return RenewalPolicy(
-        same_key=getattr(profile, "renewal_same_key", False),
-        window_days=getattr(profile, "renewal_window_days", 0),
-        after_expiry_days=getattr(profile, "renewal_after_expiry_days", 0),
-    )
-
-
 def _check_window(profile: Profile, serial: str, end: datetime, at: datetime) -> None:
-    policy = renewal_policy(profile)
-    begin = end - timedelta(days=policy.window_days) if policy.window_days else None
-    last = end + timedelta(days=policy.after_expiry_days)
+    begin = end - timedelta(days=profile.renewal_window_days) if profile.renewal_window_days else None
+    last = end + timedelta(days=profile.renewal_after_expiry_days)
     if (begin is not None and at < begin) or at > last:
         first = begin or end - profile.validity
         raise RenewalWindowError(serial, first.isoformat(), last.isoformat())

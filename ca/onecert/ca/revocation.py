@@ -54,6 +54,8 @@ __all__ = ["Revocation", "Revoked", "lock_authority"]
 
 log = logging.getLogger(__name__)
 
+COMPROMISE = "keyCompromise"
+
 _BY_ID = select(revocations).where(revocations.c.id == bindparam("id"))
 _CERTIFICATE = (
     select(certificates)
@@ -216,7 +218,9 @@ def _apply(
     record = _locked(connection, order.authority, order.serial)
     if known is not None:
         return _Outcome(known["revoked_at"], known["status_version"], record.crl_partition, changed=False)
-    if record.status == REVOKED:
+    # Whoever learns later that the key was compromised says so: CA/Browser Forum, Baseline Requirements,
+    # section 7.2.2. No other reason replaces one, and the date stays.
+    if record.status == REVOKED and not (order.reason == COMPROMISE and record.reason != COMPROMISE):
         raise AlreadyRevokedError(record.serial, (record.revoked_at or at).isoformat())
     # A certificate that was on hold is revoked as of the day it was held: nobody could rely on it since.
     revoked_at = record.revoked_at or at.replace(microsecond=0)
@@ -235,7 +239,7 @@ def _apply(
         event = "certificate.revoked"
         version = _grow_version(connection, order.authority)
         _set_revoked(connection, record, order.reason, revoked_at, order.invalidity_date, version=version)
-        if order.reason == "keyCompromise":
+        if order.reason == COMPROMISE:
             insert_if_absent(
                 connection,
                 blocked_keys,
