@@ -19,7 +19,17 @@ from pathlib import Path
 from harness import Contender
 from pkcs11 import Attribute, Mechanism, ObjectClass
 
-from onecert.hsm import KeyAlgorithm, PrivateKey, Token, ensure_softhsm_token, find_module, open_token
+from onecert.hsm import (
+    KeyAlgorithm,
+    PrivateKey,
+    SealedKeys,
+    ServiceToken,
+    Sm2PrivateKey,
+    Token,
+    ensure_softhsm_token,
+    find_module,
+    open_token,
+)
 from onecert.hsm.module import load_module
 
 DIGEST = bytes(range(32))
@@ -77,6 +87,14 @@ def token() -> Token:
 def key(kind: str) -> PrivateKey:
     """A key of this kind on that token."""
     return token().generate_key(f"bench-{kind}", KeyAlgorithm(kind))
+
+
+@cache
+def sealed_key() -> Sm2PrivateKey:
+    """An SM2 key that is sealed under a key of a token of its own, unlocked."""
+    service = ServiceToken("bench-sealed", folder() / "bench-sealed.pin", store=store())
+    atexit.register(service.close)
+    return SealedKeys(service, folder() / "sealed-keys").find_or_make("bench-sm2")[0]
 
 
 def token_rate(kind: str) -> Contender:

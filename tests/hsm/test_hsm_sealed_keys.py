@@ -261,9 +261,13 @@ def test_a_linked_file_is_refused(keys: SealedKeys, tmp_path: Path, token: Servi
         SealedKeys(token, tmp_path / "keys").key("signing")
 
 
-def test_a_destroyed_key_is_gone(keys: SealedKeys) -> None:
+def test_a_destroyed_key_is_gone(keys: SealedKeys, tmp_path: Path) -> None:
+    """Out of memory and out of its file: another name of that file holds zeros."""
     key, _made = keys.find_or_make("signing")
+    os.link(tmp_path / "keys" / "signing.sm2", tmp_path / "kept")
     keys.destroy("signing")
+    assert set((tmp_path / "kept").read_bytes()) == {0}
+    assert not key.is_unlocked
     assert not keys.has("signing")
     with pytest.raises(KeyNotFoundError):
         key.sign(DATA)

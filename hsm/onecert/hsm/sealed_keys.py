@@ -27,7 +27,7 @@ from onecert.hsm.lock import file_lock
 from onecert.hsm.messages import Reason
 from onecert.hsm.service_token import ServiceToken
 from onecert.hsm.sm2 import Sm2PrivateKey
-from onecert.hsm.store import replace_file
+from onecert.hsm.store import replace_file, sync
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +106,11 @@ class SealedKeys:
         return self.key(label), made
 
     def destroy(self, label: str) -> None:
-        """Remove a key for good; there is no way back, except from a backup of folder and token.
+        """Overwrite and remove a key; there is no way back, except from a backup of folder and token.
 
         Raises:
             KeyNotFoundError: there is none.
+            TokenUnavailableError: the file cannot be written.
         """
         with self._lock:
             if not self.has(label):
@@ -117,7 +118,16 @@ class SealedKeys:
             found = self._keys.pop(label, None)
             if found is not None:
                 found.lock()
-            self._path(label).unlink(missing_ok=True)
+            path = self._path(label)
+            try:
+                with path.open("r+b") as file:
+                    file.write(bytes(_OCTETS))
+                    file.flush()
+                    os.fsync(file.fileno())
+                path.unlink()
+                sync(self._folder)
+            except OSError as exc:
+                raise self._unreachable(exc) from exc
         log.warning("key destroyed", extra={"token": self._token.label, "key": label})
 
     def lock(self) -> None:
