@@ -99,6 +99,10 @@ class StatusApp:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "GET")
+        if "HTTP_TRANSFER_ENCODING" in environ or not (environ.get("CONTENT_LENGTH") or "0").isdigit():
+            # A body whose end is not stated is not read, and what is left of it must not be taken for another
+            # request: with this status the server ends the connection.
+            return _plain(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
             match = _OCSP.fullmatch(path)
             if match:
@@ -257,11 +261,8 @@ def _http_date(seconds: int) -> str:
 
 def _body(environ: dict[str, Any], max_octets: int) -> bytes:
     """Read a request body, one octet more than allowed at most; the parser refuses what is too long."""
-    try:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        return b""
-    content: bytes = environ["wsgi.input"].read(max(0, min(length, max_octets + 1)))
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    content: bytes = environ["wsgi.input"].read(min(length, max_octets + 1))
     return content
 
 
