@@ -15,6 +15,7 @@ from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.cli_authority import authority
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
+from onecert.ca.cli_drill import drill
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_profile import profile
@@ -138,5 +139,5 @@ for _command in (
     status,
 ):
     ca.add_command(_command)
-for _command in (mass_revocation, security_officer):
+for _command in (drill, mass_revocation, security_officer):
     ca.add_command(_command)

@@ -27,6 +27,9 @@ class CaConfig:
     batch_workers: int = 1
     # How long a proposal to revoke many may wait for the second person.
     mass_revocation_valid: timedelta = timedelta(hours=12)
+    # How often each authority with a profile for it has a live drill (0: never), and how slow is an alarm.
+    drill_every: timedelta = timedelta(0)
+    drill_limit: timedelta = timedelta(seconds=30)
     ocsp_lifetime: timedelta = timedelta(hours=1)
     ocsp_prepared_lifetime: timedelta = timedelta(hours=8)
     ocsp_prepared_hashes: tuple[str, ...] = ("sha1",)

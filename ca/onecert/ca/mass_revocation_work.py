@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -36,7 +36,7 @@ from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.server.statements import Act, Statement, insert_once
 
-__all__ = ["ChunkResult", "MassRevocationWork", "revoke_chunk"]
+__all__ = ["ChunkResult", "MassRevocationWork", "prepare_entries", "revoke_chunk"]
 
 log = logging.getLogger(__name__)
 
@@ -209,13 +209,17 @@ class MassRevocationWork:
     def _do(self, row: RowMapping, number: int, serials: list[str]) -> ChunkResult | None:
         """Do one chunk; None: it was stopped meanwhile."""
         self._forget_answers(row["authority"], *serials)
+        at = self._clock.now()
+        # Before anybody has to wait for us.
+        decision = {str(name): value for name, value in row.items()}
+        prepared = prepare_entries(decision, serials, at)
         with self._database.transaction() as connection:
             running = connection.execute(
                 update(mass_revocations)
                 .where(mass_revocations.c.id == row["id"], mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
                 .values(
                     state=RUNNING,
-                    began_at=func.coalesce(mass_revocations.c.began_at, self._clock.now()),
+                    began_at=func.coalesce(mass_revocations.c.began_at, at),
                 )
             )
             if not running.rowcount:
@@ -224,7 +228,7 @@ class MassRevocationWork:
             if not connection.execute(_TAKE_CHUNK, names).rowcount:
                 # Another process was faster.
                 return ChunkResult(changed=0, status_version=0, partitions=frozenset())
-            result, entries = revoke_chunk(connection, row, serials, self._clock.now())
+            result, entries = revoke_chunk(connection, decision, prepared, at)
             connection.execute(_SET_CHANGED, names | {"new_changed": result.changed})
             if entries:
                 self._audit.record_many(connection, entries)
@@ -278,21 +282,29 @@ class MassRevocationWork:
                 )
 
 
+def prepare_entries(row: Mapping[str, Any], serials: Iterable[str], at: datetime) -> dict[str, bytes]:
+    """Encode and lint the entries of certificates that are revoked as of now, by their serials.
+
+    Args:
+        row: of the mass revocation: `reason` and `invalidity_date`.
+    """
+    return {serial: _encoded(row, serial, at.replace(microsecond=0)) for serial in serials}
+
+
 def revoke_chunk(
-    connection: Connection, row: RowMapping | dict[str, Any], serials: Sequence[str], at: datetime
+    connection: Connection, row: Mapping[str, Any], prepared: Mapping[str, bytes], at: datetime
 ) -> tuple[ChunkResult, list[AuditEntry]]:
     """Revoke what is not revoked yet, in the transaction of `connection`; the caller writes the audit
     entries.
 
     Args:
-        row: of the mass revocation: `id`, `authority`, `reason`, `invalidity_date`, `proposed_by`, `people`
-            and `confirmed_people`.
-        serials: at most some hundred.
+        row: of the mass revocation: `id`, `authority`, `reason`, `invalidity_date`, `proposed_by`.
+        prepared: of `prepare_entries` for the same moment, at most some hundred.
     """
     authority, reason = row["authority"], row["reason"]
     # The authority first and then its certificates in the order of their serials, as single revocations do.
     lock_authority(connection, authority)
-    found = connection.execute(_CERTIFICATES, {"a": authority, "serials": serials}).all()
+    found = connection.execute(_CERTIFICATES, {"a": authority, "serials": list(prepared)}).all()
     untouched = (REVOKED, ON_HOLD) if reason == HOLD else (REVOKED,)
     chosen = [each for each in found if each.status not in untouched]
     names = {"a": authority, "serials": [each.serial for each in chosen]}
@@ -316,7 +328,7 @@ def revoke_chunk(
         },
     )
     act = Act(connection)
-    _PUT_ENTRY.run_many(act, (_entry(row, each, moment, version) for each in chosen))
+    _PUT_ENTRY.run_many(act, (_entry(row, each, prepared, version) for each in chosen))
     if reason == "keyCompromise":
         blocked = {
             each.key_sha256: {"key_sha256": each.key_sha256, "reason": reason, "added_at": at}
@@ -335,10 +347,17 @@ def revoke_chunk(
     return ChunkResult(changed=len(chosen), status_version=version, partitions=partitions), entries
 
 
-def _entry(row: RowMapping | dict[str, Any], found: Any, moment: datetime, version: int) -> dict[str, Any]:
-    serial = int(found.serial, 16)
-    encoded = entry_der(serial, found.revoked_at or moment, row["reason"], row["invalidity_date"])
-    check_entry(encoded, serial)
+def _encoded(row: Mapping[str, Any], serial: str, revoked_at: datetime) -> bytes:
+    number = int(serial, 16)
+    encoded = entry_der(number, revoked_at, row["reason"], row["invalidity_date"])
+    check_entry(encoded, number)
+    return encoded
+
+
+def _entry(row: Mapping[str, Any], found: Any, prepared: Mapping[str, bytes], version: int) -> dict[str, Any]:
+    encoded = prepared[found.serial]
+    if found.revoked_at is not None:
+        encoded = _encoded(row, found.serial, found.revoked_at)
     return {
         "authority": row["authority"],
         "serial": found.serial,

@@ -55,6 +55,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             # Each folder is filled for itself: these jobs are shared by those who have this very folder.
             Job(f"ca.ocsp.{store}", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
             Job(f"ca.ocsp-new.{store}", timedelta(seconds=2), lambda _at: parts.responders.follow()),
+            Job("ca.drills", timedelta(minutes=1), lambda _at: _drill(parts)),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
             Job("ca.recovery", timedelta(seconds=5), lambda at: _recover(parts, at)),
@@ -146,6 +147,11 @@ def _index(parts: Parts) -> None:
 
 def _follow_up(parts: Parts) -> None:
     parts.follow_ups.run()
+
+
+def _drill(parts: Parts) -> None:
+    if parts.config.drill_every:
+        parts.drills.run_due(parts.config.drill_every)
 
 
 def _revoke_many(parts: Parts) -> None:

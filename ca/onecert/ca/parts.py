@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from time import sleep
+from urllib.parse import urlsplit
 
 from onecert.ca.answering_ahead import AnsweringAhead
 from onecert.ca.authorities import Authorities
@@ -15,6 +17,8 @@ from onecert.ca.batches import Batches
 from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.config import CaConfig
 from onecert.ca.delegates import Delegates
+from onecert.ca.drill_rehearsal import Rehearsal
+from onecert.ca.drills import Drills
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.issuance import Certifier, Issuance
 from onecert.ca.ledger import Ledger
@@ -48,6 +52,7 @@ from onecert.server.audit import AuditTrail
 from onecert.server.database import Database
 from onecert.server.kernel_clock import KernelClock, kernel_clock
 from onecert.server.members import Context
+from onecert.verifier.fetch import HttpFetch
 
 __all__ = ["Parts", "assemble"]
 
@@ -81,6 +86,8 @@ class Parts:
     officer_tokens: OfficerTokens
     mass_revocations: MassRevocations
     mass_revocation_work: MassRevocationWork
+    drills: Drills
+    rehearsal: Rehearsal
     ocsp_delegates: Delegates
     responders: Responders
     timestamp_delegates: Delegates
@@ -134,6 +141,19 @@ def assemble(
         hash_names=config.ocsp_prepared_hashes,
     )
     revocation = Revocation(ledger, writer, publisher, clock, forget_answer=ahead.forget)
+    # Our own status service, whatever network it is in, and nobody else.
+    status_host = [urlsplit(context.status_url).hostname or ""]
+    drills = Drills(
+        database,
+        audit,
+        clock,
+        authorities=authorities,
+        certifier=certifier,
+        revocation=revocation,
+        fetch=HttpFetch(allow=status_host, only=status_host),
+        limit=config.drill_limit,
+        pause=sleep,
+    )
     officers = SecurityOfficers(database, audit, clock, context.operators)
     officer_tokens = OfficerTokens(
         module=config.token_module, folder=context.data / "officers", store=context.shared / "softhsm"
@@ -208,6 +228,10 @@ def assemble(
             authorities=authorities,
             max_age=config.order_max_age,
             valid=config.mass_revocation_valid,
+        ),
+        drills=drills,
+        rehearsal=Rehearsal(
+            database, audit, clock, authorities=authorities, publisher=publisher, drills=drills
         ),
         mass_revocation_work=MassRevocationWork(
             database, audit, clock, publisher=publisher, forget_answers=ahead.forget

@@ -129,8 +129,11 @@ class Revocation:
         self._clock = clock
         self._forget_answer = forget_answer
 
-    def revoke(self, order: RevocationOrder) -> Revoked:
+    def revoke(self, order: RevocationOrder, *, on_recorded: Callable[[], object] | None = None) -> Revoked:
         """Revoke, hold or release one certificate; the same order again changes nothing.
+
+        Args:
+            on_recorded: called when it is on record and OCSP says so, before the list is made.
 
         Raises:
             CaError: refused; nothing was changed.
@@ -147,6 +150,8 @@ class Revocation:
         outcome = self._writer.run(lambda connection, entries: _apply(connection, entries, order, at))
         self._forget_answer(order.authority, order.serial)
         log.info("revocation recorded", extra={"authority": order.authority, "serial": order.serial})
+        if on_recorded is not None:
+            on_recorded()
         return Revoked(
             authority=order.authority,
             serial=order.serial,

@@ -40,6 +40,7 @@ from onecert.ca.errors.keys import (
     WeakKeyError,
 )
 from onecert.ca.errors.mass_revocations import (
+    DrillProfileError,
     MassRevocationAlteredError,
     MassRevocationChangedError,
     MassRevocationEmptyError,
@@ -51,6 +52,7 @@ from onecert.ca.errors.mass_revocations import (
     OfficerTokenError,
     SecondPersonError,
     SecurityOfficerError,
+    UnknownDrillError,
     UnknownMassRevocationError,
 )
 from onecert.ca.errors.orders import (
@@ -109,6 +111,7 @@ __all__ = [
     "CrlNumberWentBackError",
     "CrlOverdueError",
     "CrlPartitionsError",
+    "DrillProfileError",
     "FieldAlphabetError",
     "FieldLengthError",
     "FieldMissingError",
@@ -155,6 +158,7 @@ __all__ = [
     "UnknownAuthorityError",
     "UnknownBatchError",
     "UnknownCertificateError",
+    "UnknownDrillError",
     "UnknownMassRevocationError",
     "UnknownOrderError",
     "UnknownProfileError",

@@ -8,6 +8,7 @@ from onecert.ca.errors.base import CaError
 from onecert.server.languages import Message, _
 
 __all__ = [
+    "DrillProfileError",
     "MassRevocationAlteredError",
     "MassRevocationChangedError",
     "MassRevocationEmptyError",
@@ -19,6 +20,7 @@ __all__ = [
     "OfficerTokenError",
     "SecondPersonError",
     "SecurityOfficerError",
+    "UnknownDrillError",
     "UnknownMassRevocationError",
 ]
 
@@ -193,4 +195,30 @@ class OfficerTokenError(CaError):
             text=_("The officer's token cannot be used: %(reason)s"),
             hint=_("Nothing was signed. Check token and PIN, then try again."),
             reason=reason,
+        )
+
+
+class DrillProfileError(CaError):
+    """The authority has no profile for drill certificates."""
+
+    def __init__(self, authority: str) -> None:
+        super().__init__(
+            "DRILL_PROFILE",
+            status=422,
+            text=_("The authority %(authority)s has no profile that a drill may use."),
+            hint=_("Give it the profile “drill”, as two officers; nothing was issued."),
+            authority=authority,
+        )
+
+
+class UnknownDrillError(CaError):
+    """Nothing is known of it."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(
+            "DRILL_UNKNOWN",
+            status=404,
+            text=_("No drill %(number)s is on record."),
+            hint=_("List them with: onecert ca drill list"),
+            number=number,
         )
