@@ -27,9 +27,9 @@ from onecert.ca.draft import (
     key_identifier,
     random_serial,
 )
-from onecert.ca.errors import CaError, IssuerExpiresError, LintError, WeakKeyError
+from onecert.ca.errors import CaError, IssuerExpiresError, LintError
 from onecert.ca.identity import IdentityForm, entity_of, read_value
-from onecert.ca.keys import _check_rsa, check_key, has_close_primes, is_roca
+from onecert.ca.keys import check_key
 from onecert.ca.lint import check_certificate
 from onecert.ca.names import subject_der
 from onecert.ca.profile import packaged_profile_names, profile_from_data, profile_from_json, resolved_profile
@@ -318,34 +318,6 @@ def test_lint_refuses_fields_that_we_never_write(csr: Any) -> None:
 
 
 # ------------------------------------------------------------------ keys
-
-
-def test_roca_fingerprint() -> None:
-    """A modulus of the form k·M + 65537^a for both primes is found; ordinary ones are not."""
-    primes = [p for p in range(3, 168) if all(p % q for q in range(2, int(p**0.5) + 1))]
-    product = 1
-    for prime in primes:
-        product *= prime
-    assert is_roca((5 * product + pow(65537, 7, product)) * (9 * product + pow(65537, 11, product)))
-    assert not is_roca((1 << 2047) + 12345)
-
-
-def test_close_primes() -> None:
-    prime = (1 << 521) - 1
-    assert has_close_primes(prime * (prime + 2))
-    assert has_close_primes(prime * prime)
-    assert not has_close_primes(prime * ((1 << 607) - 1))
-
-
-class _Numbers:
-    def __init__(self, n: int, e: int = 65537) -> None:
-        self.n, self.e = n, e
-
-
-@pytest.mark.parametrize("numbers", [_Numbers(3 * ((1 << 521) - 1)), _Numbers(15, 4), _Numbers(15, 1 << 300)])
-def test_weak_numbers(numbers: Any) -> None:
-    with pytest.raises(WeakKeyError):
-        _check_rsa(numbers)
 
 
 def test_keys_that_are_no_keys_here() -> None:

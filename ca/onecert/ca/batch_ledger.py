@@ -37,7 +37,7 @@ from onecert.ca.ledger import (
     issued_entry,
     write_intent,
 )
-from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders
+from onecert.ca.models import blocked_keys, certificates, key_fingerprints, key_numbers, keys, orders
 from onecert.ca.orders import OrderDesk
 from onecert.ca.registration_authorities import RegistrationAuthorities, Scope
 from onecert.server.audit import AuditEntry, AuditTrail
@@ -243,7 +243,8 @@ def _even(statement: Statement, act: Act, rows: Sequence[Mapping[str, Any]]) -> 
 def _check_keys(act: Act, intents: Sequence[Intent]) -> None:
     """Claim keys and their numbers; those of a renewal are on record already, and must be the same."""
     wanted = {intent.record.key_sha256: intent.key_row() for intent in intents}
-    if _BLOCKED.find(act, wanted):
+    weak = {intent.key_fingerprint for intent in intents if intent.key_fingerprint}
+    if _BLOCKED.find(act, wanted) or (weak and _WEAK.find(act, weak)):
         raise _UnevenError
     if INSERT_KEY.run_many(act, wanted.values()) != len(wanted):
         holders = {row["key_sha256"]: row["entity"] for row in _HOLDERS.find(act, wanted)}
@@ -263,9 +264,9 @@ def _number_key(row: Mapping[str, Any]) -> tuple[str, str, str]:
 class _ByKeys:
     """A query for the rows of some keys, on the cursor of an act."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, key: str = "key_sha256") -> None:
         self._columns = [column.name for column in table.c]
-        self._sql = f"SELECT {', '.join(self._columns)} FROM {table.name} WHERE key_sha256 IN "  # noqa: S608 - names of ours
+        self._sql = f"SELECT {', '.join(self._columns)} FROM {table.name} WHERE {key} IN "  # noqa: S608 - names of ours
 
     def find(self, act: Act, wanted: Iterable[str]) -> list[dict[str, Any]]:
         """List the rows of these keys."""
@@ -276,6 +277,7 @@ class _ByKeys:
 
 
 _BLOCKED, _HOLDERS, _NUMBERS = _ByKeys(blocked_keys), _ByKeys(keys), _ByKeys(key_numbers)
+_WEAK = _ByKeys(key_fingerprints, "fingerprint")
 
 
 def _write_alone(

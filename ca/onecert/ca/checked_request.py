@@ -7,7 +7,9 @@ from datetime import datetime
 
 from onecert.ca.csr import CheckedKey, check_request, load_request
 from onecert.ca.draft import CheckedRequest
+from onecert.ca.errors import BlockedKeyError
 from onecert.ca.identity import checked_identity, entity_of
+from onecert.ca.key_rules import known_keys
 from onecert.ca.names import checked_subject
 from onecert.ca.profile import Profile
 
@@ -53,6 +55,8 @@ def checked_request_of(
     not_after: datetime | None = None,
 ) -> CheckedRequest:
     """Check the rest, for a key that is checked already."""
+    if key.sha256 in known_keys():
+        raise BlockedKeyError
     names = checked_subject(subject, profile.subject)
     numbers = checked_identity(
         identity,

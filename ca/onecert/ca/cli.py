@@ -16,6 +16,7 @@ from onecert.ca.cli_authority import authority
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
 from onecert.ca.cli_drill import drill
+from onecert.ca.cli_key_blocklist import key_blocklist
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_profile import profile
@@ -134,6 +135,7 @@ for _command in (
     check,
     crl,
     issue,
+    key_blocklist,
     report,
     revoke,
     status,

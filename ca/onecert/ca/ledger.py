@@ -24,7 +24,16 @@ from onecert.ca.errors import (
 )
 from onecert.ca.errors.profiles import ProfileChangedError, ProfileWithdrawnError
 from onecert.ca.group_commit import GroupCommit
-from onecert.ca.models import blocked_keys, certificates, key_numbers, keys, orders, profiles
+from onecert.ca.key_blocklist import DEBIAN, debian_fingerprint
+from onecert.ca.models import (
+    blocked_keys,
+    certificates,
+    key_fingerprints,
+    key_numbers,
+    keys,
+    orders,
+    profiles,
+)
 from onecert.ca.names import subject_text
 from onecert.ca.renewal_record import Succession, write_succession
 from onecert.server.audit import AuditEntry
@@ -103,6 +112,7 @@ class Intent:
     profile_sha256: str
     key_number: int
     is_authority: bool = False  # made in a ceremony, whose file holds the profile
+    key_fingerprint: str = ""  # as Debian's lists of weak keys name it
 
     def order_row(self, at: datetime) -> dict[str, Any]:
         """The row of `orders`."""
@@ -176,6 +186,10 @@ _GATE = Statement(
         .where(blocked_keys.c.key_sha256 == bindparam("k"))
         .scalar_subquery()
         .label("blocked"),
+        select(key_fingerprints.c.reason)
+        .where(key_fingerprints.c.kind == DEBIAN, key_fingerprints.c.fingerprint == bindparam("f"))
+        .scalar_subquery()
+        .label("weak"),
         _STANDS.scalar_subquery().label("profile"),
     )
 )
@@ -347,6 +361,7 @@ def intent_of(draft: Draft, order: OrderRecord) -> Intent:
         profile_sha256=request.profile.sha256,
         key_number=draft.key_number,
         is_authority=request.profile.is_authority,
+        key_fingerprint=debian_fingerprint(request.key.public_key),
     )
 
 
@@ -400,10 +415,10 @@ def _claim_key(act: Act, intent: Intent) -> None:
     record = intent.record
     names = {"a": record.authority, "e": record.entity, "k": record.key_sha256}
     of_profile = {"a": record.authority, "p": record.profile, "v": record.profile_version}
-    gate = _GATE.first(act, names | of_profile) or {}
+    gate = _GATE.first(act, names | of_profile | {"f": intent.key_fingerprint}) or {}
     if gate.get("profile") != intent.profile_sha256:
         check_profile(intent, PROFILE.first(act, of_profile))
-    if gate.get("blocked") is not None:
+    if gate.get("blocked") is not None or gate.get("weak") is not None:
         raise BlockedKeyError
     if not INSERT_KEY.run(act, intent.key_row()):
         holder = _KEY_ENTITY.first(act, names)

@@ -14,9 +14,9 @@ from typing import Any
 
 from onecert.ca.errors.profiles import ProfileSignaturesError
 from onecert.ca.profile import Profile, profile_from_json
-from onecert.ca.signing import PublicKey
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import verify_document
+from onecert.verifier.signatures import PublicKey
 
 __all__ = ["PROFILE_TYPE", "SIGNATURES", "SignedProfile", "open_profile", "profile_payload"]
 
@@ -56,10 +56,9 @@ def open_profile(
     Raises:
         ProfileSignaturesError: too few, altered, or not a profile that was spelled here.
     """
-    known: Any = keys
     try:
         payload = verify_document(
-            document, typ=PROFILE_TYPE, keys=known, threshold=needed, max_bytes=DOCUMENT_MAX_BYTES
+            document, typ=PROFILE_TYPE, keys=keys, threshold=needed, max_bytes=DOCUMENT_MAX_BYTES
         )
         profile = profile_from_json(json.dumps(payload["profile"]))
         if profile.sha256 != payload["sha256"]:

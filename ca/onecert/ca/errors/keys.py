@@ -7,6 +7,7 @@ from onecert.server.languages import _
 
 __all__ = [
     "BlockedKeyError",
+    "KeyListError",
     "RepeatedKeyError",
     "RequestDigestError",
     "RequestMalformedError",
@@ -92,6 +93,19 @@ class WeakKeyError(CaError):
             text=_("The key is weak (%(flaw)s): others could find its private half."),
             hint=_("Make a new key with current software or a current USB key."),
             flaw=flaw,
+        )
+
+
+class KeyListError(CaError):
+    """A list of keys with a line of no known form."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(
+            "KEY_LIST",
+            status=422,
+            text=_("Line %(line)s of the list of keys has neither 64 nor 20 hexadecimal digits."),
+            hint=_("What stands before that line is blocked; correct the file and import it again."),
+            line=line,
         )
 
 
