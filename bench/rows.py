@@ -31,8 +31,8 @@ _NUMBERS = {
 _SQL = {
     "ca_certificates": """
         INSERT INTO ca_certificates (authority, serial, state, profile, profile_version, profile_sha256,
-            entity, subject, key_sha256, not_before, not_after, order_id, certificate_der, status, revoked_at, reason,
-            crl_partition)
+            entity, subject, key_sha256, not_before, not_after, order_id, certificate_der, status, revoked_at,
+            reason, crl_partition)
         SELECT '{authority}', '4f' || {hex}('s' || n), 'issued', 'organisation', 1, '{zeros}',
             'organisation:' || n, 'CN=Firm ' || n, {hex}('k' || n) || {hex}('l' || n), '{begin}', '{end}',
             {hex}('o' || n), {blob}, CASE WHEN n <= {revoked} THEN 'revoked' ELSE 'good' END,

@@ -142,6 +142,12 @@ def postgresql_server() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def as_postgresql_user() -> Callable[[list[str]], list[str]]:
+    """Turns a command into one that runs as the user of `postgresql_server`."""
+    return _as_user
+
+
 @pytest.fixture
 def postgresql_url(postgresql_server: Path) -> Iterator[str]:
     """The URL of a new, empty schema on PostgreSQL."""

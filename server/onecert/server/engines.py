@@ -58,6 +58,11 @@ _POSTGRESQL_KINDS = {
 }
 
 
+# A standby refuses a transaction that writes as a feature that it lacks. What tells it from others is the
+# function of PostgreSQL's source that checks the setting, because texts are translated.
+_STANDBY_SAYS = "call_bool_check_hook"
+
+
 def sqlite_engines(path: Path, lock_timeout_s: float) -> tuple[Engine, Engine, Lookups]:
     """Return (writer, reader, look-ups) on one file; the writer makes the file when it was never there."""
     made_before = path.exists()
@@ -164,6 +169,8 @@ def translate(error: Exception) -> ServiceError | None:
         kind = _SQLITE_KINDS.get(code & 0xFF)
         return DatabaseUnavailableError(kind) if kind else None
     sqlstate = getattr(original, "sqlstate", None)
+    if isinstance(original, psycopg.NotSupportedError) and original.diag.source_function == _STANDBY_SAYS:
+        return DatabaseUnavailableError("read-only")
     if sqlstate in _POSTGRESQL_KINDS:
         return DatabaseUnavailableError(_POSTGRESQL_KINDS[sqlstate])
     if sqlstate is None:
