@@ -29,3 +29,10 @@ def upgrade() -> None:
         sqlite_where=OPEN,
         postgresql_where=OPEN,
     )
+    if op.get_bind().dialect.name == "postgresql":
+        # Each certificate leaves one dead row (its intent). PostgreSQL's own setting waits for a fifth of the
+        # table: of ten million, two million entries of the index of open intents.
+        op.execute(
+            "ALTER TABLE ca_certificates SET (autovacuum_vacuum_scale_factor = 0.02,"
+            " autovacuum_analyze_scale_factor = 0.02)"
+        )
