@@ -234,6 +234,19 @@ def test_many_serials_with_the_same_beginning_are_too_many(
     assert caught.value.code == "SEARCH_TOO_WIDE"
 
 
+def test_index_leaves_the_machine_to_busy_times(
+    lite: Any, short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While much is issued one segment at a step; in quiet times the rest."""
+    monkeypatch.setattr(search_index, "BUSY", 20)
+    for _number in range(40):
+        named(lite, "单位", identity=OTHER)
+    built = SearchIndex(lite.context.database)
+    assert built.step() == 1
+    assert built.step() >= 1
+    assert built.step() == 0
+
+
 def test_interrupted_index_is_written_again_just_the_same(
     lite: Any, short: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

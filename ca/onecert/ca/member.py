@@ -142,7 +142,7 @@ def _fill_batches(parts: Parts) -> None:
 
 
 def _index(parts: Parts) -> None:
-    parts.search_index.run()
+    parts.search_index.step()
 
 
 def _follow_up(parts: Parts) -> None:

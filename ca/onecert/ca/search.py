@@ -40,9 +40,11 @@ LIMIT_MAX = 1000
 LOOKED_AT_MAX = 5000
 FEW = 1000
 _CHUNK = 250
+_PASSED = 25  # what it costs to pass over a chunk, in certificates looked at
 
 Place = tuple[str | int, ...]
-Chunk = list[tuple[Place, tuple[str, str]]]  # place in the order -> authority and serial
+# Place in the order -> authority and serial, or None: up to here others were passed over at little cost.
+Chunk = list[tuple[Place, tuple[str, str] | None]]
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,10 @@ class Search:
         looked_at = 0
         with self._database.reading() as connection:
             for chunk in _CHUNKS[order](connection, query, place):
-                loaded = load(connection, [key for _place, key in chunk])
+                loaded = load(connection, [key for _place, key in chunk if key is not None])
                 for here, key in chunk:
-                    looked_at += 1
-                    one = loaded.get(key)
+                    looked_at += _PASSED if key is None else 1
+                    one = None if key is None else loaded.get(key)
                     if one is not None and query.fits(one) and may_see(one):
                         found.append(one)
                     if len(found) == limit or looked_at >= self._looked_at_max:
@@ -230,7 +232,8 @@ def _issued(connection: Connection, query: Query, place: Place | None) -> Iterat
     tokens = [*query.sharp_tokens(), *query.dense_tokens()]
     indexed = indexed_until(connection) if tokens else 0
     if end is None or end > indexed:
-        yield from _trail(connection, indexed, end)
+        for chunk in _trail(connection, indexed, end):
+            yield _sifted(connection, query, chunk) if query.sharp_tokens() else chunk
     if not tokens:
         return
     end = indexed if end is None else min(end, indexed)
@@ -268,6 +271,26 @@ def _trail(connection: Connection, first: int, end: int | None) -> Iterator[Chun
         if len(rows) < _CHUNK:
             return
         end = rows[-1].seq
+
+
+def _sifted(connection: Connection, query: Query, chunk: Chunk) -> Chunk:
+    """Keep what may fit by name or number, read as plainly as can be, and tell how far it went."""
+    wanted: dict[str, list[str]] = {}
+    for _place, key in chunk:
+        if key is not None:
+            wanted.setdefault(key[0], []).append(key[1])
+    table = certificates.c
+    der = (table.certificate_der,) if query.needs_der() else ()
+    kept = set()
+    for authority, serials in wanted.items():
+        rows = select(table.serial, table.subject, table.entity, *der).where(
+            table.authority == authority, table.serial.in_(serials)
+        )
+        for serial, subject, entity, *content in connection.execute(rows):
+            if query.may_fit(subject, entity, content[0] if content else None):
+                kept.add((authority, serial))
+    passed: Chunk = [(chunk[-1][0], None)]
+    return [entry for entry in chunk if entry[1] in kept] + passed
 
 
 def _entries(connection: Connection, numbers: Sequence[int]) -> Chunk:

@@ -8,6 +8,7 @@ and an interruption leaves at most postings that are written again just the same
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -30,6 +31,8 @@ EVENTS = ("certificate.issued", "certificate.abandoned")
 _INSERT = insert_once(postings)
 _ROWS_AT_ONCE = 2000
 _LOADED_AT_ONCE = 400
+# So many new entries between two steps of the job are busy times.
+BUSY = 500
 T = TypeVar("T")
 
 
@@ -38,6 +41,12 @@ class SearchIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._newest = 0
+
+    def step(self) -> int:
+        """Index some segments, one alone while much is issued, so that issuing has the machine."""
+        before, self._newest = self._newest, self._newest_number()
+        return self.run(1 if self._newest - before > BUSY else 8)
 
     def run(self, at_most: int = 8) -> int:
         """Index complete segments; tell how many. Whoever else does the same writes the same."""
@@ -46,10 +55,14 @@ class SearchIndex:
             done += 1
         return done
 
+    def _newest_number(self) -> int:
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.max(audit_entries.c.seq))) or 0
+
     def _index_next(self) -> bool:
+        newest = self._newest_number()
         with self._database.reading() as connection:
             segment = indexed_until(connection) // SEGMENT
-            newest = connection.scalar(select(func.max(audit_entries.c.seq))) or 0
             if newest < (segment + 1) * SEGMENT - 1:
                 return False
             rows = self._postings(connection, segment)
@@ -106,7 +119,7 @@ def indexed_until(connection: Connection) -> int:
 def encoded(offsets: Sequence[int]) -> bytes:
     """Write sorted offsets: two octets each, little-endian, or 512 octets of bits when that is shorter."""
     if len(offsets) * 2 < _BITMAP_OCTETS:
-        return b"".join(offset.to_bytes(2, "little") for offset in offsets)
+        return struct.pack(f"<{len(offsets)}H", *offsets)
     bits = 0
     for offset in offsets:
         bits |= 1 << offset
@@ -118,8 +131,8 @@ def decoded(data: bytes) -> int:
     if len(data) == _BITMAP_OCTETS:
         return int.from_bytes(data, "little")
     bits = 0
-    for at in range(0, len(data), 2):
-        bits |= 1 << int.from_bytes(data[at : at + 2], "little")
+    for offset in struct.unpack(f"<{len(data) // 2}H", data):
+        bits |= 1 << offset
     return bits
 
 

@@ -111,9 +111,11 @@ class Query:
         """The tokens of what few certificates have."""
         single = [
             token(kind, value)
-            for kind in ("alternative_name", "identity", "entity", "key_id", "sha256", "sha1")
+            for kind in ("alternative_name", "identity", "key_id", "sha256", "sha1")
             if (value := getattr(self, kind)) is not None
         ]
+        if self.entity is not None:
+            single += [token("identity", part) for part in _numbers_of(self.entity)]
         pairs = pair_tokens(self.name) if self.name else []
         begin = pair_tokens("\n" + self.name_begins) if self.name_begins else []
         return [*single, *sorted({*pairs, *begin})]
@@ -126,6 +128,23 @@ class Query:
             if (value := getattr(self, kind)) is not None
         ]
 
+    def needs_der(self) -> bool:
+        """Tell whether it asks for what only the certificate itself says."""
+        return bool(self.alternative_name or self.key_id or self.sha256 or self.sha1)
+
+    def may_fit(self, subject: str, entity: str, certificate_der: bytes | None) -> bool:
+        """Tell of a certificate that is not indexed, before all of it is read, whether it may fit."""
+        if self.name is not None or self.name_begins is not None:
+            names = plain_names(subject)
+            if (self.name or "") not in names or "\n" + (self.name_begins or "") not in names:
+                return False
+        if self.identity not in (None, *_numbers_of(entity)) or self.entity not in (None, entity):
+            return False
+        der = certificate_der or b""
+        return (self.sha256 is None or sha256(der).hexdigest() == self.sha256) and (
+            self.sha1 is None or sha1(der, usedforsecurity=False).hexdigest() == self.sha1
+        )
+
     def fits(self, found: Found) -> bool:
         """Tell whether a certificate is what is asked for."""
         record = found.record
@@ -133,7 +152,7 @@ class Query:
         return (
             (self.name is None or self.name in names)
             and (self.name_begins is None or "\n" + self.name_begins in names)
-            and self.identity in (None, *record.entity.split(":")[1:])
+            and self.identity in (None, *_numbers_of(record.entity))
             and self.entity in (None, record.entity)
             and self.serial in (None, record.serial)
             and (self.serial_begins is None or record.serial.startswith(self.serial_begins))
@@ -154,6 +173,11 @@ class Query:
             and (self.sha1 is None or self.sha1 == found.sha1)
             and (self.alternative_name is None or self.alternative_name in found.alternative_names)
         )
+
+
+def _numbers_of(entity: str) -> list[str]:
+    """The numbers in the name of an entity: `uscc:…`, `employee:…:…`; of the system, its names."""
+    return entity.split(":")[1:]
 
 
 def _within(moment: datetime | None, begin: datetime | None, end: datetime | None) -> bool:
@@ -288,8 +312,7 @@ def tokens_of(found: Found) -> Iterator[int]:
     yield _dense_token("profile", record.profile)
     yield _dense_token("ordered_by", found.ordered_by)
     yield _dense_token("partition", str(record.crl_partition))
-    yield token("entity", record.entity)
-    for part in record.entity.split(":")[1:]:
+    for part in _numbers_of(record.entity):
         yield token("identity", part)
     if record.certificate_der is not None:
         yield token("sha256", found.sha256)

@@ -14,7 +14,7 @@ import httpx
 
 from onecert.ra.ca_errors import CaAnswerError, CaRefusedError, CaUnreachableError
 
-__all__ = ["TOO_OLD", "CaClient", "IssuedAnswer", "RevokedAnswer"]
+__all__ = ["TOO_OLD", "CaClient", "FoundPage", "IssuedAnswer", "RevokedAnswer"]
 
 MAX_ANSWER_OCTETS = 4 * 1024 * 1024
 # Status codes that say "not now" although they begin with 4 (RFC 9110, RFC 6585).
@@ -47,6 +47,14 @@ class RevokedAnswer:
     revoked_at: datetime | None
     reason: str
     crl_number: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPage:
+    """Some certificates, as the CA answers them; `next` goes on, None: that was all."""
+
+    certificates: tuple[Mapping[str, Any], ...]
+    next: str | None
 
 
 class CaClient:
@@ -96,6 +104,36 @@ class CaClient:
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise CaAnswerError("POST /ca/v1/revocations") from exc
+
+    def search(self, document: bytes) -> FoundPage:
+        """Ask a signed search; changes nothing."""
+        body = self._call("POST", "v1/searches", content=document, headers={"Content-Type": JOSE_JSON})
+        found, following = body.get("certificates"), body.get("next")
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise CaAnswerError("POST /ca/v1/searches")
+        if following is not None and not isinstance(following, str):
+            raise CaAnswerError("POST /ca/v1/searches")
+        return FoundPage(certificates=tuple(found), next=following)
+
+    def history(self, document: bytes) -> Mapping[str, Any]:
+        """Ask a signed question for the life line of one certificate."""
+        body = self._call("POST", "v1/histories", content=document, headers={"Content-Type": JOSE_JSON})
+        if not isinstance(body.get("events"), list) or not isinstance(body.get("certificate"), dict):
+            raise CaAnswerError("POST /ca/v1/histories")
+        return body
+
+    def post_delivery(self, order_id: str, document: bytes) -> str | None:
+        """Tell that the holder has a certificate; posting it again is safe.
+
+        Returns:
+            what became of the certificate that the order follows: `waiting`, `done` (revoked), `void` (left,
+            as the new one is revoked) or `nothing` (left, as ordered); None: it follows none.
+        """
+        body = self._call("POST", "v1/deliveries", content=document, headers={"Content-Type": JOSE_JSON})
+        if body.get("order") != order_id:
+            raise CaAnswerError("POST /ca/v1/deliveries")
+        replaced = body.get("replaced")
+        return None if replaced is None else str(replaced)
 
     def authorities(self) -> Mapping[str, Any]:
         """The public list of authorities and profiles, as the CA sends it."""
