@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from onecert.ca.cli_holders import ask_holders
 from onecert.ca.config import CaConfig
 from onecert.ca.parts import Parts, assemble
 from onecert.ca.publishing import CrlPublisher
@@ -49,6 +50,9 @@ def opened_ca(data: Path, config: Path | None) -> Iterator[OpenedCa]:
     settings: CaConfig = opened.config
     parts = assemble(settings, opened.context)
     roots = root_token(settings, opened.context.data, opened.context.shared)
+    for token in (parts.token, roots):
+        if isinstance(token, CaToken):
+            token.holders.ask = ask_holders
     try:
         yield OpenedCa(settings, opened.context, parts, roots)
     finally:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from onecert.ca.activation import Holders, HoldersMissingError, Splitting
 from onecert.ca.config import CaConfig
 from onecert.ca.errors import TokenGoneError, UnsupportedKeyError
 from onecert.ca.errors.authorities import KeyNotDestroyedError
 from onecert.ca.signing import PrivateKey, key_kind
 from onecert.hsm import KeyAlgorithm, SealedKeys, ServiceToken, TokenError
+from onecert.hsm.opening import utc_now
 from onecert.server.documents import PrivateKey as DocumentKey
 
-__all__ = ["CaToken", "KeyToken", "document_key", "issuing_token", "root_token"]
+__all__ = ["CaToken", "KeyToken", "document_key", "issuing_token", "root_token", "split_pin"]
 
 
 class KeyToken(Protocol):
@@ -36,10 +38,12 @@ class CaToken:
     Args:
         service: the token itself.
         sealed: the folder of its SM2 keys.
+        holders: who unlocks it together, when its PIN is split; see `activation`.
     """
 
-    def __init__(self, service: ServiceToken, sealed: Path) -> None:
+    def __init__(self, service: ServiceToken, sealed: Path, holders: Holders) -> None:
         self.label = service.label
+        self.holders = holders
         self._service = service
         self._sealed = SealedKeys(service, sealed)
 
@@ -95,9 +99,19 @@ class CaToken:
         """
         try:
             self._service.check()
+        except HoldersMissingError as exc:
+            raise self.holders.missing() from exc
         except TokenError as exc:
             self._sealed.lock()
             raise TokenGoneError(self.label) from exc
+
+    def change_pin(self, new: str) -> None:
+        """Give the token another PIN; its PIN file, if there is one, goes.
+
+        Raises:
+            TokenError: hsm's; the old PIN counts.
+        """
+        self._service.change_pin(new)
 
     def close(self) -> None:
         """Let go of the token and lock the sealed keys."""
@@ -121,23 +135,44 @@ def document_key(token: KeyToken, label: str, preferred: PrivateKey | None = Non
 
 def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the issuing keys, the responders' keys and the audit key."""
+    holders = Holders(config.token_label, data / "activation", utc_now)
     service = ServiceToken(
         config.token_label,
         config.token_pin_file or data / "token.pin",
         module=config.token_module,
         store=shared / "softhsm",
         sessions=config.token_sessions,
+        pin=holders.pin,
     )
-    return CaToken(service, data / "sealed-keys")
+    return CaToken(service, data / "sealed-keys", holders)
 
 
 def root_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the roots. Only commands open it."""
+    holders = Holders(config.root_token_label, data / "activation", utc_now)
     service = ServiceToken(
         config.root_token_label,
         config.root_token_pin_file or data / "root-token.pin",
         module=config.root_token_module,
         store=shared / "softhsm",
         sessions=1,
+        pin=holders.pin,
     )
-    return CaToken(service, data / "sealed-root-keys")
+    return CaToken(service, data / "sealed-root-keys", holders)
+
+
+def split_pin(token: CaToken, public: Splitting, pin: str) -> None:
+    """Give a token the PIN of a new splitting, and put the splitting in force.
+
+    Interrupted before the PIN is changed, the old one counts. After it the new one does, though the splitting
+    is not in force yet: `Holders.pending` finds it, and its holders put it in force.
+
+    Raises:
+        TokenGoneError: nothing was changed.
+    """
+    token.holders.begin(public)
+    try:
+        token.change_pin(pin)
+    except TokenError as exc:
+        raise TokenGoneError(token.label) from exc
+    token.holders.put_in_force()

@@ -17,6 +17,7 @@ from onecert.hsm.config import TokenConfig
 from onecert.hsm.errors import KeyExistsError, TokenUnavailableError
 from onecert.hsm.keys import PrivateKey
 from onecert.hsm.opening import open_token, utc_now
+from onecert.hsm.pin import read_pin_file
 from onecert.hsm.sealing import SealingKey
 from onecert.hsm.softhsm import ensure_softhsm_token
 from onecert.hsm.token import Token
@@ -35,6 +36,8 @@ class ServiceToken:
         store: with SoftHSM, the folder of the store, where the token is made at first use. None: SoftHSM's
             own settings, and the token must be there.
         sessions: signatures under way at once.
+        pin: gives the PIN of a token whose PIN is in no file, and raises TokenUnavailableError while nobody
+            has it; what it gives is None while the PIN is in its file.
         now: the time in UTC, for the brake on wrong PINs.
     """
 
@@ -46,9 +49,11 @@ class ServiceToken:
         module: Path | None = None,
         store: Path | None = None,
         sessions: int = 4,
+        pin: Callable[[], str | None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.label = label
+        self._pin = pin
         self._pin_file = pin_file
         self._module = module
         self._store = store
@@ -69,7 +74,9 @@ class ServiceToken:
         with self._lock:
             if self._token is None:
                 try:
-                    self._token = open_token(self._config(), now=self._now)
+                    pin = self._pin() if self._pin is not None else None
+                    config = self._config() if pin is None else self._config_without_pin()
+                    self._token = open_token(config, pin=pin, now=self._now)
                 except OSError as exc:  # a folder or file that cannot even be looked at
                     reason = f"{exc.filename}: {exc.strerror}"
                     raise TokenUnavailableError(label=self.label, reason=reason) from exc
@@ -121,6 +128,19 @@ class ServiceToken:
             self.open().destroy_key(label)
             self._keys.pop(label, None)
 
+    def change_pin(self, new: str) -> None:
+        """Give the token another PIN and forget the old one: its file goes, and the next use asks anew.
+
+        Raises:
+            TokenError: see ``open`` and ``Token.change_pin``; the old PIN counts.
+        """
+        with self._lock:
+            old = self._pin() if self._pin is not None else None
+            token = self.open()
+            token.change_pin(old or read_pin_file(self._pin_file, self.label), new)
+            self._pin_file.unlink(missing_ok=True)
+            self.close()
+
     def sealing_key(self, label: str) -> SealingKey:
         """The AES-256 key of that label, made when there is none.
 
@@ -165,4 +185,13 @@ class ServiceToken:
             )
         return TokenConfig(
             label=self.label, pin_file=self._pin_file, module=self._module, sessions=self._sessions
+        )
+
+    def _config_without_pin(self) -> TokenConfig:
+        return TokenConfig(
+            label=self.label,
+            module=self._module,
+            softhsm=self._store if self._module is None else None,
+            sessions=self._sessions,
+            notes=self._pin_file.parent,
         )
