@@ -12,6 +12,7 @@ import click
 
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.cli_activation import activation
 from onecert.ca.cli_authority import authority
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
@@ -128,6 +129,7 @@ def list_registration_authorities(data: Path, config: Path | None) -> None:
 for _command in (
     profile,
     registration_authority,
+    activation,
     authorities,
     authority,
     batch,

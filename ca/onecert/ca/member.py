@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from onecert.ca.activation_door import ActivationDoor, open_door
 from onecert.ca.api import create_app
 from onecert.ca.config import CaConfig
 from onecert.ca.delegate_keys import destroy_ended
@@ -38,6 +39,7 @@ def service_of(parts: Parts, context: Context) -> Service:
     """Build the service on parts that are put together already."""
     config = parts.config
     reports = issuance_reports(parts, context)
+    door = open_door(parts.token)
     store = parts.responders.store_id
     _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
     _attempt("lists and certificates", lambda: refresh_files(parts))
@@ -74,7 +76,7 @@ def service_of(parts: Parts, context: Context) -> Service:
         },
         audit_key=_audit_key(parts),
         find_audit_key=lambda: _audit_key(parts),
-        close=lambda: _close(parts),
+        close=lambda: _close(parts, door),
     )
 
 
@@ -158,7 +160,9 @@ def _revoke_many(parts: Parts) -> None:
     parts.mass_revocation_work.run()
 
 
-def _close(parts: Parts) -> None:
+def _close(parts: Parts, door: ActivationDoor | None) -> None:
+    if door is not None:
+        door.close()
     parts.mass_revocation_work.close()
     parts.batch_work.close()
     parts.issuance.close()
