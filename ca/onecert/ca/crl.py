@@ -110,14 +110,13 @@ def draft_crl(
         count: how many entries that is; None: one in each part.
     """
     parts = list(entries)
-    encoded = b"".join(parts)
     tbs_der = der.sequence(
         der.integer(1),
         issuer.algorithm.identifier_der,
         issuer.subject_der,
         der.time(this_update),
         der.time(next_update),
-        der.sequence(encoded) if encoded else b"",
+        der.sequence(*parts) if any(parts) else b"",
         der.explicit(0, _extensions(issuer, number, scope)),
     )
     return CrlDraft(
@@ -170,6 +169,13 @@ def check_crl(crl_der: bytes, draft: CrlDraft) -> x509.CertificateRevocationList
 def signed_part(crl_der: bytes) -> bytes:
     """Cut the signed part out of a list, byte for byte; a library would encode all entries anew."""
     return der.element_at(der.content_of(crl_der), 0)[2]
+
+
+def is_list_of(crl_der: bytes, tbs_der: bytes) -> bool:
+    """Tell whether a list has this signed part; nothing of it is copied."""
+    length = crl_der[1] if len(crl_der) > 1 else 0
+    start = 2 + (length & 0x7F if length & 0x80 else 0)
+    return crl_der.startswith(tbs_der, start)
 
 
 def next_update_of(crl_der: bytes) -> datetime:

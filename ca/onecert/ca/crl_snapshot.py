@@ -17,9 +17,11 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func
 
 from onecert.ca.crl import removal_der
 from onecert.ca.crl_entries import KeptEntries, segments_of, serial_of
+from onecert.ca.crl_reading import Disagreement, is_complete, joined_entries
 from onecert.ca.errors import CrlIncompleteError
 from onecert.ca.ledger import GOOD
 from onecert.ca.models import authorities, certificates, crl_entries, crl_removals, crls
+from onecert.server.database import UtcDateTime
 
 __all__ = ["Delta", "Snapshot", "read_snapshot", "status_version"]
 
@@ -140,7 +142,7 @@ def read_snapshot(
     entries = _entries_after(connection, names, before, row.status_version) if before else None
     if entries is None:
         _check_partitions(connection, names, row.crl_partitions)
-        entries = _all_entries(connection, names)
+        entries = _joined_entries(connection, names) or _all_entries(connection, names)
     return Snapshot(
         last_number=last_number,
         last_update=last_update,
@@ -189,6 +191,20 @@ def _ended(partition: int) -> Any:
 
 
 # ---------------------------------------------------------------------- the whole list
+
+
+def _joined_entries(connection: Connection, names: dict[str, Any]) -> KeptEntries | None:
+    """Read every entry and compare with the record, both in the database; None: look at them one by one."""
+    spelled = UtcDateTime().process_bind_param(names["since"], connection.dialect)
+    plain = {"a": names["a"], "p": names["p"], "since": spelled}
+    try:
+        found = list(joined_entries(connection, plain))
+    except Disagreement:
+        return None
+    count = sum(number for _segment, number in found)
+    if not is_complete(connection, plain, entries=count):
+        raise _incomplete(connection, names)
+    return KeptEntries(segments=tuple(segments_of(segment for segment, _number in found)), count=count)
 
 
 def _all_entries(connection: Connection, names: dict[str, Any]) -> KeptEntries:

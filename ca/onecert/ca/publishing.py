@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from onecert.ca.authorities import Authorities, Authority
-from onecert.ca.crl import NEVER, CrlDraft, Scope, check_crl, draft_crl, signed_part
+from onecert.ca.crl import NEVER, CrlDraft, Scope, check_crl, draft_crl, is_list_of
 from onecert.ca.crl_entries import count_of
 from onecert.ca.crl_names import PARTITIONS_MAX, delta_name, list_name, looks_like_list
 from onecert.ca.crl_snapshot import Snapshot, newest, read_snapshot, status_version
@@ -423,7 +423,7 @@ class CrlPublisher:
 
     def _signed(self, authority: Authority, draft: CrlDraft) -> bytes:
         crl_der = self._signer.sign(authority.issuer, authority.key_label, draft.tbs_der)
-        if signed_part(crl_der) != draft.tbs_der:
+        if not is_list_of(crl_der, draft.tbs_der):
             raise SignatureFaultError(authority.name)
         return crl_der
 
