@@ -61,6 +61,7 @@ def server() -> Path | None:
         "--auth=trust",
         "-E",
         "UTF8",
+        "--locale=C",  # bytes in order, as every index of ours needs them; sorts several times as quickly
         "--no-sync",
     ]
     subprocess.run(_as_user(init), check=True, env=environ, cwd=home, capture_output=True)
