@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ca_algorithms import (
+    authority_der,
     hold,
     issue,
     ocsp_request,
@@ -13,6 +14,7 @@ from ca_algorithms import (
     spki_of,
     validate,
 )
+from ca_batches import Sender
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from test_ca_ocsp import call, post, revoke
@@ -20,7 +22,7 @@ from test_ca_timestamp import DATA
 
 from onecert.ca.errors import CaError, TokenGoneError
 from onecert.ca.keys import check_key
-from onecert.ca.public_keys import key_of_certificate
+from onecert.ca.public_keys import is_for_key, is_issued_by, key_of_certificate
 from onecert.ca.signing import (
     algorithm_of,
     hashed,
@@ -118,6 +120,39 @@ def test_a_whole_life_by_answers(capital: Any) -> None:
     _status, _headers, answer = post(capital.service.status, body, "capital")
     with pytest.raises(RevokedError):
         validate(capital, record.certificate_der, ocsp=(answer,))
+
+
+def test_a_batch_and_the_checker(capital: Any) -> None:
+    """A batch of such orders is filled, and whatever was issued and listed is sound when it is read again."""
+    kind = key_kind(capital.parts.authorities.get("capital").issuer.public_key)
+    orders = [
+        capital.order_payload(authority="capital", csr_pem=request_of(holder)[1])
+        for holder in (kind, kind, "p-256")
+    ]
+    number = Sender(capital).send(*orders)
+    capital.parts.batch_work.run()
+    lines = Sender(capital).results(number)
+    assert len({line["serial"] for line in lines}) == 3
+    for line in lines:
+        record = capital.parts.ledger.order(line["order"])
+        validate(capital, record.certificate_der)
+    revoke(capital, record.serial, authority="capital")
+    assert [finding for page in capital.parts.checker.pages() for finding in page.findings] == []
+    for name in ("capital", "capital-root"):
+        authority = capital.parts.authorities.get(name)
+        assert list(capital.parts.list_checker.check(authority)) == []
+
+
+def test_a_certificate_is_of_its_issuer_and_for_its_key(capital: Any) -> None:
+    root, ca = (x509.load_der_x509_certificate(authority_der(capital, f"capital{n}")) for n in ("-root", ""))
+    assert is_issued_by(ca, root)
+    assert is_issued_by(root, root)
+    assert not is_issued_by(root, ca)
+    altered = ca.public_bytes(DER)
+    altered = altered[:-1] + bytes((altered[-1] ^ 1,))
+    assert not is_issued_by(x509.load_der_x509_certificate(altered), root)
+    assert is_for_key(ca, capital.parts.authorities.get("capital").issuer.public_key)
+    assert not is_for_key(root, capital.parts.authorities.get("capital").issuer.public_key)
 
 
 def test_altered_bytes_are_refused(capital: Any) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from onecert.ca import der
@@ -20,6 +19,7 @@ from onecert.ca.errors import CeremonyFileError, OutsideCertificateError, TokenG
 from onecert.ca.names import subject_der
 from onecert.ca.outside_certificates import read_certificates
 from onecert.ca.profile import KEY_USAGE_BITS
+from onecert.ca.public_keys import is_for_key, is_issued_by
 from onecert.ca.signing import PrivateKey, PublicKey, algorithm_of, sign, signed, spki_der
 from onecert.hsm.errors import TokenError
 
@@ -72,7 +72,7 @@ def check_outside_certificate(
         OutsideCertificateError: with every fault.
     """
     try:
-        found = [each for each in read_certificates(content) if each.public_key() == public_key]
+        found = [each for each in read_certificates(content) if is_for_key(each, public_key)]
     except CeremonyFileError as exc:
         raise OutsideCertificateError(plan.name, exc.faults) from exc
     if len(found) != 1:
@@ -93,9 +93,7 @@ def _faults(
     faults = []
     if raw_subject(certificate.tbs_certificate_bytes) != subject_der(plan.subject):
         faults.append("it does not have the name that we asked for")
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    if not is_issued_by(certificate, issuer):
         faults.append("it is not signed by the outside authority of the reviewed file")
     if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:
         faults.append("it is not valid now")

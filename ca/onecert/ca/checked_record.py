@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from onecert.ca import der
 from onecert.ca.authorities import Authority
@@ -27,6 +26,7 @@ from onecert.ca.order_documents import payload_of
 from onecert.ca.orders import content_sha256
 from onecert.ca.profile import Profile
 from onecert.ca.profile_term import is_whole_term
+from onecert.ca.public_keys import load_key
 from onecert.ca.signing import is_signature_valid, spki_der
 from onecert.server.languages import _
 
@@ -256,8 +256,7 @@ def _is_key_of(csr_pem: str, key: CheckedKey) -> bool:
 
 def _key_of(tbs_der: bytes) -> CheckedKey:
     spki: bytes = der.elements(der.content_of(tbs_der))[6][2]
-    key: Any = load_der_public_key(spki)
-    return CheckedKey(key, spki)
+    return CheckedKey(load_key(spki), spki)
 
 
 def _names(certificate: x509.Certificate, kind: type[Any]) -> list[Any]:

@@ -10,13 +10,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from onecert.ca import der
 from onecert.ca.errors import UnsupportedKeyError
-from onecert.ca.signing import PublicKey, algorithm_of
+from onecert.ca.signing import PublicKey, algorithm_of, spki_der
 from onecert.hsm import Sm2PublicKey as OwnSm2PublicKey
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.signatures import load_public_key
+from onecert.verifier.signatures import load_public_key, verify_signature
 from onecert.verifier.sm2 import Sm2PublicKey
 
-__all__ = ["key_digest", "key_of_certificate", "key_of_request", "load_key"]
+__all__ = [
+    "is_for_key",
+    "is_issued_by",
+    "key_digest",
+    "key_of_certificate",
+    "key_of_request",
+    "load_key",
+]
 
 
 def key_of_certificate(certificate: x509.Certificate) -> PublicKey:
@@ -29,10 +36,7 @@ def key_of_certificate(certificate: x509.Certificate) -> PublicKey:
     try:
         key = certificate.public_key()
     except UnsupportedAlgorithm:
-        reader = der.Reader(certificate.tbs_certificate_bytes).enter()
-        for _field in ("version", "serial", "signature", "issuer", "validity", "subject"):
-            reader.element()
-        return load_key(reader.element()[2])
+        return load_key(_subject_key_der(certificate))
     algorithm_of(key)
     return key  # type: ignore[return-value]  # algorithm_of refuses all others
 
@@ -47,10 +51,7 @@ def key_of_request(csr: x509.CertificateSigningRequest) -> object:
     try:
         return csr.public_key()
     except UnsupportedAlgorithm:
-        reader = der.Reader(csr.tbs_certrequest_bytes).enter()
-        for _field in ("version", "subject"):
-            reader.element()
-        return load_key(reader.element()[2])
+        return load_key(der.elements(der.content_of(csr.tbs_certrequest_bytes))[2][2])
 
 
 def load_key(spki: bytes) -> PublicKey:
@@ -68,6 +69,28 @@ def load_key(spki: bytes) -> PublicKey:
         raise ValueError(str(exc)) from exc
     algorithm_of(key)
     return key  # type: ignore[return-value]  # algorithm_of refuses all others
+
+
+def is_for_key(certificate: x509.Certificate, public_key: PublicKey) -> bool:
+    """Whether a certificate, of whomever, is for this key."""
+    return _subject_key_der(certificate) == spki_der(public_key)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name and key are on a certificate; with every algorithm that verifiers accept."""
+    (*_tbs, tbs), (*_algorithm, algorithm), _signature = der.elements(
+        der.content_of(certificate.public_bytes(Encoding.DER))
+    )
+    try:
+        key = load_public_key(_subject_key_der(issuer))
+        verify_signature(key, algorithm, certificate.signature, tbs)
+    except VerifyError:
+        return False
+    return certificate.issuer == issuer.subject
+
+
+def _subject_key_der(certificate: x509.Certificate) -> bytes:
+    return der.elements(der.content_of(certificate.tbs_certificate_bytes))[6][2]
 
 
 def key_digest(public_key: PublicKey) -> bytes:
