@@ -49,6 +49,7 @@ soak:
 
 bench:
 	@deploy/setup.sh test
+	@deploy/peers.sh || echo "bench: without django-ca"
 	@$(environment) $(python) bench --only "$(ONLY)" --out bench/results.json
 
 conformance:

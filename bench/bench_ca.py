@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import json
-from collections.abc import Iterator
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import peer_django_ca
 import place
 import traffic
 from cryptography import x509
@@ -182,15 +185,37 @@ def issue_over_http(name: str) -> Iterator[Row]:
             return client.request("/ca/v1/orders", document, "application/jose+json", key)
 
         ready = Supply(order, per_second=1000)
+        took: list[float] = []
+
+        def post() -> None:
+            request = ready.take()
+            began = time.perf_counter()
+            client.send(request, status=201)
+            took.append(time.perf_counter() - began)
+
+        ready.refill(0)
+        notes.append(f"one client: {_latency(_alone(post, took))}")
         yield Row(
             unit="certificates/s",
-            ours=Contender(
-                work=lambda: client.send(ready.take(), status=201), threads=CLIENTS, prepare=ready.refill
-            ),
+            ours=Contender(work=post, threads=CLIENTS, prepare=ready.refill),
             floor=place.token_rate("p-256"),
-            peers=_cfssl(stack, notes),
+            peers=[*_cfssl(stack, notes), *_django_ca(stack, notes)],
             notes=notes,
         )
+        notes.append(f"{CLIENTS} clients: {_latency(took)}")
+
+
+def _alone(post: Callable[[], None], took: list[float]) -> list[float]:
+    """The seconds of some orders, one after the other; the first ones open connections and fill caches."""
+    for _ in range(40):
+        post()
+    alone, took[:] = took[10:], []
+    return alone
+
+
+def _latency(took: list[float]) -> str:
+    hundredths = [1000 * each for each in statistics.quantiles(took, n=100)]
+    return f"half of the answers within {hundredths[49]:.1f} ms, 99 of 100 within {hundredths[98]:.1f} ms"
 
 
 def _cfssl(stack: ExitStack, notes: list[str]) -> list[Contender]:
@@ -212,3 +237,17 @@ def _cfssl(stack: ExitStack, notes: list[str]) -> list[Contender]:
 
     name = "cfssl serve (Debian 1.2.0 of 2016), SQLite, key in memory"
     return [Contender(work=work, name=name, threads=CLIENTS, prepare=ready.refill)]
+
+
+def _django_ca(stack: ExitStack, notes: list[str]) -> list[Contender]:
+    python = peer_django_ca.find()
+    if python is None:
+        notes.append("no peer: django-ca is not installed (deploy/peers.sh)")
+        return []
+    client, path = stack.enter_context(peer_django_ca.django_ca(python))
+    ready = Supply(lambda: peer_django_ca.request(client, path, make_csr()), per_second=500)
+
+    def work() -> None:
+        client.send(ready.take(), status=200)
+
+    return [Contender(work=work, name=peer_django_ca.NAME, threads=CLIENTS, prepare=ready.refill)]

@@ -141,7 +141,7 @@ def find_cfssl() -> str | None:
 def cfssl(program: str) -> Iterator[Client]:
     """`cfssl serve` with TLS, a P-256 CA key in memory, and certificates recorded in SQLite."""
     folder = place.new_folder("cfssl")
-    _make_ca(folder)
+    make_ca(folder)
     (folder / "config.json").write_text(json.dumps(CFSSL_CONFIG))
     (folder / "db.json").write_text(json.dumps(CFSSL_DATABASE))
     with sqlite3.connect(folder / "certs.db") as connection:
@@ -154,11 +154,12 @@ def cfssl(program: str) -> Iterator[Client]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     with stopping(process):
-        _wait_for(port, process)
+        wait_for(port, process)
         yield Client(port, folder / "ca.pem")
 
 
-def _make_ca(folder: Path) -> None:
+def make_ca(folder: Path) -> None:
+    """A self-signed P-256 certificate and its key, as files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer CA")])
     now = datetime.now(UTC)
@@ -180,7 +181,8 @@ def _make_ca(folder: Path) -> None:
     )
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens there."""
     until = time.monotonic() + 20
     while time.monotonic() < until and process.poll() is None:
         try:

@@ -10,3 +10,4 @@ export CUSTOM_COMPILE_COMMAND="make requirements"
 compile -o run.txt run.in
 compile -o test.txt test.in
 compile -c run.txt -o verifier.txt verifier.in
+compile -o bench.txt bench.in

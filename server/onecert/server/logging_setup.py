@@ -16,6 +16,7 @@ from onecert.server.redaction import WITHHELD, is_secret_name, redact
 
 __all__ = ["JsonLines", "set_up_logging"]
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 # What every record has; all else was given by `extra`.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -35,11 +36,14 @@ class JsonLines(logging.Formatter):
                 line[name] = WITHHELD if is_secret_name(name) else _plain(value)
         if record.exc_info:
             line["trace"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return _encode(line)
 
 
 def set_up_logging(level: str = "INFO", *, stream: TextIO | None = None) -> None:
     """Send all logs of this process to one stream, as JSON lines."""
+    # Not asked for what no line shows: the code that logs, its thread and its process.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # the documented switch
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
