@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from onecert.ca.openapi import document
 from onecert.ca.search_questions import HISTORY_TYPE, SEARCH_TYPE, masked_entity
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
+from onecert.server.operators import Operator
+from onecert.server.web import access
 
 IDCARD = "440300190001010015"
 
@@ -143,6 +146,65 @@ def test_public_learns_no_names(lite: Any) -> None:
     status = client.get(f"/v1/certificates/harbour/{record.serial}")
     assert status.json["status"] == "good"
     assert "subject" not in status.json
+
+
+@pytest.fixture
+def operator(lite: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client that comes with the certificate of an operator who has the role `ca.operator`."""
+    until = lite.clock.now() + timedelta(days=1)
+    account = Operator(
+        id="op1", name="Operator", roles=frozenset({"ca.operator"}), person="person1", valid_until=until
+    )
+    monkeypatch.setattr(access, "_find_operator", lambda: account)
+    return lite.service.app.test_client()
+
+
+def test_operator_searches_and_reads_a_life(lite: Any, operator: Any) -> None:
+    first, second = lite.issue().record, lite.issue().record
+    page = operator.get("/v1/certificates", query_string={"name": "虚构", "limit": "1"}).json
+    rest = operator.get(
+        "/v1/certificates", query_string={"name": "虚构", "limit": "1", "after": page["next"]}
+    ).json
+    found = [each["serial"] for each in page["certificates"] + rest["certificates"]]
+    assert found == [second.serial, first.serial]
+    assert page["certificates"][0]["entity"] == "uscc:91440300MA5DEM004J"
+    life = operator.get(f"/v1/certificates/harbour/{first.serial.upper()}/history").json
+    assert life["certificate"]["serial"] == first.serial
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ("colour=red", 400, "SEARCH_FIELD"),
+        ("limit=0", 400, "SEARCH_FIELD"),
+        ("limit=1001", 400, "SEARCH_FIELD"),
+        ("limit=-1", 400, "SEARCH_FIELD"),
+        ("limit=%D9%A3", 400, "SEARCH_FIELD"),
+        ("limit=99999999999999999999", 400, "SEARCH_FIELD"),
+        ("name=%00%00", 400, "SEARCH_FIELD"),
+        ("name=%FF%FE", 400, "SEARCH_FIELD"),
+        ("name=ab&name=cd", 400, "SEARCH_FIELD"),
+        ("status=%27--", 400, "SEARCH_FIELD"),
+        ("after=", 400, "SEARCH_CURSOR"),
+        ("after=W10", 400, "SEARCH_CURSOR"),
+    ],
+)
+def test_wrong_parameter_is_a_problem(operator: Any, asked: str, status: int, code: str) -> None:
+    answer = operator.get(f"/v1/certificates?{asked}")
+    assert (answer.status_code, answer.json.get("code")) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "path", ["nobody/4f00", "harbour/4f00", "harbour/zz", f"harbour/{'4' * 200}", "a%00b/4f"]
+)
+def test_history_of_nothing_is_a_problem(operator: Any, path: str) -> None:
+    answer = operator.get(f"/v1/certificates/{path}/history")
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
+def test_description_is_valid() -> None:
+    validator = pytest.importorskip("openapi_spec_validator", reason="needs openapi-spec-validator")
+    validator.validate(document())
 
 
 @pytest.mark.parametrize(
