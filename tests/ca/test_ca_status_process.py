@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import ocsp
 from test_ca_ocsp import call, certificates, post, request_for, revoke
 
+from onecert.ca import status_process
 from onecert.ca.config import CaConfig
 from onecert.ca.folder_copy import copy_folder
 from onecert.ca.prepared_answers import PreparedAnswers
@@ -397,3 +398,12 @@ def test_nothing_else_is_served(lite: Any) -> None:
     app = process(lite)
     for path in ("/", "/ca", "/ca/", "/harbour.crl", "/ca/ocsp.db", "/ca/../ca.db", "/ca/harbour.crl-number"):
         assert call(app, path)[0] == 404
+
+
+def test_a_wsgi_server_finds_it_by_its_name(lite: Any, monkeypatch: Any) -> None:
+    """`granian onecert.ca.status_process:application`: data, settings and folder from the environment."""
+    fill(lite)
+    monkeypatch.setattr(status_process, "_built", None)
+    monkeypatch.setenv("ONECERT_DATA", str(lite.context.shared))
+    monkeypatch.setenv("ONECERT_CA_STATUS_FOLDER", str(lite.parts.files.folder))
+    assert call(status_process.application, "/ca/harbour.crl")[0] == 200

@@ -36,6 +36,7 @@ class CaConfig:
     ocsp_without_nonce: bool = True
     # Where status processes get what nobody signed ahead: http://host:port, or the path of a socket.
     status_signer: str = ""
+    status_folder: Path | None = None
     clock_tolerance: timedelta = timedelta(minutes=1)
     timestamp_accuracy: timedelta = timedelta(seconds=1)
     timestamp_ordering: bool = False

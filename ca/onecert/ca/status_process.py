@@ -93,23 +93,20 @@ def status_process(
     """Build the application from the settings of the CA on this machine.
 
     Args:
-        folder: default DATA/ca/status.
+        folder: default as the settings say, or DATA/ca/status.
 
     Raises:
         ConfigError: the settings have faults.
     """
     settings = load_member_settings([member], data, config=config, environ=environ)
-    return StatusProcess(
-        folder or status_folder(data), settings.section(member.name, CaConfig), clock or SystemClock()
-    )
+    own = settings.section(member.name, CaConfig)
+    return StatusProcess(folder or own.status_folder or status_folder(data), own, clock or SystemClock())
 
 
 def _from_environment() -> StatusProcess:
-    folder, config = os.environ.get("ONECERT_STATUS_FOLDER"), os.environ.get("ONECERT_CONFIG")
+    config = os.environ.get("ONECERT_CONFIG")
     return status_process(
-        Path(os.environ.get("ONECERT_DATA", "data")),
-        config=Path(config) if config else None,
-        folder=Path(folder) if folder else None,
+        Path(os.environ.get("ONECERT_DATA", "data")), config=Path(config) if config else None
     )
 
 
