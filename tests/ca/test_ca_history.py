@@ -182,7 +182,6 @@ def test_operator_searches_and_reads_a_life(lite: Any, operator: Any) -> None:
         ("limit=%D9%A3", 400, "SEARCH_FIELD"),
         ("limit=99999999999999999999", 400, "SEARCH_FIELD"),
         ("name=%00%00", 400, "SEARCH_FIELD"),
-        ("name=%FF%FE", 400, "SEARCH_FIELD"),
         ("name=ab&name=cd", 400, "SEARCH_FIELD"),
         ("status=%27--", 400, "SEARCH_FIELD"),
         ("after=", 400, "SEARCH_CURSOR"),

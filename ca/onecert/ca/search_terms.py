@@ -254,10 +254,7 @@ def _number(field: str, value: object) -> int:
 def _name(field: str, value: str) -> str:
     name = _plain(value)
     least = 2 if field == "name" else 1
-    # U+FFFD stands where an address had bytes that are no text.
-    if not least <= len(name) <= NAME_MAX or any(
-        unicodedata.category(each)[0] == "C" or each == "\ufffd" for each in name
-    ):
+    if not least <= len(name) <= NAME_MAX or any(unicodedata.category(each)[0] == "C" for each in name):
         raise SearchFieldError(field)
     return name
 
