@@ -18,6 +18,7 @@ from onecert.ca.openapi import document
 from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
 from onecert.ca.parts import Parts
+from onecert.ca.profile_pages import NAVIGATION, profile_pages
 from onecert.server.members import Context
 from onecert.server.web import create_frame, public, signed_api
 
@@ -26,7 +27,8 @@ __all__ = ["create_app"]
 
 def create_app(parts: Parts, context: Context) -> Flask:
     """Build the application of the CA."""
-    app = create_frame("ca", context, max_request_bytes=DOCUMENT_MAX_BYTES)
+    app = create_frame("ca", context, navigation=NAVIGATION, max_request_bytes=DOCUMENT_MAX_BYTES)
+    app.register_blueprint(profile_pages(parts))
 
     @app.post("/v1/orders")
     @signed_api
@@ -139,6 +141,7 @@ def authorities_json(parts: Parts) -> list[dict[str, object]]:
                     "title": {"zh": profile.title_zh, "en": profile.title_en},
                     "holder": profile.holder,
                     "validity_days": profile.validity_days,
+                    "validity_months": profile.validity_months,
                     "key_kinds": list(profile.key_kinds),
                     "identity_required": list(profile.identity_required),
                     "identity_optional": list(profile.identity_optional),
