@@ -41,6 +41,7 @@ from onecert.verifier.purposes import ANY
 from onecert.verifier.revocation import RevocationMode, RevocationPolicy
 
 OFF = RevocationPolicy(mode=RevocationMode.OFF)
+DEMO = Path(__file__).parents[2] / "demo" / "ceremonies"
 FROM = "2026-12-01T00:00:00+08:00"
 
 
@@ -277,10 +278,9 @@ def test_faults_are_named(old: str, new: str, fault: str) -> None:
 
 
 def test_the_files_of_the_demo_can_be_previewed(empty_world: Any) -> None:
-    folder = Path(__file__).parents[2] / "demo" / "ceremonies"
     empty_world.hold()
     for name in ("harbour-2", "harbour-root-2", "bridge"):
-        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        text = (DEMO / f"{name}.toml").read_text(encoding="utf-8")
         assert list(ceremony(empty_world, text).preview())
 
 
@@ -288,3 +288,17 @@ def test_an_unknown_name_is_still_unknown(lite: Any) -> None:
     hold(lite, rekeyed_file(orders_from=FROM))
     with pytest.raises(UnknownAuthorityError):
         lite.parts.authorities.filling("nobody", T)
+
+
+def test_the_checker_finds_nothing_wrong_with_all_of_it(lite: Any) -> None:
+    """Cross-certificates, roll-overs and orders of a line are read again as they were reviewed."""
+    hold(lite, root_file(validity_days=9000))
+    hold(lite, rekeyed_file(orders_from=FROM))
+    hold(
+        lite, (Path(__file__).parents[2] / "demo" / "ceremonies" / "bridge.toml").read_text(encoding="utf-8")
+    )
+    lite.issue()
+    lite.clock.advance(10 * DAY)
+    assert lite.issue().record.authority == "harbour-b"
+    found = [each for page in lite.parts.checker.pages() for each in page.findings]
+    assert found == []

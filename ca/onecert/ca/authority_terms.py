@@ -9,16 +9,17 @@ names in a path are compared, and nothing that we would write anew is sure to co
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from cryptography import x509
 
 from onecert.ca import der
 
-__all__ = ["ANY_POLICY", "AuthorityTerms", "NameRange"]
+__all__ = ["ANY_POLICY", "AuthorityTerms", "NameRange", "terms_from_json"]
 
 ANY_POLICY = "2.5.29.32.0"
 MAPPINGS, NAMES, CONSTRAINTS, INHIBIT_ANY = "2.5.29.33", "2.5.29.30", "2.5.29.36", "2.5.29.54"
@@ -70,6 +71,13 @@ class AuthorityTerms:
     excluded: tuple[NameRange, ...] = ()
     validity: tuple[datetime, datetime] | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """What was reviewed, for the record."""
+        data = asdict(self) | {"subject_der": self.subject_der.hex()}
+        if self.validity is not None:
+            data["validity"] = [moment.isoformat() for moment in self.validity]
+        return data
+
     @cached_property
     def extensions(self) -> dict[str, bytes]:
         """The value of each extension by its OID, DER. All of them are critical."""
@@ -116,6 +124,25 @@ class AuthorityTerms:
                 or _read_names(value.excluded_subtrees) != [(each.form, each.value) for each in self.excluded]
             ):
                 yield "4.2.1.10: not the name constraints that were reviewed"
+
+
+def terms_from_json(data: Mapping[str, Any]) -> AuthorityTerms:
+    """Read what `AuthorityTerms.as_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: it did not write that.
+    """
+    ranges = {key: tuple(NameRange(**each) for each in data[key]) for key in ("permitted", "excluded")}
+    moments = data["validity"]
+    return AuthorityTerms(
+        **{
+            **data,
+            **ranges,
+            "subject_der": bytes.fromhex(data["subject_der"]),
+            "policy_mappings": tuple((ours, theirs) for ours, theirs in data["policy_mappings"]),
+            "validity": None if moments is None else tuple(map(datetime.fromisoformat, moments)),
+        }
+    )
 
 
 def _number(value: int) -> bytes:

@@ -84,11 +84,14 @@ class Acts:
             what: names it within this ceremony; the same again is the same certificate.
             name: for the people who watch.
         """
+        said: dict[str, Any] = {"approved_by": list(self.file.people)}
+        if request.terms is not None:
+            said["terms"] = request.terms.as_json()
         order = OrderRecord(
             id=f"ceremony.{self.file.name}.{what}",
             content_sha256=self.file.sha256,
             ordered_by=self.actor,
-            document=json.dumps({"approved_by": list(self.file.people)}).encode(),
+            document=json.dumps(said).encode(),
             approved_by=self.file.people,
         )
         record, is_new = self.certifier.certify(maker, key_label, request, order)

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from onecert.ca import der
 from onecert.ca.authorities import Authority
+from onecert.ca.authority_terms import terms_from_json
 from onecert.ca.csr import CheckedKey, load_request
 from onecert.ca.draft import CheckedRequest, Draft, raw_subject
 from onecert.ca.errors import CaError, LintError
@@ -201,6 +202,7 @@ def _lint(
                 not_after=None
                 if is_whole_term(profile, record.not_before, record.not_after)
                 else record.not_after,
+                terms=terms_from_json(ordered["terms"]) if "terms" in ordered else None,
             ),
             issuer=evidence.authority.issuer,
             serial=int(record.serial, 16),
@@ -228,12 +230,15 @@ def _ordered(
     payload = payload_of(order["document"])
     is_from_outside = order["ordered_by"].startswith("ra:")
     if "subject" not in payload:
-        return {}, [("order-altered", record.order_id)] if is_from_outside else []
+        # A ceremony's order says what was reviewed of another authority, or of a key that is rolled over.
+        terms = {key: payload[key] for key in ("terms",) if key in payload and not is_from_outside}
+        return terms, [("order-altered", record.order_id)] if is_from_outside else []
     faults = []
     if is_from_outside and content_sha256(payload) != order["content_sha256"]:
         faults.append(("order-altered", record.order_id))
     said = {
-        "authority": payload.get("authority") == record.authority,
+        # Orders name the line; see `authority_lines`.
+        "authority": payload.get("authority") in {record.authority, evidence.authority.line},
         "profile": payload.get("profile") == record.profile,
         "profile_version": payload.get("profile_version", record.profile_version) == record.profile_version,
         "csr_pem": _is_key_of(str(payload.get("csr_pem", "")), key),
