@@ -45,6 +45,7 @@ from onecert.ca.models import (
 )
 from onecert.ca.orders import RevocationOrder
 from onecert.ca.publishing import CrlPublisher
+from onecert.ca.shared_lists import SharedLists
 from onecert.server.audit import AuditEntry
 from onecert.server.clock import Clock
 from onecert.server.errors import ServiceError
@@ -89,7 +90,8 @@ _DROP_REMOVAL = delete(crl_removals).where(
 
 @dataclass(frozen=True, kw_only=True)
 class Revoked:
-    """What a revocation did. `crl_number` is None while no list with it could be made yet."""
+    """What a revocation did. `crl_number` is None while no list with it was made yet: the token is away, or
+    many others wait for the same list."""
 
     authority: str
     serial: str
@@ -125,7 +127,7 @@ class Revocation:
     ) -> None:
         self._ledger = ledger
         self._writer = writer
-        self._publisher = publisher
+        self._lists = SharedLists(publisher)
         self._clock = clock
         self._forget_answer = forget_answer
 
@@ -197,8 +199,8 @@ class Revocation:
         at_least = outcome.status_version
         try:
             if outcome.crl_partition:
-                self._publisher.publish(authority, partition=outcome.crl_partition, at_least=at_least)
-            return self._publisher.publish(authority, at_least=at_least).number
+                self._lists.publish(authority, partition=outcome.crl_partition, at_least=at_least)
+            return self._lists.publish(authority, at_least=at_least)
         except (ServiceError, OSError):
             # The status is changed and OCSP never again says "good". The timer makes the list.
             log.exception("list not made after revocation", extra={"authority": authority})
