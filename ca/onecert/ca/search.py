@@ -40,7 +40,7 @@ LIMIT_MAX = 1000
 LOOKED_AT_MAX = 5000
 FEW = 1000
 _CHUNK = 250
-_PASSED = 25  # what it costs to pass over a chunk, in certificates looked at
+_PASSED = 100  # what it costs to pass over a chunk, in certificates looked at
 
 Place = tuple[str | int, ...]
 # Place in the order -> authority and serial, or None: up to here others were passed over at little cost.
