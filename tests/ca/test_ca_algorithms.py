@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,15 +21,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from test_ca_ocsp import call, post, revoke
 from test_ca_timestamp import DATA
 
-from onecert.ca.errors import CaError, TokenGoneError
+from onecert.ca.csr import CheckedKey
+from onecert.ca.draft import CheckedRequest, DraftMaker, random_serial
+from onecert.ca.errors import CaError, LintError, TokenGoneError
 from onecert.ca.keys import check_key
+from onecert.ca.lint import check_certificate
 from onecert.ca.public_keys import is_for_key, is_issued_by, key_of_certificate
 from onecert.ca.signing import (
+    ThrowAwayKeys,
     algorithm_of,
     hashed,
     is_signature_valid,
     key_kind,
     sign,
+    spki_der,
     throw_away_key,
 )
 from onecert.verifier import RevokedError, SignatureInvalidError
@@ -141,6 +147,32 @@ def test_a_batch_and_the_checker(capital: Any) -> None:
     for name in ("capital", "capital-root"):
         authority = capital.parts.authorities.get(name)
         assert list(capital.parts.list_checker.check(authority)) == []
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-44"])
+def test_a_key_that_only_signs_gets_no_usage_for_encryption(empty_world: Any, kind: str) -> None:
+    """RFC 8410 and RFC 9881, section 5: the lint stops what a profile would allow; P-256 goes through."""
+    world = hold(empty_world, "p-384", holders=f'{kind}", "p-256')
+    authority = world.parts.authorities.get("capital")
+    profile = replace(authority.profile("organisation"), key_usage=("digitalSignature", "keyAgreement"))
+    for holder, is_stopped in (("p-256", False), (kind, True)):
+        public_key = throw_away_key(holder).public_key()
+        request = CheckedRequest(
+            profile=profile,
+            key=CheckedKey(public_key, spki_der(public_key)),
+            subject={"common_name": "x", "organization": "x", "country": "CN"},
+            entity="organisation:x",
+            identity={},
+        )
+        draft = DraftMaker(authority.issuer, profile).draft(
+            request, serial=random_serial(), key_number=1, at=world.clock.now()
+        )
+        try:
+            check_certificate(ThrowAwayKeys().sign(authority.issuer.algorithm, draft.tbs_der), draft)
+            found = []
+        except LintError as exc:
+            found = list(exc.findings)
+        assert any("section 5: a key that only signs" in finding for finding in found) == is_stopped
 
 
 def test_a_certificate_is_of_its_issuer_and_for_its_key(capital: Any) -> None:

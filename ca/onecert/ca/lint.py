@@ -21,6 +21,7 @@ from onecert.ca.names import ATTRIBUTES, check_value, read_subject
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
 from onecert.ca.profile_term import is_longer, is_whole_term
 from onecert.ca.public_keys import key_digest
+from onecert.ca.signing import key_kind
 
 _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
     ("digitalSignature", "digital_signature"),
@@ -31,6 +32,13 @@ _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
     ("keyCertSign", "key_cert_sign"),
     ("cRLSign", "crl_sign"),
 )
+
+
+# Where it is said that such keys are for signatures alone.
+_SIGNING_ONLY = {"ed25519": "RFC 8410, section 5"} | {
+    f"ml-dsa-{size}": "RFC 9881, section 5" for size in (44, 65, 87)
+}
+_ENCRYPTING = {"keyEncipherment", "dataEncipherment", "keyAgreement"}
 
 
 def check_certificate(certificate_der: bytes, draft: Draft) -> x509.Certificate:
@@ -76,6 +84,9 @@ def _find_faults(certificate: x509.Certificate, certificate_der: bytes, draft: D
     # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
     if fields.public_key != draft.request.key.spki_der:
         yield "4.1.2.7: not the key of the request"
+    kind = key_kind(draft.request.key.public_key)
+    if kind in _SIGNING_ONLY and _ENCRYPTING & set(draft.request.profile.key_usage):
+        yield f"{_SIGNING_ONLY[kind]}: a key that only signs has a key usage for encryption or key agreement"
     yield from _extensions(certificate, fields, draft)
 
 
