@@ -43,7 +43,7 @@ def server() -> Path | None:
     if programs is None:
         return None
     # Beside the other files of the measurements: on the same disk, and a folder that others may enter.
-    home = Path(tempfile.mkdtemp(prefix="bench-pg-", dir=place.ROOT / "build"))
+    home = Path(tempfile.mkdtemp(prefix="bench-pg-", dir=place.folder().parent))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     home.chmod(0o755)
     data, sockets = home / "data", Path(tempfile.mkdtemp(prefix="onecert-pg-"))
