@@ -47,6 +47,9 @@ class CaConfig:
     # AUTHORITY:SERVICE of those that the trust list obliges to report what they issue.
     issuance_reports: tuple[str, ...] = ()
     issuance_reports_alarm: timedelta = timedelta(hours=1)
+    # The checker: a round over everything issued begins this often, and reads so many a minute.
+    check_every: timedelta = timedelta(hours=24)
+    check_per_minute: int = 1000
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.ocsp_prepared_hashes if name not in PREPARED_HASHES]

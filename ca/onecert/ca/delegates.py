@@ -158,6 +158,13 @@ class Delegates:
         self._current[authority.name] = delegate
         return delegate
 
+    def believed(self, authority: Authority) -> dict[str, bytes]:
+        """The delegates whose signatures count now, by the labels of their keys, with their certificates."""
+        names = {"a": authority.name, "e": self._entity(authority), "at": self._clock.now()}
+        with self._database.reading() as connection:
+            rows = connection.execute(_BELIEVED, names).all()
+        return {row.order_id: row.certificate_der for row in rows}
+
     def _kind(self, authority: Authority) -> str:
         """P-256, which is quick and known everywhere, unless the profile leaves it out."""
         kinds = authority.profile(self._profile).key_kinds
@@ -165,13 +172,6 @@ class Delegates:
         if DEFAULT_KIND in kinds:
             return DEFAULT_KIND
         return own if own in kinds else kinds[0]
-
-    def believed(self, authority: Authority) -> dict[str, bytes]:
-        """The delegates whose signatures count now, by the labels of their keys, with their certificates."""
-        names = {"a": authority.name, "e": self._entity(authority), "at": self._clock.now()}
-        with self._database.reading() as connection:
-            rows = connection.execute(_BELIEVED, names).all()
-        return {row.order_id: row.certificate_der for row in rows}
 
     def _next_number(self, authority: Authority) -> int:
         """One more than the last that was finished; one that was interrupted is gone on with."""

@@ -50,6 +50,8 @@ def service_of(parts: Parts, context: Context) -> Service:
         ),
         jobs=(
             Job("ca.batches", timedelta(seconds=1), lambda _at: _fill_batches(parts), Scope.WORKERS),
+            Job("ca.check", timedelta(minutes=1), lambda _at: parts.check_rounds.step()),
+            Job("ca.check-lists", timedelta(hours=1), lambda _at: _check_lists(parts)),
             Job("ca.crl", timedelta(seconds=30), lambda at: renew_lists(parts, at)),
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.search-index", timedelta(seconds=5), lambda _at: _index(parts)),
@@ -71,6 +73,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             "authorities": lambda: check_authorities(parts),
             "lists": lambda: check_lists(parts),
             "successors": lambda: parts.issuance.lines.check_successors(context.clock.now()),
+            "checker": parts.check_rounds.check,
             "reports": reports.check,
             "timestamps": parts.timestamps.check,
         },
@@ -93,6 +96,10 @@ def renew_lists(parts: Parts, at: datetime) -> None:
     refresh_files(parts)
     if failures:
         raise failures[0]
+
+
+def _check_lists(parts: Parts) -> None:
+    parts.check_rounds.check_lists()
 
 
 def roll_delegates(parts: Parts) -> None:

@@ -14,6 +14,7 @@ from onecert.ca.batch_claims import ChunkClaims
 from onecert.ca.batch_ledger import BatchLedger
 from onecert.ca.batch_work import BatchWork
 from onecert.ca.batches import Batches
+from onecert.ca.check_rounds import CheckRounds
 from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.config import CaConfig
 from onecert.ca.delegates import Delegates
@@ -95,6 +96,7 @@ class Parts:
     recovery: Recovery
     checker: RecordChecker
     list_checker: ListChecker
+    check_rounds: CheckRounds
 
 
 def assemble(
@@ -166,6 +168,8 @@ def assemble(
     )
     batches = Batches(database, audit, clock, desk)
     follow_ups = FollowUps(database, audit, clock, desk=desk, revocation=revocation)
+    checker = RecordChecker(database, authorities, clock)
+    list_checker = ListChecker(database, publisher, files, clock)
     return Parts(
         config=config,
         database=database,
@@ -257,6 +261,16 @@ def assemble(
             ordering=config.timestamp_ordering,
         ),
         recovery=Recovery(database, authorities, certifier, revocation, context.processes),
-        checker=RecordChecker(database, authorities, clock),
-        list_checker=ListChecker(database, publisher, files, clock),
+        checker=checker,
+        list_checker=list_checker,
+        check_rounds=CheckRounds(
+            database,
+            audit,
+            clock,
+            authorities=authorities,
+            checker=checker,
+            list_checker=list_checker,
+            every=config.check_every,
+            at_once=config.check_per_minute,
+        ),
     )
