@@ -103,8 +103,8 @@ def test_every_profile_of_every_ceremony_drafts_and_lints(authority: str, csr: A
 
 def test_packaged_profiles_are_the_agreed_ones() -> None:
     assert packaged_profile_names() == [
-        "attribute-authority", "citizen", "cross", "device", "drill", "employee", "issuing", "ocsp", "operator",
-        "organisation", "root", "timestamp", "tls-client", "tls-server",
+        "attribute-authority", "citizen", "cross", "device", "drill", "employee", "issuing", "ocsp",
+        "operator", "organisation", "root", "timestamp", "tls-client", "tls-server",
     ]  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def test_one_officer_is_not_enough(lite: Any, officers: Officers) -> None:
 
 
 def test_one_person_is_one_person_whatever_the_accounts(lite: Any, officers: Officers) -> None:
-    """The service knows no person twice; should a record come from elsewhere, it counts people, not accounts."""
+    """The service knows no person twice; a record from elsewhere is counted by people, not accounts."""
     drafted = draft(lite)
     sign(lite, drafted, "qian")
     sun = next(each for each in lite.parts.security_officers.everyone() if each.id == "sun")

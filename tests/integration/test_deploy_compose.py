@@ -148,6 +148,5 @@ def test_further_processes_of_the_ca(scaled: dict[str, Any]) -> None:
     for key, (folder, file) in told.items():
         assert front[f"/etc/onecert/upstream/{folder}/ca-2.conf"].endswith(f"deploy/nginx/{file}")
         assert f"server unix:{sockets[key]} " in (ROOT / "deploy/nginx" / file).read_text()
-        assert (
-            f"include /etc/onecert/upstream/{folder}/*.conf;" in (ROOT / "deploy/nginx/onecert.conf").read_text()
-        )
+        configuration = (ROOT / "deploy/nginx/onecert.conf").read_text()
+        assert f"include /etc/onecert/upstream/{folder}/*.conf;" in configuration

@@ -1,8 +1,8 @@
 """Security officers of the CA: an operator's account, a person, a signing key on a token of their own.
 
-A mass revocation that two of them ask for is signed by both; so is a version of a profile, by two operators with
-the role for that, who are in the same register. Only the officer knows the PIN: it is typed for
-each signature and is in no file, so that neither a user name nor this machine alone can sign.
+A mass revocation that two of them ask for is signed by both; so is a version of a profile, by two operators
+with the role for that, who are in the same register. Only the officer knows the PIN: it is typed for each
+signature and is in no file, so that neither a user name nor this machine alone can sign.
 """
 
 from __future__ import annotations
