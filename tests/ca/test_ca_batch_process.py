@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 import onecert.ca.cli_batch as cli_module
 from onecert.ca import batches as batches_module
+from onecert.ca.authority_life import AuthorityLife
 from onecert.ca.batch_documents import CANCELLATION_TYPE, RESULTS_TYPE
 from onecert.ca.cli import ca
 from onecert.ca.cli_parts import OpenedCa
@@ -61,6 +62,30 @@ def test_processes_that_prepare(lite: Any, monkeypatch: pytest.MonkeyPatch) -> N
             assert isinstance(pool, ProcessPoolExecutor)
             for process in list(pool._processes.values()):
                 os.kill(process.pid, signal.SIGKILL)
+    finally:
+        work.close()
+
+
+def test_authority_retired_while_a_batch_runs(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not on record yet is refused, also by processes that knew the authority before."""
+    monkeypatch.setattr(batches_module, "CHUNK_LINES", 3)
+    world.config = replace(world.config, batch_workers=1)
+    world.restart()
+    sender, work = Sender(world), world.parts.batch_work
+    do, free = work._ledger.record_results, work._claims.free_chunks
+    authority_life = AuthorityLife(world.parts, world.roots, actor="command:test")
+
+    def retire_then_record(*arguments: Any) -> None:
+        do(*arguments)
+        authority_life.retire("harbour", ("何见证", "郑主持"), "its place is taken")
+
+    try:
+        batch = sender.send(*(world.order_payload() for _ in range(9)))
+        monkeypatch.setattr(work._claims, "free_chunks", lambda limit: min(limit, free(limit), 1))
+        monkeypatch.setattr(work._ledger, "record_results", retire_then_record)
+        work.run(timedelta(minutes=5))
+        codes = [line.get("code", "issued") for line in sender.results(batch)]
+        assert codes == ["issued"] * 3 + ["AUTHORITY_RETIRED"] * 6
     finally:
         work.close()
 

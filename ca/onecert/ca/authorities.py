@@ -7,6 +7,7 @@ not known is looked up again before it is refused. Only the state of one changes
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 from collections.abc import Mapping
@@ -110,7 +111,13 @@ class Authorities:
         self._loaded: dict[str, Authority] = {}
         self._lines: dict[str, tuple[str, ...]] = {}
         self._next_change: datetime | None = None  # when another version of a profile comes into force
+        self._mark = b""
         self._lock = threading.Lock()
+
+    @property
+    def mark(self) -> bytes:
+        """A hash over what is loaded: the same in every process that knows the same."""
+        return self._mark
 
     def get(self, name: str) -> Authority:
         """Find one authority.
@@ -228,7 +235,17 @@ class Authorities:
             self._loaded = loaded
             self._lines = _lines_of(loaded)
             self._next_change = min((change for change in changes if change is not None), default=None)
+            self._mark = _mark_of(loaded)
         return self.everyone()
+
+
+def _mark_of(loaded: Mapping[str, Authority]) -> bytes:
+    """Hash what orders are filled by."""
+    known = [
+        (each.issuer.mark, each.state, each.line, each.orders_from, sorted(each.all_makers))
+        for _name, each in sorted(loaded.items())
+    ]
+    return hashlib.sha256(repr(known).encode()).digest()
 
 
 def _lines_of(loaded: Mapping[str, Authority]) -> dict[str, tuple[str, ...]]:

@@ -60,6 +60,7 @@ class Chunk:
     max_age: timedelta
     first_line: int
     lines: tuple[bytes, ...]
+    authorities: bytes = b""  # the mark of the authorities as the service knows them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,9 @@ class Preparer:
             at: the moment of issue.
             only: the numbers of the lines wanted; None: all of them.
         """
+        if chunk.authorities and chunk.authorities != self._authorities.mark:
+            # One was retired, rolled over or changed since this process began.
+            self._authorities.reload()
         done: list[Line] = []
         read: list[_Readable] = []
         for number, text in enumerate(chunk.lines, start=chunk.first_line):

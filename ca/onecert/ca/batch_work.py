@@ -98,6 +98,7 @@ class BatchWork:
         """
         until = monotonic() + turn.total_seconds()
         done = 0
+        self._authorities.reload()
         while monotonic() < until and not self._stopping.is_set():
             self._claims.free_those_of_the_dead()
             lanes = self._claims.free_chunks(self._workers + 2 if self._workers else 1)
@@ -151,7 +152,7 @@ class BatchWork:
 
     def _fill(self, chunk: Chunk) -> None:
         """Fill the orders of one chunk."""
-        # 1. Check, draft and lint.
+        # 1. Check, draft and lint; once more when an authority was retired or changed meanwhile.
         at = self._clock.now()
         lines = self._prepare(chunk, at)
         for label in {self._label(line.outcome.record) for line in lines if isinstance(line.outcome, Intent)}:
@@ -252,6 +253,14 @@ class BatchWork:
         return self._authorities.get(record.authority).key_label
 
     def _prepare(self, chunk: Chunk, at: datetime) -> list[Line]:
+        for _attempt in range(ATTEMPTS):
+            mark = self._authorities.mark
+            lines = self._prepare_once(replace(chunk, authorities=mark), at)
+            if self._authorities.mark == mark:
+                return lines
+        raise TryAgainError
+
+    def _prepare_once(self, chunk: Chunk, at: datetime) -> list[Line]:
         if not self._workers:
             return self._preparer.prepare(chunk, at)
         pool = self._workers_pool()
