@@ -7,6 +7,7 @@ PostgreSQL: search_path of the service's own schema, time-outs set by the server
 from __future__ import annotations
 
 import re
+import select
 import sqlite3
 import time
 from pathlib import Path
@@ -130,7 +131,8 @@ def _enter_wal_mode(connection: sqlite3.Connection, lock_timeout_s: float) -> No
 
 
 def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> tuple[Engine, Engine, Lookups]:
-    """Return (writer, reader, look-ups) that share one pool."""
+    """Return (writer, reader, look-ups). Writers and readers share one pool; look-ups have one of their own,
+    whose connections are in autocommit from the start: to switch them costs more than to look up."""
     if schema is not None and not _SCHEMA_NAME.fullmatch(schema):
         raise ValueError("a schema is named with lower-case letters, digits and _, and begins with a letter")
     options: dict[str, Any] = {"connect_timeout": 5}
@@ -141,8 +143,9 @@ def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> t
     if schema is not None:
         settings.append(f"-c search_path={schema}")
     options["options"] = " ".join(settings).strip()
+    where = url.difference_update_query(["options"])
     writer = create_engine(
-        url.difference_update_query(["options"]),
+        where,
         connect_args=options,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_SIZE * 2,
@@ -150,7 +153,33 @@ def postgresql_engines(url: URL, schema: str | None, lock_timeout_s: float) -> t
         pool_pre_ping=True,  # a server that was restarted costs no failed request
     )
     reader = writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
-    return writer, reader, PostgresqlLookups(writer.execution_options(isolation_level="AUTOCOMMIT"))
+    single = create_engine(
+        where,
+        connect_args=options | {"autocommit": True},
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=lock_timeout_s,
+        pool_pre_ping=True,
+        pool_reset_on_return=None,
+    )
+    for engine in (writer, single):
+        _ask_only_when_there_is_news(engine)
+    return writer, reader, PostgresqlLookups(single)
+
+
+def _ask_only_when_there_is_news(engine: Engine) -> None:
+    """Before use, ask a connection whether it lives only when the server has sent something unasked.
+
+    A server that ends closes its connections, which can be seen here without asking it.
+    """
+    ask = engine.dialect.do_ping
+
+    def do_ping(connection: Any) -> bool:
+        news = select.poll()
+        news.register(connection.fileno(), select.POLLIN)
+        return ask(connection) if news.poll(0) else True
+
+    engine.dialect.do_ping = do_ping  # type: ignore[assignment]  # this engine's own dialect object
 
 
 def translate(error: Exception) -> ServiceError | None:

@@ -56,15 +56,25 @@ class SqliteLookups:
 
 
 class PostgresqlLookups:
-    """On connections of the pool in autocommit: one round trip."""
+    """On connections in autocommit, of a pool of their own: one round trip.
+
+    Args:
+        engine: its connections are in autocommit and are not reset when they return.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def first(self, sql: str, parameters: Parameters) -> Sequence[Any] | None:
-        with self._engine.connect() as connection:
-            row: Sequence[Any] | None = connection.connection.cursor().execute(sql, parameters).fetchone()
-            return row
+        connection: Any = self._engine.raw_connection()
+        try:
+            row: Sequence[Any] | None = connection.driver_connection.execute(sql, parameters).fetchone()
+        except BaseException:
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+        return row
 
     def close(self) -> None:
-        """The pool belongs to the engines."""
+        self._engine.dispose()
