@@ -6,13 +6,16 @@ environment := . ./.tools/environment &&
 members := verifier hsm server ca ra pmi supervision testkit
 DATA ?= data
 SECONDS ?= 120
+# Everything that the CA signs while the tests run, for other implementations to judge.
+collected := .tools/collected
 
-.PHONY: help demo up test check tests soak bench conformance fuzz api requirements clean
+.PHONY: help demo up test check tests second-opinions soak bench conformance fuzz api requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
 	@echo "make up      set up, and start the system for use on this machine (data in ./$(DATA))"
 	@echo "make test    set up, and pass every check and test"
+	@echo "make second-opinions   pkilint, openssl, GnuTLS and Bouncy Castle on all that the CA signed in the last tests"
 	@echo "make soak    the long load and crash tests in full"
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
@@ -31,7 +34,7 @@ up:
 
 test:
 	@deploy/setup.sh test
-	@$(MAKE) --no-print-directory check tests
+	@$(MAKE) --no-print-directory check tests second-opinions
 	@$(environment) $(python) fuzz run --seconds 120
 
 check:
@@ -41,7 +44,11 @@ check:
 	.venv/bin/lint-imports --no-cache
 
 tests:
-	@$(environment) .venv/bin/pytest -n 2 --dist loadgroup $(PYTEST)
+	@rm -rf $(collected)
+	@$(environment) ONECERT_COLLECT=$(collected) .venv/bin/pytest -n 2 --dist loadgroup $(PYTEST)
+
+second-opinions:
+	@$(environment) $(python) tests/second_opinions $(collected) --json .tools/second-opinions.json
 
 soak:
 	@deploy/setup.sh test

@@ -158,6 +158,13 @@ if [ "$what" = test ]; then
         command -v nginx >/dev/null || debian nginx-light
         command -v curl >/dev/null || debian curl
         command -v jq >/dev/null || debian jq
+        # Other implementations that judge what the CA signed while the tests ran (tests/second_opinions).
+        command -v certtool >/dev/null || debian gnutls-bin
+        { command -v java >/dev/null && [ -e /usr/share/java/bcpkix.jar ] && [ -e /usr/share/java/bsh.jar ]; } ||
+            debian default-jre-headless libbcpkix-java bsh
+    else
+        command -v certtool >/dev/null || say "without gnutls-bin, which needs root: GnuTLS does not judge what the CA signs in the tests"
+        [ -e /usr/share/java/bcpkix.jar ] || say "without libbcpkix-java, bsh and default-jre-headless, which need root: nor does Bouncy Castle"
     fi
 fi
 

@@ -3,11 +3,13 @@
 Test modules import nothing from here: ask for a fixture by its name.
 """
 
+import importlib
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -190,3 +192,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 # --- end of house ---------------------------------------------------------------------------------
+
+# --- second opinions: what the CA signs during the run is kept for others to judge -----------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make tests` names the folder; tests/second_opinions judges it afterwards."""
+    config.addinivalue_line(
+        "markers", "deliberately_wrong(reason): alters what the CA signed, so other implementations refuse it"
+    )
+    folder = os.environ.get("ONECERT_COLLECT")
+    if folder:
+        sys.path.insert(0, str(Path(__file__).parent / "second_opinions"))
+        collecting = importlib.import_module("collecting")
+        config.pluginmanager.register(collecting.Collector(Path(folder)))
+
+
+# --- end of second opinions -----------------------------------------------------------------------

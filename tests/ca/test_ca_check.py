@@ -126,6 +126,7 @@ ALTERATIONS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.deliberately_wrong("altered rows of the record, for the checker to find")
 @pytest.mark.parametrize("name", ALTERATIONS)
 def test_what_was_altered_is_named(lite: Any, name: str) -> None:
     statement, rule = ALTERATIONS[name]
@@ -150,6 +151,7 @@ def test_a_certificate_of_another_key_is_named(lite: Any) -> None:
     assert {"differs-from-record", "differs-from-order", "lint"} <= found(lite)
 
 
+@pytest.mark.deliberately_wrong("an altered signature of a certificate, for the checker to find")
 def test_one_altered_bit_is_named(lite: Any) -> None:
     serial = issued(lite)
     sound: bytes = lite.parts.ledger.certificate("harbour", serial).certificate_der

@@ -1,0 +1,121 @@
+"""The openssl command: parses, verifies each signature with the issuer's certificate, strict about RFC 5280.
+
+Time is left out: the tests' clocks stand where they like. SM2 needs the signer's identifier, which openssl
+3.0 takes for `dgst` alone in every case, so SM2 signatures are checked with that.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+
+from artefacts import Artefact, Run
+from asn1crypto import tsp
+from cryptography import x509
+from cryptography.x509 import ocsp
+from verdicts import Verdict, at_once, said_by
+
+__all__ = ["KINDS", "judge", "missing"]
+
+KINDS = ("certificate", "crl", "ocsp", "timestamp")
+_TOGETHER = 100
+_TIMELESS = ("-partial_chain", "-no_check_time")
+_SHOW = {
+    "certificate": ("x509", "-inform", "DER", "-noout", "-text", "-in"),
+    "crl": ("crl", "-inform", "DER", "-noout", "-in"),
+    "ocsp": ("ocsp", "-noverify", "-resp_text", "-respin"),
+    "timestamp": ("ts", "-reply", "-text", "-in"),
+}
+
+
+def missing() -> str:
+    """What to install; empty when it is there."""
+    return "" if shutil.which("openssl") else "openssl"
+
+
+def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
+    """One verdict for each, in any order."""
+    verdicts: list[Verdict] = []
+    by_issuer: dict[bytes, list[Artefact]] = defaultdict(list)
+    alone: list[Artefact] = []
+    for each in artefacts:
+        if each.kind == "certificate" and each.issuer and each.algorithm != "SM2":
+            by_issuer[each.issuer].append(each)
+        else:
+            alone.append(each)
+    for issuer, issued in by_issuer.items():
+        for begin in range(0, len(issued), _TOGETHER):
+            verdicts += _verify(run, issuer, issued[begin : begin + _TOGETHER])
+    return [*verdicts, *at_once(lambda each: _ask(run, each), alone)]
+
+
+def _verify(run: Run, issuer: bytes, issued: Sequence[Artefact]) -> list[Verdict]:
+    """Certificates of one issuer, in one process."""
+    command = ["openssl", "verify", *_TIMELESS, "-x509_strict", "-check_ss_sig", "-trusted"]
+    status, said = said_by(*command, str(run.pem(issuer)), *(str(each.path) for each in issued))
+    if status == 0 and said.count(": OK") == len(issued):
+        return [Verdict(each, True) for each in issued]
+    if len(issued) == 1:
+        return [Verdict(issued[0], False, said)]
+    return [verdict for each in issued for verdict in _verify(run, issuer, [each])]
+
+
+def _ask(run: Run, each: Artefact) -> Verdict:
+    if each.is_refusal:
+        status, said = said_by("openssl", *_SHOW[each.kind], str(each.path))
+        # The command's status says that the answer is an error; that it could read it is in the words.
+        is_read = "Responder Error" in said or "Status: Rejected" in said
+        return Verdict(each, is_read, said)
+    if each.signer is None or each.issuer is None:
+        return Verdict(each, False, "no issuer among the certificates of the run")
+    if each.algorithm == "SM2" and each.kind != "timestamp":
+        return _by_dgst(run, each)
+    issuer, path = str(run.pem(each.issuer)), str(each.path)
+    match each.kind:
+        case "crl":
+            status, said = said_by(
+                "openssl", "crl", "-inform", "DER", "-in", path, "-noout", "-CAfile", issuer
+            )
+            return Verdict(each, status == 0 and "verify OK" in said, said)
+        case "ocsp":
+            status, said = said_by("openssl", "ocsp", "-respin", path, "-CAfile", issuer, *_TIMELESS)
+            return Verdict(each, status == 0 and "Response verify OK" in said, said)
+        case _:
+            return _timestamp(run, each, issuer)
+
+
+def _timestamp(run: Run, each: Artefact, issuer: str) -> Verdict:
+    token = tsp.TimeStampResp.load(each.der)["time_stamp_token"]["content"]
+    imprint = token["encap_content_info"]["content"].parsed["message_imprint"]["hashed_message"].native
+    command = ["openssl", "ts", "-verify", "-in", str(each.path), "-digest", imprint.hex(), *_TIMELESS]
+    signer = str(run.pem(each.carried or b""))
+    status, said = said_by(*command, "-CAfile", issuer, "-untrusted", signer)
+    return Verdict(each, status == 0 and "Verification: OK" in said, said)
+
+
+def _by_dgst(run: Run, each: Artefact) -> Verdict:
+    """Read by the command of its kind; the signature by `dgst` with the usual identifier."""
+    status, said = said_by("openssl", *_SHOW[each.kind], str(each.path))
+    if status != 0 or each.signer is None:
+        return Verdict(each, False, said)
+    data, signature = _signed(each)
+    names = [run.folder / f"{each.sha256}-{part}" for part in ("data", "signature", "key.pem")]
+    names[0].write_bytes(data)
+    names[1].write_bytes(signature)
+    _status, key = said_by("openssl", "x509", "-in", str(run.pem(each.signer)), "-noout", "-pubkey")
+    names[2].write_text(key)
+    command = ["openssl", "dgst", "-sm3", "-sigopt", "distid:1234567812345678", "-verify", str(names[2])]
+    status, said = said_by(*command, "-signature", str(names[1]), str(names[0]))
+    return Verdict(each, status == 0 and "Verified OK" in said, said)
+
+
+def _signed(each: Artefact) -> tuple[bytes, bytes]:
+    if each.kind == "certificate":
+        certificate = x509.load_der_x509_certificate(each.der)
+        return certificate.tbs_certificate_bytes, certificate.signature
+    if each.kind == "crl":
+        crl = x509.load_der_x509_crl(each.der)
+        return crl.tbs_certlist_bytes, crl.signature
+    answer = ocsp.load_der_ocsp_response(each.der)
+    return answer.tbs_response_bytes, answer.signature

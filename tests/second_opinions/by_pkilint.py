@@ -1,0 +1,44 @@
+"""pkilint: the rules of RFC 5280 and RFC 6960; it checks no signature and knows no timestamps."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from artefacts import Artefact, Run
+from verdicts import PROCESSES, Verdict
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ca"))
+
+__all__ = ["KINDS", "judge", "missing"]
+
+KINDS = ("certificate", "crl", "ocsp")
+
+
+def missing() -> str:
+    """It is among the tests' Python packages."""
+    return ""
+
+
+def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
+    """One verdict for each."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        found = pool.map(_lint, [(each.kind, str(each.path)) for each in artefacts], chunksize=50)
+        return [
+            Verdict(each, not findings, "; ".join(findings))
+            for each, findings in zip(artefacts, found, strict=True)
+        ]
+
+
+def _lint(what: tuple[str, str]) -> list[str]:
+    from ca_pkilint import lint_certificate, lint_crl, lint_ocsp  # noqa: PLC0415 - slow to load
+
+    lint = {"certificate": lint_certificate, "crl": lint_crl, "ocsp": lint_ocsp}[what[0]]
+    try:
+        return lint(Path(what[1]).read_bytes())
+    except Exception as exc:  # whatever stops it is a refusal
+        return [f"{type(exc).__name__}: {exc}"[:300]]

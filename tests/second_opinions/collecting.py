@@ -1,0 +1,199 @@
+"""Keeps everything that the CA signs during a test run, for the other implementations to judge.
+
+A pytest plugin, registered by tests/conftest.py when ONECERT_COLLECT names a folder. The product has no part
+in it: what the status application answers and which lists are published is seen as it happens; certificates,
+lists and prepared answers are read from the database and the status folder of every test after its end,
+those of services that ran as processes too.
+
+The folder then holds `<sha256>` files in DER, and for each test process an index in JSON lines: kind,
+SHA-256, test, and why a test made it wrong, if it did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from onecert.ca.prepared_answers import FILE_NAME
+from onecert.ca.status import OCSP_RESPONSE, TIMESTAMP_REPLY, StatusApp
+from onecert.ca.status_files import StatusFiles
+from onecert.ca.stored_answers import AnswerFrame
+
+__all__ = ["MARK", "Collector"]
+
+MARK = "deliberately_wrong"
+# Table -> what stands in its columns. Certificates that others gave us are not ours, but issuers.
+_TABLES = {
+    "ca_certificates": "SELECT 'certificate', certificate_der FROM ca_certificates",
+    "ca_authorities": "SELECT 'certificate', certificate_der FROM ca_authorities",
+    "ca_authority_certificates": (
+        "SELECT CASE origin WHEN 'roll-over' THEN 'certificate' ELSE 'foreign' END, certificate_der"
+        " FROM ca_authority_certificates"
+    ),
+    "ca_crls": "SELECT 'crl', crl_der FROM ca_crls UNION ALL SELECT 'crl', delta_der FROM ca_crls",
+}
+_ANSWERS = (
+    "SELECT r.certificate, a.data, a.signature FROM signed_answers a JOIN responders r"
+    " ON r.key_label = a.key_label WHERE a.data IS NOT NULL"
+)
+_KINDS = {OCSP_RESPONSE: "ocsp", TIMESTAMP_REPLY: "timestamp"}
+
+Found = Iterator[tuple[str, bytes]]
+
+
+class Collector:
+    """Writes what it sees into a folder, each content once for each reason to be wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()
+        self._index = (folder / f"index-{os.getpid()}.jsonl").open("a", encoding="utf-8")
+        self._test, self._wrong = "(before the first test)", ""
+        self._seen: set[tuple[str, bytes, str]] = set()
+        self._looked: set[Path] = set()
+        self._watch()
+
+    # ------------------------------------------------------------------ what is kept
+
+    def keep(self, kind: str, content: bytes | None) -> None:
+        """Keep one artefact in DER; None is nothing."""
+        if not content:
+            return
+        content = bytes(content)
+        digest = hashlib.sha256(content)
+        key = (kind, digest.digest(), self._wrong)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        path = self._folder / digest.hexdigest()
+        if not path.exists():
+            path.write_bytes(content)
+        line = {"kind": kind, "sha256": digest.hexdigest(), "test": self._test, "wrong": self._wrong}
+        self._index.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _keep_all(self, found: Iterable[tuple[str, bytes]]) -> None:
+        for kind, content in found:
+            self.keep(kind, content)
+
+    # ------------------------------------------------------------------ as it happens
+
+    def _watch(self) -> None:
+        keep, answer, write_crl = self.keep, StatusApp.__call__, StatusFiles.write_crl
+
+        @wraps(answer)
+        def answer_seen(app: StatusApp, environ: dict[str, Any], start_response: Any) -> Any:
+            kinds: list[str | None] = []
+
+            def started(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+                kinds.append(_KINDS.get(dict(headers).get("Content-Type", "")))
+                return start_response(status, headers, *more)
+
+            body = list(answer(app, environ, started))
+            if kinds and kinds[-1]:
+                keep(kinds[-1], b"".join(body))
+            return body
+
+        @wraps(write_crl)
+        def write_seen(files: StatusFiles, authority: str, number: int, crl_der: bytes) -> bool:
+            keep("crl", crl_der)
+            return write_crl(files, authority, number, crl_der)
+
+        StatusApp.__call__ = answer_seen
+        StatusFiles.write_crl = write_seen
+
+    # ------------------------------------------------------------------ after each test
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        mark = item.get_closest_marker(MARK)
+        self._test, self._wrong = item.nodeid, str(mark.args[0]) if mark else ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        given = getattr(item, "funcargs", {})
+        url = str(given.get("postgresql_url") or given.get("database_url") or "")
+        if url.startswith("postgresql"):
+            self._keep_all(in_postgresql(url))
+        yield
+        if "tmp_path" in given:
+            self.look(given["tmp_path"])
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Also what folders of several tests hold; then the index is whole."""
+        self._test, self._wrong = "(folders of several tests)", ""
+        factory = getattr(session.config, "_tmp_path_factory", None)
+        if factory is not None and not hasattr(session.config, "workercount"):
+            self.look(factory.getbasetemp())
+        self._index.close()
+
+    def look(self, folder: Path) -> None:
+        """Keep what databases and status folders below a folder hold; what cannot be read is no CA's."""
+        self._looked.add(folder)
+        for where, folders, names in os.walk(folder):
+            here = Path(where)
+            folders[:] = [name for name in folders if here / name not in self._looked]
+            if FILE_NAME in names:
+                self._keep_all(in_prepared_answers(here / FILE_NAME))
+            for name in names:
+                if name.endswith(".db") and name != FILE_NAME:
+                    self._keep_all(in_sqlite(here / name))
+            if ".lock" in names:
+                self._keep_all(in_status_folder(here))
+
+
+def in_postgresql(url: str) -> Found:
+    """What the CA's tables of a schema hold; nothing when they are not there."""
+    engine = create_engine(url)
+    try:
+        for statement in _TABLES.values():
+            try:
+                with engine.connect() as connection:
+                    connection.execute(text("SET statement_timeout = '10s'"))
+                    rows = connection.execute(text(statement)).all()
+            except SQLAlchemyError:
+                continue  # the test has no CA, or left no schema
+            yield from ((kind, content) for kind, content in rows if content)
+    finally:
+        engine.dispose()
+
+
+def in_sqlite(path: Path) -> Found:
+    """The same for a file."""
+    for statement in _TABLES.values():
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                rows = connection.execute(statement).fetchall()
+        except sqlite3.Error:
+            continue
+        yield from ((kind, content) for kind, content in rows if content)
+
+
+def in_prepared_answers(path: Path) -> Found:
+    """OCSP answers as they would be served."""
+    frames: dict[bytes, AnswerFrame] = {}
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            for responder, data, signature in connection.execute(_ANSWERS):
+                if responder not in frames:
+                    frames[responder] = AnswerFrame(responder)
+                yield "ocsp", frames[responder].around(data, signature)
+    except (sqlite3.Error, ValueError, TypeError):
+        return
+
+
+def in_status_folder(folder: Path) -> Found:
+    """Lists as they stand in files. Certificates are those of the record."""
+    for path in folder.glob("*.crl"):
+        if path.is_file():
+            yield "crl", path.read_bytes()

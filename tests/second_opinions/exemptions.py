@@ -1,0 +1,80 @@
+"""What a judge cannot judge, and where we hold another opinion than a judge: each with its reason.
+
+An exemption of the first kind ends by itself: the run fails as soon as the judge accepts one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from artefacts import Artefact
+from verdicts import Verdict
+
+__all__ = ["DISAGREEMENTS", "EXEMPTIONS", "NOT_THEIR_KIND", "Disagreement", "Exemption"]
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """A judge does not know something that artefacts have, and says so."""
+
+    judge: str
+    what: str
+    has_it: Callable[[Artefact], bool]
+    reason: str
+    says: str = ""
+
+    def applies_to(self, verdict: Verdict) -> bool:
+        return self.has_it(verdict.artefact) and (verdict.is_accepted or self.says in verdict.said)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A judge says this of what a test made (part of its name), and we hold that it is right all the same."""
+
+    judge: str
+    kind: str
+    test: str
+    says: str
+    reason: str
+
+    def applies_to(self, verdict: Verdict) -> bool:
+        each = verdict.artefact
+        return (
+            each.kind == self.kind and self.says in verdict.said and all(self.test in t for t in each.tests)
+        )
+
+
+def _signed_with(algorithm: str) -> Callable[[Artefact], bool]:
+    return lambda each: each.algorithm == algorithm
+
+
+_ML_DSA, _SM2 = _signed_with("ML-DSA"), _signed_with("SM2")
+EXEMPTIONS = (
+    Exemption("GnuTLS", "SM2", _SM2, "GnuTLS knows neither SM2 nor SM3"),
+    Exemption("openssl", "ML-DSA", _ML_DSA, "openssl knows ML-DSA from 3.5; Debian 12 has 3.0"),
+    Exemption("GnuTLS", "ML-DSA", _ML_DSA, "GnuTLS knows ML-DSA from 3.8.9; Debian 12 has 3.7"),
+    Exemption("Bouncy Castle", "ML-DSA", _ML_DSA, "1.72 knows the drafts' Dilithium, not FIPS 204"),
+    Exemption(
+        "GnuTLS",
+        "critical policy mappings or constraints",
+        lambda each: each.restricts_policies,
+        "RFC 5280 makes both critical (4.2.1.5, 4.2.1.11); GnuTLS processes neither",
+        says="unknown critical extension",
+    ),
+)
+
+DISAGREEMENTS = (
+    Disagreement(
+        "openssl",
+        "ocsp",
+        "test_another_issuer_is_unknown",
+        "root ca not trusted",
+        "about another issuer's certificate nobody here is authorised; the answer says just that: unknown",
+    ),
+)
+
+NOT_THEIR_KIND = {
+    ("pkilint", "timestamp"): "it has rules for the timestamp unit's certificate alone, which it judges",
+    ("GnuTLS", "timestamp"): "GnuTLS has no RFC 3161",
+}
