@@ -23,6 +23,7 @@ from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.ocsp import IssuerHashes, ResponseStatus, load_request, refusal
 from onecert.ca.prepared_answers import FILE_NAME, PreparedAnswers
 from onecert.ca.public_keys import key_of_certificate
+from onecert.ca.ready_answers import ReadyAnswers
 from onecert.ca.signing import spki_der
 from onecert.ca.status_files import StatusFiles
 from onecert.ca.stored_answers import OcspAnswer, StoredAnswers
@@ -67,9 +68,11 @@ class FolderAnswers:
         self._files = files
         self._signer = signer
         self._without_nonce = without_nonce
+        self._now = now
         self._names: dict[str, tuple[tuple[int, int], IssuerHashes]] = {}
         store = PreparedAnswers(files.folder / FILE_NAME, read_only=True)
         self._stored = StoredAnswers(store, now, hashes_of=self._hashes_of)
+        self._ready = ReadyAnswers(files.folder, store)
         self._from_folder, self._from_signer, self._refused = (
             _answers.labels(source) for source in ("folder", "signer", "refused")
         )
@@ -80,9 +83,15 @@ class FolderAnswers:
         Raises:
             UnknownAuthorityError: the folder has no such authority.
         """
+        found = self._ready.find(authority, request_der, int(self._now().timestamp()))
+        if found is not None:
+            self._from_folder.inc()
+            return found
+        change = self._ready.change()
         found = self._stored.find(authority, request_der)
         if found is not None:
             self._from_folder.inc()
+            self._ready.keep(authority, request_der, found, change=change)
             return found
         if self._hashes_of(authority) is None:
             raise UnknownAuthorityError(authority)

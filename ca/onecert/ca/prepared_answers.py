@@ -6,7 +6,7 @@ signature are kept; what is the same in all of a responder's answers is put arou
 
 A serial whose status changes keeps its row, without an answer (`due` 0), until it is signed anew: its row
 tells who signs that there is something to do. Nothing is stored that was read before the last drop of its
-row.
+row. Every change has a number, which readers see before it is committed (`answer_changes.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from onecert.ca.answer_changes import OCTETS, announce
 
 __all__ = ["FILE_NAME", "Found", "PreparedAnswer", "PreparedAnswers"]
 
@@ -45,6 +47,7 @@ CREATE TABLE IF NOT EXISTS standing (
     authority TEXT PRIMARY KEY, drops INTEGER NOT NULL, cleared INTEGER NOT NULL,
     status_version INTEGER NOT NULL, issued_seq INTEGER NOT NULL, seen_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL);
 DROP TABLE IF EXISTS answers;
 DROP TABLE IF EXISTS authorities
 """
@@ -119,6 +122,9 @@ class PreparedAnswers:
                 connection.execute(statement)
             if connection.execute("SELECT id FROM identity").fetchone() is None:
                 connection.execute("INSERT INTO identity VALUES (?)", (secrets.token_hex(4),))
+            if connection.execute("SELECT number FROM changes").fetchone() is None:
+                # A file that is begun anew has none of the numbers of the one before.
+                connection.execute("INSERT INTO changes VALUES (?)", (secrets.randbits(48),))
 
     # ------------------------------------------------------------------ reading
 
@@ -126,6 +132,11 @@ class PreparedAnswers:
         """The answer about this serial, whatever its age, when its responder is still to be believed."""
         row: Found | None = self._connection().execute(_FIND, (authority, hash_name, serial)).fetchone()
         return row
+
+    def change(self) -> bytes | None:
+        """The number of the newest change that is committed, as it is announced; None: not known."""
+        number = _change_number(self._connection())
+        return None if number is None else number.to_bytes(OCTETS, "little")
 
     def responder(self, key_label: str) -> bytes | None:
         """The certificate of a responder in DER."""
@@ -216,7 +227,7 @@ class PreparedAnswers:
             )
             for each in answers
         ]
-        with self._transaction() as connection:
+        with self._change() as connection:
             if drops == 0 or drops < (self._standing(authority, "cleared") or 0):
                 return False
             connection.executemany(_STORE, rows)
@@ -235,7 +246,7 @@ class PreparedAnswers:
         Args:
             status_version: nothing that changed up to this version is here any more.
         """
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.execute(
                 "UPDATE standing SET drops = drops + 1, status_version = max(status_version, ?)"
                 " WHERE authority = ?",
@@ -250,7 +261,7 @@ class PreparedAnswers:
 
     def remove(self, authority: str, serials: Sequence[str]) -> None:
         """Take rows away whose certificates need no answer: they ended, or were never issued."""
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.executemany(
                 "DELETE FROM signed_answers WHERE authority = ? AND serial = ?",
                 [(authority, serial) for serial in serials],
@@ -258,7 +269,7 @@ class PreparedAnswers:
 
     def clear(self, authority: str, *, status_version: int) -> None:
         """Begin anew for an authority: nothing is here, at this version of its statuses."""
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.execute("DELETE FROM signed_answers WHERE authority = ?", (authority,))
             # It counts as a drop: somebody may be about to store what he read before another began anew.
             connection.execute(
@@ -286,7 +297,7 @@ class PreparedAnswers:
         )
         if dict(kept.fetchall()) == certificates:
             return
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.execute("DELETE FROM responders WHERE authority = ?", (authority,))
             connection.executemany(
                 "INSERT INTO responders VALUES (?, ?, ?)",
@@ -299,7 +310,7 @@ class PreparedAnswers:
 
     def drop_ended(self, at: datetime) -> None:
         """Take the rows of certificates away that have ended."""
-        with self._transaction() as connection:
+        with self._change() as connection:
             connection.execute("DELETE FROM signed_answers WHERE ends <= ?", (int(at.timestamp()),))
 
     def copy_to(self, path: Path) -> None:
@@ -310,9 +321,12 @@ class PreparedAnswers:
         try:
             self._connection().backup(copy, pages=4096)
             copy.execute("PRAGMA journal_mode = DELETE")
+            number = _change_number(copy)
         finally:
             copy.close()
         beside.replace(path)
+        if number is not None:
+            announce(path.parent, number)
 
     def close(self) -> None:
         """Close the connection of this thread."""
@@ -369,6 +383,18 @@ class PreparedAnswers:
         return os.path.exists(self._text + "-wal")
 
     @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction after which another answer may be found, or none."""
+        with self._transaction() as connection:
+            query = "UPDATE changes SET number = number + 1 RETURNING number"
+            ((number,),) = connection.execute(query).fetchall()
+            try:
+                announce(self._path.parent, number)
+            except OSError as exc:
+                raise sqlite3.OperationalError("change not announced") from exc
+            yield connection
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
@@ -379,3 +405,12 @@ class PreparedAnswers:
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def _change_number(connection: sqlite3.Connection) -> int | None:
+    """The number of the newest change; None in a file that was written before there were numbers."""
+    try:
+        number: int = connection.execute("SELECT number FROM changes").fetchone()[0]
+    except sqlite3.OperationalError:
+        return None
+    return number

@@ -194,11 +194,11 @@ class StatusApp:
             answer = self._responders.answer(authority, request_der)
         except UnknownAuthorityError:
             return _plain(start_response, HTTPStatus.NOT_FOUND)
-        length = ("Content-Length", str(len(answer.der)))
+        length = _length(len(answer.der))
         if method == "POST" or answer.next_update is None or answer.this_update is None:
             start_response(_OK, [_OCSP_TYPE, length, _NO_STORE])
             return [answer.der]
-        etag = f'"{hashlib.sha256(answer.der).hexdigest()[:32]}"'
+        etag = _etag(answer.der)
         left_s = answer.next_update - int(self._clock.now().timestamp())
         caching = [
             ("Cache-Control", f"public, max-age={max(0, min(self._max_age_s, left_s))}, must-revalidate"),
@@ -251,6 +251,16 @@ def _is_known(environ: dict[str, Any], etag: str, modified: int) -> bool:
         return since.tzinfo is not None and modified <= since.timestamp()
     except (ValueError, OverflowError):
         return False
+
+
+@lru_cache(maxsize=4096)
+def _length(octets: int) -> tuple[str, str]:
+    return "Content-Length", str(octets)
+
+
+@lru_cache(maxsize=4096)
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 @lru_cache(maxsize=4096)
