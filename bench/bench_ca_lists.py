@@ -20,7 +20,7 @@ from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.crl import entry_der
 from onecert.ca.models import certificates, crl_entries
-from onecert.ca.orders import RevocationOrder
+from onecert.ca.order_notices import RevocationOrder
 from onecert.ca.parts import Parts, assemble
 from onecert.ca.tokens import root_token
 from onecert.server.contexts import open_member

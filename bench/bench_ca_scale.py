@@ -27,7 +27,7 @@ from sqlalchemy import select
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.models import certificates
-from onecert.ca.orders import RevocationOrder
+from onecert.ca.order_notices import RevocationOrder
 from onecert.ca.parts import Parts, assemble
 from onecert.ca.tokens import root_token
 from onecert.server.contexts import open_member

@@ -26,7 +26,8 @@ from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.config import CaConfig
 from onecert.ca.ledger import Ledger
 from onecert.ca.member import member, service_of
-from onecert.ca.orders import ORDER_TYPE, REVOCATION_TYPE
+from onecert.ca.order_notices import REVOCATION_TYPE
+from onecert.ca.orders import ORDER_TYPE
 from onecert.ca.parts import Parts, assemble
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock

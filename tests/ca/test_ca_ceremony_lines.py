@@ -32,9 +32,10 @@ from onecert.ca.errors import (
     CeremonyChangedError,
     CeremonyFileError,
     IssuerExpiresError,
+    OrderOutOfScopeError,
     UnknownAuthorityError,
 )
-from onecert.ca.orders import open_revocation
+from onecert.ca.order_notices import open_revocation
 from onecert.verifier import TrustAnchor, validate_path
 from onecert.verifier.jws import key_id, verify_document
 from onecert.verifier.purposes import ANY
@@ -302,3 +303,48 @@ def test_the_checker_finds_nothing_wrong_with_all_of_it(lite: Any) -> None:
     assert lite.issue().record.authority == "harbour-b"
     found = [each for page in lite.parts.checker.pages() for each in page.findings]
     assert found == []
+
+
+def following(world: Any, old: Any, kind: str = "renew", **more: Any) -> bytes:
+    """An order by the name of the line, also for the certificate that it follows."""
+    replaces = {"authority": "harbour", "serial": old.record.serial}
+    document: bytes = world.order(kind=kind, replaces=replaces, **more)
+    return document
+
+
+def test_a_renewal_goes_on_across_the_line(lite: Any) -> None:
+    """The RA knows one name: the old one is of the first authority, the next two of the second."""
+    hold(lite, rekeyed_file(orders_from=FROM))
+    first = lite.issue()
+    lite.clock.advance(10 * DAY)
+    lite.parts.authorities.reload()
+    said = {"reason": "superseded", "when": "issued"}
+    second = lite.parts.issuance.issue(following(lite, first, revoke_replaced=said))
+    again = following(lite, second, revoke_replaced=said)
+    third = lite.parts.issuance.issue(again)
+    assert [each.record.authority for each in (first, second, third)] == ["harbour", "harbour-b", "harbour-b"]
+    for issued, status in ((first, "revoked"), (second, "revoked"), (third, "good")):
+        assert lite.parts.ledger.certificate(issued.record.authority, issued.record.serial).status == status
+    assert lite.parts.issuance.issue(again).record.serial == third.record.serial
+    lost = lite.parts.issuance.issue(
+        following(lite, third, "replace", revoke_replaced={"reason": "keyCompromise"})
+    )
+    assert lite.parts.ledger.certificate("harbour-b", third.record.serial).reason == "keyCompromise"
+    assert lost.record.authority == "harbour-b"
+    found = [each for page in lite.parts.checker.pages() for each in page.findings]
+    assert found == []
+
+
+def test_scopes_are_of_the_line(lite: Any) -> None:
+    """Nothing has to be registered anew: who may act by the name of the line may do so on its members."""
+    hold(lite, rekeyed_file(orders_from=FROM))
+    lite.register("harbour:organisation")
+    lite.clock.advance(10 * DAY)
+    lite.parts.authorities.reload()
+    issued = lite.issue().record
+    assert issued.authority == "harbour-b"
+    order = open_revocation(lite.parts.desk, lite.revocation(issued.serial, authority="harbour-b"))
+    assert order.authority == "harbour-b"
+    lite.register("pearl:organisation")
+    with pytest.raises(OrderOutOfScopeError):
+        open_revocation(lite.parts.desk, lite.revocation(issued.serial, authority="harbour-b"))

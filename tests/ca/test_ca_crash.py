@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from onecert.ca import models
 from onecert.ca.errors import OrderAbandonedError, SignatureFaultError
-from onecert.ca.orders import open_revocation
+from onecert.ca.order_notices import open_revocation
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.signer import Signer
 

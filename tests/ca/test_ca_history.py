@@ -269,3 +269,14 @@ def test_openapi_describes_what_is_answered(lite: Any) -> None:
     asked = question(lite, HISTORY_TYPE, authority=certificate["authority"], serial=certificate["serial"])
     life = described["/v1/histories"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert set(client.post("/v1/histories", data=asked).json) == set(life["properties"])
+
+
+def test_authorities_are_answered_as_described(lite: Any) -> None:
+    schemas = document()["paths"]["/v1/authorities"]["get"]["responses"]["200"]["content"]
+    described = schemas["application/json"]["schema"]["properties"]["authorities"]["items"]
+    answer = lite.service.app.test_client().get("/v1/authorities").json["authorities"]
+    for authority in answer:
+        assert sorted(authority) == described["required"]
+        profiles = described["properties"]["profiles"]["items"]
+        assert all(sorted(each) == profiles["required"] for each in authority["profiles"])
+    assert {each["state"] for each in answer} == {"active"}

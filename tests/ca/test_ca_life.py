@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from onecert.ca.errors import CaError
 from onecert.ca.models import certificates, orders
-from onecert.ca.orders import DELIVERY_TYPE
+from onecert.ca.order_notices import DELIVERY_TYPE
 from onecert.ca.renewal_models import successions
 from onecert.server.documents import sign_document
 

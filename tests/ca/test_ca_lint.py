@@ -18,7 +18,7 @@ from werkzeug.test import Client
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.draft import Issuer, key_identifier
 from onecert.ca.names import subject_der
-from onecert.ca.orders import open_revocation
+from onecert.ca.order_notices import open_revocation
 from onecert.ca.profile import Profile
 from onecert.ca.profile_file import profile_from_text
 from onecert.ca.profile_sample import make_sample

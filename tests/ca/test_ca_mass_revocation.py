@@ -99,7 +99,7 @@ def test_what_is_revoked_already_stays_and_is_counted(world: Any) -> None:
 
 
 def open_one(world: Any, serial: str, **changes: Any) -> Any:
-    from onecert.ca.orders import open_revocation  # noqa: PLC0415 - beside its one use
+    from onecert.ca.order_notices import open_revocation  # noqa: PLC0415 - beside its one use
 
     return open_revocation(world.parts.desk, world.revocation(serial, **changes))
 

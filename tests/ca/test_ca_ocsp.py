@@ -24,7 +24,7 @@ from onecert.ca import der
 from onecert.ca.errors import LintError
 from onecert.ca.member import roll_delegates
 from onecert.ca.ocsp import check_answer, load_request
-from onecert.ca.orders import open_revocation
+from onecert.ca.order_notices import open_revocation
 from onecert.ca.status import StatusApp
 
 

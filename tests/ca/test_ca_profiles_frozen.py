@@ -172,3 +172,20 @@ def test_changed_under_a_batch(world: Any) -> None:
     world.parts.batch_work.run()
     assert [line.get("code") for line in sender.results(batch)] == ["PROFILE_CHANGED"] * 3
     assert world.parts.ledger.unfinished() == before
+
+
+def test_an_order_may_name_what_its_version_says(world: Any) -> None:
+    """A number alone would be believed of a CA that has another content under it, as after a restore."""
+    sha256 = profile_of(world).sha256
+    assert world.issue(profile_sha256=sha256).record.profile_version == 1
+    assert world.issue(profile_sha256=None).is_new
+    before = certificates(world, "issued")
+    for wrong, code in (
+        ("0" * 64, "PROFILE_CONTENT"),
+        (sha256.upper(), "ORDER_MALFORMED"),
+        (7, "ORDER_MALFORMED"),
+    ):
+        with pytest.raises(CaError) as caught:
+            world.issue(profile_sha256=wrong)
+        assert caught.value.code == code
+    assert certificates(world, "issued") == before

@@ -16,7 +16,8 @@ from sqlalchemy import select, update
 
 from onecert.ca import models
 from onecert.ca.errors import CaError
-from onecert.ca.orders import DELIVERY_TYPE, content_sha256
+from onecert.ca.order_notices import DELIVERY_TYPE
+from onecert.ca.orders import content_sha256
 from onecert.ca.profile import profile_from_json
 from onecert.ca.renewal_models import successions
 from onecert.ca.revocation import Revocation

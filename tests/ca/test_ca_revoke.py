@@ -25,7 +25,7 @@ from onecert.ca.errors import (
     TokenGoneError,
 )
 from onecert.ca.member import check_lists, renew_lists
-from onecert.ca.orders import open_revocation
+from onecert.ca.order_notices import open_revocation
 from onecert.ca.parts import assemble
 from onecert.server.models import audit_entries
 

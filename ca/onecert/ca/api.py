@@ -16,7 +16,8 @@ from onecert.ca.list_status import add_list_views
 from onecert.ca.mass_revocation_api import add_mass_revocation_views
 from onecert.ca.openapi import document
 from onecert.ca.order_door import OrderDoor, raise_refusal
-from onecert.ca.orders import DOCUMENT_MAX_BYTES, open_revocation
+from onecert.ca.order_notices import open_revocation
+from onecert.ca.orders import DOCUMENT_MAX_BYTES
 from onecert.ca.parts import Parts
 from onecert.ca.profile_pages import NAVIGATION, profile_pages
 from onecert.server.members import Context

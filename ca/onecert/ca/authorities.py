@@ -21,7 +21,7 @@ from sqlalchemy import select
 from onecert.ca import models
 from onecert.ca.draft import DraftMaker, Issuer, issuer_of
 from onecert.ca.errors import ProfileVersionError, UnknownAuthorityError, UnknownProfileError
-from onecert.ca.errors.profiles import ProfileChangedError
+from onecert.ca.errors.profiles import ProfileChangedError, ProfileContentError
 from onecert.ca.profile import Profile
 from onecert.ca.profile_versions import ProfileVersions, load_usable
 from onecert.server.clock import Clock, SystemClock
@@ -133,11 +133,15 @@ class Authorities:
             raise UnknownAuthorityError(name[:64])
         return authority
 
-    def profile(self, authority: str, name: str, version: int) -> Profile:
+    def profile(self, authority: str, name: str, version: int, sha256: str | None = None) -> Profile:
         """Find the version of a profile that an order names: the one in force, or an older one.
+
+        Args:
+            sha256: of its content as the order has it, where it says so.
 
         Raises:
             UnknownAuthorityError, UnknownProfileError, ProfileVersionError
+            ProfileContentError: the version has another content.
         """
         profile = self.get(authority).versions.find(name, version, self._clock.now())
         if profile is None:
@@ -146,11 +150,20 @@ class Authorities:
             profile = self.get(authority).versions.find(name, version, self._clock.now())
             if profile is None:
                 raise ProfileVersionError(name, version, current.version)
+        if sha256 is not None and sha256 != profile.sha256:
+            raise ProfileContentError(name, version)
         return profile
 
     def line(self, name: str) -> tuple[str, ...]:
         """The authorities that joined a line after its first; nearly always none."""
         return self._lines.get(name, ())
+
+    def line_of(self, name: str) -> str:
+        """The name that orders for an authority are made by; nearly always its own."""
+        try:
+            return self.get(name).line
+        except UnknownAuthorityError:
+            return name
 
     def filling(self, name: str, at: datetime | None = None) -> Authority:
         """The authority that fills new orders made by this name at a moment, now by default.

@@ -14,9 +14,11 @@ from onecert.ca.authorities import ACTIVE, Authorities, Authority
 from onecert.ca.errors import UnknownCertificateError
 from onecert.ca.errors.authorities import AuthorityRetiredError, SuccessorDueError
 from onecert.ca.ledger import Ledger
-from onecert.ca.orders import Order, RevocationOrder
+from onecert.ca.order_notices import RevocationOrder
+from onecert.ca.orders import Order
+from onecert.ca.renewal_record import Renewals
 
-__all__ = ["AuthorityLines", "check_active"]
+__all__ = ["AuthorityLines", "check_active", "with_predecessor"]
 
 # A ceremony needs people, a room and a review.
 NOTICE = timedelta(days=60)
@@ -30,6 +32,20 @@ def check_active(authority: Authority) -> None:
     """
     if authority.state != ACTIVE:
         raise AuthorityRetiredError(authority.name)
+
+
+def with_predecessor(order: Order, authorities: Authorities, renewals: Renewals) -> Order:
+    """Put the authority that issued the certificate that an order follows in the place of its line."""
+    succession = order.record.succession
+    line = authorities.line(succession.follow.authority) if succession is not None else ()
+    if succession is None or not line:
+        return order
+    follow = succession.follow
+    for name in (follow.authority, *line):
+        if renewals.is_on_record(name, follow.serial):
+            found = replace(succession, follow=replace(follow, authority=name))
+            return replace(order, record=replace(order.record, succession=found))
+    return order
 
 
 class AuthorityLines:

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from onecert.ca.authorities import Authorities
-from onecert.ca.authority_lines import check_active
+from onecert.ca.authority_lines import check_active, with_predecessor
 from onecert.ca.checked_request import checked_request_of
 from onecert.ca.csr import CheckedKey, check_request, load_request
 from onecert.ca.draft import CheckedRequest, Draft, random_serial
@@ -234,7 +234,10 @@ class Preparer:
             filling = self._authorities.filling(order.authority, chunk.received_at)
             check_active(filling)
             order = replace(order, authority=filling.name)
-            profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+            order = with_predecessor(order, self._authorities, self._renewals)
+            profile = self._authorities.profile(
+                order.authority, order.profile, order.profile_version, order.profile_sha256
+            )
         except CaError as exc:
             return _refused(exc)
         return _Opened(order, profile)

@@ -14,7 +14,8 @@ from onecert.ca.cli_parts import APPLY, actor, opened_ca, plain_serial, root_pub
 from onecert.ca.crl import REASONS, RELEASE
 from onecert.ca.errors import AlreadyRevokedError, NotOnHoldError, RevocationReasonError
 from onecert.ca.ledger import ON_HOLD, REVOKED, CertificateRecord
-from onecert.ca.orders import RevocationOrder, content_sha256
+from onecert.ca.order_notices import RevocationOrder
+from onecert.ca.orders import content_sha256
 from onecert.ca.revocation import COMPROMISE
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _

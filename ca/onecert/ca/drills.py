@@ -34,7 +34,8 @@ from onecert.ca.drill_probe import Probe, Seen, Way
 from onecert.ca.errors import DrillProfileError, UnknownDrillError
 from onecert.ca.issuance import Certifier
 from onecert.ca.ledger import CertificateRecord, OrderRecord
-from onecert.ca.orders import RevocationOrder, content_sha256
+from onecert.ca.order_notices import RevocationOrder
+from onecert.ca.orders import content_sha256
 from onecert.ca.profile import Profile
 from onecert.ca.revocation import Revocation
 from onecert.server import metrics

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from onecert.ca import der
 from onecert.ca.authorities import Authorities, Authority, pem
-from onecert.ca.authority_lines import AuthorityLines
+from onecert.ca.authority_lines import AuthorityLines, with_predecessor
 from onecert.ca.checked_request import checked_request
 from onecert.ca.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.errors import (
@@ -333,7 +333,9 @@ class Issuance:
         if self.lines.order(order) is not order:
             return None
         authority = self._authorities.get(order.authority)
-        profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+        profile = self._authorities.profile(
+            order.authority, order.profile, order.profile_version, order.profile_sha256
+        )
         known = authority.maker(profile).issuer.mark, profile.sha256
         if (prepared.issuer_mark, prepared.intent.profile_sha256) != known:
             self.helpers.renew()
@@ -347,7 +349,7 @@ class Issuance:
         order = self._desk.open_order(document)
         if idempotency_key is not None and idempotency_key != order.id:
             raise OrderAlteredError(order.id)
-        order = self.lines.order(order)
+        order = with_predecessor(self.lines.order(order), self._authorities, self._renewals)
         authority = self._authorities.get(order.authority)
         with self._turns.of(order.id):
             # 2. Is the content what the profile, frozen in the order, allows?
@@ -374,7 +376,9 @@ class Issuance:
 
     def check(self, order: Order) -> CheckedRequest:
         """Check everything that the certificate will say."""
-        profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+        profile = self._authorities.profile(
+            order.authority, order.profile, order.profile_version, order.profile_sha256
+        )
         at = self._clock.now()
         request = checked_request(
             profile,

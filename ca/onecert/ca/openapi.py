@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from onecert.ca.openapi_certificates import certificate_paths
+from onecert.ca.openapi_schemas import (
+    AUTHORITIES,
+    BATCH,
+    DELIVERED,
+    ISSUED,
+    LIST,
+    MASS_REVOCATION,
+    REVOKED,
+    SERIAL,
+    STATUS,
+    TEXT,
+)
 
 __all__ = ["document"]
 
-_TEXT = {"type": "string"}
-_MOMENT = {"type": "string", "format": "date-time"}
-_SERIAL = {"type": "string", "pattern": "^[0-9a-f]{1,40}$", "description": "hexadecimal"}
 _JWS = {
     "application/jose+json": {
         "schema": {
@@ -35,105 +44,9 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 def _path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
+    return {"name": name, "in": "path", "required": True, "schema": TEXT}
 
 
-_ISSUED = {
-    "order": _TEXT,
-    "serial": _SERIAL,
-    "certificate_pem": _TEXT,
-    "chain_pem": {"type": "array", "items": _TEXT, "description": "issuing authority first, root last"},
-    "status": {"const": "issued"},
-}
-_REVOKED = {
-    "serial": _SERIAL,
-    "revoked_at": _MOMENT,
-    "reason": _TEXT,
-    "crl_number": {"type": ["integer", "null"], "description": "null: the list follows as soon as it can"},
-}
-_DELIVERED = {
-    "order": _TEXT,
-    "delivered_at": _MOMENT,
-    "replaced": {
-        "enum": ["waiting", "done", "void", "nothing", None],
-        "description": "what became of the revocation of the old certificate; null: the order followed none",
-    },
-}
-_STATUS = {
-    "authority": _TEXT,
-    "serial": _SERIAL,
-    "profile": _TEXT,
-    "profile_version": {"type": "integer"},
-    "state": {"enum": ["intended", "issued", "abandoned"]},
-    "status": {"enum": ["good", "hold", "revoked"]},
-    "not_before": _MOMENT,
-    "not_after": _MOMENT,
-    "revoked_at": {"type": ["string", "null"]},
-    "reason": {"type": ["string", "null"]},
-    "invalidity_date": {"type": ["string", "null"]},
-}
-_LIST = {
-    "authority": _TEXT,
-    "partition": {"type": "integer", "description": "0: the full list"},
-    "url": _TEXT,
-    "number": {"type": ["integer", "null"], "description": "on record; null before the first"},
-    "published_number": {"type": "integer", "description": "of the file that is served"},
-    "entries": {"type": "integer"},
-    "this_update": _MOMENT,
-    "next_update": _MOMENT,
-    "due_at": _MOMENT,
-    "overdue_at": _MOMENT,
-    "sha256": _TEXT,
-    "delta": {
-        "type": ["object", "null"],
-        "properties": {
-            "url": _TEXT,
-            "base_number": {"type": "integer"},
-            "entries": {"type": "integer"},
-            "next_update": _MOMENT,
-            "published_number": {"type": "integer"},
-        },
-    },
-}
-_BATCH = {
-    "batch": _TEXT,
-    "state": {"enum": ["arriving", "accepted", "done", "cancelled"]},
-    "lines": {"type": "integer"},
-    "issued": {"type": "integer"},
-    "refused": {"type": "integer"},
-    "cancelled": {"type": "integer"},
-    "missing": {"type": "array", "items": {"type": "integer"}, "description": "parts not yet received"},
-    "received_at": _MOMENT,
-    "finished_at": {"type": ["string", "null"]},
-}
-_MASS_REVOCATION = {
-    "mass_revocation": _TEXT,
-    "state": {"enum": ["arriving", "proposed", "confirmed", "running", "stopped", "done"]},
-    "authority": _TEXT,
-    "selection": {"type": "object"},
-    "is_whole": {"type": "boolean"},
-    "reason": _TEXT,
-    "invalidity_date": {"type": ["string", "null"]},
-    "why": _TEXT,
-    "proposed_by": _TEXT,
-    "people": {"type": "array", "items": _TEXT},
-    "proposed_at": _MOMENT,
-    "expires_at": _MOMENT | {"description": "to be confirmed before"},
-    "proposal_sha256": _TEXT,
-    "certificates": {"type": "integer", "description": "frozen: to be revoked"},
-    "holders": {"type": "integer"},
-    "already": {"type": "integer", "description": "fit the selection and were revoked before"},
-    "serials_sha256": {"type": ["string", "null"], "description": "of the sorted serials, one a line"},
-    "confirmed_by": {"type": ["string", "null"]},
-    "confirmed_people": {"type": "array", "items": _TEXT},
-    "confirmed_at": {"type": ["string", "null"]},
-    "began_at": {"type": ["string", "null"]},
-    "finished_at": {"type": ["string", "null"]},
-    "stopped_by": {"type": ["string", "null"]},
-    "crl_number": {"type": ["integer", "null"], "description": "of the full list that has them all"},
-    "done": {"type": "integer"},
-    "changed": {"type": "integer"},
-}
 _REFUSED = {
     "400": _problem("cannot be read"),
     "401": _problem("no registered key signed it, or it was altered"),
@@ -149,14 +62,14 @@ def _batch_paths() -> dict[str, Any]:
         "type": "string",
         "description": "JSON lines; a line says what the payload of a single order says",
     }
-    standing = _answer("how it stands", _BATCH)
+    standing = _answer("how it stands", BATCH)
     signed = {"required": True, "content": _JWS}
     return {
         "/v1/batches": {
             "post": {
                 "summary": "Open a batch: a signed head that names up to 100,000 orders in parts, by hash.",
                 "requestBody": signed,
-                "responses": {"201": _answer("opened", _BATCH), "200": standing, **_REFUSED},
+                "responses": {"201": _answer("opened", BATCH), "200": standing, **_REFUSED},
             }
         },
         "/v1/batches/{batch}": {
@@ -188,7 +101,7 @@ def _batch_paths() -> dict[str, Any]:
                     "200": {
                         "description": "one JSON object a line: line, order, status and serial with"
                         " certificate_pem, or code with detail; the last: after, state",
-                        "content": {"application/jsonl": {"schema": _TEXT}},
+                        "content": {"application/jsonl": {"schema": TEXT}},
                     },
                     "404": _problem("not on record"),
                     **_REFUSED,
@@ -206,7 +119,7 @@ def _batch_paths() -> dict[str, Any]:
 
 
 def _mass_revocation_paths() -> dict[str, Any]:
-    standing = _answer("how it stands", _MASS_REVOCATION)
+    standing = _answer("how it stands", MASS_REVOCATION)
     lines = {"type": "string", "description": "one serial, key hash or entity a line"}
     signed = {"required": True, "content": _JWS}
     paths: dict[str, Any] = {
@@ -214,7 +127,7 @@ def _mass_revocation_paths() -> dict[str, Any]:
             "post": {
                 "summary": "Propose to revoke many certificates; the selection is frozen.",
                 "requestBody": signed,
-                "responses": {"201": _answer("proposed", _MASS_REVOCATION), "200": standing, **_REFUSED},
+                "responses": {"201": _answer("proposed", MASS_REVOCATION), "200": standing, **_REFUSED},
             }
         },
         "/v1/mass-revocations/{number}": {
@@ -255,7 +168,7 @@ def _mass_revocation_paths() -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """Build the description."""
-    key = {"name": "Idempotency-Key", "in": "header", "schema": _TEXT, "description": "the document's number"}
+    key = {"name": "Idempotency-Key", "in": "header", "schema": TEXT, "description": "the document's number"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "OneCert CA", "version": "1"},
@@ -267,8 +180,8 @@ def document() -> dict[str, Any]:
                     "parameters": [key],
                     "requestBody": {"required": True, "content": _JWS},
                     "responses": {
-                        "201": _answer("issued now", _ISSUED),
-                        "200": _answer("issued before", _ISSUED),
+                        "201": _answer("issued now", ISSUED),
+                        "200": _answer("issued before", ISSUED),
                         **_REFUSED,
                     },
                 }
@@ -280,7 +193,7 @@ def document() -> dict[str, Any]:
                     "responses": {
                         "200": _answer(
                             "on record",
-                            {"order": _TEXT, "authority": _TEXT, "serial": _SERIAL, "status": _TEXT},
+                            {"order": TEXT, "authority": TEXT, "serial": SERIAL, "status": TEXT},
                         ),
                         "404": _problem("not on record"),
                     },
@@ -294,7 +207,7 @@ def document() -> dict[str, Any]:
                     "parameters": [key],
                     "requestBody": {"required": True, "content": _JWS},
                     "responses": {
-                        "200": _answer("recorded", _REVOKED),
+                        "200": _answer("recorded", REVOKED),
                         "404": _problem("never issued"),
                         **_REFUSED,
                     },
@@ -305,7 +218,7 @@ def document() -> dict[str, Any]:
                     "summary": "The holder has the certificate of an order; what was to follow, follows.",
                     "requestBody": {"required": True, "content": _JWS},
                     "responses": {
-                        "200": _answer("on record", _DELIVERED),
+                        "200": _answer("on record", DELIVERED),
                         "404": _problem("no such order"),
                         **_REFUSED,
                     },
@@ -315,21 +228,21 @@ def document() -> dict[str, Any]:
                 "get": {
                     "summary": "The status of a certificate as recorded.",
                     "parameters": [_path("authority"), _path("serial")],
-                    "responses": {"200": _answer("on record", _STATUS), "404": _problem("never issued")},
+                    "responses": {"200": _answer("on record", STATUS), "404": _problem("never issued")},
                 }
             },
             **certificate_paths(),
             "/v1/authorities": {
                 "get": {
                     "summary": "Issuing authorities, their certificates and profiles.",
-                    "responses": {"200": _answer("all", {"authorities": {"type": "array"}})},
+                    "responses": {"200": _answer("all", {"authorities": AUTHORITIES})},
                 }
             },
             "/v1/lists": {
                 "get": {
                     "summary": "Where every revocation list stands: full, partitions, deltas.",
                     "responses": {
-                        "200": _answer("all", {"lists": {"type": "array", "items": {"properties": _LIST}}})
+                        "200": _answer("all", {"lists": {"type": "array", "items": {"properties": LIST}}})
                     },
                 }
             },
@@ -343,12 +256,12 @@ def document() -> dict[str, Any]:
                     "type": "object",
                     "description": "RFC 9457; “code” is stable, “detail” and “hint” are for people.",
                     "properties": {
-                        "type": _TEXT,
-                        "title": _TEXT,
+                        "type": TEXT,
+                        "title": TEXT,
                         "status": {"type": "integer"},
-                        "detail": _TEXT,
-                        "code": _TEXT,
-                        "hint": _TEXT,
+                        "detail": TEXT,
+                        "code": TEXT,
+                        "hint": TEXT,
                     },
                     "required": ["code", "status", "title", "type"],
                 }

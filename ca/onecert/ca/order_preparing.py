@@ -68,10 +68,11 @@ class _Preparer:
         self._clock = FixedClock(at)
         database = settings.database
         audit = AuditTrail("ca", self._clock)
-        self._desk = OrderDesk(
-            RegistrationAuthorities(database, audit, self._clock), max_age=settings.max_age
-        )
         self._authorities = Authorities(database, settings.status_url, self._clock)
+        self._desk = OrderDesk(
+            RegistrationAuthorities(database, audit, self._clock, self._authorities.line_of),
+            max_age=settings.max_age,
+        )
         self._ledger = Ledger(database, GroupCommit(database, audit))
         self._test_identities = settings.test_identities
         self._throw_away = ThrowAwayKeys()
@@ -84,7 +85,9 @@ class _Preparer:
             if order.record.succession is not None:
                 return None
             self._desk.check_age(order.created_at, at)
-            profile = self._authorities.profile(order.authority, order.profile, order.profile_version)
+            profile = self._authorities.profile(
+                order.authority, order.profile, order.profile_version, order.profile_sha256
+            )
             request = checked_request(
                 profile,
                 csr_pem=order.csr_pem,

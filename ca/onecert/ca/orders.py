@@ -32,25 +32,22 @@ from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
 
 __all__ = [
-    "DELIVERY_TYPE",
+    "ID",
+    "NAME",
     "ORDER_TYPE",
-    "REVOCATION_TYPE",
     "Fields",
     "Order",
     "OrderDesk",
     "check_age",
     "content_sha256",
-    "open_delivery",
     "read_order",
 ]
 
 ORDER_TYPE = "onecert-order+json"
-DELIVERY_TYPE = "onecert-delivery+json"
-REVOCATION_TYPE = "onecert-revocation+json"
 DOCUMENT_MAX_BYTES = 65536
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
 _spell = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 MAX_FUTURE = timedelta(minutes=5)
 
@@ -65,6 +62,7 @@ class Order:
     authority: str
     profile: str
     profile_version: int
+    profile_sha256: str | None  # of that version, when the order names it
     subject: Mapping[str, str]
     identity: Mapping[str, str]
     csr_pem: str
@@ -141,15 +139,16 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
     fields = Fields(payload)
     follow = read_follow(payload)
     fields.skip("kind", "replaces", "revoke_replaced")
-    order_id, ordered_by = fields.text("order", _ID), f"ra:{signer.name}"
+    order_id, ordered_by = fields.text("order", ID), f"ra:{signer.name}"
     people = fields.people("approved_by")
     order = Order(
         id=order_id,
         registration_authority=signer.name,
         created_at=fields.moment("created_at"),
-        authority=fields.text("authority", _NAME),
-        profile=fields.text("profile", _NAME),
+        authority=fields.text("authority", NAME),
+        profile=fields.text("profile", NAME),
         profile_version=fields.number("profile_version"),
+        profile_sha256=fields.optional_text("profile_sha256", _HASH),
         subject=fields.texts("subject"),
         identity=fields.texts("identity"),
         csr_pem=fields.text("csr_pem"),
@@ -227,6 +226,12 @@ class Fields:
             raise OrderMalformedError(name)
         return value
 
+    def optional_text(self, name: str, pattern: re.Pattern[str]) -> str | None:
+        if self._payload.get(name) is None:
+            self._taken.add(name)
+            return None
+        return self.text(name, pattern)
+
     def number(self, name: str) -> int:
         value: int = self.take(name, int)
         return value
@@ -258,7 +263,7 @@ class Fields:
 
     def people(self, name: str) -> tuple[str, ...]:
         value = self.take(name, list)
-        if not value or not all(isinstance(person, str) and _NAME.fullmatch(person) for person in value):
+        if not value or not all(isinstance(person, str) and NAME.fullmatch(person) for person in value):
             raise OrderMalformedError(name)
         return tuple(value)
 
@@ -266,76 +271,3 @@ class Fields:
         for name in self._payload:
             if name not in self._taken:
                 raise OrderMalformedError(name[:64])
-
-
-@dataclass(frozen=True, kw_only=True)
-class RevocationOrder:
-    """A signed revocation order whose signature, signer, scope and form are checked."""
-
-    id: str
-    requested_by: str
-    created_at: datetime
-    authority: str
-    serial: str
-    reason: str
-    invalidity_date: datetime | None
-    people: tuple[str, ...]
-    content_sha256: str
-    document: bytes
-
-
-_SERIAL = re.compile(r"[0-9A-Fa-f]{1,40}", re.ASCII)
-
-
-def open_revocation(desk: OrderDesk, document: bytes) -> RevocationOrder:
-    """Check a revocation order up to its scope.
-
-    Raises:
-        OrderMalformedError, OrderSignatureError, OrderSignerError, OrderOutOfScopeError
-    """
-    payload, signer = desk.open(document, REVOCATION_TYPE)
-    fields = Fields(payload)
-    order = RevocationOrder(
-        id=fields.text("revocation", _ID),
-        requested_by=f"ra:{signer.name}",
-        created_at=fields.moment("created_at"),
-        authority=fields.text("authority", _NAME),
-        serial=fields.text("serial", _SERIAL).lower().lstrip("0"),
-        reason=fields.text("reason", _NAME),
-        invalidity_date=fields.optional_moment("invalidity_date"),
-        people=fields.people("requested_by"),
-        content_sha256=content_sha256(payload),
-        document=document,
-    )
-    fields.end()
-    if not signer.may_revoke(order.authority):
-        raise OrderOutOfScopeError(signer.name, order.authority, "*")
-    return order
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryNotice:
-    """The signed word that the holder has a certificate; signature, signer and form are checked."""
-
-    order: str
-    told_by: str
-    created_at: datetime
-    people: tuple[str, ...]
-
-
-def open_delivery(desk: OrderDesk, document: bytes) -> DeliveryNotice:
-    """Check a delivery notice.
-
-    Raises:
-        OrderMalformedError, OrderSignatureError, OrderSignerError
-    """
-    payload, signer = desk.open(document, DELIVERY_TYPE)
-    fields = Fields(payload)
-    notice = DeliveryNotice(
-        order=fields.text("order", _ID),
-        told_by=f"ra:{signer.name}",
-        created_at=fields.moment("created_at"),
-        people=fields.people("delivered_by"),
-    )
-    fields.end()
-    return notice

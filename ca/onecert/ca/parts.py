@@ -122,7 +122,7 @@ def assemble(
     writer = GroupCommit(database, audit)
     ledger = ledger_type(database, writer, process=context.processes.own)
     authorities = Authorities(database, context.status_url, context.clock)
-    registration_authorities = RegistrationAuthorities(database, audit, clock)
+    registration_authorities = RegistrationAuthorities(database, audit, clock, authorities.line_of)
     desk = OrderDesk(registration_authorities, max_age=config.order_max_age)
     certifier = Certifier(ledger, signer, clock)
     files = StatusFiles(context.data / "status")

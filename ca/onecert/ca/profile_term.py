@@ -14,9 +14,14 @@ from datetime import datetime, timedelta
 from onecert.ca.errors import CertificateTermError, IssuerExpiresError
 from onecert.ca.profile_data import Profile
 
-__all__ = ["certificate_term", "is_longer", "is_whole_term", "last_second"]
+__all__ = ["certificate_term", "first_second", "is_longer", "is_whole_term", "last_second"]
 
 SECOND = timedelta(seconds=1)
+
+
+def first_second(profile: Profile, at: datetime) -> datetime:
+    """Tell the first second of what is issued at this moment, whenever its issuer began."""
+    return at.replace(microsecond=0) - timedelta(minutes=profile.backdate_minutes)
 
 
 def last_second(profile: Profile, not_before: datetime) -> datetime:
@@ -58,9 +63,7 @@ def certificate_term(
         IssuerExpiresError: it would outlive its issuer, and the profile does not let it end with it.
         CertificateTermError: the order asks for an end that the profile does not allow.
     """
-    not_before = max(
-        at.replace(microsecond=0) - timedelta(minutes=profile.backdate_minutes), issuer_not_before
-    )
+    not_before = max(first_second(profile, at), issuer_not_before)
     try:
         not_after = last_second(profile, not_before)
     except OverflowError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import serialization
@@ -24,15 +25,29 @@ _COLUMNS = [registration_authorities.c[name] for name in ("name", "key_id", "key
 _BY_KEY = Statement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
 
 
+def _itself(authority: str) -> str:
+    return authority
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """A registration authority by its name, and what it may order."""
+    """A registration authority by its name, and what it may order.
+
+    Who may order by the name of a line may do so with each authority that joined it; see `authority_lines`.
+    """
 
     name: str
     scopes: frozenset[str]
+    line_of: Callable[[str], str] = _itself
 
     def may_order(self, authority: str, profile: str) -> bool:
-        return f"{authority}:{profile}" in self.scopes or f"{authority}:*" in self.scopes
+        names = {authority, self.line_of(authority)}
+        return any(f"{name}:{each}" in self.scopes for name in names for each in (profile, "*"))
+
+    def may_revoke(self, authority: str) -> bool:
+        """Tell whether it orders anything at all from this authority."""
+        names = {authority, self.line_of(authority)}
+        return any(scope.split(":")[0] in names for scope in self.scopes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +57,18 @@ class RegistrationAuthority(Scope):
     key_id: str
     public_key: PublicKey
 
-    def may_revoke(self, authority: str) -> bool:
-        """Tell whether it orders anything at all from this authority."""
-        return any(scope.split(":")[0] == authority for scope in self.scopes)
-
 
 class RegistrationAuthorities:
-    """Reads and writes the register. Every order reads it anew, so that a removal counts at once."""
+    """Reads and writes the register. Every order reads it anew, so that a removal counts at once.
 
-    def __init__(self, database: Database, audit: AuditTrail, clock: Clock) -> None:
+    Args:
+        line_of: names the line of an authority.
+    """
+
+    def __init__(
+        self, database: Database, audit: AuditTrail, clock: Clock, line_of: Callable[[str], str] = _itself
+    ) -> None:
+        self._line_of = line_of
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -120,7 +138,11 @@ class RegistrationAuthorities:
         # What was parsed is used again while its row says the same.
         if entry is None or known != row:
             entry = RegistrationAuthority(
-                name=name, key_id=kid, public_key=_load(key_pem), scopes=frozenset(json.loads(scopes))
+                name=name,
+                key_id=kid,
+                public_key=_load(key_pem),
+                scopes=frozenset(json.loads(scopes)),
+                line_of=self._line_of,
             )
             self._entries[kid] = (row, entry)
         return entry

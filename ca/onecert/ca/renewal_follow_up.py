@@ -18,7 +18,8 @@ from sqlalchemy import RowMapping, and_, or_, select, update
 
 from onecert.ca.errors import AlreadyRevokedError, UnknownOrderError
 from onecert.ca.models import certificates, orders
-from onecert.ca.orders import Order, OrderDesk, RevocationOrder, content_sha256, open_delivery
+from onecert.ca.order_notices import RevocationOrder, open_delivery
+from onecert.ca.orders import Order, OrderDesk, content_sha256
 from onecert.ca.renewal import AT, DELIVERED, FIRST, ISSUED
 from onecert.ca.renewal_models import DONE, VOID, WAITING, successions
 from onecert.ca.renewal_record import write_first

@@ -23,6 +23,7 @@ from onecert.ca.errors.status import UnknownCertificateError
 from onecert.ca.models import certificates
 from onecert.ca.names import subject_text
 from onecert.ca.profile import Profile
+from onecert.ca.profile_term import first_second, last_second
 from onecert.ca.renewal import CHANGE, FIRST, NEVER, RENEW, Follow
 from onecert.ca.renewal_models import NOTHING, WAITING, successions
 from onecert.server.database import Database
@@ -30,7 +31,17 @@ from onecert.server.statements import insert_if_absent
 
 __all__ = ["Renewals", "Succession", "write_first", "write_succession"]
 
-_NAMES = ("state", "status", "reason", "profile", "entity", "subject", "key_sha256", "not_after")
+_NAMES = (
+    "state",
+    "status",
+    "reason",
+    "profile",
+    "entity",
+    "subject",
+    "key_sha256",
+    "not_before",
+    "not_after",
+)
 _OLD = select(*(certificates.c[name] for name in _NAMES)).where(
     certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s")
 )
@@ -58,6 +69,11 @@ class Renewals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def is_on_record(self, authority: str, serial: str) -> bool:
+        """Whether this authority issued, or began to issue, a certificate with this serial."""
+        with self._database.reading() as connection:
+            return connection.execute(_OLD, {"a": authority, "s": serial}).first() is not None
+
     def check(self, follow: Follow, request: CheckedRequest, order_id: str, at: datetime) -> CheckedRequest:
         """Check an order whose content is checked; return its request with the end that its kind gives it.
 
@@ -77,21 +93,21 @@ class Renewals:
             raise SameKeyError(follow.kind)
         end: datetime = old["not_after"]
         if follow.kind == RENEW:
-            _check_window(profile, follow.serial, end, at)
+            _check_window(profile, follow.serial, old["not_before"], end, at)
             return request
         if at > end:
             raise PredecessorStateError(follow.kind, follow.serial, "expired")
         if request.not_after is not None:
             return request
-        return replace(request, not_after=min(end, at.replace(microsecond=0) + profile.validity))
+        # The old one may have had a longer term, by an earlier version of the profile.
+        return replace(request, not_after=min(end, last_second(profile, first_second(profile, at))))
 
 
-def _check_window(profile: Profile, serial: str, end: datetime, at: datetime) -> None:
+def _check_window(profile: Profile, serial: str, start: datetime, end: datetime, at: datetime) -> None:
     begin = end - timedelta(days=profile.renewal_window_days) if profile.renewal_window_days else None
     last = end + timedelta(days=profile.renewal_after_expiry_days)
     if (begin is not None and at < begin) or at > last:
-        first = begin or end - profile.validity
-        raise RenewalWindowError(serial, first.isoformat(), last.isoformat())
+        raise RenewalWindowError(serial, (begin or start).isoformat(), last.isoformat())
 
 
 def _check_standing(

@@ -43,7 +43,7 @@ from onecert.ca.models import (
     crl_removals,
     revocations,
 )
-from onecert.ca.orders import RevocationOrder
+from onecert.ca.order_notices import RevocationOrder
 from onecert.ca.publishing import CrlPublisher
 from onecert.ca.shared_lists import SharedLists
 from onecert.server.audit import AuditEntry

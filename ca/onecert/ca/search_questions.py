@@ -117,7 +117,7 @@ class Enquiries:
         question.fields.end()
         query = read_query({"authority": authority, "serial": serial})
         page = self._search.find(query, limit=1)
-        if not any(scope.split(":")[0] == authority for scope in question.scope.scopes):
+        if not question.scope.may_revoke(authority):
             raise OrderOutOfScopeError(question.scope.name, authority, "*")
         if not page.found:
             raise UnknownCertificateError(authority, serial[:64])

@@ -9,6 +9,7 @@ from onecert.server.languages import Sentence, _
 
 __all__ = [
     "ProfileChangedError",
+    "ProfileContentError",
     "ProfileDraftChangedError",
     "ProfileFileError",
     "ProfileSignaturesError",
@@ -44,6 +45,22 @@ class ProfileChangedError(CaError):
                 " that this order was begun with."
             ),
             hint=_("Nothing is signed. The security staff must find out who changed the record."),
+            profile=profile,
+            version=version,
+        )
+
+
+class ProfileContentError(CaError):
+    """The order names a version of the profile by number and by hash, and they do not belong together."""
+
+    def __init__(self, profile: str, version: int) -> None:
+        super().__init__(
+            "PROFILE_CONTENT",
+            status=409,
+            text=_(
+                "Version %(version)s of the profile “%(profile)s” is not what the order was approved for."
+            ),
+            hint=_("Look at the profile in GET /ca/v1/authorities, and have the order approved again."),
             profile=profile,
             version=version,
         )
