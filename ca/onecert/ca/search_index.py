@@ -1,16 +1,15 @@
 """The index of the search: for each token the certificates that have it, in segments of the audit trail.
 
 The trail numbers what was issued without gaps, in the order of the commits. A segment is 4096 of its numbers;
-once all of them are taken it never changes, and a job writes its postings, each row once. What came since is
-not indexed yet and is read itself. So issuing writes nothing for the search, nothing is missing for a moment,
-and an interruption leaves at most postings that are written again just the same.
+once all of them are taken it never changes, and a job writes its postings (`search_segments`), each row once.
+What came since is not indexed yet and is read itself. So issuing writes nothing for the search, nothing is
+missing for a moment, and an interruption leaves at most a segment that is written again just the same.
 """
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, func, select, update
@@ -18,21 +17,23 @@ from sqlalchemy import Connection, func, select, update
 from onecert.ca.ledger import COLUMNS, certificate_record
 from onecert.ca.models import certificates, orders
 from onecert.ca.search_models import cursor, postings
-from onecert.ca.search_terms import Found, tokens_of
+from onecert.ca.search_segments import SEGMENT, buckets_of, find, place
+from onecert.ca.search_terms import Found, Indexed, tokens_of
 from onecert.server.database import Database
 from onecert.server.models import audit_entries
 from onecert.server.statements import insert_once
 
-__all__ = ["SEGMENT", "SearchIndex", "decoded", "encoded", "entries_of", "load"]
+__all__ = ["SEGMENT", "SearchIndex", "entries_of", "load"]
 
-SEGMENT = 4096
-_BITMAP_OCTETS = SEGMENT // 8
 EVENTS = ("certificate.issued", "certificate.abandoned")
 _INSERT = insert_once(postings)
-_ROWS_AT_ONCE = 2000
 _LOADED_AT_ONCE = 400
 # So many new entries between two steps of the job are busy times.
 BUSY = 500
+# In busy times a step keeps pace with three thousand new certificates a second.
+BUSY_SEGMENTS, QUIET_SEGMENTS = 4, 16
+# So many segments are asked for one by one.
+_FEW_SEGMENTS = 64
 T = TypeVar("T")
 
 
@@ -44,11 +45,12 @@ class SearchIndex:
         self._newest = 0
 
     def step(self) -> int:
-        """Index some segments, one alone while much is issued, so that issuing has the machine."""
+        """Index some segments; fewer while much is issued, so that issuing has the machine, yet as many as
+        come in."""
         before, self._newest = self._newest, self._newest_number()
-        return self.run(1 if self._newest - before > BUSY else 8)
+        return self.run(BUSY_SEGMENTS if self._newest - before > BUSY else QUIET_SEGMENTS)
 
-    def run(self, at_most: int = 8) -> int:
+    def run(self, at_most: int = QUIET_SEGMENTS) -> int:
         """Index complete segments; tell how many. Whoever else does the same writes the same."""
         done = 0
         while done < at_most and self._index_next():
@@ -65,46 +67,76 @@ class SearchIndex:
             segment = indexed_until(connection) // SEGMENT
             if newest < (segment + 1) * SEGMENT - 1:
                 return False
-            rows = self._postings(connection, segment)
-        for some in _batched(rows, _ROWS_AT_ONCE):
-            with self._database.transaction() as connection:
-                _INSERT.run_many(connection, some)
+            offsets = self._offsets(connection, segment)
+        rows = [{"place": at, "bucket": bucket} for at, bucket in buckets_of(offsets, segment)]
         with self._database.transaction() as connection:
+            _INSERT.run_many(connection, rows)
             connection.execute(update(cursor).where(cursor.c.segment == segment).values(segment=segment + 1))
         return True
 
     @staticmethod
-    def _postings(connection: Connection, segment: int) -> list[Mapping[str, object]]:
+    def _offsets(connection: Connection, segment: int) -> dict[int, list[int]]:
+        """The sorted offsets of each token of a segment."""
         first = segment * SEGMENT
         entries = dict(entries_of(connection, first, first + SEGMENT))
+        found = {(each.authority, each.serial): each for each in _indexed(connection, entries.values())}
         offsets: dict[int, list[int]] = defaultdict(list)
-        found = load(connection, entries.values())
         for seq in sorted(entries):
             one = found.get(entries[seq])
-            for token in set(tokens_of(one)) if one is not None else ():
+            for token in tokens_of(one) if one is not None else ():
                 offsets[token].append(seq - first)
-        return [
-            {"token": token, "segment": segment, "offsets": encoded(offsets[token])}
-            for token in sorted(offsets)
-        ]
+        return offsets
 
     @staticmethod
     def bitmaps(
         connection: Connection, tokens: Sequence[int], first: int, last: int
     ) -> Iterator[tuple[int, int]]:
-        """For the segments from `last` down to `first`: which offsets have all of the tokens, as bits."""
-        query = select(postings).where(
-            postings.c.token.in_(tokens), postings.c.segment >= first, postings.c.segment <= last
-        )
-        counts: dict[int, int] = defaultdict(int)
-        both: dict[int, int] = {}
-        for _token, segment, offsets in connection.execute(query):
-            bits = decoded(offsets)
-            both[segment] = both.get(segment, bits) & bits
-            counts[segment] += 1
-        for segment in sorted(both, reverse=True):
-            if counts[segment] == len(tokens) and both[segment]:
-                yield segment, both[segment]
+        """For the segments from `last` down to `first`: which offsets have all of the tokens, as bits.
+
+        What no certificate of a segment has ends the search in it.
+        """
+        found: dict[int, int] = {}
+        for number, token in enumerate(tokens):
+            begin = place(token, 0)
+            where = postings.c.place.between(begin + first, begin + last)
+            if number and len(found) <= _FEW_SEGMENTS:
+                where = postings.c.place.in_([begin + segment for segment in found])
+            left: dict[int, int] = {}
+            for at, bucket in connection.execute(select(postings.c.place, postings.c.bucket).where(where)):
+                segment = at - begin
+                bits = find(bucket, token) & (found.get(segment, 0) if number else -1)
+                if bits:
+                    left[segment] = bits
+            found = left
+            if not found:
+                return
+        yield from sorted(found.items(), reverse=True)
+
+
+def _indexed(connection: Connection, keys: Iterable[tuple[str, str]]) -> Iterator[Indexed]:
+    """Read what the index needs of certificates."""
+    table = certificates.c
+    query = select(
+        table.authority,
+        table.serial,
+        table.subject,
+        table.entity,
+        table.profile,
+        table.crl_partition,
+        table.certificate_der,
+        orders.c.ordered_by,
+    ).outerjoin_from(certificates, orders, orders.c.id == table.order_id)
+    for authority, serials in _by_authority(keys).items():
+        for some in _batched(serials, _LOADED_AT_ONCE):
+            rows = connection.execute(query.where(table.authority == authority, table.serial.in_(some)))
+            yield from map(Indexed._make, rows)
+
+
+def _by_authority(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    serials: dict[str, list[str]] = defaultdict(list)
+    for authority, serial in keys:
+        serials[authority].append(serial)
+    return serials
 
 
 def _batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -114,26 +146,6 @@ def _batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def indexed_until(connection: Connection) -> int:
     """The first number of the audit trail that is not indexed."""
     return SEGMENT * (connection.scalar(select(cursor.c.segment)) or 0)
-
-
-def encoded(offsets: Sequence[int]) -> bytes:
-    """Write sorted offsets: two octets each, little-endian, or 512 octets of bits when that is shorter."""
-    if len(offsets) * 2 < _BITMAP_OCTETS:
-        return struct.pack(f"<{len(offsets)}H", *offsets)
-    bits = 0
-    for offset in offsets:
-        bits |= 1 << offset
-    return bits.to_bytes(_BITMAP_OCTETS, "little")
-
-
-def decoded(data: bytes) -> int:
-    """Read what `encoded` wrote, as bits."""
-    if len(data) == _BITMAP_OCTETS:
-        return int.from_bytes(data, "little")
-    bits = 0
-    for offset in struct.unpack(f"<{len(data) // 2}H", data):
-        bits |= 1 << offset
-    return bits
 
 
 def entries_of(connection: Connection, first: int, end: int) -> Iterator[tuple[int, tuple[str, str]]]:
@@ -148,11 +160,8 @@ def entries_of(connection: Connection, first: int, end: int) -> Iterator[tuple[i
 
 def load(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Found]:
     """Read certificates with who ordered them; what is not on record is left out."""
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for authority, serial in keys:
-        wanted[authority].append(serial)
     found = {}
-    for authority, serials in wanted.items():
+    for authority, serials in _by_authority(keys).items():
         for some in _batched(serials, _LOADED_AT_ONCE):
             query = select(*COLUMNS).where(
                 certificates.c.authority == authority, certificates.c.serial.in_(some)

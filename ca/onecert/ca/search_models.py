@@ -1,4 +1,4 @@
-"""Tables of the search: which certificates of a stretch of the trail have a token. See `search_index`."""
+"""Tables of the search: which certificates of a stretch of the trail have a token. See `search_segments`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from onecert.ca.models import metadata
 
 __all__ = ["cursor", "postings"]
 
+PLACE = BigInteger().with_variant(Integer(), "sqlite")
+
 postings = Table(
     "ca_search_postings",
     metadata,
-    Column("token", BigInteger, primary_key=True, autoincrement=False),
-    Column("segment", Integer, primary_key=True, autoincrement=False),
-    Column("offsets", LargeBinary, nullable=False),  # see `search_index.encoded`
-    sqlite_with_rowid=False,
+    # The bucket and, in the lower 32 bits, the segment: SQLite keeps the rows in this order.
+    Column("place", PLACE, primary_key=True, autoincrement=False),
+    Column("bucket", LargeBinary, nullable=False),
 )
 
 cursor = Table(

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b, sha1, sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography import x509
 
 from onecert.ca.errors.search import SearchFieldError
 from onecert.ca.ledger import CertificateRecord
 
-__all__ = ["Found", "Query", "pair_tokens", "plain_names", "read_query", "token", "tokens_of"]
+__all__ = ["Found", "Indexed", "Query", "pair_tokens", "plain_names", "read_query", "token", "tokens_of"]
 
 NAME_MAX = 64
 SERIAL_BEGINS_MIN = 6
@@ -57,20 +57,41 @@ class Found:
     @property
     def key_id(self) -> str:
         """The subject key identifier, in hex."""
-        at = self.der.find(_KEY_ID)
-        return self.der[at + len(_KEY_ID) : at + len(_KEY_ID) + 20].hex() if at >= 0 else ""
+        return _key_id(self.der)
 
     @property
     def alternative_names(self) -> list[str]:
         """Host names, addresses and e-mail addresses."""
-        if _ALTERNATIVE_NAMES not in self.der:
-            return []
-        try:
-            extensions = x509.load_der_x509_certificate(self.der).extensions
-            names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (ValueError, x509.ExtensionNotFound):
-            return []
-        return [str(name.value).casefold() for name in names if isinstance(name.value, str) or _is_ip(name)]
+        return _alternative_names(self.der)
+
+
+class Indexed(NamedTuple):
+    """What the index needs of a certificate on record."""
+
+    authority: str
+    serial: str
+    subject: str
+    entity: str
+    profile: str
+    partition: int
+    certificate_der: bytes | None
+    ordered_by: str | None
+
+
+def _key_id(certificate_der: bytes) -> str:
+    at = certificate_der.find(_KEY_ID)
+    return certificate_der[at + len(_KEY_ID) : at + len(_KEY_ID) + 20].hex() if at >= 0 else ""
+
+
+def _alternative_names(certificate_der: bytes) -> list[str]:
+    if _ALTERNATIVE_NAMES not in certificate_der:
+        return []
+    try:
+        extensions = x509.load_der_x509_certificate(certificate_der).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return []
+    return [str(name.value).casefold() for name in names if isinstance(name.value, str) or _is_ip(name)]
 
 
 def _is_ip(name: x509.GeneralName) -> bool:
@@ -274,6 +295,8 @@ def _moment(field: str, value: str) -> datetime:
 
 def _plain(text: str) -> str:
     """Spell a text so that width and case do not matter."""
+    if text.isascii():
+        return " ".join(text.casefold().split())
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -304,19 +327,18 @@ def _dense_token(kind: str, value: str) -> int:
     return token(kind, value)
 
 
-def tokens_of(found: Found) -> Iterator[int]:
+def tokens_of(found: Indexed) -> set[int]:
     """All tokens by which a certificate is found."""
-    record = found.record
-    yield from pair_tokens(plain_names(record.subject))
-    yield _dense_token("authority", record.authority)
-    yield _dense_token("profile", record.profile)
-    yield _dense_token("ordered_by", found.ordered_by)
-    yield _dense_token("partition", str(record.crl_partition))
-    for part in _numbers_of(record.entity):
-        yield token("identity", part)
-    if record.certificate_der is not None:
-        yield token("sha256", found.sha256)
-        yield token("sha1", found.sha1)
-        yield token("key_id", found.key_id)
-        for name in found.alternative_names:
-            yield token("alternative_name", name)
+    tokens = set(pair_tokens(plain_names(found.subject)))
+    tokens.add(_dense_token("authority", found.authority))
+    tokens.add(_dense_token("profile", found.profile))
+    tokens.add(_dense_token("ordered_by", found.ordered_by or ""))
+    tokens.add(_dense_token("partition", str(found.partition)))
+    tokens.update(token("identity", part) for part in _numbers_of(found.entity))
+    der = found.certificate_der
+    if der is not None:
+        tokens.add(token("sha256", sha256(der).hexdigest()))
+        tokens.add(token("sha1", sha1(der, usedforsecurity=False).hexdigest()))
+        tokens.add(token("key_id", _key_id(der)))
+        tokens.update(token("alternative_name", name) for name in _alternative_names(der))
+    return tokens

@@ -12,6 +12,8 @@ revision = "0007"
 down_revision = "0006"
 
 _WAITING = sa.text("state = 'waiting'")
+# An INTEGER is where SQLite keeps the row itself.
+_PLACE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -44,10 +46,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "ca_search_postings",
-        sa.Column("token", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("segment", sa.Integer(), primary_key=True, autoincrement=False),
-        sa.Column("offsets", sa.LargeBinary(), nullable=False),
-        sqlite_with_rowid=False,
+        sa.Column("place", _PLACE, primary_key=True, autoincrement=False),
+        sa.Column("bucket", sa.LargeBinary(), nullable=False),
     )
     op.create_table(
         "ca_search_cursor",
