@@ -9,7 +9,7 @@ SECONDS ?= 120
 # Everything that the CA signs while the tests run, for other implementations to judge.
 collected := .tools/collected
 
-.PHONY: help demo up test check tests second-opinions soak bench conformance fuzz api requirements clean
+.PHONY: help demo up test check tests second-opinions soak sweep bench conformance fuzz api requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
@@ -17,6 +17,7 @@ help:
 	@echo "make test    set up, and pass every check and test"
 	@echo "make second-opinions   pkilint, openssl, GnuTLS and Bouncy Castle on all that the CA signed in the last tests"
 	@echo "make soak    the long load and crash tests in full"
+	@echo "make sweep   a fault at every place where something becomes lasting, on both databases"
 	@echo "make bench   measure; ONLY=prefix for some rows; writes bench/results.json"
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
 	@echo "make fuzz    the verifier under hostile bytes for SECONDS=$(SECONDS), all targets together"
@@ -53,6 +54,10 @@ second-opinions:
 soak:
 	@deploy/setup.sh test
 	@$(environment) ONECERT_SOAK_SIGNATURES=100000 SOAK_KILLS=200 .venv/bin/pytest -m soak -n 0 -s --timeout 5400 $(PYTEST)
+
+sweep:
+	@deploy/setup.sh test
+	@$(environment) $(python) tests/sweep --engine both $(SWEEP)
 
 bench:
 	@deploy/setup.sh test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import itertools
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -206,7 +207,15 @@ def sqlite_place(home: Path) -> Place:
 def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Place:
     """Worlds on PostgreSQL: each a database of its own, copied from a template."""
     numbers = itertools.count()
-    admin = psycopg.connect(host=str(sockets), user=user, dbname="postgres", autocommit=True)
+    connections: dict[int, psycopg.Connection[Any]] = {}
+
+    def run(statement: str, *values: Any) -> None:
+        # One for each process: a child has copies of its parent's, and must not speak on them.
+        admin = connections.get(os.getpid())
+        if admin is None:
+            admin = psycopg.connect(host=str(sockets), user=user, dbname="postgres", autocommit=True)
+            connections[os.getpid()] = admin
+        admin.execute(statement, values or None)
 
     def folder() -> Path:
         made = home / f"{next(numbers)}"
@@ -218,13 +227,12 @@ def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Place:
 
     def new(path: Path, template: str = "template0") -> str:
         name = f"sweep_{path.name}"
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return f"postgresql+psycopg://{user}@/{name}?host={sockets}"
 
     def end(url: str) -> None:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name_of(url),)
-        )
+        query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        run(query, name_of(url))
 
     return Place(
         engine="postgresql",
@@ -232,7 +240,7 @@ def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Place:
         new=new,
         copied=lambda url, path: new(path, name_of(url)),
         end_connections=end,
-        remove=lambda url: admin.execute(f"DROP DATABASE {name_of(url)} WITH (FORCE)") and None,
+        remove=lambda url: run(f"DROP DATABASE {name_of(url)} WITH (FORCE)"),
     )
 
 
