@@ -12,6 +12,7 @@ from onecert.ca.config import CaConfig
 from onecert.ca.delegate_keys import destroy_ended
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
 from onecert.ca.issuance_reports import IssuanceReports
+from onecert.ca.keeping import keep
 from onecert.ca.parts import Parts, assemble
 from onecert.ca.recovery import LEFT_ALONE
 from onecert.ca.reporting import issuance_reports
@@ -215,4 +216,6 @@ member = Member(
         "ca.profiles": _("Profile officer of the certification authority"),
     },
     build=build,
+    keep=keep,
+    kept_after=("ra", "pmi"),
 )

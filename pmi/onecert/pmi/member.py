@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from onecert.hsm import PrivateKey
@@ -12,13 +12,13 @@ from onecert.pmi.config import PmiConfig
 from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.parts import assemble
 from onecert.pmi.status import StatusApp
-from onecert.pmi.tokens import AUDIT_KEY, PmiToken
+from onecert.pmi.tokens import AUDIT_KEY, PmiToken, make_token
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.languages import _
-from onecert.server.members import Context, Member, Service
+from onecert.server.members import Context, Kept, Member, Service
 
-__all__ = ["build", "member"]
+__all__ = ["build", "keep", "member"]
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,20 @@ def _attempt(what: str, act: Callable[[], object]) -> None:
         log.exception("not done at start", extra={"what": what})
 
 
+def keep(config: PmiConfig, context: Context) -> Kept:
+    """Say what backups of this service need."""
+    token = make_token(config, data=context.data, shared=context.shared)
+    return Kept(audit_key=lambda: _audit_key(token), faults=lambda: _faults(token), close=token.close)
+
+
+def _faults(token: PmiToken) -> Iterator[str]:
+    try:
+        token.check()
+        token.own_key(AUDIT_KEY)
+    except ServiceError as exc:
+        yield f"{exc} [{exc.code}]"
+
+
 member = Member(
     name="pmi",
     config=PmiConfig,
@@ -77,4 +91,5 @@ member = Member(
         AUDITOR: _("Auditor"),
     },
     build=build,
+    keep=keep,
 )

@@ -1,14 +1,17 @@
 """Announces the registration authority to the server: `onecert up` runs it when it is installed."""
 
+from collections.abc import Iterator
+
 from onecert.ra.app import create_app
 from onecert.ra.config import RaConfig
 from onecert.ra.service import make_ra
 from onecert.ra.states import ROLES
 from onecert.ra.token_keys import TokenKeys
+from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
-from onecert.server.members import Context, Member, Service
+from onecert.server.members import Context, Kept, Member, Service
 
-__all__ = ["build", "make_keys", "member"]
+__all__ = ["build", "keep", "make_keys", "member"]
 
 
 def make_keys(config: RaConfig, context: Context) -> TokenKeys:
@@ -43,6 +46,21 @@ def build(config: RaConfig, context: Context) -> Service:
     )
 
 
+def keep(config: RaConfig, context: Context) -> Kept:
+    """Say what backups of this service need: its key, which a drill tries by asking the token for it."""
+    keys = make_keys(config, context)
+    return Kept(audit_key=keys.find_order_key, faults=lambda: _faults(keys), close=keys.close)
+
+
+def _faults(keys: TokenKeys) -> Iterator[str]:
+    try:
+        if keys.unseal(keys.seal(b"drill", b"drill"), b"drill") != b"drill":
+            yield "personal-data"
+        keys.order_key()
+    except ServiceError as exc:
+        yield f"{exc} [{exc.code}]"
+
+
 member = Member(
     name="ra",
     config=RaConfig,
@@ -50,4 +68,5 @@ member = Member(
     catalogue="onecert.ra",
     roles=ROLES,
     build=build,
+    keep=keep,
 )

@@ -6,7 +6,7 @@ A member announces itself by an entry point of group ``onecert.members``: ``ca =
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,7 +26,7 @@ from onecert.server.processes import Alone, Living
 if TYPE_CHECKING:
     from onecert.server.operators import Operators
 
-__all__ = ["Context", "Member", "Service", "installed_members", "load_member", "open_context"]
+__all__ = ["Context", "Kept", "Member", "Service", "installed_members", "load_member", "open_context"]
 
 ENTRY_POINT_GROUP = "onecert.members"
 
@@ -41,6 +41,21 @@ class Member:
     catalogue: str  # "onecert.ca": the package that has locale/
     roles: Mapping[str, str]  # role -> English msgid: {"clerk.entry": "Entry clerk"}
     build: Callable[[Any, Context], Service]
+    keep: Callable[[Any, Context], Kept] | None = None  # what backups ask; None: folder and database are all
+    # Copied before this one: what the others have on record this one must know.
+    kept_after: tuple[str, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """What a backup, and a drill on a restored one, ask a member beyond its folder and its database."""
+
+    audit_key: Callable[[], PrivateKey | None]  # signs what was copied; None while its token is away
+    # What may never be lower than somebody outside has seen, by name: {"crl harbour": 12}.
+    numbers: Callable[[], Mapping[str, int]] = dict
+    # Of a restored service: does it keep its word? One line of text for each thing that is wrong.
+    faults: Callable[[], Iterable[str]] = tuple
+    close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,16 +12,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
 from onecert.server import metrics
+from onecert.server.audit.keys import publish_audit_key
 from onecert.server.clock import Clock, SystemClock
 from onecert.server.config import ServerConfig, Settings
 from onecert.server.contexts import OpenedMember, make_peers, open_members
 from onecert.server.dispatch import Dispatcher
 from onecert.server.errors import ServiceError, UnknownJobError
-from onecert.server.folders import make_private_folder, write_file
 from onecert.server.health import Readiness
 from onecert.server.jobs import Job, JobRunner, Scope
 from onecert.server.members import Context, Member, Service
@@ -29,7 +28,6 @@ from onecert.server.operators import command_actor
 from onecert.server.processes import BEAT, Processes
 from onecert.server.web.frame import frame_of
 from onecert.server.web.landing import landing_app
-from onecert.verifier.jws import key_id
 
 __all__ = ["System"]
 
@@ -37,7 +35,6 @@ log = logging.getLogger(__name__)
 
 AUDIT_HEAD_JOB = "server.audit-head"
 PROCESS_JOB = "server.process"
-AUDIT_KEYS_FOLDER = "audit-keys"
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class System:
         if service.audit_key is None:
             log.warning("no key signs the audit trail", extra={"service": context.name})
         else:
-            _publish_audit_key(context, service)
+            publish_audit_key(context.data, service.audit_key)
         if service.audit_key is not None or service.find_audit_key is not None:
             jobs.append(Job(AUDIT_HEAD_JOB, server.audit_head_every, lambda at: _sign_head(context, service)))
         runner = JobRunner(context.database, self._clock, jobs, service=context.name, folder=context.data)
@@ -178,7 +175,8 @@ def _sign_head(context: Context, service: Service) -> None:
     if service.audit_key is None and service.find_audit_key is not None:
         # Its token was away at the start; from when it is back, heads are signed again.
         service.audit_key = service.find_audit_key()
-        _publish_audit_key(context, service)
+        if service.audit_key is not None:
+            publish_audit_key(context.data, service.audit_key)
     if service.audit_key is None:
         return
     try:
@@ -186,17 +184,6 @@ def _sign_head(context: Context, service: Service) -> None:
     except Exception:
         metrics.audit_head_failures.labels(context.name).inc()
         raise
-
-
-def _publish_audit_key(context: Context, service: Service) -> None:
-    """Leave the public key where `onecert audit verify` looks; earlier keys stay for earlier exports."""
-    if service.audit_key is None:
-        return
-    public = service.audit_key.public_key()
-    file = make_private_folder(context.data / AUDIT_KEYS_FOLDER) / f"{key_id(public)}.pem"
-    if not file.exists():
-        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        write_file(file, pem, mode=0o644)
 
 
 def _quietly(what: str, running: _Running, step: Callable[[], None]) -> None:

@@ -3,20 +3,22 @@
 import hashlib
 import logging
 import socket
+from collections.abc import Iterator
 
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.languages import _
-from onecert.server.members import Context, Member, Service
+from onecert.server.members import Context, Kept, Member, Service
 from onecert.supervision.app import create_app
 from onecert.supervision.bundle_job import BundleJob
 from onecert.supervision.config import SupervisionConfig
 from onecert.supervision.issuance_job import IssuanceJob
+from onecert.supervision.officers import TokenOfficerKeys
 from onecert.supervision.service import make_keys, make_supervision
 from onecert.supervision.status import StatusApp
 from onecert.supervision.watch import Watch
 
-__all__ = ["build", "member"]
+__all__ = ["build", "keep", "member"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,19 @@ def build(config: SupervisionConfig, context: Context) -> Service:
     )
 
 
+def keep(config: SupervisionConfig, context: Context) -> Kept:
+    """Say what backups of this service need; the number of the list guards itself."""
+    keys = make_keys(config, context)
+    return Kept(audit_key=keys.audit_key, faults=lambda: _faults(keys), close=keys.close)
+
+
+def _faults(keys: TokenOfficerKeys) -> Iterator[str]:
+    try:
+        keys.check()
+    except ServiceError as exc:
+        yield f"{exc} [{exc.code}]"
+
+
 def _job_name(context: Context, what: str) -> str:
     place = f"{socket.gethostname()}:{context.data.absolute()}".encode()
     return f"supervision.{what}.{hashlib.sha256(place).hexdigest()[:8]}"
@@ -69,4 +84,6 @@ member = Member(
         "auditor": _("Auditor"),
     },
     build=build,
+    keep=keep,
+    kept_after=("ca",),
 )

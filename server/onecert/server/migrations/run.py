@@ -31,7 +31,7 @@ from onecert.server.models import schema_compatibility
 if TYPE_CHECKING:
     from onecert.server.database import Database
 
-__all__ = ["current_revisions", "head_revision", "oldest_code", "upgrade"]
+__all__ = ["current_revisions", "head_revision", "make_tables", "oldest_code", "upgrade"]
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,27 @@ def _upgrade(database: Database, scripts: Mapping[str, ScriptDirectory]) -> None
         for package, script in scripts.items():
             if not _is_done(connection, package, script):
                 _upgrade_package(connection, package, script)
+
+
+def make_tables(database: Database, revisions: Mapping[str, str | None]) -> None:
+    """Make the tables of each package as they were at a revision: for rows that were copied then.
+
+    Args:
+        revisions: package -> revision; the tables are not there yet.
+
+    Raises:
+        DatabaseNewerError: this program does not know such a revision.
+    """
+    scripts = {package: _script_directory(package) for package in revisions}
+    for package, script in scripts.items():
+        known = {each.revision for each in script.walk_revisions()}
+        if revisions[package] not in known:
+            raise DatabaseNewerError(package, str(revisions[package]))
+    with _one_at_a_time, database.transaction() as connection:
+        if _is_schema_missing(database, connection):
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{database.schema}"')
+        for package, script in scripts.items():
+            _upgrade_package(connection, package, script, to=str(revisions[package]))
 
 
 def current_revisions(database: Database, packages: Sequence[str]) -> dict[str, str | None]:
@@ -181,11 +202,13 @@ def _of(package: str) -> ColumnElement[bool]:
     return schema_compatibility.c.package == version_table(package)
 
 
-def _upgrade_package(connection: Connection, package: str, script: ScriptDirectory) -> None:
+def _upgrade_package(
+    connection: Connection, package: str, script: ScriptDirectory, *, to: str = "head"
+) -> None:
     def steps(revision: object, context: MigrationContext) -> object:
-        return script._upgrade_revs("head", revision)  # type: ignore[arg-type]  # as alembic.command does
+        return script._upgrade_revs(to, revision)  # type: ignore[arg-type]  # as alembic.command does
 
-    environment = EnvironmentContext(Config(), script, fn=steps, destination_rev="head")
+    environment = EnvironmentContext(Config(), script, fn=steps, destination_rev=to)
     with environment:
         environment.configure(
             connection=connection, version_table=version_table(package), transactional_ddl=True
