@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, request
 from onecert.ca.authorities import ACTIVE
 from onecert.ca.batch_api import add_batch_views
 from onecert.ca.certificate_api import add_certificate_views
+from onecert.ca.console import NAVIGATION, add_console
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.ledger import CertificateRecord
 from onecert.ca.list_status import add_list_views
@@ -19,7 +20,8 @@ from onecert.ca.order_door import OrderDoor, raise_refusal
 from onecert.ca.order_notices import open_revocation
 from onecert.ca.orders import DOCUMENT_MAX_BYTES
 from onecert.ca.parts import Parts
-from onecert.ca.profile_pages import NAVIGATION, profile_pages
+from onecert.ca.profile_pages import NAVIGATION as PROFILE_NAVIGATION
+from onecert.ca.profile_pages import profile_pages
 from onecert.server.members import Context
 from onecert.server.web import create_frame, public, signed_api
 
@@ -28,7 +30,9 @@ __all__ = ["create_app"]
 
 def create_app(parts: Parts, context: Context) -> Flask:
     """Build the application of the CA."""
-    app = create_frame("ca", context, navigation=NAVIGATION, max_request_bytes=DOCUMENT_MAX_BYTES)
+    navigation = (*NAVIGATION, *PROFILE_NAVIGATION)
+    app = create_frame("ca", context, navigation=navigation, max_request_bytes=DOCUMENT_MAX_BYTES)
+    add_console(app, parts, context)
     app.register_blueprint(profile_pages(parts))
 
     @app.post("/v1/orders")

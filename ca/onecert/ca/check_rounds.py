@@ -27,7 +27,7 @@ from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 
-__all__ = ["LISTS", "RECORD", "CheckRounds"]
+__all__ = ["LISTS", "RECORD", "CheckRounds", "Round"]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ _finished = Gauge(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Round:
+class Round:
     """One row. A round that is not finished goes on behind `place`."""
 
     number: int
@@ -137,6 +137,11 @@ class CheckRounds:
             )
             self._finish(connection, kind, number, checked, len(found))
 
+    def newest(self) -> dict[str, Round]:
+        """The newest round of each kind, for people; a kind that never was is not there."""
+        found = {kind: self._newest(kind) for kind in (RECORD, LISTS)}
+        return {kind: one for kind, one in found.items() if one is not None}
+
     def check(self) -> None:
         """Readiness.
 
@@ -152,7 +157,7 @@ class CheckRounds:
             if newest is not None and newest.findings:
                 raise CheckFindingsError(newest.findings, newest.first_findings[0].rule)
 
-    def _open_round(self) -> _Round | None:
+    def _open_round(self) -> Round | None:
         """The round that is under way, or a new one when it is time, or None."""
         newest, now = self._newest(RECORD), self._clock.now()
         if newest is not None and newest.finished_at is None:
@@ -180,8 +185,8 @@ class CheckRounds:
         return self._newest(RECORD)
 
     def _advance(
-        self, current: _Round, place: Place, checked: int, found: Sequence[Finding], *, is_last: bool
-    ) -> _Round | None:
+        self, current: Round, place: Place, checked: int, found: Sequence[Finding], *, is_last: bool
+    ) -> Round | None:
         """Keep how far the round is; None when it is finished, or when another process went on with it."""
         for finding in found:
             log.error("the checker found something wrong", extra={"finding": finding.as_json()})
@@ -224,12 +229,12 @@ class CheckRounds:
                 details={"checked": checked, "findings": findings},
             )
 
-    def _newest(self, kind: str) -> _Round | None:
+    def _newest(self, kind: str) -> Round | None:
         with self._database.reading() as connection:
             row = connection.execute(_NEWEST, {"k": kind}).one_or_none()
         if row is None:
             return None
-        return _Round(
+        return Round(
             number=row.number,
             started_at=row.started_at,
             finished_at=row.finished_at,
