@@ -85,6 +85,8 @@ def _embedded(folder: Path, module: str) -> Iterator[int]:
 def _granian(folder: Path, module: str) -> Iterator[int]:
     port = free_port()
     command = [str(BIN / "granian"), "--interface", "wsgi", "--workers", "2", "--no-ws", "--port", str(port)]
+    # As docs/operator.md has it: hundreds of threads would wait for each other.
+    command += ["--blocking-threads", "4"]
     with _started(folder, port, [*command, "--log-level", "warning", f"{module}:application"]):
         yield port
 

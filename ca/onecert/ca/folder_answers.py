@@ -9,6 +9,7 @@ there is no signer at all (RFC 5019, section 2.2.3: not capable of responding au
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Callable
@@ -73,6 +74,9 @@ class FolderAnswers:
         store = PreparedAnswers(files.folder / FILE_NAME, read_only=True)
         self._stored = StoredAnswers(store, now, hashes_of=self._hashes_of)
         self._ready = ReadyAnswers(files.folder, store)
+        # What is handed out from memory is counted here, and brought to the counter once a second: to count
+        # costs as much there as everything else about such an answer.
+        self._handed_out, self._counted_at = itertools.count(1), -1
         self._from_folder, self._from_signer, self._refused = (
             _answers.labels(source) for source in ("folder", "signer", "refused")
         )
@@ -83,9 +87,13 @@ class FolderAnswers:
         Raises:
             UnknownAuthorityError: the folder has no such authority.
         """
-        found = self._ready.find(authority, request_der, int(self._now().timestamp()))
+        at = int(self._now().timestamp())
+        found = self._ready.find(authority, request_der, at)
         if found is not None:
-            self._from_folder.inc()
+            if at != self._counted_at:
+                self._counted_at = at
+                self._count()
+            next(self._handed_out)
             return found
         change = self._ready.change()
         found = self._stored.find(authority, request_der)
@@ -113,6 +121,11 @@ class FolderAnswers:
         return self._refusal(
             ResponseStatus.UNAUTHORIZED if self._signer is None else ResponseStatus.TRY_LATER
         )
+
+    def _count(self) -> None:
+        number = next(self._handed_out) - 1
+        self._handed_out = itertools.count(1)
+        self._from_folder.inc(number)
 
     def _refusal(self, status: ResponseStatus) -> OcspAnswer:
         self._refused.inc()

@@ -104,9 +104,9 @@ class StatusApp:
             # request: with this status the server ends the connection.
             return _plain(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
-            match = _OCSP.fullmatch(path)
-            if match:
-                return self._ocsp(environ, start_response, match[1], match[2])
+            asked = _asked(path)
+            if asked is not None:
+                return self._ocsp(environ, start_response, *asked)
             match = _FILE.fullmatch(path)
             if match:
                 return self._file(environ, start_response, match[1], match[2])
@@ -179,16 +179,19 @@ class StatusApp:
     # ------------------------------------------------------------------ OCSP
 
     def _ocsp(
-        self, environ: dict[str, Any], start_response: StartResponse, authority: str, encoded: str | None
+        self,
+        environ: dict[str, Any],
+        start_response: StartResponse,
+        authority: str,
+        request_der: bytes | None,
     ) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
-        if method == "POST" and not encoded:
-            if environ.get("CONTENT_TYPE", "").split(";")[0].strip() != OCSP_REQUEST:
+        if method == "POST" and request_der is None:
+            content_type = environ.get("CONTENT_TYPE", "")
+            if content_type != OCSP_REQUEST and content_type.split(";")[0].strip() != OCSP_REQUEST:
                 return _plain(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
             request_der = _body(environ, MAX_REQUEST_OCTETS)
-        elif method in {"GET", "HEAD"} and encoded:
-            request_der = _decoded(encoded)
-        else:
+        elif method not in {"GET", "HEAD"} or request_der is None:
             return _plain(start_response, HTTPStatus.METHOD_NOT_ALLOWED, [("Allow", "GET, HEAD, POST")])
         try:
             answer = self._responders.answer(authority, request_der)
@@ -236,6 +239,15 @@ class StatusApp:
         ]
         start_response(_line(HTTPStatus.OK), headers)
         return [answer]
+
+
+@lru_cache(maxsize=1024)
+def _asked(path: str) -> tuple[str, bytes | None] | None:
+    """Authority and, of a GET, the request that the path of an OCSP request names."""
+    match = _OCSP.fullmatch(path)
+    if match is None:
+        return None
+    return match[1], _decoded(match[2]) if match[2] else None
 
 
 def _is_known(environ: dict[str, Any], etag: str, modified: int) -> bool:

@@ -1,7 +1,8 @@
 """A status process: serves lists, CA certificates and OCSP from a status folder, and needs nothing else.
 
     onecert ca status serve --data DIR
-    ONECERT_DATA=DIR granian --interface wsgi --workers 2 onecert.ca.status_process:application
+    ONECERT_DATA=DIR granian --interface wsgi --workers 2 --blocking-threads 4 \
+        onecert.ca.status_process:application
 
 No database, no token and no CA need to be there, neither now nor when it starts. Where a CA can be reached
 (`status_signer`), it is asked for what nobody could sign ahead.
