@@ -294,12 +294,13 @@ def test_the_door_survives_what_is_no_share(gathered: Any, line: bytes) -> None:
 
 
 @pytest.mark.token
-def test_a_token_whose_pin_is_split_waits_and_works_again(tmp_path: Path) -> None:
-    config = CaConfig()
+def test_a_token_whose_pin_is_split_waits_and_works_again(tmp_path: Path, softhsm_store: Path) -> None:
+    (tmp_path / "softhsm").symlink_to(softhsm_store, target_is_directory=True)
+    config = CaConfig(token_label="ca-of-holders")
     first = issuing_token(config, tmp_path / "ca", tmp_path)
     _key, made = first.find_or_make("audit", "p-256")
     assert made
-    public, pin, files = new_splitting("ca", needed=2, holders=PHRASES)
+    public, pin, files = new_splitting("ca-of-holders", needed=2, holders=PHRASES)
     split_pin(first, public, pin)
     first.close()
     assert not (tmp_path / "ca" / "token.pin").exists()

@@ -125,10 +125,14 @@ class Holders:
         label: of the token.
         folder: `activation` in the data folder.
         now: the time in UTC.
+        pin_file: of the token, while its PIN is not split.
     """
 
-    def __init__(self, label: str, folder: Path, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, label: str, folder: Path, now: Callable[[], datetime], pin_file: Path | None = None
+    ) -> None:
         self.label = label
+        self.pin_file = pin_file
         self.folder = folder
         self.path = folder / f"{label}.json"
         self.pending_path = folder / f"{label}.pending.json"
@@ -140,8 +144,15 @@ class Holders:
         self._pin: tuple[str, str] | None = None  # of which splitting
 
     def splitting(self) -> Splitting | None:
-        """What is public, when the PIN is split; a new splitting that was interrupted is not in force yet."""
-        return read_splitting(self.path)
+        """What is public, when the PIN is split.
+
+        A new splitting that was interrupted is not in force yet, but for the first one once the PIN file is
+        gone: that goes after the token has the new PIN.
+        """
+        public = read_splitting(self.path)
+        if public is None and self.pin_file is not None and not self.pin_file.exists():
+            return self.pending()
+        return public
 
     def pending(self) -> Splitting | None:
         """A splitting whose PIN the token has, or was to have, when the command was interrupted."""
@@ -215,8 +226,28 @@ class Holders:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(self.pending_path, public.as_json())
 
+    def give_up(self) -> None:
+        """Forget a splitting whose PIN the token never had."""
+        self.pending_path.unlink(missing_ok=True)
+
+    def check_shares(self, public: Splitting) -> None:
+        """Ask the holders of a splitting at the terminal, and check that their shares give its PIN.
+
+        Raises:
+            ShareError
+        """
+        asked = self.ask(public) if self.ask is not None else ()
+        shares = {each.number: each.value for each in asked if each.split == public.split}
+        if len(shares) < public.needed:
+            raise ShareError(
+                "SHARE_FOREIGN", _("This share is of another token, or of an earlier splitting.")
+            )
+        restored(public, shares)
+
     def put_in_force(self) -> None:
-        """From now on the new splitting counts."""
+        """From now on the new splitting counts; the PIN file, if there still is one, is of the old PIN."""
+        if self.pin_file is not None:
+            self.pin_file.unlink(missing_ok=True)
         self.pending_path.replace(self.path)
         with self._lock:
             self._given, self._pin = {}, None

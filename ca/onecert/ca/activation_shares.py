@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from onecert.ca.errors.activation import ActivationError, ShareError
 from onecert.server.languages import _
 
-__all__ = ["PASSPHRASE_MIN", "Share", "open_share", "seal_share"]
+__all__ = ["PASSPHRASE_MIN", "Share", "open_share", "seal_share", "splitting_of"]
 
 PASSPHRASE_MIN = 12
 FILE_MAX = 4096
@@ -54,6 +54,15 @@ def seal_share(share: Share, passphrase: str) -> bytes:
     }
     sealed = _cipher(passphrase, head).encrypt(bytes.fromhex(head["nonce"]), share.value, _bound(head))
     return (json.dumps(head | {"sealed": sealed.hex()}, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def splitting_of(content: bytes) -> tuple[str, str] | None:
+    """The token and the splitting that a share file says it is of; None: it is no share file."""
+    try:
+        data = json.loads(content[: FILE_MAX + 1].decode())
+        return (str(data["token"]), str(data["split"])) if set(data) == _KEYS else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def open_share(content: bytes, passphrase: str) -> Share:

@@ -10,10 +10,11 @@ import click
 
 from onecert.ca.activation import Holders, new_splitting
 from onecert.ca.activation_door import doors_of, say_to
+from onecert.ca.activation_shares import splitting_of
 from onecert.ca.cli_holders import opened_share
 from onecert.ca.cli_parts import APPLY, INPUT, OpenedCa, opened_ca, say, say_dry
 from onecert.ca.errors.activation import ActivationError
-from onecert.ca.tokens import CaToken, split_pin
+from onecert.ca.tokens import CaToken, finish_split, split_pin
 from onecert.hsm.store import replace_file
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _, gettext
@@ -49,6 +50,8 @@ def split(
     """Draw a new PIN and split it among holders; the PIN file goes."""
     with opened_ca(data, config) as opened:
         token = _token(opened, which)
+        if _finished(token, apply=apply):
+            return
         if token.holders.splitting() is not None:
             raise ActivationError(_("The PIN of this token is split already; use “change”."))
         _split(token, names, needed, folder, apply=apply)
@@ -74,6 +77,8 @@ def change(
     """Let the holders of now split a new PIN among other holders, or another number of them."""
     with opened_ca(data, config) as opened:
         token = _token(opened, which)
+        if _finished(token, apply=apply):
+            return
         if token.holders.splitting() is None:
             raise ActivationError(_("The PIN of this token is not split; use “split”."))
         _split(token, names, needed, folder, apply=apply)
@@ -123,12 +128,34 @@ def _token(opened: OpenedCa, which: str) -> CaToken:
     return token
 
 
+def _finished(token: CaToken, *, apply: bool) -> bool:
+    """Take up what an interrupted command left; True when nothing is left to be done."""
+    pending = token.holders.pending()
+    if pending is None:
+        return False
+    say(
+        _("a splitting was interrupted here; who holds its shares: %(holders)s"),
+        holders=", ".join(pending.holders),
+    )
+    if not apply:
+        say_dry()
+        return True
+    if not finish_split(token):
+        say(_("the token does not have its PIN: it is begun anew"))
+        return False
+    say(
+        _("the token has its PIN: it is in force now, with %(needed)s of these holders"),
+        needed=pending.needed,
+    )
+    return True
+
+
 def _split(token: CaToken, names: Sequence[str], needed: int, folder: Path, *, apply: bool) -> None:
     if len(set(names)) != len(names):
         raise ActivationError(_("A holder is named twice."))
     files = {name: folder / f"{token.label}-{number}.share" for number, name in enumerate(names, start=1)}
     for path in files.values():
-        if path.exists():
+        if path.exists() and not _is_left_over(token.holders, path.read_bytes()):
             raise ActivationError(_("The file %(file)s is there already."), file=str(path))
     say(
         _("%(needed)s of %(count)s holders: %(holders)s"),
@@ -153,6 +180,13 @@ def _split(token: CaToken, names: Sequence[str], needed: int, folder: Path, *, a
         _("the PIN is split; each holder takes one file: %(files)s"),
         files=", ".join(map(str, files.values())),
     )
+
+
+def _is_left_over(holders: Holders, content: bytes) -> bool:
+    """Whether a share file is of this token and of no splitting that is known: an attempt left it."""
+    known = [each.split for each in (holders.splitting(), holders.pending()) if each is not None]
+    of = splitting_of(content)
+    return of is not None and of[0] == holders.label and of[1] not in known
 
 
 def _check_old(holders: Holders) -> None:

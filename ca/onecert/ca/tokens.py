@@ -10,11 +10,19 @@ from onecert.ca.config import CaConfig
 from onecert.ca.errors import TokenGoneError, UnsupportedKeyError
 from onecert.ca.errors.authorities import KeyNotDestroyedError
 from onecert.ca.signing import PrivateKey, key_kind
-from onecert.hsm import KeyAlgorithm, SealedKeys, ServiceToken, TokenError
+from onecert.hsm import KeyAlgorithm, PinError, SealedKeys, ServiceToken, TokenError
 from onecert.hsm.opening import utc_now
 from onecert.server.documents import PrivateKey as DocumentKey
 
-__all__ = ["CaToken", "KeyToken", "document_key", "issuing_token", "root_token", "split_pin"]
+__all__ = [
+    "CaToken",
+    "KeyToken",
+    "document_key",
+    "finish_split",
+    "issuing_token",
+    "root_token",
+    "split_pin",
+]
 
 
 class KeyToken(Protocol):
@@ -105,6 +113,23 @@ class CaToken:
             self._sealed.lock()
             raise TokenGoneError(self.label) from exc
 
+    def takes_its_pin(self) -> bool:
+        """Whether the PIN that we have opens the token; False only when the token itself says no.
+
+        Raises:
+            TokenGoneError: nobody can tell now.
+            ShareError: of the holders, who were asked.
+        """
+        try:
+            self._service.check()
+        except PinError as exc:
+            if type(exc) is PinError:
+                return False
+            raise TokenGoneError(self.label) from exc
+        except TokenError as exc:
+            raise TokenGoneError(self.label) from exc
+        return True
+
     def change_pin(self, new: str) -> None:
         """Give the token another PIN; its PIN file, if there is one, goes.
 
@@ -135,10 +160,11 @@ def document_key(token: KeyToken, label: str, preferred: PrivateKey | None = Non
 
 def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the issuing keys, the responders' keys and the audit key."""
-    holders = Holders(config.token_label, data / "activation", utc_now)
+    pin_file = config.token_pin_file or data / "token.pin"
+    holders = Holders(config.token_label, data / "activation", utc_now, pin_file)
     service = ServiceToken(
         config.token_label,
-        config.token_pin_file or data / "token.pin",
+        pin_file,
         module=config.token_module,
         store=shared / "softhsm",
         sessions=config.token_sessions,
@@ -149,10 +175,11 @@ def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
 
 def root_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
     """The token of the roots. Only commands open it."""
-    holders = Holders(config.root_token_label, data / "activation", utc_now)
+    pin_file = config.root_token_pin_file or data / "root-token.pin"
+    holders = Holders(config.root_token_label, data / "activation", utc_now, pin_file)
     service = ServiceToken(
         config.root_token_label,
-        config.root_token_pin_file or data / "root-token.pin",
+        pin_file,
         module=config.root_token_module,
         store=shared / "softhsm",
         sessions=1,
@@ -165,7 +192,7 @@ def split_pin(token: CaToken, public: Splitting, pin: str) -> None:
     """Give a token the PIN of a new splitting, and put the splitting in force.
 
     Interrupted before the PIN is changed, the old one counts. After it the new one does, though the splitting
-    is not in force yet: `Holders.pending` finds it, and its holders put it in force.
+    is not in force yet: see `finish_split`.
 
     Raises:
         TokenGoneError: nothing was changed.
@@ -176,3 +203,26 @@ def split_pin(token: CaToken, public: Splitting, pin: str) -> None:
     except TokenError as exc:
         raise TokenGoneError(token.label) from exc
     token.holders.put_in_force()
+
+
+def finish_split(token: CaToken) -> bool:
+    """Put an interrupted splitting in force if the token has its PIN; otherwise forget it.
+
+    Tell whether it is in force now.
+
+    Raises:
+        TokenGoneError: nobody can tell now; nothing was changed.
+        ShareError: of the holders of either splitting, who are asked.
+    """
+    holders = token.holders
+    pending = holders.pending()
+    if pending is None:
+        return False
+    # Once the PIN file of a first splitting is gone, the token has the new PIN for certain.
+    if holders.splitting() != pending:
+        if token.takes_its_pin():
+            holders.give_up()
+            return False
+        holders.check_shares(pending)
+    holders.put_in_force()
+    return True
