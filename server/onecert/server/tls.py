@@ -176,9 +176,21 @@ class NoUnderscores(HeaderReader):
 
 
 class StrictRequest(HTTPRequest):
-    """A request without such headers."""
+    """A request without such headers, and with a body whose length is said, or none.
+
+    cheroot leaves on the connection what the application does not read of any other body, and takes it for
+    the next request: behind a proxy, somebody else's.
+    """
 
     header_reader = NoUnderscores()
+
+    def respond(self) -> None:
+        length = self.inheaders.get(b"Content-Length", b"0")
+        if b"Transfer-Encoding" in self.inheaders or not length.isdigit():
+            # With this status cheroot says that it ends the connection, and does.
+            self.simple_response("413 Request Entity Too Large", "A body needs a Content-Length.\n")
+            return
+        super().respond()
 
 
 class TlsConnection(HTTPConnection):
