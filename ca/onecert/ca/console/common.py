@@ -18,6 +18,7 @@ from onecert.ca.world_status import WorldStatus
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, gettext
 from onecert.server.members import Context
+from onecert.server.operators import RoleRequiredError
 
 __all__ = ["ACTORS", "EVERYONE", "Console", "attempt", "form_time", "local_time", "posted"]
 
@@ -70,7 +71,7 @@ def attempt(act: Callable[[], Any], again: Callable[[dict[str, Any]], str]) -> A
     try:
         return act()
     except ServiceError as exc:
-        if not exc.is_refusal or exc.status in {401, 403, 404}:
+        if not exc.is_refusal or exc.status in {401, 404} or isinstance(exc, RoleRequiredError):
             raise
         return _answer(again(refusal_of(exc)), exc.status)
 
