@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 
+from onecert.ca.archive_models import archived_certificates, order_digest
 from onecert.ca.batch_models import batch_chunks, batches
 from onecert.ca.batch_preparing import Chunk
 from onecert.ca.batches import ACCEPTED, BEGUN, DONE, WAITING
@@ -215,12 +216,24 @@ def _write_together(act: Act, intents: Sequence[Intent], at: datetime, *, by: st
     if not intents:
         return
     _even(INSERT_ORDER, act, [intent.order_row(at) for intent in intents])
+    _check_archives(act, intents)
     _check_profiles(act, intents)
     _check_keys(act, intents)
     _even(INSERT_CERTIFICATE, act, [intent.certificate_row(by) for intent in intents])
     if any(intent.order.succession is not None for intent in intents):
         # Each of them looks at the certificate that it follows.
         raise _UnevenError
+
+
+def _check_archives(act: Act, intents: Sequence[Intent]) -> None:
+    """Numbers of orders and serials of long ago are not used again."""
+    digests = {order_digest(intent.record.order_id) for intent in intents}
+    if _ARCHIVED_ORDERS.find(act, digests):
+        raise _UnevenError
+    for authority in {intent.record.authority for intent in intents}:
+        serials = [intent.record.serial for intent in intents if intent.record.authority == authority]
+        if _ARCHIVED_SERIALS.find(act, serials, authority=authority):
+            raise _UnevenError
 
 
 def _check_profiles(act: Act, intents: Sequence[Intent]) -> None:
@@ -268,16 +281,19 @@ class _ByKeys:
         self._columns = [column.name for column in table.c]
         self._sql = f"SELECT {', '.join(self._columns)} FROM {table.name} WHERE {key} IN "  # noqa: S608 - names of ours
 
-    def find(self, act: Act, wanted: Iterable[str]) -> list[dict[str, Any]]:
-        """List the rows of these keys."""
+    def find(self, act: Act, wanted: Iterable[str], *, authority: str = "") -> list[dict[str, Any]]:
+        """List the rows of these keys; where an authority is named, its rows."""
         keys = list(wanted)
         mark = "?" if act.dialect == "sqlite" else "%s"
-        act.cursor.execute(f"{self._sql}({', '.join([mark] * len(keys))})", keys)
+        scope, names = (f" AND authority = {mark}", [authority]) if authority else ("", [])
+        act.cursor.execute(f"{self._sql}({', '.join([mark] * len(keys))}){scope}", [*keys, *names])
         return [dict(zip(self._columns, row, strict=True)) for row in act.cursor.fetchall()]
 
 
 _BLOCKED, _HOLDERS, _NUMBERS = _ByKeys(blocked_keys), _ByKeys(keys), _ByKeys(key_numbers)
 _WEAK = _ByKeys(key_fingerprints, "fingerprint")
+_ARCHIVED_SERIALS = _ByKeys(archived_certificates, "serial")
+_ARCHIVED_ORDERS = _ByKeys(archived_certificates, "order_sha256")
 
 
 def _write_alone(

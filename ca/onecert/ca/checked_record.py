@@ -53,6 +53,7 @@ RULES: Mapping[str, str] = {
     "key-holder": _("the key is on record for another holder, or for none"),
     "audit-missing": _("the audit trail does not know that it was issued"),
     "issued-unrecorded": _("the audit trail knows a certificate that is not on record"),
+    "serial-reused": _("its serial is the one of an archived certificate"),
     "entry-missing": _("it is revoked, but not among the entries of the next list"),
     "entry-surplus": _("it is among the entries of the next list, but not revoked"),
     "list-missing": _("there is no published list"),

@@ -13,6 +13,7 @@ import click
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
 from onecert.ca.cli_activation import activation
+from onecert.ca.cli_archive import archive
 from onecert.ca.cli_authority import authority
 from onecert.ca.cli_batch import batch
 from onecert.ca.cli_check import check
@@ -21,7 +22,7 @@ from onecert.ca.cli_key_blocklist import key_blocklist
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_profile import profile
-from onecert.ca.cli_records import authorities, certificate, issue
+from onecert.ca.cli_records import authorities, certificate, delivered, issue
 from onecert.ca.cli_reports import report
 from onecert.ca.cli_revocation import crl, revoke
 from onecert.ca.cli_status import status
@@ -136,6 +137,7 @@ for _command in (
     certificate,
     check,
     crl,
+    delivered,
     issue,
     key_blocklist,
     report,
@@ -143,5 +145,5 @@ for _command in (
     status,
 ):
     ca.add_command(_command)
-for _command in (drill, mass_revocation, security_officer):
+for _command in (archive, drill, mass_revocation, security_officer):
     ca.add_command(_command)

@@ -9,7 +9,10 @@ from pathlib import Path
 from onecert.ca.ocsp import PREPARED_HASHES
 from onecert.server.languages import gettext
 
-__all__ = ["CaConfig"]
+__all__ = ["KEEP_YEARS_MIN", "CaConfig"]
+
+# Electronic Signature Law, article 24: five years after the certificate has ended.
+KEEP_YEARS_MIN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,14 @@ class CaConfig:
     # The checker: a round over everything issued begins this often, and reads so many a minute.
     check_every: timedelta = timedelta(hours=24)
     check_per_minute: int = 1000
+    # Retention: the law says five years after the end of a certificate, contracts say ten.
+    keep_years: int = 10
+    archive_folder: Path | None = None
+    archive_timestamps: str = ""  # the authority that stamps archives
 
     def __post_init__(self) -> None:
+        if self.keep_years < KEEP_YEARS_MIN:
+            raise ValueError(gettext("keep_years is %(least)s or more", least=KEEP_YEARS_MIN))
         wrong = [name for name in self.ocsp_prepared_hashes if name not in PREPARED_HASHES]
         if wrong or not self.ocsp_prepared_hashes:
             raise ValueError(gettext("ocsp_prepared_hashes is sha1, sha256, or both"))

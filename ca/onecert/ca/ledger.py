@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
+from onecert.ca.archive_models import archived_certificates, archives, order_digest
 from onecert.ca.draft import Draft, serial_hex
 from onecert.ca.errors import (
     BlockedKeyError,
@@ -22,6 +23,7 @@ from onecert.ca.errors import (
     UnknownCertificateError,
     UnknownOrderError,
 )
+from onecert.ca.errors.archives import CertificateArchivedError, OrderArchivedError
 from onecert.ca.errors.profiles import ProfileChangedError, ProfileWithdrawnError
 from onecert.ca.group_commit import GroupCommit
 from onecert.ca.key_blocklist import DEBIAN, debian_fingerprint
@@ -156,6 +158,13 @@ _FIND_ORDER = (
     )
     .where(orders.c.id == bindparam("id"))
 )
+_ARCHIVED_IN = (
+    select(archives.c.name)
+    .join(archived_certificates, archived_certificates.c.archive == archives.c.number)
+    .where(
+        archived_certificates.c.authority == bindparam("a"), archived_certificates.c.serial == bindparam("s")
+    )
+)
 # What every order asks and writes is prepared; the rest need not be quick.
 _CONTENT_OF_ORDER = select(orders.c.content_sha256).where(orders.c.id == bindparam("id"))
 _ORDER_CONTENT = Statement(_CONTENT_OF_ORDER)
@@ -182,6 +191,17 @@ _STANDS = select(profiles.c.sha256).where(_OF_PROFILE, profiles.c.in_force.is_(T
 # What may have changed since the draft was made: is its key blocked now, is its profile what it was?
 _GATE = Statement(
     select(
+        select(archived_certificates.c.archive)
+        .where(
+            archived_certificates.c.authority == bindparam("a"),
+            archived_certificates.c.serial == bindparam("s"),
+        )
+        .scalar_subquery()
+        .label("serial_archived"),
+        select(func.min(archived_certificates.c.archive))
+        .where(archived_certificates.c.order_sha256 == bindparam("o"))
+        .scalar_subquery()
+        .label("order_archived"),
         select(blocked_keys.c.reason)
         .where(blocked_keys.c.key_sha256 == bindparam("k"))
         .scalar_subquery()
@@ -252,11 +272,15 @@ class Ledger:
 
         Raises:
             UnknownCertificateError: never issued.
+            CertificateArchivedError: it ended long ago.
         """
         with self._database.reading() as connection:
             row = (
                 connection.execute(_FIND_CERTIFICATE, {"a": authority, "s": serial}).mappings().one_or_none()
             )
+            archived = connection.scalar(_ARCHIVED_IN, {"a": authority, "s": serial}) if row is None else None
+        if archived is not None:
+            raise CertificateArchivedError(authority, serial, archived)
         if row is None:
             raise UnknownCertificateError(authority, serial)
         return certificate_record(row)
@@ -415,7 +439,12 @@ def _claim_key(act: Act, intent: Intent) -> None:
     record = intent.record
     names = {"a": record.authority, "e": record.entity, "k": record.key_sha256}
     of_profile = {"a": record.authority, "p": record.profile, "v": record.profile_version}
-    gate = _GATE.first(act, names | of_profile | {"f": intent.key_fingerprint}) or {}
+    of_archives = {"s": record.serial, "o": order_digest(record.order_id)}
+    gate = _GATE.first(act, names | of_profile | of_archives | {"f": intent.key_fingerprint}) or {}
+    if gate.get("order_archived") is not None:
+        raise OrderArchivedError(record.order_id)
+    if gate.get("serial_archived") is not None:
+        raise NumberTakenError
     if gate.get("profile") != intent.profile_sha256:
         check_profile(intent, PROFILE.first(act, of_profile))
     if gate.get("blocked") is not None or gate.get("weak") is not None:

@@ -9,6 +9,9 @@ from time import sleep
 from urllib.parse import urlsplit
 
 from onecert.ca.answering_ahead import AnsweringAhead
+from onecert.ca.archive_removal import ArchiveRemoval
+from onecert.ca.archive_stamp import stamped
+from onecert.ca.archives import Archives
 from onecert.ca.authorities import Authorities
 from onecert.ca.batch_claims import ChunkClaims
 from onecert.ca.batch_ledger import BatchLedger
@@ -48,7 +51,7 @@ from onecert.ca.signer import Signer
 from onecert.ca.status_files import StatusFiles
 from onecert.ca.timestamp_authority import PROFILE as TIMESTAMP
 from onecert.ca.timestamp_authority import TimestampAuthorities
-from onecert.ca.tokens import KeyToken, issuing_token
+from onecert.ca.tokens import KeyToken, document_key, issuing_token
 from onecert.server.audit import AuditTrail
 from onecert.server.database import Database
 from onecert.server.kernel_clock import KernelClock, kernel_clock
@@ -56,6 +59,8 @@ from onecert.server.members import Context
 from onecert.verifier.fetch import HttpFetch
 
 __all__ = ["Parts", "assemble"]
+
+AUDIT_KEY = "audit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,8 @@ class Parts:
     checker: RecordChecker
     list_checker: ListChecker
     check_rounds: CheckRounds
+    archives: Archives
+    archive_removal: ArchiveRemoval
 
 
 def assemble(
@@ -170,6 +177,26 @@ def assemble(
     follow_ups = FollowUps(database, audit, clock, desk=desk, revocation=revocation)
     checker = RecordChecker(database, authorities, clock)
     list_checker = ListChecker(database, publisher, files, clock)
+    timestamps = TimestampAuthorities(
+        authorities=authorities,
+        delegates=timestamp,
+        signer=signer,
+        clock=exact_clock,
+        accuracy=config.timestamp_accuracy,
+        ordering=config.timestamp_ordering,
+    )
+    archives = Archives(
+        database,
+        audit,
+        context.clock,
+        authorities=authorities,
+        registration_authorities=registration_authorities,
+        keep_years=config.keep_years,
+        folder=config.archive_folder or context.data / "archive",
+        audit_key=lambda: document_key(token, AUDIT_KEY),
+        key_folder=context.data / "audit-keys",
+        stamp=partial(stamped, timestamps, config.archive_timestamps) if config.archive_timestamps else None,
+    )
     return Parts(
         config=config,
         database=database,
@@ -252,14 +279,7 @@ def assemble(
             lifetime=config.ocsp_lifetime,
         ),
         timestamp_delegates=timestamp,
-        timestamps=TimestampAuthorities(
-            authorities=authorities,
-            delegates=timestamp,
-            signer=signer,
-            clock=exact_clock,
-            accuracy=config.timestamp_accuracy,
-            ordering=config.timestamp_ordering,
-        ),
+        timestamps=timestamps,
         recovery=Recovery(database, authorities, certifier, revocation, context.processes),
         checker=checker,
         list_checker=list_checker,
@@ -273,4 +293,6 @@ def assemble(
             every=config.check_every,
             at_once=config.check_per_minute,
         ),
+        archives=archives,
+        archive_removal=ArchiveRemoval(database, audit, context.clock, archives=archives, officers=officers),
     )

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, tuple_
 
+from onecert.ca.archive_models import archived_certificates
 from onecert.ca.authorities import Authorities
 from onecert.ca.ceremony_file import ceremony_from_text
 from onecert.ca.checked_record import Evidence, Finding, find_faults
@@ -151,6 +152,8 @@ class RecordChecker:
                 has_audit_entry="/".join(name) in found.audited,
                 has_list_entry=name in found.listed,
             )
+            if name in found.archived:
+                yield Finding(rule="serial-reused", authority=record.authority, serial=record.serial)
             yield from find_faults(record, evidence, at)
 
 
@@ -204,6 +207,11 @@ class _Gathered:
                 )
             )
         )
+        of_archived = tuple_(archived_certificates.c.authority, archived_certificates.c.serial)
+        archived = select(archived_certificates.c.authority, archived_certificates.c.serial)
+        self.archived = {
+            (row.authority, row.serial) for row in connection.execute(archived.where(of_archived.in_(names)))
+        }
         of_entry = tuple_(crl_entries.c.authority, crl_entries.c.serial)
         self.listed = {
             (row.authority, row.serial)
@@ -225,6 +233,11 @@ def _unrecorded(connection: Connection, place: Place) -> Page:
                 of_certificate.in_(told), certificates.c.state == ISSUED
             )
         )
+    }
+    of_archived = tuple_(archived_certificates.c.authority, archived_certificates.c.serial)
+    archived = select(archived_certificates.c.authority, archived_certificates.c.serial)
+    known |= {
+        (row.authority, row.serial) for row in connection.execute(archived.where(of_archived.in_(told)))
     }
     findings = tuple(
         Finding(rule="issued-unrecorded", authority=authority, serial=serial)

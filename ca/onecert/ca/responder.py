@@ -16,6 +16,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, select
 
 from onecert.ca.answering_ahead import AnsweringAhead
+from onecert.ca.archive_models import archived_certificates
 from onecert.ca.authorities import Authorities, Authority
 from onecert.ca.delegates import Delegate, Delegates
 from onecert.ca.der import DerError
@@ -54,6 +55,12 @@ _STATUS = Statement(
     select(
         certificates.c.status, certificates.c.revoked_at, certificates.c.reason, certificates.c.state
     ).where(certificates.c.authority == bindparam("a"), certificates.c.serial == bindparam("s"))
+)
+
+_ARCHIVED = Statement(
+    select(archived_certificates.c.revoked_at, archived_certificates.c.reason).where(
+        archived_certificates.c.authority == bindparam("a"), archived_certificates.c.serial == bindparam("s")
+    )
 )
 
 
@@ -192,9 +199,17 @@ class Responders:
             return UNKNOWN
         row = _STATUS.look_up(self._database, {"a": authority.name, "s": serial_hex(cert_id.serial)})
         if row is None:
-            return UNKNOWN
+            return self._archived(authority, cert_id)
         if row["status"] == GOOD and row["state"] != ABANDONED:
             return Status(known=True)
+        return Status(known=True, revoked_at=row["revoked_at"], reason=row["reason"])
+
+    def _archived(self, authority: Authority, cert_id: CertId) -> Status:
+        """What is said of a certificate does not change when its records are removed."""
+        names = {"a": authority.name, "s": serial_hex(cert_id.serial)}
+        row = _ARCHIVED.look_up(self._database, names)
+        if row is None:
+            return UNKNOWN
         return Status(known=True, revoked_at=row["revoked_at"], reason=row["reason"])
 
 
