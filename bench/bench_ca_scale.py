@@ -22,13 +22,13 @@ import postgresql
 import rows
 from harness import Contender, Row, Supply, benchmark
 from orders import OrderDesk
-from sqlalchemy import select
 
 from onecert.ca.ceremony import Ceremony
 from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.models import certificates
 from onecert.ca.order_notices import RevocationOrder
 from onecert.ca.parts import Parts, assemble
+from onecert.ca.search import Search
+from onecert.ca.search_terms import read_query
 from onecert.ca.tokens import root_token
 from onecert.server.contexts import open_member
 
@@ -170,23 +170,17 @@ def _by_serial(parts: Parts, authority: str, asked: Iterator[int]) -> None:
 
 
 def _of_entity(parts: Parts, asked: Iterator[int]) -> None:
-    query = select(certificates).where(certificates.c.entity == f"organisation:{next(asked)}")
-    with parts.database.reading() as connection:
-        if not connection.execute(query).all():
-            raise RuntimeError("nobody was found")
+    query = read_query({"entity": f"organisation:{next(asked)}"})
+    if len(Search(parts.database).find(query).found) != 1:
+        raise RuntimeError("nobody was found")
 
 
 def _page(parts: Parts, authority: str, asked: Iterator[int]) -> None:
-    """The page that follows some certificate, in the order of serials."""
-    after = _serial(next(asked))
-    query = (
-        select(certificates.c.serial, certificates.c.subject, certificates.c.status)
-        .where(certificates.c.authority == authority, certificates.c.serial > after)
-        .order_by(certificates.c.serial)
-        .limit(PAGE)
-    )
-    with parts.database.reading() as connection:
-        connection.execute(query).all()
+    """What ends next after some certificate."""
+    end = parts.ledger.certificate(authority, _serial(next(asked))).not_after
+    query = read_query({"authority": authority, "expires_from": end.isoformat()})
+    if not Search(parts.database).find(query, limit=PAGE).found:
+        raise RuntimeError("an empty page")
 
 
 def _audit(parts: Parts) -> None:

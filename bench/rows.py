@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from onecert.ca.crl import entry_der
 from onecert.server.database import Database
 
-__all__ = ["REVOKED", "fill"]
+__all__ = ["REVOKED", "fill", "name_of"]
 
 # The cost of a list follows what is on it and not what was issued: it is the same at every size.
 REVOKED = 5_000
@@ -34,7 +34,7 @@ _SQL = {
             entity, subject, key_sha256, not_before, not_after, order_id, certificate_der, status, revoked_at,
             reason, crl_partition)
         SELECT '{authority}', '4f' || {hex}('s' || n), 'issued', 'organisation', 1, '{zeros}',
-            'organisation:' || n, 'CN=Firm ' || n, {hex}('k' || n) || {hex}('l' || n), '{begin}', '{end}',
+            'organisation:' || n, {subject}, {hex}('k' || n) || {hex}('l' || n), {begins}, {ends},
             {hex}('o' || n), {blob}, CASE WHEN n <= {revoked} THEN 'revoked' ELSE 'good' END,
             CASE WHEN n <= {revoked} THEN {moment} END, CASE WHEN n <= {revoked} THEN 'superseded' END, 0
         FROM {numbers}""",
@@ -54,8 +54,33 @@ _SQL = {
             '{authority}/4f' || {hex}('s' || n), '{details}', '{zeros}', '{zeros}' FROM {numbers}""",
     "ca_crl_entries": """
         INSERT INTO ca_crl_entries (authority, serial, not_after, entry_der)
-        SELECT '{authority}', '4f' || {hex}('s' || n), '{end}', {entry} FROM {numbers}""",
+        SELECT '{authority}', '4f' || {hex}('s' || n), {ends}, {entry} FROM {numbers}""",
 }
+
+
+# Invented names, of which many share their parts, as those of a city do.
+_PARTS = "海港明珠金桥云帆星河东方远航瑞丰恒通嘉禾天工百川千里长风青松白鹭红树蓝湾绿野紫荆"
+_KINDS = "贸易科技物流建筑餐饮教育医疗文化环保电子"
+
+
+def name_of(number: int) -> str:
+    """The name in the certificate of a number, as `_SUBJECT` writes it."""
+    first, second = number % (len(_PARTS) - 1), number // 7 % (len(_PARTS) - 1)
+    kind = number % (len(_KINDS) // 2) * 2
+    parts = _PARTS[first : first + 2] + _PARTS[second : second + 2]
+    return f"深圳市{parts}{number}{_KINDS[kind : kind + 2]}有限公司"
+
+
+def _modulo(of: str, by: int) -> str:
+    """In words that both engines know, and that no driver takes for a parameter."""
+    return f"({of} - {of} / {by} * {by})"
+
+
+_SUBJECT = (
+    f"'C=CN, O=深圳市' || substr('{_PARTS}', 1 + {_modulo('n', len(_PARTS) - 1)}, 2)"
+    f" || substr('{_PARTS}', 1 + {_modulo('(n / 7)', len(_PARTS) - 1)}, 2) || n"
+    f" || substr('{_KINDS}', 1 + {_modulo('n', len(_KINDS) // 2)} * 2, 2) || '有限公司'"
+)
 
 
 def fill(database: Database, authority: str, count: int) -> None:
@@ -150,17 +175,26 @@ def _statement(table: str, dialect: str, authority: str, last: int, base: int) -
         authority=authority,
         base=base,
         begin=_text(now - timedelta(days=1)),
-        end=_text(now + timedelta(days=364)),
+        begins=_second(dialect, now - timedelta(days=200)),
+        ends=_second(dialect, now + timedelta(days=165)),
         moment=f"'{moment}'" if is_sqlite else f"timestamptz '{moment}'",
         zeros="0" * 64,
         hex=hex_,
         blob=blob(DER_BYTES, "b"),
         document=blob(ORDER_BYTES, "e"),
         details='{"order":"00000000000000000000000000000000","profile":"organisation"}',
+        subject=_SUBJECT,
         entry=f"unhex({entry})" if is_sqlite else f"decode({entry}, 'hex')",
         revoked=REVOKED,
         numbers=_NUMBERS[dialect].format(first=1, last=last),
     )
+
+
+def _second(dialect: str, first: datetime) -> str:
+    """The n-th second from a moment on: as many certificates a day as a city's CA makes in its first week."""
+    if dialect == "sqlite":
+        return f"strftime('%Y-%m-%dT%H:%M:%S.000000Z', {int(first.timestamp())} + n, 'unixepoch')"
+    return f"timestamptz '{_text(first)}' + n * interval '1 second'"
 
 
 def _text(at: datetime) -> str:

@@ -235,6 +235,22 @@ def test_many_serials_with_the_same_beginning_are_too_many(
     assert caught.value.code == "SEARCH_TOO_WIDE"
 
 
+def test_holder_of_few_and_of_many(lite: Any, short: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has few certificates is found without the index; of who has many, all are found in pages."""
+    for _number in range(12):
+        named(lite, "单位")
+    named(lite, "别的", identity=OTHER)
+    asked = {"entity": f"uscc:{USCC}"}
+    search = Search(lite.context.database)
+    assert search.find(read_query(asked)).sorted_by == "few"
+    few = serials(lite, **asked, limit=5)
+    monkeypatch.setattr(search_module, "FEW", 10)
+    assert search.find(read_query(asked)).sorted_by == "issued"
+    many = serials(lite, **asked, limit=5)
+    assert len(few) == len(many) == 12
+    assert set(few) == set(many)
+
+
 def test_index_leaves_the_machine_to_busy_times(
     lite: Any, short: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +320,7 @@ def test_every_token_of_a_segment_is_found(offsets: dict[int, set[int]], others:
 
 PLANS = [
     {"name": "虚构"},
+    {"entity": f"uscc:{USCC}"},
     {"sha256": "ab" * 32},
     {"identity": USCC, "profile": "organisation"},
     {"serial": "4f00"},

@@ -3,7 +3,7 @@
 A search goes along one order that suits what is asked, looks at no more than some thousand certificates, and
 says where it stopped: a page may be short, and the search is at its end when there is no `next`. The orders:
 
-- few certificates (a serial, its first digits, an order, a key): newest first;
+- few certificates (a serial, its first digits, an order, a key, a holder who has few): newest first;
 - status, reason or time of revocation: latest revocation first;
 - end or begin of validity: soonest end, or latest begin, first;
 - everything else, by the index: latest issued first.
@@ -85,11 +85,11 @@ class Search:
         Raises:
             SearchCursorError, SearchTooWideError
         """
-        order = _order_of(query)
-        place = None if after is None else _read_cursor(after, query, order)
         found: list[Found] = []
         looked_at = 0
         with self._database.reading() as connection:
+            order = "few" if _is_of_few(connection, query) else _order_of(query)
+            place = None if after is None else _read_cursor(after, query, order)
             for chunk in _CHUNKS[order](connection, query, place):
                 loaded = load(connection, [key for _place, key in chunk if key is not None])
                 for here, key in chunk:
@@ -119,6 +119,14 @@ def _order_of(query: Query) -> str:
 # ------------------------------------------------------------------ few
 
 
+def _is_of_few(connection: Connection, query: Query) -> bool:
+    """Tell whether it asks for a holder who has few certificates, as nearly all do."""
+    if query.entity is None:
+        return False
+    own = select(certificates.c.entity).where(certificates.c.entity == query.entity).limit(FEW + 1)
+    return len(connection.execute(own).all()) <= FEW
+
+
 def _few(connection: Connection, query: Query, place: Place | None) -> Iterator[Chunk]:
     keys_found = list(_few_keys(connection, query))
     if len(keys_found) > FEW:
@@ -139,6 +147,10 @@ def _few_keys(connection: Connection, query: Query) -> Iterator[tuple[str, str]]
         holder = select(keys.c.entity).where(keys.c.key_sha256 == query.key_sha256).scalar_subquery()
         of_holder = pair.where(certificates.c.entity == holder, certificates.c.key_sha256 == query.key_sha256)
         yield from (tuple(row) for row in connection.execute(of_holder.limit(FEW + 1)))
+    elif query.serial is None and query.serial_begins is None:
+        yield from (
+            tuple(row) for row in connection.execute(pair.where(certificates.c.entity == query.entity))
+        )
     else:
         begin = query.serial or query.serial_begins or ""
         for authority in _authorities(connection) if query.authority is None else [query.authority]:
