@@ -21,6 +21,7 @@ from onecert.ca.models import orders
 from onecert.ca.order_documents import payload_of
 from onecert.ca.revocation import Revocation
 from onecert.server.database import Database
+from onecert.server.errors import DatabaseUnavailableError
 from onecert.server.processes import Living
 
 __all__ = ["LEFT_ALONE", "Recovery", "RecoveryReport"]
@@ -74,8 +75,16 @@ class Recovery:
             wait = older_than
             if record.intended_by in makers:
                 wait = LEFT_ALONE if record.intended_by in living else timedelta(0)
-            if record.not_before <= at - wait:
+            if record.not_before > at - wait:
+                continue
+            try:
                 self._resolve(record, at, report)
+            except DatabaseUnavailableError:
+                raise
+            except Exception:
+                # One that cannot be resolved keeps nobody from resolving the others.
+                log.exception("interrupted order not resolved", extra={"serial": record.serial})
+                report.waiting.append(record.serial)
         if report.finished or report.abandoned:
             log.warning(
                 "interrupted orders resolved",
