@@ -201,7 +201,7 @@ def _attempt(what: str, act: Callable[[], object]) -> None:
     """At start nothing may keep the status service from serving: log, and leave it to the jobs."""
     try:
         act()
-    except (ServiceError, OSError):
+    except Exception:
         log.exception("not done at start", extra={"what": what})
 
 
