@@ -187,6 +187,7 @@ def test_a_certificate_is_of_its_issuer_and_for_its_key(capital: Any) -> None:
     assert not is_for_key(root, capital.parts.authorities.get("capital").issuer.public_key)
 
 
+@pytest.mark.deliberately_wrong("an altered signature of a list, for the verifier to find")
 def test_altered_bytes_are_refused(capital: Any) -> None:
     """One bit of the signature of certificate, list or answer."""
     kind = key_kind(capital.parts.authorities.get("capital").issuer.public_key)

@@ -41,15 +41,11 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="second-opinions-") as folder:
         run = load_run(options.folder, Path(folder))
         report = Report(run)
-        for name, judge in JUDGES.items():
-            if options.only and name not in options.only:
-                continue
-            if missing := judge.missing():
-                report.is_missing(name, missing)
-                continue
-            report.ask(name, judge)
-        if not options.only:
-            report.finish()
+        chosen = {name: judge for name, judge in JUDGES.items() if name in (options.only or JUDGES)}
+        for name, judge in chosen.items():
+            if judge.missing():
+                report.is_missing(name, judge.missing())
+        report.ask({name: judge for name, judge in chosen.items() if not judge.missing()})
     print(report.text())
     if options.json:
         options.json.write_text(report.json(), "utf-8")

@@ -53,6 +53,7 @@ class Artefact:
         issuer: the certificate whose key signed it, in DER; None: not found.
         carried: the signer's certificate that it carries itself, in DER, and that one's issuer.
         algorithm: SM2, Ed25519, ML-DSA, or empty for RSA and ECDSA.
+        key_algorithm: the same of the key that a certificate certifies.
         restricts_policies: a certificate with critical policy mappings or constraints.
         is_refusal: an OCSP error or a timestamp that was not granted: nothing is signed.
     """
@@ -65,6 +66,7 @@ class Artefact:
     issuer: bytes | None = None
     carried: bytes | None = None
     algorithm: str = ""
+    key_algorithm: str = ""
     restricts_policies: bool = False
     is_refusal: bool = False
 
@@ -140,6 +142,7 @@ class Run:
         if loaded.subject == loaded.issuer and _subject_key(loaded) == _issuer_key(loaded):
             each.issuer = each.der
         each.algorithm = _ALGORITHMS.get(loaded.signature_algorithm_oid.dotted_string, "")
+        each.key_algorithm = _ALGORITHMS.get(loaded.public_key_algorithm_oid.dotted_string, "")
         critical = {extension.oid for extension in loaded.extensions if extension.critical}
         each.restricts_policies = not critical.isdisjoint(_POLICIES)
 

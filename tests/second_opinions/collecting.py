@@ -15,15 +15,15 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
 
 from onecert.ca.prepared_answers import FILE_NAME
 from onecert.ca.status import OCSP_RESPONSE, TIMESTAMP_REPLY, StatusApp
@@ -33,16 +33,14 @@ from onecert.ca.stored_answers import AnswerFrame
 __all__ = ["MARK", "Collector"]
 
 MARK = "deliberately_wrong"
-# Table -> what stands in its columns. Certificates that others gave us are not ours, but issuers.
-_TABLES = {
-    "ca_certificates": "SELECT 'certificate', certificate_der FROM ca_certificates",
-    "ca_authorities": "SELECT 'certificate', certificate_der FROM ca_authorities",
-    "ca_authority_certificates": (
-        "SELECT CASE origin WHEN 'roll-over' THEN 'certificate' ELSE 'foreign' END, certificate_der"
-        " FROM ca_authority_certificates"
-    ),
-    "ca_crls": "SELECT 'crl', crl_der FROM ca_crls UNION ALL SELECT 'crl', delta_der FROM ca_crls",
-}
+# Certificates that others gave us are not ours, but may be issuers.
+_STATEMENTS = (
+    "SELECT 'certificate', certificate_der FROM ca_certificates",
+    "SELECT 'certificate', certificate_der FROM ca_authorities",
+    "SELECT 'certificate', certificate_der FROM ca_authority_certificates WHERE origin = 'roll-over'",
+    "SELECT 'foreign', certificate_der FROM ca_authority_certificates WHERE origin <> 'roll-over'",
+    "SELECT 'crl', crl_der FROM ca_crls UNION ALL SELECT 'crl', delta_der FROM ca_crls",
+)
 _ANSWERS = (
     "SELECT r.certificate, a.data, a.signature FROM signed_answers a JOIN responders r"
     " ON r.key_label = a.key_label WHERE a.data IS NOT NULL"
@@ -122,9 +120,8 @@ class Collector:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         given = getattr(item, "funcargs", {})
-        url = str(given.get("postgresql_url") or given.get("database_url") or "")
-        if url.startswith("postgresql"):
-            self._keep_all(in_postgresql(url))
+        if server := _postgresql_of(given):
+            self._keep_all(in_postgresql(server))
         yield
         if "tmp_path" in given:
             self.look(given["tmp_path"])
@@ -148,29 +145,49 @@ class Collector:
             for name in names:
                 if name.endswith(".db") and name != FILE_NAME:
                     self._keep_all(in_sqlite(here / name))
-            if ".lock" in names:
-                self._keep_all(in_status_folder(here))
+            for name in names:
+                if name.endswith(".crl-number"):
+                    self._keep_all(in_status_folder(here, name))
 
 
-def in_postgresql(url: str) -> Found:
-    """What the CA's tables of a schema hold; nothing when they are not there."""
-    engine = create_engine(url)
+def _postgresql_of(given: Mapping[str, Any]) -> str:
+    """The socket folder of the server that a test used, if any."""
+    url = str(given.get("postgresql_url") or given.get("database_url") or "")
+    if url.startswith("postgresql"):
+        return str(make_url(url).query["host"])
+    return str(given.get("postgresql_server") or "")
+
+
+def in_postgresql(server: str) -> Found:
+    """What the CA's tables hold in every database and schema of a server: the test that ends used them."""
+    where = {"host": server, "user": "tester", "connect_timeout": "5", "options": "-cstatement_timeout=20s"}
     try:
-        for statement in _TABLES.values():
+        with psycopg.connect(dbname="postgres", **where) as connection:
+            rows = connection.execute(
+                "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
+            )
+            databases = [row[0] for row in rows]
+        for database in databases:
+            with psycopg.connect(dbname=database, autocommit=True, **where) as connection:
+                yield from _in_schemas(connection)
+    except psycopg.Error:
+        return  # the test took the server away
+
+
+def _in_schemas(connection: psycopg.Connection[Any]) -> Found:
+    query = "SELECT schemaname FROM pg_tables WHERE tablename = 'ca_certificates'"
+    for (schema,) in connection.execute(query).fetchall():
+        connection.execute("SELECT set_config('search_path', %s, false)", (schema,))
+        for statement in _STATEMENTS:
             try:
-                with engine.connect() as connection:
-                    connection.execute(text("SET statement_timeout = '10s'"))
-                    rows = connection.execute(text(statement)).all()
-            except SQLAlchemyError:
-                continue  # the test has no CA, or left no schema
-            yield from ((kind, content) for kind, content in rows if content)
-    finally:
-        engine.dispose()
+                yield from ((kind, content) for kind, content in connection.execute(statement) if content)
+            except psycopg.Error:
+                continue
 
 
 def in_sqlite(path: Path) -> Found:
     """The same for a file."""
-    for statement in _TABLES.values():
+    for statement in _STATEMENTS:
         try:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
                 rows = connection.execute(statement).fetchall()
@@ -192,8 +209,8 @@ def in_prepared_answers(path: Path) -> Found:
         return
 
 
-def in_status_folder(folder: Path) -> Found:
-    """Lists as they stand in files. Certificates are those of the record."""
-    for path in folder.glob("*.crl"):
-        if path.is_file():
-            yield "crl", path.read_bytes()
+def in_status_folder(folder: Path, number_name: str) -> Found:
+    """The list beside its number. Certificates are those of the record."""
+    path = (folder / number_name).with_suffix(".crl")
+    if path.is_file():
+        yield "crl", path.read_bytes()

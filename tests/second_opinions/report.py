@@ -6,7 +6,8 @@ import json
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +54,8 @@ class Report:
         self._forgeries = forgeries(run.folder)
         self._figures: dict[str, _Figures] = {}
         self._notes: list[str] = []
+        kinds = {each.kind for each in run.artefacts}
+        self.faults += [f"the run left no {kind}" for kind in KINDS if kind not in kinds]
         self._noticed: dict[str, bool] = defaultdict(bool)  # reason of a mark -> somebody refused something
 
     def is_missing(self, name: str, packages: str) -> None:
@@ -60,22 +63,37 @@ class Report:
         said = f"{name} is missing: install Debian's {packages}"
         (self.faults if os.environ.get("CI") == "true" else self._notes).append(said)
 
-    def ask(self, name: str, judge: Judge) -> None:
-        """Ask one judge about everything of its kinds, forgeries among it."""
+    def ask(self, judges: Mapping[str, Judge]) -> None:
+        """Ask judges about everything of their kinds, forgeries among it, two judges at a time."""
+        with ThreadPoolExecutor(2) as pool:
+            said = list(pool.map(self._ask, judges.values()))
+        for (name, judge), (seconds, verdicts) in zip(judges.items(), said, strict=True):
+            self._figures[name] = _Figures(seconds=seconds)
+            self._judge(name, judge, verdicts)
+        for reason, is_noticed in self._noticed.items():
+            if not is_noticed and len(judges) > 1:
+                self.faults.append(f"marked as wrong, and every judge accepts all of it: {reason}")
+
+    def _ask(self, judge: Judge) -> tuple[float, list[Verdict]]:
         begun = time.monotonic()
         artefacts = [each for each in self._run.artefacts if each.kind in judge.KINDS]
-        forged = [each for each in self._forgeries if each.artefact.kind in judge.KINDS]
-        verdicts = judge.judge(self._run, [*artefacts, *(each.artefact for each in forged)])
-        figures = self._figures[name] = _Figures(seconds=time.monotonic() - begun)
-        by_forgery = {id(each.artefact): each for each in forged}
+        forged = [each.artefact for each in self._forgeries if each.artefact.kind in judge.KINDS]
+        verdicts = judge.judge(self._run, [*artefacts, *forged])
+        return time.monotonic() - begun, verdicts
+
+    def _judge(self, name: str, judge: Judge, verdicts: Sequence[Verdict]) -> None:
+        by_forgery = {id(each.artefact): each for each in self._forgeries}
+        figures = self._figures[name]
         for verdict in verdicts:
             forgery = by_forgery.get(id(verdict.artefact))
             if forgery is None:
                 self._count(name, figures, verdict)
             else:
                 self._check_forgery(name, forgery, verdict)
-        asked = len(artefacts) - sum(figures.wrong.values())
-        judged = asked - sum(figures.not_judged.values())
+        if len(verdicts) != len({id(verdict.artefact) for verdict in verdicts}) or not verdicts:
+            self.faults.append(f"{name} did not give one verdict for each")
+        asked = sum(each.kind in judge.KINDS and not each.wrong for each in self._run.artefacts)
+        judged = asked - figures.not_judged.total()
         if judged < LEAST_SHARE * asked:
             self.faults.append(f"{name} judged {judged} of {asked}, less than {LEAST_SHARE:.0%}")
 
@@ -109,12 +127,6 @@ class Report:
             self.faults.append(f"{name} accepts a forgery, {forgery.what}")
 
     # ------------------------------------------------------------------ what it says
-
-    def finish(self) -> None:
-        """After the last judge: marks that nobody needs any more."""
-        for reason, is_noticed in self._noticed.items():
-            if not is_noticed:
-                self.faults.append(f"marked as wrong, and every judge accepts all of it: {reason}")
 
     def text(self) -> str:
         """The table, and every fault with its test."""
