@@ -256,12 +256,20 @@ def request_of(world: Any, csr: Any, **changes: Any) -> Any:
     return system(world).check(**(arguments | changes))
 
 
+def order_of(world: Any, request: Any, pem: str, people: tuple[str, ...]) -> Any:
+    return system(world).order("operations", request, csr_pem=pem, approved_by=people)
+
+
 def test_system_certificate(empty_world: Any, csr: Any) -> None:
     empty_world.hold("operations")
     pem = csr()
     request = request_of(empty_world, csr, csr_pem=pem)
-    first = system(empty_world).issue("operations", request, csr_pem=pem, approved_by=("alice", "bob"))
-    again = system(empty_world).issue("operations", request, csr_pem=pem, approved_by=("bob", "alice"))
+    first = system(empty_world).issue(
+        "operations", request, order_of(empty_world, request, pem, ("alice", "bob"))
+    )
+    again = system(empty_world).issue(
+        "operations", request, order_of(empty_world, request, pem, ("bob", "alice"))
+    )
     assert first.serial == again.serial
     certificate = x509.load_der_x509_certificate(first.certificate_der or b"")
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,11 +12,15 @@ from onecert.ca.api import certificate_json
 from onecert.ca.authorities import pem
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, plain_serial, say, say_dry
 from onecert.ca.cli_search import history_of_certificate, index_certificates, list_certificates
+from onecert.ca.renewal import CHANGE, ISSUED, REKEY, RENEW, REPLACE
 from onecert.ca.system_certificates import PROFILES, SystemCertificates
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
 
-__all__ = ["authorities", "certificate", "issue"]
+__all__ = ["authorities", "certificate", "delivered", "issue"]
+
+KINDS = (RENEW, REKEY, CHANGE, REPLACE)
+BEFORE = "before"
 
 
 @click.command()
@@ -75,6 +80,16 @@ def show_certificate(authority: str, serial: str, as_pem: bool, data: Path, conf
 @click.option("--organizational-unit", default="")
 @click.option("--dns", "names", multiple=True, help="A host name or address of a TLS server.")
 @click.option("--approved-by", "approved_by", multiple=True, help="Twice: the two people who approved.")
+@click.option("--kind", type=click.Choice(KINDS), help="How it follows the certificate of --replaces.")
+@click.option("--replaces", metavar="SERIAL", help="The certificate of this authority that it follows.")
+@click.option(
+    "--revoke-replaced",
+    metavar="REASON",
+    help="Revoke that one: superseded, affiliationChanged, keyCompromise.",
+)
+@click.option(
+    "--revoke-when", metavar="WHEN", default=ISSUED, show_default=True, help="issued, delivered, or a moment."
+)
 @APPLY
 @common_options
 def issue(
@@ -87,11 +102,19 @@ def issue(
     organizational_unit: str,
     names: tuple[str, ...],
     approved_by: tuple[str, ...],
+    kind: str | None,
+    replaces: str | None,
+    revoke_replaced: str | None,
+    revoke_when: str,
     apply: bool,
     data: Path,
     config: Path | None,
 ) -> None:
-    """Issue a certificate of the system itself; the certificate and its chain go to stdout as PEM."""
+    """Issue a certificate of the system itself; the certificate and its chain go to stdout as PEM.
+
+    With --kind and --replaces it follows another one: docs/ca-api.md says what each kind may.
+    """
+    follows = _follows(authority, kind, replaces, revoke_replaced, revoke_when)
     subject = {"country": "CN", "common_name": common_name}
     if organization:
         subject["organization"] = organization
@@ -108,6 +131,8 @@ def issue(
             names=names,
             approved_by=approved_by,
         )
+        order = desk.order(authority, request, csr_pem=csr_pem, approved_by=approved_by, follows=follows)
+        request = desk.check_follows(request, order)
         if not apply:
             draft = desk.draft(authority, request)
             say(
@@ -116,9 +141,46 @@ def issue(
                 subject=common_name,
                 until=draft.not_after.date(),
             )
+            if revoke_replaced is not None:
+                say(
+                    _("would revoke %(serial)s as %(reason)s: %(when)s"),
+                    serial=replaces,
+                    reason=revoke_replaced,
+                    when=BEFORE if kind == REPLACE else revoke_when,
+                )
             say_dry()
             return
-        record = desk.issue(authority, request, csr_pem=csr_pem, approved_by=approved_by)
+        record = desk.issue(authority, request, order)
+        if follows:
+            say(_("order %(order)s"), order=order.id)
         click.echo(pem(record.certificate_der or b""), nl=False)
         for above in opened.parts.authorities.chain_pem(opened.parts.authorities.get(authority)):
             click.echo(above, nl=False)
+
+
+def _follows(
+    authority: str, kind: str | None, replaces: str | None, reason: str | None, when: str
+) -> dict[str, Any]:
+    """What the options say, as an order says it."""
+    if (kind is None) != (replaces is None) or (reason is not None and kind is None):
+        raise click.UsageError("--kind and --replaces are given together, and --revoke-replaced with them")
+    if kind is None or replaces is None:
+        return {}
+    follows: dict[str, Any] = {
+        "kind": kind,
+        "replaces": {"authority": authority, "serial": plain_serial(replaces)},
+    }
+    if reason is not None:
+        follows["revoke_replaced"] = {"reason": reason} | ({} if kind == REPLACE else {"when": when})
+    return follows
+
+
+@click.command()
+@click.argument("order")
+@click.option("--delivered-by", "people", multiple=True, required=True, help="Who handed it over.")
+@common_options
+def delivered(order: str, people: tuple[str, ...], data: Path, config: Path | None) -> None:
+    """Tell that the holder has the certificate of an ORDER of “onecert ca issue”."""
+    with opened_ca(data, config) as opened:
+        done = SystemCertificates(opened.parts, actor=actor()).delivered(order, people)
+    click.echo(json.dumps(done.as_json()))

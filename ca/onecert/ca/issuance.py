@@ -363,7 +363,7 @@ class Issuance:
                     raise
                 return self._answer(authority, self._finish(authority, known, order.record), is_new=False)
             # What is lost is revoked before its replacement exists.
-            self._follow_ups.revoke_first(order)
+            self._follow_ups.revoke_first(order.record)
             # 3. to 9. see `certify`, which also knows the order when it is on record already.
             record, is_new = self._certifier.certify(
                 self._authorities.get(order.authority).maker(request.profile),
@@ -371,7 +371,7 @@ class Issuance:
                 request,
                 order.record,
             )
-        self._follow_ups.settle_now(order)
+        self._follow_ups.settle_now(order.record)
         return self._answer(authority, record, is_new=is_new)
 
     def check(self, order: Order) -> CheckedRequest:

@@ -17,9 +17,10 @@ from typing import Any
 from sqlalchemy import RowMapping, and_, or_, select, update
 
 from onecert.ca.errors import AlreadyRevokedError, UnknownOrderError
+from onecert.ca.ledger import OrderRecord
 from onecert.ca.models import certificates, orders
-from onecert.ca.order_notices import RevocationOrder, open_delivery
-from onecert.ca.orders import Order, OrderDesk, content_sha256
+from onecert.ca.order_notices import DeliveryNotice, RevocationOrder, open_delivery
+from onecert.ca.orders import OrderDesk, content_sha256
 from onecert.ca.renewal import AT, DELIVERED, FIRST, ISSUED
 from onecert.ca.renewal_models import DONE, VOID, WAITING, successions
 from onecert.ca.renewal_record import write_first
@@ -73,7 +74,7 @@ class FollowUps:
         self._desk = desk
         self._revocation = revocation
 
-    def revoke_first(self, order: Order) -> None:
+    def revoke_first(self, order: OrderRecord) -> None:
         """Revoke what a `replace` order follows, before its new certificate is made.
 
         The order need not succeed after that: what is lost stays revoked.
@@ -82,16 +83,16 @@ class FollowUps:
             CaError: refused.
             ServiceError: 503, not now.
         """
-        succession = order.record.succession
+        succession = order.succession
         if succession is None or succession.follow.when != FIRST:
             return
         with self._database.transaction() as connection:
             write_first(connection, succession, self._clock.now())
         self._settle(self._due(order.id))
 
-    def settle_now(self, order: Order) -> None:
+    def settle_now(self, order: OrderRecord) -> None:
         """Do at once what is due now that the certificate exists; what cannot be done now, the job does."""
-        if order.record.succession is None:
+        if order.succession is None:
             return
         try:
             self._settle(self._due(order.id))
@@ -113,7 +114,14 @@ class FollowUps:
         Raises:
             CaError
         """
-        told = open_delivery(self._desk, document)
+        return self.deliver_as(open_delivery(self._desk, document))
+
+    def deliver_as(self, told: DeliveryNotice) -> Delivery:
+        """Take a delivery notice that was checked, or that a person at this machine gives.
+
+        Raises:
+            UnknownOrderError
+        """
         with self._database.transaction() as connection:
             query = select(orders.c.ordered_by).where(orders.c.id == told.order)
             ordered_by = connection.scalar(query)

@@ -11,13 +11,19 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from onecert.ca.checked_request import checked_request
 from onecert.ca.draft import CheckedRequest, Draft
 from onecert.ca.errors import FieldAlphabetError, FieldMissingError, NotOfferedError, TwoPeopleError
 from onecert.ca.ledger import CertificateRecord, OrderRecord
 from onecert.ca.lint import check_certificate
+from onecert.ca.order_notices import DeliveryNotice
 from onecert.ca.parts import Parts
+from onecert.ca.renewal import read_follow
+from onecert.ca.renewal_follow_up import Delivery
+from onecert.ca.renewal_record import Renewals, Succession
 from onecert.ca.signing import ThrowAwayKeys
 
 __all__ = ["PROFILES", "SystemCertificates"]
@@ -74,19 +80,33 @@ class SystemCertificates:
         check_certificate(ThrowAwayKeys().sign(maker.issuer.algorithm, draft.tbs_der), draft)
         return draft
 
-    def issue(
-        self, authority: str, request: CheckedRequest, *, csr_pem: str, approved_by: tuple[str, ...]
-    ) -> CertificateRecord:
-        """Issue; the same request approved by the same people returns the same certificate."""
-        found = self._parts.authorities.get(authority)
-        payload = {
+    def order(
+        self,
+        authority: str,
+        request: CheckedRequest,
+        *,
+        csr_pem: str,
+        approved_by: tuple[str, ...],
+        follows: Mapping[str, Any] | None = None,
+    ) -> OrderRecord:
+        """Write the order of a command; the same request approved by the same people is the same order.
+
+        Args:
+            follows: `kind`, `replaces` and `revoke_replaced` as in an order (docs/ca-api.md).
+
+        Raises:
+            OrderMalformedError: what it follows, or when that is revoked, is not of the form.
+        """
+        payload: dict[str, Any] = {
             "authority": authority,
             "profile": request.profile.name,
             "subject": dict(request.subject),
             "names": [*request.dns_names, *request.addresses],
             "csr_pem": csr_pem,
             "approved_by": sorted(approved_by),
+            **(follows or {}),
         }
+        follow = read_follow(payload)
         document = json.dumps(payload, ensure_ascii=False, sort_keys=True).encode()
         sha256 = hashlib.sha256(document).hexdigest()
         order = OrderRecord(
@@ -96,10 +116,44 @@ class SystemCertificates:
             document=document,
             approved_by=tuple(sorted(approved_by)),
         )
+        if follow is None:
+            return order
+        succession = Succession(
+            follow=follow, order_id=order.id, ordered_by=self._actor, approved_by=order.approved_by
+        )
+        return replace(order, succession=succession)
+
+    def check_follows(self, request: CheckedRequest, order: OrderRecord) -> CheckedRequest:
+        """Check an order against the certificate that it follows; give the request the end of its kind.
+
+        Raises:
+            CaError: see `Renewals.check`.
+        """
+        if order.succession is None or self._parts.ledger.find_order(order.id, order.content_sha256):
+            return request
+        renewals = Renewals(self._parts.database)
+        return renewals.check(order.succession.follow, request, order.id, self._parts.clock.now())
+
+    def issue(self, authority: str, request: CheckedRequest, order: OrderRecord) -> CertificateRecord:
+        """Issue; the same order returns the same certificate. What it follows is revoked as it says."""
+        found = self._parts.authorities.get(authority)
+        self._parts.follow_ups.revoke_first(order)
         record, _is_new = self._parts.certifier.certify(
             found.maker(request.profile), found.key_label, request, order
         )
+        self._parts.follow_ups.settle_now(order)
         return record
+
+    def delivered(self, order_id: str, people: tuple[str, ...]) -> Delivery:
+        """Take the word of a person at this machine that the holder has what a command ordered.
+
+        Raises:
+            UnknownOrderError
+        """
+        notice = DeliveryNotice(
+            order=order_id, told_by=self._actor, created_at=self._parts.clock.now(), people=people
+        )
+        return self._parts.follow_ups.deliver_as(notice)
 
 
 def _sorted_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
