@@ -7,6 +7,7 @@ ALGORITHMS = {
     "rsa-2048": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
     "p-256": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
     "p-384": ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    "sm2": ["SM2"],
 }
 
 
@@ -21,11 +22,13 @@ def openssl(
 
 
 def make_request(folder: Path, name: str, algorithm: str = "p-256", common_name: str = "applicant") -> Path:
-    """Make NAME.key and NAME.csr (PEM, SHA-256) in ``folder`` and return the request's path."""
+    """Make NAME.key and NAME.csr (PEM; SHA-256, or SM3 for SM2) in ``folder``; return the request's path."""
     key, request = folder / f"{name}.key", folder / f"{name}.csr"
     openssl("genpkey", "-algorithm", *ALGORITHMS[algorithm], "-out", key)
     key.chmod(0o600)
-    openssl("req", "-new", "-sha256", "-utf8", "-key", key, "-subj", f"/CN={common_name}", "-out", request)
+    # GB/T 35276: who has no other identifier signs with this one.
+    digest = ["-sm3", "-sigopt", "distid:1234567812345678"] if algorithm == "sm2" else ["-sha256"]
+    openssl("req", "-new", *digest, "-utf8", "-key", key, "-subj", f"/CN={common_name}", "-out", request)
     return request
 
 

@@ -13,6 +13,7 @@ from applicant import make_request, openssl
 from city import LICENSED, ROLE_AUTHORITY
 from commands import CommandError, lines_of_json, onecert, onecert_verify
 from elsewhere import ElsewhereChapters
+from lives import LifeChapters
 from report import Report
 from roots import RootChapters
 from stage import COMPANY, HERE, OTHER, first_line, matches, pem, refusal, why
@@ -21,7 +22,7 @@ KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
 ROLE = "urn:onecert:role:tax.filer"
 
 
-class Story(RootChapters, ElsewhereChapters):
+class Story(RootChapters, ElsewhereChapters, LifeChapters):
     """The city, its people and its department, from nothing to the audit."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +39,11 @@ class Story(RootChapters, ElsewhereChapters):
             ("foreign", self.ask_foreign_software),
             ("declaration", self.file_a_declaration),
             ("revoke", self.revoke),
+            ("life", self.renew_and_hold),
+            ("rollover", self.roll_over),
+            ("sm2", self.speak_sm2),
+            ("bridge", self.cross_a_bridge),
+            ("many", self.revoke_many),
             ("offline", self.go_offline),
             ("province", self.follow_another_list),
             ("refusals", self.refuse),
@@ -45,6 +51,7 @@ class Story(RootChapters, ElsewhereChapters):
             ("thief", self.recover_from_a_thief),
             ("attribute", self.decide_by_role),
             ("audit", self.audit),
+            ("word", self.check_everything),
         ]
         try:
             for name, act in steps:

@@ -35,6 +35,11 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
         "foreign",
         "declaration",
         "revoke",
+        "life",
+        "rollover",
+        "sm2",
+        "bridge",
+        "many",
         "offline",
         "province",
         "refusals",
@@ -42,6 +47,7 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
         "thief",
         "attribute",
         "audit",
+        "word",
     ]
     # What was refused, was refused for the right reason.
     codes = {
