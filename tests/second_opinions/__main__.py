@@ -17,7 +17,7 @@ import by_gnutls
 import by_openssl
 import by_pkilint
 from artefacts import load_run
-from report import Report
+from opinions import Report
 
 JUDGES = {
     "pkilint": by_pkilint,
