@@ -108,6 +108,14 @@ def test_process_without_jobs_does_only_what_it_needs_itself(database: Database,
 
     assert runner().names == ["reload", "files"]
     assert runner("crl").names == ["reload", "files", "crl"]
+    assert runner("cr", "crl.new").names == ["reload", "files"]
+
+
+def test_a_worker_takes_jobs_by_what_their_names_begin_with(database: Database, clock: FixedClock) -> None:
+    names = ["ca.ocsp", "ca.ocsp.new", "ca.ocsps", "ca.crl"]
+    runner = JobRunner(database, clock, [Job(name, MINUTE, lambda _at: None) for name in names])
+    runner.choose(["ca.ocsp"])
+    assert runner.names == ["ca.ocsp", "ca.ocsp.new"]
 
 
 def test_leased_job_is_there_from_the_start(database: Database, clock: FixedClock) -> None:

@@ -41,7 +41,6 @@ def service_of(parts: Parts, context: Context) -> Service:
     config = parts.config
     reports = issuance_reports(parts, context)
     door = open_door(parts.token)
-    store = parts.responders.store_id
     _attempt("interrupted orders", lambda: parts.recovery.run(context.clock.now()))
     _attempt("lists and certificates", lambda: refresh_files(parts))
     return Service(
@@ -57,9 +56,9 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.follow-ups", timedelta(seconds=10), lambda _at: _follow_up(parts)),
             Job("ca.search-index", timedelta(seconds=5), lambda _at: _index(parts)),
             Job("ca.delegates", timedelta(minutes=10), lambda _at: roll_delegates(parts)),
-            # Each folder is filled for itself: these jobs are shared by those who have this very folder.
-            Job(f"ca.ocsp.{store}", timedelta(seconds=30), lambda _at: parts.responders.prepare()),
-            Job(f"ca.ocsp-new.{store}", timedelta(seconds=2), lambda _at: parts.responders.follow()),
+            # Each folder is filled for itself, also where other processes do the rest of the periodic work.
+            Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare(), Scope.FOLDER),
+            Job("ca.ocsp.new", timedelta(seconds=2), lambda _at: parts.responders.follow(), Scope.FOLDER),
             Job("ca.drills", timedelta(minutes=1), lambda _at: _drill(parts)),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),

@@ -117,11 +117,6 @@ class Responders:
         self._kept: OrderedDict[tuple[str, bytes, Status], SignedAnswer] = OrderedDict()
         self._kept_lock = threading.Lock()
 
-    @property
-    def store_id(self) -> str:
-        """The name of the folder in which answers are kept: folders are filled each for itself."""
-        return self._ahead.store.id
-
     def answer(self, authority_name: str, request_der: bytes) -> OcspAnswer:
         """Answer one request; whatever goes wrong is an OCSP answer too.
 

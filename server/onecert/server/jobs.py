@@ -116,10 +116,18 @@ class JobRunner:
         return slots
 
     def choose(self, only: Collection[str] | None) -> None:
-        """Run no others than these jobs, besides those that every process and folder needs; None: all."""
+        """Run no others than these jobs, besides those that every process and folder needs; None: all.
+
+        Args:
+            only: names of jobs, or what names begin with: `ca.ocsp` is `ca.ocsp.new` too.
+        """
         always = (Scope.PROCESS, Scope.FOLDER)
         self._jobs = tuple(
-            job for job in self._jobs if only is None or job.name in only or job.scope in always
+            job
+            for job in self._jobs
+            if only is None
+            or job.scope in always
+            or any(f"{job.name}.".startswith(f"{name}.") for name in only)
         )
 
     def add(self, job: Job) -> None:

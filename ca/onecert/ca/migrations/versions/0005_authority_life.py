@@ -10,6 +10,7 @@ from onecert.server.database import UtcDateTime
 
 revision = "0005"
 down_revision = "0004"
+compatible_with = "0004"
 
 
 def upgrade() -> None:

@@ -10,6 +10,7 @@ from onecert.server.database import UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
+compatible_with = "0005"
 
 
 def upgrade() -> None:

@@ -10,6 +10,7 @@ from onecert.server.database import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"
+compatible_with = "0006"
 
 _WAITING = sa.text("state = 'waiting'")
 # An INTEGER is where SQLite keeps the row itself.

@@ -10,6 +10,7 @@ from onecert.server.database import UtcDateTime
 
 revision = "0008"
 down_revision = "0007"
+compatible_with = "0007"
 
 _OPEN = sa.text("state IN ('confirmed', 'running')")
 

@@ -5,6 +5,7 @@ Revision ID: 0009
 
 revision = "0009"
 down_revision = "0008"
+compatible_with = "0008"
 
 
 def upgrade() -> None:

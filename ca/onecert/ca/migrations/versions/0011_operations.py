@@ -10,6 +10,7 @@ from onecert.server.database import UtcDateTime
 
 revision = "0011"
 down_revision = "0010"
+compatible_with = "0010"
 
 
 def upgrade() -> None:
