@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="runs that end by kill -9")
     parser.add_argument("--thorough", action="store_true", help="every fault at every place")
     parser.add_argument("--only", nargs="*", default=(), choices=[each.name for each in SCENARIOS])
+    parser.add_argument("--seconds", type=float, help="stop then; the runs are taken in another order")
     parser.add_argument("--json", type=Path, help="write the report here")
     wanted = parser.parse_args()
     reports = []
@@ -52,6 +53,7 @@ def main() -> int:
                 kills=wanted.kills,
                 thorough=wanted.thorough,
                 only=wanted.only,
+                at_most_s=wanted.seconds,
                 tell=lambda line: print(line, file=sys.stderr, flush=True),
             )
         reports.append(report)
