@@ -33,7 +33,7 @@ _DIGESTS = {
 }
 
 # What may be stamped. SHA-1 and MD5 are not here: a collision would be stamped with them.
-_IMPRINT_OCTETS = {
+IMPRINT_OCTETS = {
     der.oid("2.16.840.1.101.3.4.2.1"): 32,  # SHA-256
     der.oid("2.16.840.1.101.3.4.2.2"): 48,  # SHA-384
     der.oid("2.16.840.1.101.3.4.2.3"): 64,  # SHA-512
@@ -118,7 +118,7 @@ def _request(request_der: bytes) -> TimestampRequest:
 def _check_imprint(imprint_der: bytes) -> None:
     imprint = der.Reader(der.content_of(imprint_der))
     algorithm = imprint.enter()
-    octets = _IMPRINT_OCTETS.get(algorithm.element()[2])
+    octets = IMPRINT_OCTETS.get(algorithm.element()[2])
     if algorithm.peek() == der.NULL:
         algorithm.take(der.NULL)
     if octets is None or algorithm.more():
@@ -128,7 +128,7 @@ def _check_imprint(imprint_der: bytes) -> None:
     imprint.end()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TokenSigner:
     """The public side of a timestamp authority: what stands in each of its tokens, encoded once."""
 
@@ -179,8 +179,7 @@ def timestamp_info(
 ) -> bytes:
     """Write the `TSTInfo`; `at` to the microsecond."""
     return der.sequence(
-        _VERSION_1,
-        der.oid(policy),
+        _version_and_policy(policy),
         request.imprint_der,
         der.integer(serial),
         _precise_time(at),
@@ -190,11 +189,22 @@ def timestamp_info(
     )
 
 
+@lru_cache(maxsize=64)
+def _version_and_policy(policy: str) -> bytes:
+    return _VERSION_1 + der.oid(policy)
+
+
 def _precise_time(at: datetime) -> bytes:
     """A GeneralizedTime with a fraction, without trailing zeros (X.690, section 11.7)."""
-    whole = der.content_of(der.generalized_time(at), der.GENERALIZED_TIME)
-    fraction = f".{at.microsecond:06d}".rstrip("0").rstrip(".").encode("ascii")
-    return der.tlv(der.GENERALIZED_TIME, whole.removesuffix(b"Z") + fraction + b"Z")
+    microsecond = at.microsecond
+    whole = _whole_seconds(at.replace(microsecond=0))
+    fraction = (b".%06d" % microsecond).rstrip(b"0") if microsecond else b""
+    return der.tlv(der.GENERALIZED_TIME, whole + fraction + b"Z")
+
+
+@lru_cache(maxsize=16)
+def _whole_seconds(at: datetime) -> bytes:
+    return der.content_of(der.generalized_time(at), der.GENERALIZED_TIME).removesuffix(b"Z")
 
 
 @lru_cache(maxsize=16)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -17,7 +19,13 @@ from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.delegates import Delegate, Delegates
 from onecert.ca.der import oid
 from onecert.ca.draft import random_serial
-from onecert.ca.errors import CaError, ClockJumpedError, ClockNotKeptError, UnknownAuthorityError
+from onecert.ca.errors import (
+    CaError,
+    ClockJumpedError,
+    ClockNotKeptError,
+    LintError,
+    UnknownAuthorityError,
+)
 from onecert.ca.signer import Signer
 from onecert.ca.signing import sign
 from onecert.ca.timestamp import (
@@ -30,10 +38,10 @@ from onecert.ca.timestamp import (
     load_request,
     refusal,
     shape_of,
-    signed_attributes,
     timestamp_info,
     token,
 )
+from onecert.ca.timestamp_frames import attributes_about, granted_token, usual_request
 from onecert.hsm import TokenError
 from onecert.server import metrics
 from onecert.server.errors import ServiceError
@@ -49,6 +57,12 @@ SHAPES_MAX = 1024
 _answers = Counter(
     "onecert_timestamps", "Answers to timestamp requests", ["authority", "result"], registry=metrics.registry
 )
+
+
+@lru_cache(maxsize=64)
+def _granted(authority: str) -> Any:
+    """To find a counter by its labels costs as much as to write a token."""
+    return _answers.labels(authority, "granted")
 
 
 class TimestampAuthorities:
@@ -100,7 +114,7 @@ class TimestampAuthorities:
             log.warning("no timestamp possible", extra={"authority": authority_name, "why": str(exc)})
             failure = Failure.SYSTEM_FAILURE
         else:
-            _answers.labels(authority_name, "granted").inc()
+            _granted(authority_name).inc()
             return answer
         _answers.labels(authority_name, failure.name.lower()).inc()
         return refusal(failure)
@@ -115,7 +129,7 @@ class TimestampAuthorities:
             self._clock.check()
 
     def _granted(self, authority: Authority, request_der: bytes) -> bytes:
-        request = load_request(request_der)
+        request = usual_request(request_der) or load_request(request_der)
         policies = authority.profile(PROFILE).policies
         if not policies or (request.policy_der and request.policy_der != oid(policies[0])):
             raise RequestRefused(Failure.UNACCEPTED_POLICY)
@@ -132,19 +146,23 @@ class TimestampAuthorities:
             accuracy=self._accuracy,
             ordering=self._ordering,
         )
-        attributes = signed_attributes(info, signer)
+        attributes = attributes_about(info, signer)
         signature = sign(self._signer.key(delegate.key_label), attributes)
-        token_der = token(info, attributes, signature, signer, with_certificate=request.wants_certificate)
+        with_certificate = request.wants_certificate
+        answer = granted_token(info, attributes, signature, signer, with_certificate=with_certificate)
         # The first token of each shape is read back whole; of the others, what could still be wrong.
         shape = shape_of(request, info, attributes, signature, signer)
         if shape in self._linted:
             check_signature(attributes, signature, signer)
         else:
+            token_der = token(info, attributes, signature, signer, with_certificate=with_certificate)
             check_token(token_der, info, attributes, signature, signer)
+            if answer != granted(token_der):
+                raise LintError(["2.4.2: not the answer that carries this token"])
             if len(self._linted) >= SHAPES_MAX:
                 self._linted.clear()
             self._linted.add(shape)
-        return granted(token_der)
+        return answer
 
     def _time(self) -> datetime:
         """The time of a token; with ordering, later than that of every token before.
