@@ -109,7 +109,7 @@ def _contender(act: str, engine: str, count: int, name: str = "") -> Contender:
         return Contender(work=lambda: parts.issuance.issue(orders.take()), prepare=orders.refill, name=name)
     asked = itertools.cycle(_asked(count))
     works: dict[str, Callable[[], object]] = {
-        "revoke": partial(_revoke, parts, authority, iter(_shuffled(count))),
+        "revoke": partial(revoke_one, parts, authority, iter(_shuffled(count))),
         "serial": partial(_by_serial, parts, authority, asked),
         "entity": partial(_of_entity, parts, asked),
         "page": partial(_page, parts, authority, asked),
@@ -132,7 +132,7 @@ def _desk(engine: str, count: int) -> OrderDesk:
     return desk
 
 
-def _serial(number: int) -> str:
+def serial_of(number: int) -> str:
     return "4f" + hashlib.md5(f"s{number}".encode()).hexdigest()
 
 
@@ -146,9 +146,9 @@ def _shuffled(count: int) -> list[int]:
     return random.sample(range(rows.REVOKED + 1, count + 1), min(count - rows.REVOKED, 5_000))
 
 
-def _revoke(parts: Parts, authority: str, numbers: Iterator[int]) -> None:
+def revoke_one(parts: Parts, authority: str, numbers: Iterator[int]) -> None:
     """As the service does it, with the list that follows at once."""
-    serial = _serial(next(numbers))
+    serial = serial_of(next(numbers))
     order = RevocationOrder(
         id=str(uuid.uuid4()),
         content_sha256="00" * 32,
@@ -166,7 +166,7 @@ def _revoke(parts: Parts, authority: str, numbers: Iterator[int]) -> None:
 
 
 def _by_serial(parts: Parts, authority: str, asked: Iterator[int]) -> None:
-    parts.ledger.certificate(authority, _serial(next(asked)))
+    parts.ledger.certificate(authority, serial_of(next(asked)))
 
 
 def _of_entity(parts: Parts, asked: Iterator[int]) -> None:
@@ -177,7 +177,7 @@ def _of_entity(parts: Parts, asked: Iterator[int]) -> None:
 
 def _page(parts: Parts, authority: str, asked: Iterator[int]) -> None:
     """What ends next after some certificate."""
-    end = parts.ledger.certificate(authority, _serial(next(asked))).not_after
+    end = parts.ledger.certificate(authority, serial_of(next(asked))).not_after
     query = read_query({"authority": authority, "expires_from": end.isoformat()})
     if not Search(parts.database).find(query, limit=PAGE).found:
         raise RuntimeError("an empty page")

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from onecert.ca.models import certificates
 from onecert.ca.parts import Parts
-from onecert.ca.search import Search
+from onecert.ca.search import Page, Search
 from onecert.ca.search_terms import Query, read_query
 
 ACTS = ("name", "number", "thumbprint", "frequent", "nothing")
@@ -66,14 +66,12 @@ def search(name: str) -> Iterator[Row]:
     notes.append(f"the slowest took {1000 * max(took):.0f} ms")
 
 
-def _find(find: Callable[..., object], query: Query) -> int:
+def _find(find: Callable[..., Page], query: Query) -> int:
     """The first certificates, on as many pages as it takes."""
-    found, after = 0, None
-    while True:
-        page: object = find(query, limit=100, after=after)
-        found, after = found + len(page.found), page.next  # type: ignore[attr-defined]
-        if found or after is None:
-            return found
+    page = find(query, limit=100)
+    while not page.found and page.next is not None:
+        page = find(query, limit=100, after=page.next)
+    return len(page.found)
 
 
 def _numbers(engine: str) -> range:

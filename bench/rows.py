@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -157,7 +158,7 @@ def _drop_indexes(connection: Connection, table: str) -> list[str]:
 
 
 def _statement(table: str, dialect: str, authority: str, last: int, base: int) -> str:
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = _now()
     hex_, is_sqlite = "md5", dialect == "sqlite"
     serial = "4f" + "ab" * 16
     sample = entry_der(int(serial, 16), now, "superseded", None).hex()
@@ -188,6 +189,12 @@ def _statement(table: str, dialect: str, authority: str, last: int, base: int) -
         revoked=REVOKED,
         numbers=_NUMBERS[dialect].format(first=1, last=last),
     )
+
+
+@cache
+def _now() -> datetime:
+    """One moment for all tables: what belongs together says the same."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _second(dialect: str, first: datetime) -> str:
