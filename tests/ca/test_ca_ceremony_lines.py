@@ -21,6 +21,7 @@ from ca_ceremonies import (
     rekeyed_file,
     table,
 )
+from ca_mass_revocations import People
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from sqlalchemy import func, select
@@ -348,3 +349,25 @@ def test_scopes_are_of_the_line(lite: Any) -> None:
     lite.register("pearl:organisation")
     with pytest.raises(OrderOutOfScopeError):
         open_revocation(lite.parts.desk, lite.revocation(issued.serial, authority="harbour-b"))
+
+
+def test_a_mass_revocation_is_about_one_key(lite: Any) -> None:
+    """Everything of the first authority: what the second one issued by the same name stays, and is named."""
+    hold(lite, rekeyed_file(orders_from=FROM))
+    old = lite.issue().record
+    lite.clock.advance(10 * DAY)
+    lite.parts.authorities.reload()
+    new = lite.issue().record
+    assert lite.parts.authorities.others_of_line("harbour") == ["harbour-b"]
+    assert lite.parts.authorities.others_of_line("harbour-b") == ["harbour"]
+    people = People(lite)
+    made = people.propose()
+    assert made.certificates == 1
+    people.confirm(made)
+    lite.parts.mass_revocation_work.run()
+    assert lite.parts.ledger.certificate("harbour", old.serial).status == "revoked"
+    assert lite.parts.ledger.certificate("harbour-b", new.serial).status == "good"
+    # The RA of the line may propose for the next authority too, in a proposal of its own.
+    people.confirm(people.propose(authority="harbour-b"))
+    lite.parts.mass_revocation_work.run()
+    assert lite.parts.ledger.certificate("harbour-b", new.serial).status == "revoked"

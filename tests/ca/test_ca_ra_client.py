@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from ca_ceremonies import hold, rekeyed_file
 
 from onecert.ra.ca_client import CaClient
 from onecert.ra.ca_errors import CaAnswerError, CaRefusedError
@@ -62,6 +64,39 @@ def test_renewed_delivered_found_and_told(lite: Any, client: CaClient) -> None:
     life = client.history(sign_order(question, typ=HISTORY_TYP, key=lite.ra_key))
     assert life["followed_by"][0]["serial"] == issued.serial_hex
     assert life["certificate"]["status"] == "revoked"
+
+
+def test_a_roll_over_changes_nothing_for_the_registration_authority(lite: Any, client: CaClient) -> None:
+    """Orders by the same name before and after the moment; both are renewed and found by that name."""
+    hold(lite, rekeyed_file(orders_from="2026-12-01T00:00:00+08:00"))
+
+    def place(**more: Any) -> Any:
+        payload = lite.order_payload(**more)
+        return client.post_order(payload["order"], sign_order(payload, typ=ORDER_TYP, key=lite.ra_key))
+
+    before = place()
+    lite.clock.advance(timedelta(days=11))
+    after = place()
+    issuers = [lite.parts.ledger.find_order(each.order).authority for each in (before, after)]
+    assert issuers == ["harbour", "harbour-b"]
+    listed: Any = client.authorities()["authorities"]
+    offered = next(each for each in listed if each["name"] == "harbour")
+    assert (offered["filled_by"], len(offered["profiles"])) == ("harbour-b", 2)
+    for old in (before, after):
+        payload = following(
+            lite.order_payload(),
+            kind="renew",
+            authority="harbour",
+            serial_hex=old.serial_hex,
+            reason="superseded",
+            when="issued",
+        )
+        client.post_order(payload["order"], sign_order(payload, typ=ORDER_TYP, key=lite.ra_key))
+    question = search_payload(
+        {"status": "revoked"}, registration_authority="ra", asked_by=["clerk1"], at=lite.clock.now()
+    )
+    page = client.search(sign_order(question, typ=SEARCH_TYP, key=lite.ra_key))
+    assert {each["serial"] for each in page.certificates} == {before.serial_hex, after.serial_hex}
 
 
 def test_refusals_keep_their_code(lite: Any, client: CaClient) -> None:

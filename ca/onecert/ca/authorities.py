@@ -165,6 +165,11 @@ class Authorities:
         except UnknownAuthorityError:
             return name
 
+    def others_of_line(self, name: str) -> list[str]:
+        """The other authorities of the same line, before and after it; nearly always none."""
+        line = self.line_of(name)
+        return [each for each in (line, *self.line(line)) if each != name]
+
     def filling(self, name: str, at: datetime | None = None) -> Authority:
         """The authority that fills new orders made by this name at a moment, now by default.
 

@@ -98,6 +98,13 @@ def propose(
     }
     with opened_ca(data, config) as opened:
         parts = opened.parts
+        others = parts.authorities.others_of_line(authority)
+        if others:
+            say(
+                _("only what %(authority)s issued; propose the others of its line too: %(others)s"),
+                authority=authority,
+                others=", ".join(others),
+            )
         unsigned = {"officer": officer, "created_at": parts.clock.now().isoformat(), **payload}
         try:
             found = parts.mass_revocations.preview(read_proposal(unsigned), content)
