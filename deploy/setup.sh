@@ -33,14 +33,16 @@ debian() {
             fail "Debian's packages could not be installed: $*" "see .tools/apt.log"
     else
         say "unpacking from Debian, because you are not root: $* (into .tools/debian)"
-        mkdir -p "$tools/debian" "$tools/downloads"
-        for package in "$@"; do
-            # A shell of its own: apt-get download writes into the working folder.
-            (cd "$tools/downloads" && apt-get download -qq "$package" >>"$tools/apt.log" 2>&1) ||
-                fail "Debian's package $package could not be downloaded" "see .tools/apt.log, or ask an administrator to install $package"
-            for file in "$tools/downloads/${package}"_*.deb; do dpkg-deb -x "$file" "$tools/debian"; done
-        done
+        mkdir -p "$tools/debian"
+        for package in "$@"; do unpack "$package" "$tools/debian"; done
     fi
+}
+unpack() { # a package, into a folder
+    mkdir -p "$tools/downloads"
+    # A shell of its own: apt-get download writes into the working folder.
+    (cd "$tools/downloads" && apt-get download -qq "$1" >>"$tools/apt.log" 2>&1) ||
+        fail "Debian's package $1 could not be downloaded" "see .tools/apt.log, or ask an administrator to install $1"
+    for file in "$tools/downloads/$1"_*.deb; do dpkg-deb -x "$file" "$2"; done
 }
 
 mkdir -p "$tools"
@@ -152,6 +154,15 @@ if [ "$what" = test ]; then
             version=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
             debian "postgresql-${version:-15}" "postgresql-client-${version:-15}" libpq5
         fi
+    fi
+    if ! command -v promtool >/dev/null && [ ! -x "$tools/debian/usr/bin/promtool" ]; then
+        # The one program that checks alert rules: 19 MB to fetch; the server beside it is not installed.
+        apt_update prometheus
+        say "unpacking promtool from Debian's package prometheus (into .tools/debian)"
+        unpack prometheus "$tools/prometheus"
+        mkdir -p "$tools/debian/usr/bin"
+        mv "$tools/prometheus/usr/bin/promtool" "$tools/debian/usr/bin/"
+        rm -rf "$tools/prometheus" "$tools"/downloads/prometheus_*.deb
     fi
     if have_root; then
         command -v docker-compose >/dev/null || debian docker-compose

@@ -18,6 +18,7 @@ import pytest
 
 from onecert.server.audit.check import verify_export
 from onecert.server.audit.export import export_to_file
+from onecert.server.backup.ages import backup_ages
 from onecert.server.backup.archive import MANIFEST
 from onecert.server.backup.checking import audit_keys_of, check_backup, load_keys
 from onecert.server.backup.contents import contents_of
@@ -28,7 +29,6 @@ from onecert.server.backup.errors import (
     BackupPassphraseError,
 )
 from onecert.server.backup.sealing import open_secrets, read_passphrase, seal_secrets
-from onecert.server.backup.standing import backup_standing
 from onecert.server.contexts import open_member
 
 PROGRAM = Path(sys.executable).parent / "onecert"
@@ -333,7 +333,7 @@ def test_a_drill_brings_the_service_back_and_its_trail_says_so(tmp_path: Path) -
     assert found["restore_s"] > 0
     assert not list(work.iterdir())
     opened = open_member("ra", data, environ={})
-    standing = backup_standing(opened.context.database)
+    standing = backup_ages(opened.context.database)
     opened.close()
     assert standing.made_at is not None
     assert standing.drilled_at is not None
@@ -349,7 +349,7 @@ def test_a_drill_without_the_keys_fails_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "!!  ra" in done.stdout
     opened = open_member("ra", data, environ={})
-    standing = backup_standing(opened.context.database)
+    standing = backup_ages(opened.context.database)
     opened.close()
     assert standing.drilled_at is None
     assert standing.drill_failed_at is not None

@@ -11,6 +11,7 @@ from onecert.ca.api import create_app
 from onecert.ca.config import CaConfig
 from onecert.ca.delegate_keys import destroy_ended
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
+from onecert.ca.figures import take as take_figures
 from onecert.ca.issuance_reports import IssuanceReports
 from onecert.ca.keeping import keep
 from onecert.ca.parts import Parts, assemble
@@ -79,6 +80,7 @@ def service_of(parts: Parts, context: Context) -> Service:
         },
         audit_key=_audit_key(parts),
         find_audit_key=lambda: _audit_key(parts),
+        figures=lambda at: take_figures(parts, at),
         close=lambda: _close(parts, door),
     )
 

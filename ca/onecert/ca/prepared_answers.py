@@ -157,6 +157,15 @@ class PreparedAnswers:
         )
         return [row[0] for row in rows]
 
+    def first_due(self, authority: str, hash_names: Sequence[str]) -> datetime | None:
+        """When the most urgent answer is, or was, to be signed anew; None: there is none."""
+        query = (
+            "SELECT due FROM signed_answers WHERE authority = ? AND hash = ? AND due > 0 ORDER BY due LIMIT 1"
+        )
+        rows = [self._connection().execute(query, (authority, each)).fetchone() for each in hash_names]
+        due = min((row[0] for row in rows if row is not None), default=None)
+        return None if due is None or due >= _NO_END else datetime.fromtimestamp(due, UTC)
+
     def known(self, authority: str, hash_name: str, serials: Sequence[str]) -> set[str]:
         """Of these serials, those that have a row, with an answer or without."""
         found: set[str] = set()

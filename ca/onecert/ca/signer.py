@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from prometheus_client import Counter, Histogram
 
 from onecert.ca.draft import Issuer
 from onecert.ca.errors import SignatureFaultError, TokenGoneError
 from onecert.ca.signing import PrivateKey, hashed, is_signature_valid, sign, signed, spki_der
 from onecert.hsm.errors import TokenError
+from onecert.server import metrics
 
 __all__ = ["KeySource", "Signer"]
 
 log = logging.getLogger(__name__)
+
+_errors = Counter(
+    "onecert_ca_token_errors",
+    "Times a token gave no signature or key",
+    ["token"],
+    registry=metrics.registry,
+)
+_seconds = Histogram(
+    "onecert_ca_sign_seconds", "Time of one signature of a token", ["token"], registry=metrics.registry
+)
 
 # Hashing this much takes longer than everything else about a signature.
 LONG_OCTETS = 1 << 20
@@ -49,6 +63,7 @@ class Signer:
             try:
                 key = self._keys.setdefault(label, self._find(label))
             except TokenError as exc:
+                _errors.labels(self._token).inc()
                 log.warning("key not reachable", extra={"token": self._token, "key": label})
                 raise TokenGoneError(self._token) from exc
         return key
@@ -89,12 +104,15 @@ class Signer:
                 raise SignatureFaultError(issuer.name)
             self._compared.add((issuer.name, label))
         to_sign = [hashed(issuer.public_key, tbs) if len(tbs) > LONG_OCTETS else tbs for tbs in tbs_ders]
+        started = perf_counter()
         try:
             signatures = [sign(key, each) for each in to_sign]
         except TokenError as exc:
             self._has_failed = True
+            _errors.labels(self._token).inc()
             log.warning("token did not sign", extra={"token": self._token, "key": label})
             raise TokenGoneError(self._token) from exc
+        _seconds.labels(self._token).observe((perf_counter() - started) / len(to_sign))
         for signature, each in zip(signatures, to_sign, strict=True):
             if not is_signature_valid(issuer.public_key, signature, each):
                 raise SignatureFaultError(issuer.name)

@@ -59,6 +59,9 @@ class ServerConfig:
     # shares out the requests has time to see it.
     drain: timedelta = timedelta(0)
     log_level: str = "INFO"
+    # How old the newest backup of a service, and the newest drill that brought it back, may be; 0: any age.
+    backup_max_age: timedelta = timedelta(0)
+    backup_drill_max_age: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         if (self.tls_certificate is None) != (self.tls_key is None):

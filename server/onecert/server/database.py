@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from onecert.server import engines
+from onecert.server import engines, metrics
 from onecert.server.errors import DatabaseUnavailableError
 
 __all__ = ["Database", "UtcDateTime", "migrate"]
@@ -223,10 +223,12 @@ class Database:
     def _raise(error: Exception) -> NoReturn:
         """Raise our error for an outage, and what is the caller's business as it is."""
         if isinstance(error, PoolTimeoutError):
+            metrics.database_errors.labels("locked").inc()
             raise DatabaseUnavailableError("locked") from error
         translated = engines.translate(error)
         if translated is None:
             raise error
+        metrics.database_errors.labels(getattr(translated, "kind", "damaged")).inc()
         raise translated from error
 
     def _check_file(self, path: Path) -> None:

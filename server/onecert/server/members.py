@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,7 @@ class Service:
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)  # readiness: raises ServiceError
     audit_key: PrivateKey | None = None  # token key that signs the heads of this service's audit trail
     find_audit_key: Callable[[], PrivateKey | None] | None = None  # asked again while there is none
+    figures: Callable[[datetime], None] | None = None  # brings its own metrics up to date
     close: Callable[[], None] = lambda: None
 
 

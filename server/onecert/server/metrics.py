@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 __all__ = [
     "CONTENT_TYPE",
     "audit_head_failures",
+    "database_errors",
     "exposition",
     "job_last_success",
     "job_loop_failures",
@@ -45,6 +46,9 @@ audit_head_failures = Counter(
     "Times the head of an audit trail could not be signed",
     ["service"],
     registry=registry,
+)
+database_errors = Counter(
+    "onecert_database_errors", "Times a database did not take or give something", ["kind"], registry=registry
 )
 
 

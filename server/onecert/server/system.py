@@ -21,6 +21,7 @@ from onecert.server.config import ServerConfig, Settings
 from onecert.server.contexts import OpenedMember, make_peers, open_members
 from onecert.server.dispatch import Dispatcher
 from onecert.server.errors import ServiceError, UnknownJobError
+from onecert.server.figures import FIGURES_EVERY, Figures
 from onecert.server.health import Readiness
 from onecert.server.jobs import Job, JobRunner, Scope
 from onecert.server.members import Context, Member, Service
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 AUDIT_HEAD_JOB = "server.audit-head"
 PROCESS_JOB = "server.process"
+FIGURES_JOB = "server.figures"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class _Running:
     opened: OpenedMember
     service: Service
     jobs: JobRunner
+    figures: Figures
 
     @property
     def context(self) -> Context:
@@ -116,6 +119,7 @@ class System:
             self._note(running.context, "service.started")
             running.jobs.choose(only)
             running.jobs.add(Job(PROCESS_JOB, BEAT, partial(_beat, running.opened.processes), Scope.PROCESS))
+            running.jobs.add(Job(FIGURES_JOB, FIGURES_EVERY, running.figures.take, Scope.PROCESS))
             running.jobs.start()
 
     def drain(self) -> None:
@@ -153,8 +157,9 @@ class System:
         if service.audit_key is not None or service.find_audit_key is not None:
             jobs.append(Job(AUDIT_HEAD_JOB, server.audit_head_every, lambda at: _sign_head(context, service)))
         runner = JobRunner(context.database, self._clock, jobs, service=context.name, folder=context.data)
-        self._running.append(_Running(opened, service, runner))
         checks = {"process": self.readiness.check_not_stopping, **service.checks}
+        figures = Figures(context, server, checks=service.checks, service=service)
+        self._running.append(_Running(opened, service, runner, figures))
         if isinstance(service.app, Flask) and "onecert" in service.app.extensions:
             frame_of(service.app).checks.update(checks)
         self.readiness.add(context.name, {"database": context.database.check, **checks}, opened.processes)

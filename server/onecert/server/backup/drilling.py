@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from onecert.server.backup.ages import DRILL_FAILED, DRILL_SUBJECT, DRILLED
 from onecert.server.backup.checking import Manifest, check_audit, check_backup
 from onecert.server.backup.contents import contents_of, is_secret, shared_contents
 from onecert.server.backup.restoring import restore
@@ -27,12 +28,11 @@ from onecert.server.errors import ServiceError
 from onecert.server.folders import make_private_folder, write_file
 from onecert.server.languages import gettext
 from onecert.server.members import Member
+from onecert.server.operators import command_actor
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.signatures import PublicKey
 
-__all__ = ["DRILLED", "DRILL_FAILED", "DRILL_SUBJECT", "Drill", "drill", "newest_backup"]
-
-DRILLED, DRILL_FAILED, DRILL_SUBJECT = "backup.drilled", "backup.drill-failed", "backup-drill"
+__all__ = ["Drill", "drill", "newest_backup", "note_drill"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,3 +224,29 @@ def _drop(
 
 def _seconds(passed: timedelta) -> float:
     return round(passed.total_seconds(), 3)
+
+
+def note_drill(found: Drill, members: Sequence[Member], data: Path, *, config: Path | None = None) -> None:
+    """Leave the result in the audit trail of each service that runs here."""
+    wrong = {service for service, _sentence in found.faults}
+    settings = load_member_settings(members, data, config=config)
+    for opened in open_members(members, data, settings):
+        context = opened.context
+        try:
+            with context.database.transaction() as connection:
+                context.audit.record(
+                    connection,
+                    event=DRILL_FAILED if context.name in wrong else DRILLED,
+                    actor=command_actor(),
+                    subject=DRILL_SUBJECT,
+                    details={
+                        "backup": found.backup,
+                        "backup_age_s": found.age_s,
+                        "restore_ms": round(found.restore_s * 1000),
+                        "faults": [sentence[:500] for name, sentence in found.faults if name == context.name][
+                            :20
+                        ],
+                    },
+                )
+        finally:
+            opened.close()

@@ -20,6 +20,7 @@ from typing import Any
 
 from onecert.server.audit.canonical import time_text
 from onecert.server.audit.keys import publish_audit_key
+from onecert.server.backup.ages import MADE, SUBJECT
 from onecert.server.backup.archive import ArchiveWriter
 from onecert.server.backup.contents import contents_of, is_secret, shared_contents
 from onecert.server.backup.errors import BackupUnsignedError
@@ -30,11 +31,9 @@ from onecert.server.documents import PrivateKey
 from onecert.server.members import Kept, Member
 from onecert.server.operators import command_actor
 
-__all__ = ["MADE", "SECRETS_PART", "SUBJECT", "Made", "file_in", "in_order", "make_backup"]
+__all__ = ["SECRETS_PART", "Made", "file_in", "in_order", "make_backup"]
 
 SECRETS_PART = "secrets.sealed"
-# Entries of each service's audit trail, from which the age of its newest backup is read.
-MADE, SUBJECT = "backup.made", "backup"
 SOFTHSM_LOCK = Path("softhsm/onecert.lock")  # of the token layer; whoever holds it has the store to itself
 
 

@@ -18,10 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from onecert.server.audit import AuditTrail
 from onecert.server.audit.canonical import time_text
 from onecert.server.audit.check import verify_export
+from onecert.server.backup.ages import RESTORED, SUBJECT
 from onecert.server.backup.archive import extracted
 from onecert.server.backup.checking import Manifest
 from onecert.server.backup.errors import RestoreTargetError
-from onecert.server.backup.making import SECRETS_PART, SUBJECT
+from onecert.server.backup.making import SECRETS_PART
 from onecert.server.backup.sealing import open_secrets
 from onecert.server.backup.tables import load_rows, settle, standing
 from onecert.server.clock import Clock
@@ -33,9 +34,8 @@ from onecert.server.languages import gettext
 from onecert.server.operators import command_actor
 from onecert.verifier.signatures import PublicKey
 
-__all__ = ["RESTORED", "SeenTrail", "check_target", "read_seen", "restore", "what_comes_next"]
+__all__ = ["SeenTrail", "check_target", "read_seen", "restore", "what_comes_next"]
 
-RESTORED = "backup.restored"
 SETTINGS_OF_THEN = "settings-of-then.toml"
 
 

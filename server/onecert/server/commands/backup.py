@@ -183,9 +183,8 @@ def drill(
     Each service's audit trail keeps the result. Without --passphrase-file the PIN files of --data are used.
     """
     from onecert.server.backup.drilling import drill as hold_drill  # noqa: PLC0415
-    from onecert.server.backup.drilling import newest_backup  # noqa: PLC0415
+    from onecert.server.backup.drilling import newest_backup, note_drill  # noqa: PLC0415
     from onecert.server.backup.sealing import read_passphrase  # noqa: PLC0415
-    from onecert.server.backup.standing import note_drill  # noqa: PLC0415
 
     file = newest_backup(place)
     if file is None:
