@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +101,42 @@ def test_two_processes_fill_one_batch(
         name.give_back(*claim)
     assert [parts.batch_work.run() for parts in (one, two)] == [4, 0]
     assert [line["status"] for line in sender.results(batch)] == ["issued"] * 8
+
+
+def test_workers_share_one_batch_and_do_nothing_twice(
+    world: Any, begin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are in a chunk at the same moment; in the end each did some, and each line is one certificate."""
+    monkeypatch.setattr(batches_module, "CHUNK_LINES", 2)
+    workers = [begin()[0].batch_work for _ in range(2)]
+    sender = Sender(world)
+    batch = sender.send(*(world.order_payload() for _ in range(8)))
+    both_are_in = threading.Barrier(2, timeout=60)
+    met: set[int] = set()
+
+    def meeting(fill: Callable[..., Any], worker: int) -> Callable[..., Any]:
+        def wait_and_fill(*arguments: Any) -> Any:
+            if worker not in met:
+                met.add(worker)
+                both_are_in.wait()
+            return fill(*arguments)
+
+        return wait_and_fill
+
+    for number, worker in enumerate(workers):
+        monkeypatch.setattr(worker, "_fill", meeting(worker._fill, number))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda worker: worker.run(), workers))
+    assert sum(done) == 4
+    assert min(done) >= 1
+    results = sender.results(batch)
+    assert [line["status"] for line in results] == ["issued"] * 8
+    assert len({line["serial"] for line in results}) == 8
+    with world.context.database.reading() as connection:
+        told = connection.execute(
+            text("SELECT subject FROM audit_entries WHERE event = 'certificate.issued' AND actor = 'ra:ra'")
+        ).all()
+    assert sorted(row.subject for row in told) == sorted(f"harbour/{line['serial']}" for line in results)
 
 
 def test_chunk_of_a_dead_process_is_free_at_once(
