@@ -28,8 +28,8 @@ def _place(engine: str) -> Iterator[Place]:
         if engine == "sqlite":
             yield sqlite_place(Path(folder))
             return
-        with postgresql_server() as sockets:
-            yield postgresql_place(Path(folder), sockets)
+        with postgresql_server() as sockets, postgresql_place(Path(folder), sockets) as place:
+            yield place
 
 
 def main() -> int:

@@ -59,6 +59,8 @@ class Report:
     points: Counter[str] = field(default_factory=Counter)  # places, by scenario
     faults: Counter[str] = field(default_factory=Counter)  # injected, by kind of fault
     kills: int = 0
+    planned: int = 0  # runs; fewer are done when the time is up
+    done: int = 0
     not_reached: int = 0
     answers: Counter[str] = field(default_factory=Counter)  # what the first attempt said
     broken: list[str] = field(default_factory=list)
@@ -72,7 +74,8 @@ class Report:
         return (
             f"{self.engine}: {sum(self.points.values())} places in {len(self.points)} scenarios,"
             f" {sum(self.faults.values())} faults and {self.kills} kills injected in {self.seconds:.0f} s"
-            f" ({self.injected / max(self.seconds, 0.1):.1f}/s), {len(self.broken)} broken invariants"
+            f" ({self.injected / max(self.seconds, 0.1):.1f}/s; {self.done} of {self.planned} runs),"
+            f" {len(self.broken)} broken invariants"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -82,6 +85,8 @@ class Report:
             "places": dict(self.points),
             "faults": dict(self.faults),
             "kills": self.kills,
+            "runs": self.done,
+            "planned": self.planned,
             "not_reached": self.not_reached,
             "answers": dict(self.answers),
             "broken": self.broken,
@@ -130,6 +135,7 @@ def sweep(
             killed = {id(each) for each in chosen.sample(crashes, min(kills, len(crashes)))}
             if at_most_s is not None:
                 chosen.shuffle(runs)
+            report.planned = len(runs)
             for number, each in enumerate(runs):
                 is_late = at_most_s is not None and time.monotonic() - begun > at_most_s
                 if is_late and number >= AT_LEAST:
@@ -137,6 +143,7 @@ def sweep(
                 if number % 200 == 0:
                     tell(f"{number}/{len(runs)} {each[0].name}, {len(report.broken)} broken")
                 _run(place, *each, report, is_killed=id(each) in killed)
+                report.done += 1
     finally:
         logging.disable(logging.NOTSET)
     report.seconds = time.monotonic() - begun

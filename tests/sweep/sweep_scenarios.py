@@ -28,7 +28,7 @@ from onecert.ca.authority_life import AuthorityLife
 from onecert.ca.errors.profiles import ProfileVersionTakenError
 from onecert.ca.ledger import INTENDED
 from onecert.ca.member import renew_lists, roll_delegates
-from onecert.ca.order_notices import DELIVERY_TYPE
+from onecert.ca.order_notices import DELIVERY_TYPE, open_revocation
 from onecert.ca.orders import ORDER_TYPE
 from onecert.server.documents import sign_document
 from onecert.verifier.signed_form import load_timestamp, read_timestamp_response, request_timestamp
@@ -102,7 +102,10 @@ def _prepare_order(world: Any, memo: Memo) -> None:
 
 
 def _order(world: Any, memo: Memo) -> Answer:
-    answer = _post(world, "/v1/orders", memo["document"])
+    if memo.get("by_http", True):
+        answer = _post(world, "/v1/orders", memo["document"])
+    else:
+        answer = world.parts.issuance.issue(memo["document"]).as_json()
     return {"serial": answer["serial"], "certificate": answer["certificate_pem"]}
 
 
@@ -270,7 +273,11 @@ def _prepare_revocation(*reasons: str) -> Callable[[Any, Memo], None]:
 
 
 def _revoke(world: Any, memo: Memo) -> Answer:
-    answer = _post(world, "/v1/revocations", memo["document"])
+    if memo.get("by_http", True):
+        answer = _post(world, "/v1/revocations", memo["document"])
+    else:
+        order = open_revocation(world.parts.desk, memo["document"])
+        answer = world.parts.revocation.revoke(order).as_json()
     return {"serial": answer["serial"], "revoked_at": answer["revoked_at"], "reason": answer["reason"]}
 
 

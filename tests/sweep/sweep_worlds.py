@@ -204,7 +204,8 @@ def sqlite_place(home: Path) -> Place:
     )
 
 
-def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Place:
+@contextmanager
+def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Iterator[Place]:
     """Worlds on PostgreSQL: each a database of its own, copied from a template."""
     numbers = itertools.count()
     connections: dict[int, psycopg.Connection[Any]] = {}
@@ -227,21 +228,25 @@ def postgresql_place(home: Path, sockets: Path, user: str = "tester") -> Place:
 
     def new(path: Path, template: str = "template0") -> str:
         name = f"sweep_{path.name}"
-        run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
         return f"postgresql+psycopg://{user}@/{name}?host={sockets}"
 
     def end(url: str) -> None:
         query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         run(query, name_of(url))
 
-    return Place(
-        engine="postgresql",
-        folders=folder,
-        new=new,
-        copied=lambda url, path: new(path, name_of(url)),
-        end_connections=end,
-        remove=lambda url: run(f"DROP DATABASE {name_of(url)} WITH (FORCE)"),
-    )
+    try:
+        yield Place(
+            engine="postgresql",
+            folders=folder,
+            new=new,
+            copied=lambda url, path: new(path, name_of(url)),
+            end_connections=end,
+            remove=lambda url: run(f"DROP DATABASE {name_of(url)} WITH (FORCE)"),
+        )
+    finally:
+        for connection in connections.values():
+            connection.close()
 
 
 @contextmanager

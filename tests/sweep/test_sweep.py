@@ -24,14 +24,15 @@ def run(place: Place, record_property: Callable[[str, object], None]) -> None:
     assert all(report.points.values())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_half_done_on_sqlite(tmp_path: Path, record_property: Any) -> None:
     run(sqlite_place(tmp_path), record_property)
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_half_done_on_postgresql(
     tmp_path: Path, postgresql_server: Path, record_property: Any
 ) -> None:
-    run(postgresql_place(tmp_path, postgresql_server), record_property)
+    with postgresql_place(tmp_path, postgresql_server) as place:
+        run(place, record_property)
