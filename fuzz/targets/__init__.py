@@ -28,6 +28,8 @@ NAMES = (
     "records",
     "fetched",
     "bundles",
+    "ocsp_request",
+    "timestamp_request",
 )
 
 
