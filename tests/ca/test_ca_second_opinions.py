@@ -36,6 +36,9 @@ class Says:
     def missing(self) -> str:
         return ""
 
+    def version(self) -> tuple[int, ...]:
+        return (3, 5)
+
     def judge(self, run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
         return [Verdict(each, self.accepts(each), "said so") for each in artefacts]
 
@@ -116,6 +119,14 @@ def test_an_exemption_ends_when_the_judge_can_do_it(run: Run) -> None:
     report = Report(run)
     report.ask({"GnuTLS": Says(is_sound(report))})
     assert [fault.partition(": ")[2] for fault in report.faults] == ["no exemption for SM2 needed"]
+
+
+def test_a_judge_may_learn_with_a_later_version(run: Run) -> None:
+    """openssl knows ML-DSA from 3.5 on: there it may accept it."""
+    run.artefacts[0].algorithm = "ML-DSA"
+    report = Report(run)
+    report.ask({"openssl": Says(is_sound(report))})
+    assert report.faults == []
 
 
 def test_a_judge_that_can_do_little_is_a_fault(run: Run) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artefacts import Artefact, Run
-from verdicts import Verdict
+from verdicts import Verdict, version_in
 
-__all__ = ["KINDS", "judge", "missing"]
+__all__ = ["KINDS", "judge", "missing", "version"]
 
 KINDS = ("certificate", "crl", "ocsp", "timestamp")
 _JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcutil", "bcpkix", "bsh")]
@@ -23,6 +23,11 @@ def missing() -> str:
     return "" if shutil.which("java") and all(jar.exists() for jar in _JARS) else _PACKAGES
 
 
+def version() -> tuple[int, ...]:
+    """As the file is called that Debian's link points to."""
+    return version_in(_JARS[0].resolve().name)
+
+
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
     """One verdict for each."""
     unsigned = [each for each in artefacts if each.signer is None and not each.is_refusal]
@@ -33,7 +38,7 @@ def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
         input="".join(lines).encode(),
         capture_output=True,
         check=False,
-        timeout=600,
+        timeout=1800,
     )
     said = done.stdout.decode().splitlines()
     if len(said) != len(asked):

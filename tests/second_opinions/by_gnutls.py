@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Sequence
 
 from artefacts import Artefact, Run
-from verdicts import Verdict, at_once, said_by
+from verdicts import Verdict, at_once, said_by, version_in
 
-__all__ = ["KINDS", "judge", "missing"]
+__all__ = ["KINDS", "judge", "missing", "version"]
 
 KINDS = ("certificate", "crl", "ocsp")
 _NOT_TRUSTED = "The certificate is NOT trusted."
@@ -31,6 +31,11 @@ _OUTPUT = re.compile(r"[Vv]erification output: (?:Not verified\.)?(.*)")
 def missing() -> str:
     """What to install; empty when it is there."""
     return "" if shutil.which("certtool") and shutil.which("ocsptool") else "gnutls-bin"
+
+
+def version() -> tuple[int, ...]:
+    """Of certtool."""
+    return version_in(said_by("certtool", "--version")[1])
 
 
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:

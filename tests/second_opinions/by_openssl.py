@@ -14,9 +14,9 @@ from artefacts import Artefact, Run
 from asn1crypto import tsp
 from cryptography import x509
 from cryptography.x509 import ocsp
-from verdicts import Verdict, at_once, said_by
+from verdicts import Verdict, at_once, said_by, version_in
 
-__all__ = ["KINDS", "judge", "missing"]
+__all__ = ["KINDS", "judge", "missing", "version"]
 
 KINDS = ("certificate", "crl", "ocsp", "timestamp")
 _TOGETHER = 100
@@ -32,6 +32,11 @@ _SHOW = {
 def missing() -> str:
     """What to install; empty when it is there."""
     return "" if shutil.which("openssl") else "openssl"
+
+
+def version() -> tuple[int, ...]:
+    """Of the command."""
+    return version_in(said_by("openssl", "version")[1])
 
 
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:

@@ -6,14 +6,15 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 from artefacts import Artefact, Run
-from verdicts import PROCESSES, Verdict
+from verdicts import PROCESSES, Verdict, version_in
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ca"))
 
-__all__ = ["KINDS", "judge", "missing"]
+__all__ = ["KINDS", "judge", "missing", "version"]
 
 KINDS = ("certificate", "crl", "ocsp")
 
@@ -21,6 +22,11 @@ KINDS = ("certificate", "crl", "ocsp")
 def missing() -> str:
     """It is among the tests' Python packages."""
     return ""
+
+
+def version() -> tuple[int, ...]:
+    """Of the package."""
+    return version_in(metadata.version("pkilint"))
 
 
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:

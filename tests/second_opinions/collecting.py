@@ -56,7 +56,7 @@ class Collector:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.resolve()
-        self._index = (folder / f"index-{os.getpid()}.jsonl").open("a", encoding="utf-8")
+        self._index = (folder / f"index-{os.getpid()}.jsonl").open("a", 1, encoding="utf-8")
         self._test, self._wrong = "(before the first test)", ""
         self._seen: set[tuple[str, bytes, str]] = set()
         self._looked: set[Path] = set()

@@ -16,13 +16,19 @@ __all__ = ["DISAGREEMENTS", "EXEMPTIONS", "NOT_THEIR_KIND", "Disagreement", "Exe
 
 @dataclass(frozen=True)
 class Exemption:
-    """A judge does not know something that artefacts have, and says so."""
+    """A judge does not know something that artefacts have, and says so.
+
+    Args:
+        known_from: from this version on the judge may know it, and either will do. Before, that it accepts
+            one is a fault: the exemption is to go.
+    """
 
     judge: str
     what: str
     has_it: Callable[[Artefact], bool]
     reason: str
     says: str = ""
+    known_from: tuple[int, ...] = (1_000_000,)
 
     def applies_to(self, verdict: Verdict) -> bool:
         return self.has_it(verdict.artefact) and (verdict.is_accepted or self.says in verdict.said)
@@ -56,9 +62,21 @@ def _has_ml_dsa(each: Artefact) -> bool:
 
 EXEMPTIONS = (
     Exemption("GnuTLS", "SM2", _has("SM2"), "GnuTLS knows neither SM2 nor SM3"),
-    Exemption("openssl", "ML-DSA", _has_ml_dsa, "openssl knows ML-DSA from 3.5; Debian 12 has 3.0"),
-    Exemption("GnuTLS", "ML-DSA", _has("ML-DSA"), "GnuTLS knows ML-DSA from 3.8.9; Debian 12 has 3.7"),
-    Exemption("Bouncy Castle", "ML-DSA", _has("ML-DSA"), "1.72 knows the drafts' Dilithium, not FIPS 204"),
+    Exemption("openssl", "ML-DSA", _has_ml_dsa, "openssl knows ML-DSA from 3.5 on", known_from=(3, 5)),
+    Exemption(
+        "GnuTLS",
+        "ML-DSA",
+        _has("ML-DSA"),
+        "GnuTLS knows ML-DSA from 3.8.9 on, where built with it",
+        known_from=(3, 8, 9),
+    ),
+    Exemption(
+        "Bouncy Castle",
+        "ML-DSA",
+        _has("ML-DSA"),
+        "before 1.79 it knows the drafts' Dilithium alone",
+        known_from=(1, 79),
+    ),
     Exemption(
         "openssl", "SM2 timestamps", _has("SM2", "timestamp"), "`openssl ts` takes no identifier of SM2"
     ),

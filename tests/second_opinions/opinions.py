@@ -30,6 +30,8 @@ class Judge(Protocol):
 
     def missing(self) -> str: ...
 
+    def version(self) -> tuple[int, ...]: ...
+
     def judge(self, run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]: ...
 
 
@@ -53,6 +55,7 @@ class Report:
         self._run = run
         self._forgeries = forgeries(run.folder)
         self._figures: dict[str, _Figures] = {}
+        self._versions: dict[str, tuple[int, ...]] = {}
         self._notes: list[str] = []
         kinds = {each.kind for each in run.artefacts}
         self.faults += [f"the run left no {kind}" for kind in KINDS if kind not in kinds]
@@ -69,6 +72,7 @@ class Report:
             said = list(pool.map(self._ask, judges.values()))
         for (name, judge), (seconds, verdicts) in zip(judges.items(), said, strict=True):
             self._figures[name] = _Figures(seconds=seconds)
+            self._versions[name] = judge.version()
             self._judge(name, judge, verdicts)
         for reason, is_noticed in self._noticed.items():
             if not is_noticed and len(judges) > 1:
@@ -78,7 +82,11 @@ class Report:
         begun = time.monotonic()
         artefacts = [each for each in self._run.artefacts if each.kind in judge.KINDS]
         forged = [each.artefact for each in self._forgeries if each.artefact.kind in judge.KINDS]
-        verdicts = judge.judge(self._run, [*artefacts, *forged])
+        try:
+            verdicts = judge.judge(self._run, [*artefacts, *forged])
+        except Exception as exc:  # what the others say is wanted all the same
+            self.faults.append(f"a judge stopped: {type(exc).__name__}: {exc}"[:2000])
+            verdicts = []
         return time.monotonic() - begun, verdicts
 
     def _judge(self, name: str, judge: Judge, verdicts: Sequence[Verdict]) -> None:
@@ -106,7 +114,7 @@ class Report:
         exempt = [one for one in EXEMPTIONS if one.judge == name and one.applies_to(verdict)]
         if verdict.is_accepted:
             figures.accepted[each.kind] += 1
-            if exempt:
+            if exempt and self._versions[name] < exempt[0].known_from:
                 what = exempt[0].what
                 self.faults.append(
                     f"{name} accepts {each.kind} {each.sha256[:16]}: no exemption for {what} needed"
@@ -154,7 +162,8 @@ class Report:
                     f"{count[kind]:>{width}}" for count, width in zip(counts, (9, 9, 7, 8, 7), strict=True)
                 )
                 lines.append(f"{name:<15}{kind:<13}{row}")
-            lines.append(f"{name:<15}in {figures.seconds:.1f} s")
+            version = ".".join(map(str, self._versions[name]))
+            lines.append(f"{name:<15}{version} in {figures.seconds:.1f} s")
         caught = [each for each in self._forgeries if each.refused_by]
         lines.append(
             "known: we hold another opinion, with a reason; no way: something that it does not know;"

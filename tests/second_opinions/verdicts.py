@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 
 from artefacts import Artefact
 
-__all__ = ["Verdict", "at_once", "said_by"]
+__all__ = ["Verdict", "at_once", "said_by", "version_in"]
 
 PROCESSES = 2
+_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,14 @@ class Verdict:
 
 def said_by(*command: str) -> tuple[int, str]:
     """Run a program; its exit status and everything it said."""
-    done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, timeout=_TIMEOUT_S)
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def version_in(text: str) -> tuple[int, ...]:
+    """The first version number in a text."""
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def at_once(ask: Callable[[Artefact], Verdict], artefacts: Iterable[Artefact]) -> Sequence[Verdict]:
