@@ -22,6 +22,7 @@ from onecert.ca.cli_key_blocklist import key_blocklist
 from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
 from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.cli_profile import profile
+from onecert.ca.cli_reconcile import reconcile
 from onecert.ca.cli_records import authorities, certificate, delivered, issue
 from onecert.ca.cli_reports import report
 from onecert.ca.cli_revocation import crl, revoke
@@ -140,6 +141,7 @@ for _command in (
     delivered,
     issue,
     key_blocklist,
+    reconcile,
     report,
     revoke,
     status,

@@ -1,0 +1,122 @@
+"""After a restore: the record is older than the world, and is told what it has forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ca_lists import revoke
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from onecert.ca.reconcile import read_outside, reconcile
+
+PEOPLE = ["wang", "li"]
+
+
+class Past:
+    """The record as it was, to go back to, as a restore does; lists that were published are gone, too."""
+
+    def __init__(self, world: Any, folder: Path) -> None:
+        self.world, self.copy = world, folder / "then.db"
+        self._copy(world.context.database.path, self.copy)
+
+    def back(self) -> None:
+        world = self.world
+        world.context.database.close()
+        self._copy(self.copy, world.context.database.path)
+        for path in world.parts.files.folder.glob("*.crl*"):
+            path.unlink()
+        world.restart()
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        with (
+            contextlib.closing(sqlite3.connect(source)) as reading,
+            contextlib.closing(sqlite3.connect(target)) as writing,
+        ):
+            reading.backup(writing)
+
+
+def der(world: Any, serial: str) -> bytes:
+    return bytes(world.parts.ledger.certificate("harbour", serial).certificate_der)
+
+
+def told(world: Any, *contents: bytes, apply: bool = True) -> Any:
+    outside = read_outside(world.parts, contents)
+    return reconcile(world.parts, outside, approved_by=PEOPLE, apply=apply, actor="command:test")
+
+
+def findings(world: Any) -> set[str]:
+    pages = world.parts.checker.pages()
+    return {finding.rule for page in pages for finding in page.findings}
+
+
+def test_what_was_done_after_the_backup_is_put_on_record(lite: Any, tmp_path: Path, csr: Any) -> None:
+    lite.service
+    kept = lite.issue().record.serial
+    past = Past(lite, tmp_path)
+    later = lite.issue(csr_pem=csr()).record.serial
+    revoke(lite, kept)
+    revoke(lite, later)
+    crl, certificate = lite.crl(), der(lite, later)
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    crl_der = crl.public_bytes(serialization.Encoding.DER)
+    past.back()
+
+    shown = told(lite, crl_der, apply=False)
+    assert (shown.numbers, shown.revoked, shown.only_listed) == (
+        {"harbour": number},
+        [("harbour", kept)],
+        [("harbour", later)],
+    )
+    assert lite.parts.ledger.certificate("harbour", kept).status == "good"
+
+    done = told(lite, crl_der, certificate)
+    assert done.unknown == [("harbour", later)]
+    assert done.only_listed == []
+    made = lite.parts.publisher.publish("harbour")
+    assert made.number > number
+    assert lite.serials_on_list() >= {kept, later}
+    assert lite.parts.ledger.certificate("harbour", later).status == "revoked"
+    assert not findings(lite)
+
+    again = told(lite, crl_der, certificate)
+    assert (again.numbers, again.revoked, again.unknown, again.only_listed) == ({}, [], [], [])
+
+
+def test_nothing_that_others_signed_is_believed(lite: Any) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = lite.parts.authorities.get("harbour").issuer
+    subject = x509.load_der_x509_certificate(lite.parts.authorities.get("harbour").certificate_der).subject
+    forged = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(4711)
+        .not_valid_before(lite.clock.now())
+        .not_valid_after(name.not_after)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    outside = read_outside(lite.parts, [forged, b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\n"])
+    assert outside.foreign == 4
+    assert not outside.certificates
+    assert not outside.lists
+
+
+@pytest.mark.parametrize("people", [(), ("wang",), ("wang", " Wang ")])
+def test_one_person_puts_nothing_on_record(tmp_path: Path, people: tuple[str, ...]) -> None:
+    from click.testing import CliRunner  # noqa: PLC0415
+
+    from onecert.ca.cli_reconcile import reconcile as command  # noqa: PLC0415
+
+    named = [part for each in people for part in ("--approved-by", each)]
+    result = CliRunner().invoke(command, [str(tmp_path), "--data", str(tmp_path / "data"), "--apply", *named])
+    assert result.exit_code == 2
+    assert not (tmp_path / "data").exists()
