@@ -30,6 +30,7 @@ def run(folder: str, url: str, act: str, point: str) -> None:
     database = Database(url)
     migrate(database, "onecert.server.migrations", "onecert.ca.migrations")
     clock = FixedClock(T)
+    mass_revocation_work.CHUNKS_AT_FIRST = mass_revocation_work.CHUNKS_MAX = 1
     world = World(
         context=make_context(home, database, clock),
         config=CaConfig(batch_workers=0),

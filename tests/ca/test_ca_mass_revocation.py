@@ -29,6 +29,7 @@ from onecert.ca.errors import (
     SecondPersonError,
     UnknownMassRevocationError,
 )
+from onecert.ca.mass_revocation_work import CHUNKS_MAX, LONGEST, Pace
 from onecert.server.models import audit_entries
 from onecert.server.operators import OperatorError
 
@@ -294,6 +295,7 @@ def test_the_same_document_again_changes_nothing(world: Any) -> None:
 def test_stopped_in_the_middle_and_gone_on_with(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of one: the first is done, then one person stops it; later it goes on with the others."""
     monkeypatch.setattr("onecert.ca.mass_revocation_selection.CHUNK", 1)
+    monkeypatch.setattr(world.parts.mass_revocation_work._pace, "chunks", 1)
     people, serials = People(world), issue(world, 4)
     made = people.propose()
     people.confirm(made)
@@ -374,3 +376,18 @@ def test_what_may_not_be_proposed(lite: Any) -> None:
     with pytest.raises(MassRevocationEmptyError):
         people.propose(selection={"profile": "citizen"})
     assert people.service.latest() == []
+
+
+def test_transactions_are_as_long_as_others_may_wait() -> None:
+    """Halved when one took too long, more when it was short, never nothing and never without a bound."""
+    pace = Pace()
+    for _transaction in range(20):
+        pace.took(timedelta(milliseconds=10))
+    assert pace.chunks == CHUNKS_MAX
+    pace.took(LONGEST * 2)
+    assert pace.chunks == CHUNKS_MAX // 2
+    pace.took(LONGEST * 0.9)
+    assert pace.chunks == CHUNKS_MAX // 2
+    for _transaction in range(20):
+        pace.took(LONGEST * 2)
+    assert pace.chunks == 1

@@ -31,8 +31,8 @@ from onecert.server.languages import _
 
 __all__ = ["CHUNK", "Chunk", "Selected", "read_lines", "select_certificates", "unpack"]
 
-# So many certificates share a transaction: it holds the write lock for some tens of milliseconds.
-CHUNK = 250
+# So many certificates are done or not done together; a transaction takes one chunk or several.
+CHUNK = 50
 _AT_ONCE = 500
 NOT_THE_LINES = _("these are not the lines whose number and SHA-256 were signed")
 UNKNOWN_BATCH = _("this batch is not on record")

@@ -1,19 +1,21 @@
 """Mass revocations are carried out: chunk by chunk, each in one transaction, lists after some of them.
 
     prepared answers dropped            before and after, so that none outlives a crash
-    chunk taken, statuses changed,      one transaction: statuses, entries of the next lists, blocked keys,
+    chunks taken, statuses changed,     one transaction: statuses, entries of the next lists, blocked keys,
     entries and audit written           one audit entry for each certificate
     lists                               at the end of a turn and at the end of all
 
-A chunk is done when its own row says so, in the transaction that changed its certificates: interrupted
-anywhere, and with several processes at it, each certificate is changed once. What is revoked already stays as
-it is and is counted.
+Orders and single revocations wait for such a transaction, so it takes as many chunks as are done within a
+moment on this machine, as it is now. A chunk is done when its own row says so, in the transaction that
+changed its certificates: interrupted anywhere, and with several processes at it, each certificate is changed
+once. What is revoked already stays as it is and is counted.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,7 +38,7 @@ from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.server.statements import Act, Statement, insert_once
 
-__all__ = ["ChunkResult", "MassRevocationWork", "prepare_entries", "revoke_chunk"]
+__all__ = ["ChunkResult", "MassRevocationWork", "Pace", "prepare_entries", "revoke_chunk"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,9 @@ log = logging.getLogger(__name__)
 # for its jobs when it stops.
 TURN = timedelta(seconds=10)
 ACTOR = "job:ca.mass-revocations"
+# So long, about, others may wait for one transaction.
+LONGEST = timedelta(milliseconds=250)
+CHUNKS_AT_FIRST, CHUNKS_MAX = 4, 32
 
 _CERTIFICATES = (
     select(
@@ -111,7 +116,7 @@ _OPEN = (
     .where(mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
     .order_by(mass_revocations.c.proposed_at, mass_revocations.c.id)
 )
-_NEXT_CHUNK = (
+_NEXT_CHUNKS = (
     select(mass_revocation_chunks.c.number, mass_revocation_chunks.c.serials)
     .where(
         mass_revocation_chunks.c.mass_revocation == bindparam("m"),
@@ -119,17 +124,31 @@ _NEXT_CHUNK = (
         mass_revocation_chunks.c.is_done.is_(False),
     )
     .order_by(mass_revocation_chunks.c.number)
-    .limit(1)
+    .limit(bindparam("count"))
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkResult:
-    """What the transaction of one chunk did."""
+    """What one transaction did."""
 
     changed: int
     status_version: int
     partitions: frozenset[int]
+
+
+class Pace:
+    """How many chunks go through one transaction: fewer when it took too long, more when it was short."""
+
+    def __init__(self) -> None:
+        self.chunks = CHUNKS_AT_FIRST
+
+    def took(self, duration: timedelta) -> None:
+        """Learn from a transaction of so many chunks."""
+        if duration > LONGEST:
+            self.chunks = max(1, self.chunks // 2)
+        elif duration < LONGEST / 3:
+            self.chunks = min(CHUNKS_MAX, self.chunks * 2)
 
 
 class MassRevocationWork:
@@ -154,6 +173,7 @@ class MassRevocationWork:
         self._publisher = publisher
         self._forget_answers = forget_answers
         self._stopping = threading.Event()
+        self._pace = Pace()
 
     def run(self, turn: timedelta = TURN, *, only: str | None = None) -> int:
         """Work until nothing is left or the turn is over; return how many certificates were changed.
@@ -187,16 +207,19 @@ class MassRevocationWork:
         last = 0
         while not self._stopping.is_set():
             with self._database.reading() as connection:
-                chunk = connection.execute(_NEXT_CHUNK, {"m": number, "n": last}).one_or_none()
-            if chunk is None:
+                names = {"m": number, "n": last, "count": self._pace.chunks}
+                chunks = {
+                    each.number: unpack(each.serials) for each in connection.execute(_NEXT_CHUNKS, names)
+                }
+            if not chunks:
                 if not last:
                     # Nothing was left when we began: all lists are made of what others did, too.
                     self._finish(row)
                     break
                 last = 0
                 continue
-            result = self._do(row, chunk.number, unpack(chunk.serials))
-            last = chunk.number
+            result = self._do(row, chunks)
+            last = max(chunks)
             if result is not None:
                 done.append(result)
             if result is None or monotonic() >= until:
@@ -206,14 +229,16 @@ class MassRevocationWork:
         log.info("mass revocation carried on", extra={"mass_revocation": number, "certificates": changed})
         return changed
 
-    def _do(self, row: RowMapping, number: int, serials: list[str]) -> ChunkResult | None:
-        """Do one chunk; None: it was stopped meanwhile."""
-        self._forget_answers(row["authority"], *serials)
+    def _do(self, row: RowMapping, chunks: Mapping[int, Sequence[str]]) -> ChunkResult | None:
+        """Do some chunks; None: it was stopped meanwhile."""
+        chunk_of = {serial: number for number, serials in chunks.items() for serial in serials}
+        self._forget_answers(row["authority"], *chunk_of)
         at = self._clock.now()
         # Before anybody has to wait for us.
         decision = {str(name): value for name, value in row.items()}
-        prepared = prepare_entries(decision, serials, at)
+        prepared = prepare_entries(decision, chunk_of, at)
         with self._database.transaction() as connection:
+            began = monotonic()  # others wait from here
             running = connection.execute(
                 update(mass_revocations)
                 .where(mass_revocations.c.id == row["id"], mass_revocations.c.state.in_((CONFIRMED, RUNNING)))
@@ -224,15 +249,22 @@ class MassRevocationWork:
             )
             if not running.rowcount:
                 return None
-            names = {"m": row["id"], "n": number}
-            if not connection.execute(_TAKE_CHUNK, names).rowcount:
-                # Another process was faster.
-                return ChunkResult(changed=0, status_version=0, partitions=frozenset())
-            result, entries = revoke_chunk(connection, decision, prepared, at)
-            connection.execute(_SET_CHANGED, names | {"new_changed": result.changed})
+            # Another process may have been faster with some of them.
+            taken = {
+                number
+                for number in sorted(chunks)
+                if connection.execute(_TAKE_CHUNK, {"m": row["id"], "n": number}).rowcount
+            }
+            own = {serial: entry for serial, entry in prepared.items() if chunk_of[serial] in taken}
+            result, entries = revoke_chunk(connection, decision, own, at)
+            changed = Counter(chunk_of[entry.subject.rpartition("/")[2]] for entry in entries)
+            for number in sorted(taken):
+                names = {"m": row["id"], "n": number, "new_changed": changed[number]}
+                connection.execute(_SET_CHANGED, names)
             if entries:
                 self._audit.record_many(connection, entries)
-        self._forget_answers(row["authority"], *serials)
+        self._pace.took(timedelta(seconds=monotonic() - began))
+        self._forget_answers(row["authority"], *chunk_of)
         return result
 
     def _publish(self, authority: str, done: Sequence[ChunkResult]) -> int | None:
@@ -299,7 +331,7 @@ def revoke_chunk(
 
     Args:
         row: of the mass revocation: `id`, `authority`, `reason`, `invalidity_date`, `proposed_by`.
-        prepared: of `prepare_entries` for the same moment, at most some hundred.
+        prepared: of `prepare_entries` for the same moment, at most some thousand; none changes nothing.
     """
     authority, reason = row["authority"], row["reason"]
     # The authority first and then its certificates in the order of their serials, as single revocations do.
