@@ -13,7 +13,6 @@ from flask import Flask
 from onecert.ca.certificate_desk import CertificateDesk
 from onecert.ca.console.authorities import authority_pages, batch_pages
 from onecert.ca.console.certificates import certificate_pages
-from onecert.ca.console.changes import change_pages
 from onecert.ca.console.checks import check_pages, drill_pages
 from onecert.ca.console.common import EVERYONE, READERS, Console
 from onecert.ca.console.mass import mass_pages
@@ -59,7 +58,6 @@ def add_console(app: Flask, parts: Parts, context: Context) -> None:
     for pages in (
         overview_pages,
         certificate_pages,
-        change_pages,
         mass_pages,
         drill_pages,
         authority_pages,

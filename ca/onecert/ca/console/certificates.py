@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
-from flask import url_for as url
 
 from onecert.ca.authorities import pem
 from onecert.ca.certificate_masks import shown_holder
+from onecert.ca.console.changes import add_change_pages
 from onecert.ca.console.common import ACTORS, READERS, Console, refusal_of
 from onecert.ca.console.life_line import life_line
 from onecert.ca.drill_probe import Way
@@ -30,7 +30,7 @@ _DATES = ("issued_from", "issued_until", "expires_from", "expires_until")
 
 
 def certificate_pages(console: Console) -> Blueprint:
-    """The pages under /ca/certificates, but for those that change something."""
+    """The pages under /ca/certificates."""
     pages = Blueprint("certificates", __name__)
     parts = console.parts
 
@@ -117,12 +117,8 @@ def certificate_pages(console: Console) -> Blueprint:
         issuer = parts.authorities.get(record.authority)
         return _pem(f"{record.authority}-chain", "".join(parts.authorities.chain_pem(issuer)))
 
+    add_change_pages(pages, console)
     return pages
-
-
-def certificate_url(authority: str, serial: str) -> str:
-    """Where a certificate is shown."""
-    return url("certificates.show", authority=authority, serial=serial)
 
 
 def _pem(name: str, text: str) -> Response:

@@ -19,15 +19,14 @@ from onecert.ca.status_changes import Change
 from onecert.server.languages import gettext
 from onecert.server.web import current_operator, requires_role
 
-__all__ = ["change_pages"]
+__all__ = ["add_change_pages"]
 
 # After this the page stops asking by itself.
 WATCHED = timedelta(minutes=10)
 
 
-def change_pages(console: Console) -> Blueprint:
-    """The pages under /ca/certificates/<authority>/<serial>/."""
-    pages = Blueprint("changes", __name__)
+def add_change_pages(pages: Blueprint, console: Console) -> None:
+    """Add the pages under /ca/certificates/<authority>/<serial>/ that change something."""
     parts = console.parts
     base = "/certificates/<authority>/<serial>"
 
@@ -91,7 +90,8 @@ def change_pages(console: Console) -> Blueprint:
                 shown_sha256=posted("shown", 64),
             )
             return redirect(
-                url("changes.watch", authority=record.authority, serial=record.serial, number=done.id), 303
+                url("certificates.watch", authority=record.authority, serial=record.serial, number=done.id),
+                303,
             )
 
         def again(refusal: dict[str, Any]) -> str:
@@ -129,8 +129,6 @@ def change_pages(console: Console) -> Blueprint:
             is_given_up=age > WATCHED,
             latest=parts.publisher.latest(record.authority, record.crl_partition),
         )
-
-    return pages
 
 
 def _settled(console: Console, change: Change, answers: list[Any]) -> dict[str, int] | None:

@@ -57,7 +57,7 @@ def drill_pages(console: Console) -> Blueprint:
         return render_template(
             "ca/console/drills.html",
             latest=latest,
-            chart=_chart(list(reversed(live[:CHART])), parts.config.drill_limit.total_seconds() * 1000),
+            chart=_chart(list(reversed(live[:CHART]))),
             names=_drillable(console),
             issuing=[each.name for each in parts.authorities.reload() if not each.is_root],
             may_run=current_operator().has_role(SECURITY_OFFICER),
@@ -113,9 +113,9 @@ def _drillable(console: Console) -> list[str]:
     return names
 
 
-def _chart(drills: list[Any], limit_ms: float) -> list[dict[str, Any]]:
-    """Bars of a small picture, 100 high, with the slowest or the limit at the top."""
-    top = max([limit_ms / 10, *(each.refused_ms for each in drills)], default=1)
+def _chart(drills: list[Any]) -> list[dict[str, Any]]:
+    """Bars of a small picture, 100 high; the slowest reaches the top."""
+    top = max([1, *(each.refused_ms for each in drills)])
     return [
         {"drill": each, "height": max(round(100 * each.refused_ms / top), 1), "x": 14 * at}
         for at, each in enumerate(drills)
