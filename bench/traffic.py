@@ -183,7 +183,7 @@ def make_ca(folder: Path) -> None:
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until somebody listens there."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
             socket.create_connection((HOST, port), timeout=1).close()
