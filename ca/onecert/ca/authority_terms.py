@@ -18,6 +18,7 @@ from typing import Any
 from cryptography import x509
 
 from onecert.ca import der
+from onecert.ca.lint_rules import fault
 
 __all__ = ["ANY_POLICY", "AuthorityTerms", "NameRange", "terms_from_json"]
 
@@ -105,25 +106,25 @@ class AuthorityTerms:
         """Name what a certificate says otherwise than these terms; its extensions are there and critical."""
         present = {extension.oid.dotted_string: extension.value for extension in certificate.extensions}
         if MAPPINGS in present and _read_mappings(present[MAPPINGS]) != list(self.policy_mappings):
-            yield "4.2.1.5: not the policy mappings that were reviewed"
+            yield fault("certificate-mappings")
         if CONSTRAINTS in present:
             value = present[CONSTRAINTS]
             if not isinstance(value, x509.PolicyConstraints) or (
                 (value.require_explicit_policy, value.inhibit_policy_mapping)
                 != (self.require_explicit_policy, self.inhibit_policy_mapping)
             ):
-                yield "4.2.1.11: not the policy constraints that were reviewed"
+                yield fault("certificate-policy-constraints")
         if INHIBIT_ANY in present:
             value = present[INHIBIT_ANY]
             if not isinstance(value, x509.InhibitAnyPolicy) or value.skip_certs != self.inhibit_any_policy:
-                yield "4.2.1.14: not the limit of anyPolicy that was reviewed"
+                yield fault("certificate-inhibit-any")
         if NAMES in present:
             value = present[NAMES]
             if not isinstance(value, x509.NameConstraints) or (
                 _read_names(value.permitted_subtrees) != [(each.form, each.value) for each in self.permitted]
                 or _read_names(value.excluded_subtrees) != [(each.form, each.value) for each in self.excluded]
             ):
-                yield "4.2.1.10: not the name constraints that were reviewed"
+                yield fault("certificate-name-constraints")
 
 
 def terms_from_json(data: Mapping[str, Any]) -> AuthorityTerms:

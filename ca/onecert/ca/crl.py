@@ -17,6 +17,7 @@ from cryptography import x509
 from onecert.ca import der
 from onecert.ca.draft import Issuer
 from onecert.ca.errors import LintError
+from onecert.ca.lint_rules import fault
 
 # RFC 5280, section 5.3.1. Value 7 is not used. removeFromCRL is only for delta lists; in an order it
 # releases.
@@ -160,7 +161,7 @@ def check_crl(crl_der: bytes, draft: CrlDraft) -> x509.CertificateRevocationList
         crl = x509.load_der_x509_crl(crl_der)
         findings = list(_find_faults(crl, signed_part(crl_der), draft))
     except (ValueError, x509.DuplicateExtension) as exc:
-        raise LintError([f"cannot be parsed: {exc}"]) from exc
+        raise LintError([fault("list-parse", exc)]) from exc
     if findings:
         raise LintError(findings)
     return crl
@@ -197,24 +198,24 @@ def next_update_of(crl_der: bytes) -> datetime:
 
 def _find_faults(crl: x509.CertificateRevocationList, tbs_der: bytes, draft: CrlDraft) -> Iterator[str]:
     if tbs_der != draft.tbs_der:
-        yield "the list is not the one that was drafted"
+        yield fault("list-drafted")
     if crl.signature_algorithm_oid.dotted_string != draft.issuer.algorithm.oid:
-        yield "5.1.1.2: signature algorithm is not the issuer's"
+        yield fault("list-outer-algorithm")
     reader = der.Reader(tbs_der).enter()
     if reader.take_integer() != 1:
-        yield "5.1.2.1: not version 2"
+        yield fault("list-version")
     if reader.element()[2] != draft.issuer.algorithm.identifier_der:
-        yield "5.1.2.2: signature algorithm is not the issuer's"
+        yield fault("list-algorithm")
     if reader.element()[2] != draft.issuer.subject_der:
-        yield "5.1.2.3: issuer is not the authority"
+        yield fault("list-issuer")
     this_update, next_update = crl.last_update_utc, crl.next_update_utc
     if this_update != draft.this_update or next_update != draft.next_update:
-        yield "5.1.2.4: times are not the drafted ones"
+        yield fault("list-times")
     latest = NEVER if next_update == NEVER else draft.issuer.not_after
     if next_update is None or not this_update < next_update <= latest:
-        yield "5.1.2.5: next update is missing, not after this update, or after the issuer's end"
+        yield fault("list-next-update")
     if len(crl) != draft.entries:
-        yield "5.1.2.6: wrong number of entries"
+        yield fault("list-entries")
     yield from _extension_faults(crl.extensions, draft)
 
 
@@ -228,13 +229,13 @@ def _extension_faults(found: x509.Extensions, draft: CrlDraft) -> Iterator[str]:
     if scope.delta_url:
         expected[FRESHEST] = False
     if {extension.oid.dotted_string: extension.critical for extension in found} != expected:
-        yield "5.2: extensions are not exactly those of such a list, each with its criticality"
+        yield fault("list-extensions")
         return
     number = found.get_extension_for_class(x509.CRLNumber).value.crl_number
     if number != draft.number or not 0 < number < 1 << 159:
-        yield "5.2.3: number is not the reserved one"
+        yield fault("list-number")
     if found.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier != draft.issuer.key_id:
-        yield "5.2.1: key identifier is not the issuer's"
+        yield fault("list-key-identifier")
     yield from _scope_faults(found, draft)
 
 
@@ -243,9 +244,9 @@ def _scope_faults(found: x509.Extensions, draft: CrlDraft) -> Iterator[str]:
     if scope.base_number is not None:
         base = found.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number
         if base != scope.base_number or not 0 < base < draft.number:
-            yield "5.2.4: base number is not the one that was chosen, or not before the number"
+            yield fault("list-base-number")
         if scope.delta_url:
-            yield "5.2.6: a delta names no fresher list"
+            yield fault("list-delta-freshest")
     if scope.url:
         point = found.get_extension_for_class(x509.IssuingDistributionPoint).value
         limits = (
@@ -256,11 +257,11 @@ def _scope_faults(found: x509.Extensions, draft: CrlDraft) -> Iterator[str]:
             point.only_some_reasons,
         )
         if any(limits) or [name.value for name in point.full_name or ()] != [scope.url]:
-            yield "5.2.5: distribution point is not the partition's name alone"
+            yield fault("list-distribution-point")
     if scope.delta_url:
         points = list(found.get_extension_for_class(x509.FreshestCRL).value)
         if len(points) != 1 or [name.value for name in points[0].full_name or ()] != [scope.delta_url]:
-            yield "5.2.6: freshest list is not the one of this scope"
+            yield fault("list-freshest")
 
 
 def check_entry(encoded: bytes, serial: int) -> None:
@@ -279,6 +280,6 @@ def check_entry(encoded: bytes, serial: int) -> None:
             entry.enter()
         entry.end()
     except der.DerError as exc:
-        raise LintError([f"5.1.2.6: entry cannot be parsed: {exc}"]) from exc
+        raise LintError([fault("list-entry-parse", exc)]) from exc
     if found != serial:
-        raise LintError(["5.1.2.6: entry names another serial"])
+        raise LintError([fault("list-entry-serial")])

@@ -1,6 +1,6 @@
 """Lint: reads a draft back with a parser that did not write it, and names every rule that it breaks.
 
-Rules of RFC 5280 (section numbers in the findings), of RFC 6960 for responders, and of the profile: exactly
+Rules of RFC 5280 (ids and sections in `lint_rules`), of RFC 6960 for responders, and of the profile: exactly
 the extensions it lists, exactly its values. A finding is fatal: nothing is signed. The same rules run again
 over what the token signed, because its bytes are compared with the draft.
 """
@@ -17,6 +17,7 @@ from cryptography import x509
 from onecert.ca import der
 from onecert.ca.draft import SERIAL_LEAD, Draft, delta_url
 from onecert.ca.errors import CaError, LintError
+from onecert.ca.lint_rules import fault
 from onecert.ca.names import ATTRIBUTES, check_value, read_subject
 from onecert.ca.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS, Profile
 from onecert.ca.profile_term import is_longer, is_whole_term
@@ -34,10 +35,8 @@ _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
 )
 
 
-# Where it is said that such keys are for signatures alone.
-_SIGNING_ONLY = {"ed25519": "RFC 8410, section 5"} | {
-    f"ml-dsa-{size}": "RFC 9881, section 5" for size in (44, 65, 87)
-}
+# RFC 8410, section 5, and RFC 9881, section 5: such keys are for signatures alone.
+_SIGNING_ONLY = frozenset({"ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87"})
 _ENCRYPTING = {"keyEncipherment", "dataEncipherment", "keyAgreement"}
 
 
@@ -51,7 +50,7 @@ def check_certificate(certificate_der: bytes, draft: Draft) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(certificate_der)
         findings = list(_find_faults(certificate, certificate_der, draft))
     except (ValueError, x509.DuplicateExtension) as exc:
-        raise LintError([f"cannot be parsed: {exc}"]) from exc
+        raise LintError([fault("certificate-parse", exc)]) from exc
     if findings:
         raise LintError(findings)
     return certificate
@@ -75,7 +74,7 @@ def _find_faults(certificate: x509.Certificate, certificate_der: bytes, draft: D
     (_tag, tbs, _whole), *_signature = der.elements(der.content_of(certificate_der))
     parts = [whole for _tag, _content, whole in der.elements(tbs)]
     if len(parts) != len(_Fields._fields):
-        yield "4.1: not exactly version to subjectPublicKeyInfo, and extensions"
+        yield fault("certificate-fields")
         return
     fields = _Fields(*parts)
     yield from _envelope(certificate, fields, draft)
@@ -83,26 +82,26 @@ def _find_faults(certificate: x509.Certificate, certificate_der: bytes, draft: D
     yield from _subject(fields, draft)
     # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
     if fields.public_key != draft.request.key.spki_der:
-        yield "4.1.2.7: not the key of the request"
+        yield fault("certificate-key")
     kind = key_kind(draft.request.key.public_key)
     if kind in _SIGNING_ONLY and _ENCRYPTING & set(draft.request.profile.key_usage):
-        yield f"{_SIGNING_ONLY[kind]}: a key that only signs has a key usage for encryption or key agreement"
+        yield fault("certificate-key-only-signs")
     yield from _extensions(certificate, fields, draft)
 
 
 def _envelope(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
     if certificate.version is not x509.Version.v3:
-        yield "4.1.2.1: not version 3"
+        yield fault("certificate-version")
     serial, algorithm = certificate.serial_number, draft.issuer.algorithm
     octets = serial.to_bytes(20, "big").lstrip(b"\x00") if 0 < serial < 1 << 160 else b""
     if serial != draft.serial or len(octets) != 17 or octets[0] != SERIAL_LEAD:
-        yield "4.1.2.2: serial is not the reserved one, or not of its form"
+        yield fault("certificate-serial")
     if fields.signature != algorithm.identifier_der:
-        yield "4.1.2.3: signature algorithm is not the issuer's"
+        yield fault("certificate-algorithm")
     if certificate.signature_algorithm_oid.dotted_string != algorithm.oid:
-        yield "4.1.1.2: outer signature algorithm is not the issuer's"
+        yield fault("certificate-outer-algorithm")
     if fields.issuer != draft.issuer.subject_der:
-        yield "4.1.2.4: issuer is not the subject of the issuing certificate"
+        yield fault("certificate-issuer")
 
 
 def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
@@ -110,18 +109,18 @@ def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> I
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     for moment, (tag, _content, _whole) in zip((start, end), times, strict=True):
         if (tag == der.UTC_TIME) != (moment.year < 2050):
-            yield "4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050"
+            yield fault("certificate-time-form")
     terms = draft.request.terms
     if terms is not None and terms.validity is not None:
         if (start, end) != terms.validity:
-            yield "4.1.2.5: validity is not that of the key that is rolled over"
+            yield fault("certificate-validity-rolled-over")
     else:
         if start != draft.not_before or start < draft.issuer.not_before:
-            yield "4.1.2.5: validity does not begin when it was drafted, or before the issuer's"
+            yield fault("certificate-validity-start")
         if not _is_term(start, end, draft):
-            yield "4.1.2.5: validity is not exactly the profile's, nor a shorter one that was asked for"
+            yield fault("certificate-validity-term")
     if end > draft.issuer.not_after:
-        yield "validity reaches beyond the issuer's"
+        yield fault("certificate-validity-beyond-issuer")
 
 
 def _is_term(start: datetime, end: datetime, draft: Draft) -> bool:
@@ -137,24 +136,24 @@ def _is_term(start: datetime, end: datetime, draft: Draft) -> bool:
 def _subject(fields: _Fields, draft: Draft) -> Iterator[str]:
     if draft.request.terms is not None:
         if fields.subject != draft.request.terms.subject_der:
-            yield "subject: not the name of the certificate or request that was reviewed"
+            yield fault("certificate-subject-reviewed")
         return
     rules = draft.request.profile.subject
     found: dict[str, str] = {}
     for field, tag, value in read_subject(fields.subject):
         rule = rules.get(field)
         if rule is None or field in found:
-            yield f"subject: “{field}” is repeated or not of the profile"
+            yield fault("certificate-subject-field", field)
             continue
         if (tag == der.PRINTABLE_STRING) != ATTRIBUTES[field].printable:
-            yield f"4.1.2.4: “{field}” has the wrong string type"
+            yield fault("certificate-subject-string", field)
         try:
             check_value(field, value, rule)
         except CaError as exc:
-            yield f"subject: {exc}"
+            yield fault("certificate-subject-value", exc)
         found[field] = value
     if found != dict(draft.request.subject):
-        yield "subject: not the one that was ordered"
+        yield fault("certificate-subject-ordered")
 
 
 _KEY_IDENTIFIER = der.oid("2.5.29.14")
@@ -195,27 +194,27 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
                 _seen_right.clear()
             _seen_right.add(verdict)
     if holders.get(_KEY_IDENTIFIER) != der.octet_string(key_digest(draft.request.key.public_key)):
-        yield "extension 2.5.29.14 has a wrong value"
+        yield fault("certificate-key-identifier")
     for oid_der, value_der in holders.items():
         if oid_der in forms:
-            fault = forms[oid_der].find_fault(value_der, draft.request.identity, draft.key_number)
-            if fault:
-                yield f"identity: {fault}"
+            wrong = forms[oid_der].find_fault(value_der, draft.request.identity, draft.key_number)
+            if wrong:
+                yield fault("certificate-identity", wrong)
 
 
 def _common_extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:
     expected = expected_extensions(draft.request.profile, draft)
     present = {extension.oid.dotted_string: extension for extension in certificate.extensions}
     for oid in expected.keys() - present.keys():
-        yield f"extension {oid} is missing"
+        yield fault("certificate-extension-missing", oid)
     for oid, extension in present.items():
         if oid not in expected:
-            yield f"extension {oid} is not of the profile"
+            yield fault("certificate-extension-surplus", oid)
         elif extension.critical != expected[oid]:
-            yield f"extension {oid} has the wrong criticality"
+            yield fault("certificate-extension-critical", oid)
     for oid, check in _CHECKS.items():
         if oid in present and not check(present[oid].value, draft):
-            yield f"extension {oid} has a wrong value"
+            yield fault("certificate-extension-value", oid)
     if draft.request.terms is not None:
         yield from draft.request.terms.find_faults(certificate)
 

@@ -19,6 +19,7 @@ from cryptography.x509 import ocsp
 from onecert.ca import der
 from onecert.ca.crl import REASONS
 from onecert.ca.errors import LintError
+from onecert.ca.lint_rules import fault
 from onecert.ca.signing import SignatureAlgorithm, signed
 
 NONCE = "1.3.6.1.5.5.7.48.1.2"
@@ -353,16 +354,16 @@ def check_answer(
     try:
         response = ocsp.load_der_ocsp_response(answer_der)
         if response.tbs_response_bytes != data_der or response.produced_at_utc != at:
-            findings.append("4.2.1: not the answer that was written")
+            findings.append(fault("answer-written"))
         found = list(response.responses)
         if len(found) != singles:
-            findings.append("4.2.1: not one answer for each question")
+            findings.append(fault("answer-questions"))
         for single in found:
             until = single.next_update_utc
             if until is None or not single.this_update_utc <= at < until <= not_after:
-                findings.append("4.2.2.1: times out of order, or later than the responder's end")
+                findings.append(fault("answer-times"))
     except ValueError as exc:
-        findings.append(f"cannot be parsed: {exc}")
+        findings.append(fault("answer-parse", exc))
     if findings:
         raise LintError(findings)
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from onecert.ca.delegates import Delegate
 from onecert.ca.errors import LintError, SignatureFaultError
+from onecert.ca.lint_rules import fault
 from onecert.ca.ocsp import CertId, Status, check_answer, response_data, single_response
 from onecert.ca.signer import Signer
 from onecert.ca.signing import is_signature_valid, sign
@@ -58,7 +59,7 @@ def signed_answer(
     if not is_signature_valid(responder.public_key, signature, data):
         raise SignatureFaultError(responder.key_label)
     if not at < next_update <= responder.not_after:
-        raise LintError(["4.2.2.1: times out of order, or later than the responder's end"])
+        raise LintError([fault("answer-times")])
     shape = (
         responder.certificate_der,
         len(signature),

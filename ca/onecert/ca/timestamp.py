@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from onecert.ca import der
 from onecert.ca.errors import LintError
+from onecert.ca.lint_rules import fault
 from onecert.ca.signing import PublicKey, algorithm_of, is_signature_valid
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.signed_form.timestamp_token import load_timestamp
@@ -286,9 +287,9 @@ def check_token(
     try:
         is_same = load_timestamp(token_der).message.content == info_der
     except VerifyError as exc:
-        raise LintError([f"cannot be parsed: {exc}"]) from exc
+        raise LintError([fault("timestamp-parse", exc)]) from exc
     if not is_same:
-        raise LintError(["2.4.2: not the TSTInfo that was written"])
+        raise LintError([fault("timestamp-written")])
 
 
 def check_signature(attributes_der: bytes, signature: bytes, signer: TokenSigner) -> None:
@@ -298,7 +299,7 @@ def check_signature(attributes_der: bytes, signature: bytes, signer: TokenSigner
         LintError: the signature does not fit.
     """
     if not is_signature_valid(signer.public_key, signature, attributes_der):
-        raise LintError(["2.4.2: the signature does not fit"])
+        raise LintError([fault("timestamp-signature")])
 
 
 def shape_of(

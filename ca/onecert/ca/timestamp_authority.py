@@ -26,6 +26,7 @@ from onecert.ca.errors import (
     LintError,
     UnknownAuthorityError,
 )
+from onecert.ca.lint_rules import fault
 from onecert.ca.signer import Signer
 from onecert.ca.signing import sign
 from onecert.ca.timestamp import (
@@ -158,7 +159,7 @@ class TimestampAuthorities:
             token_der = token(info, attributes, signature, signer, with_certificate=with_certificate)
             check_token(token_der, info, attributes, signature, signer)
             if answer != granted(token_der):
-                raise LintError(["2.4.2: not the answer that carries this token"])
+                raise LintError([fault("timestamp-answer")])
             if len(self._linted) >= SHAPES_MAX:
                 self._linted.clear()
             self._linted.add(shape)
