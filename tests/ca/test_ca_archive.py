@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 
 import pytest
 from ca_mass_revocations import People
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.ocsp import OCSPCertStatus
 from sqlalchemy import func, select
 from test_ca_ocsp import answer, request_for, revoke
@@ -18,6 +22,8 @@ from test_ca_ocsp import answer, request_for, revoke
 from onecert.ca.archive_check import check_archive
 from onecert.ca.archive_models import archived_certificates
 from onecert.ca.archive_removal import REMOVAL_TYPE
+from onecert.ca.cli import ca
+from onecert.ca.cli_parts import OpenedCa
 from onecert.ca.config import CaConfig
 from onecert.ca.draft import random_serial
 from onecert.ca.errors.archives import (
@@ -72,7 +78,8 @@ class Old:
 
     def approval(self, entry: Any, by: str, **changes: Any) -> bytes:
         about = {"archive": entry.name, "sha256": entry.sha256, "certificates": entry.certificates}
-        return self.people.signed(REMOVAL_TYPE, by, **(about | changes))
+        document: bytes = self.people.signed(REMOVAL_TYPE, by, **(about | changes))
+        return document
 
     def approve(self, entry: Any, by: str, **changes: Any) -> Any:
         return self.world.parts.archive_removal.approve(entry.name, self.approval(entry, by, **changes))
@@ -310,3 +317,50 @@ def test_the_archive_has_what_was_signed(quick: Old) -> None:
     events = {each["event"] for record in records for each in record["audit"]}
     assert events == {"certificate.issued", "certificate.revoked"}
     assert [len(record["revocations"]) for record in records if record["revocations"]] == [1]
+
+
+def test_commands(quick: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """due, export, check, remove by two officers, list, find: dry until --apply, a PIN for each signature."""
+    world = quick.world
+
+    @contextmanager
+    def opened(*_paths: Any) -> Iterator[OpenedCa]:
+        yield OpenedCa(world.config, world.context, world.parts, world.roots)
+
+    @contextmanager
+    def key(officer: str, *, pin: str, create: bool = False) -> Iterator[Any]:
+        assert pin == f"pin of {officer}"
+        yield quick.people.officers[officer]
+
+    monkeypatch.setattr("onecert.ca.cli_archive.opened_ca", opened)
+    monkeypatch.setattr(world.parts.officer_tokens, "key", key)
+
+    def run(*arguments: str, pin: str = "", exit_code: int = 0) -> list[Any]:
+        done = CliRunner().invoke(ca, ["archive", *arguments], input=f"{pin}\n", standalone_mode=False)
+        if done.exception is not None:
+            raise done.exception
+        assert (done.return_value or 0) == exit_code
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert quick.ended in [each["month"] for each in run("due")]
+    wanted = ["--authority", "harbour", "--month", quick.ended, "--to", str(tmp_path / "kept")]
+    (made,) = run("export", *wanted)
+    public = tmp_path / "audit.pem"
+    public.write_bytes(
+        world.service.audit_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    (report,) = run("check", made["file"], "--key", str(public))
+    assert (report["certificates"], report["authority"]) == (3, "harbour")
+    with pytest.raises(ArchiveFaultyError):
+        run("check", made["file"], "--data", str(tmp_path))
+
+    remove = ["remove", made["name"], "--officer"]
+    assert run(*remove, "li") == []
+    assert count(world, archived_certificates) == 0
+    assert run(*remove, "li", "--apply", pin="pin of li")[-1]["state"] == "exported"
+    assert run(*remove, "wang", "--apply", pin="pin of wang")[-1]["state"] == "removed"
+    assert [(each["state"], each["approvals"]) for each in run("list")] == [("removed", ["li", "wang"])]
+    serial = quick.records[0].serial
+    (found,) = run("find", "--serial", serial.upper())
+    assert (found["archive"], found["serial"]) == (made["name"], serial)
+    assert run("find", "--serial", "abc", exit_code=1) == []

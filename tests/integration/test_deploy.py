@@ -284,6 +284,22 @@ def test_certificate_of_another_ca_is_refused_with_a_sentence(site: Site) -> Non
     assert "Your client certificate is not accepted" in answer.text
 
 
+SIGNED = (
+    "orders",
+    "revocations",
+    "deliveries",
+    "searches",
+    "histories",
+    "batches",
+    "batches/results",
+    "batches/cancellations",
+    "mass-revocations",
+    "mass-revocations/confirmations",
+    "mass-revocations/stops",
+    "mass-revocations/resumptions",
+)
+
+
 def test_what_is_closed_outside(site: Site) -> None:
     with site.client() as outside:
         for service in SERVICES:
@@ -293,8 +309,7 @@ def test_what_is_closed_outside(site: Site) -> None:
         for path in (
             "/readyz",
             "/metrics",
-            "/ca/v1/orders",
-            "/ca/v1/revocations",
+            *(f"/ca/v1/{what}" for what in SIGNED),
             "/ca/v1/x/../orders",
             "/ca/v1/%6frders",
             "/kmc/",
@@ -312,11 +327,16 @@ def test_what_is_closed_outside(site: Site) -> None:
         base_url=site.inner,
         verify=ssl.create_default_context(cafile=str(site.home / "secrets/nginx/internal.pem")),
     ) as inside:
-        refused = inside.post(
-            "/ca/v1/orders", content=b"{}", headers={"Content-Type": "application/jose+json"}
-        )
-        assert 400 <= refused.status_code < 500
-        assert refused.json()["code"]
+        for what in SIGNED:
+            refused = inside.post(
+                f"/ca/v1/{what}", content=b"{}", headers={"Content-Type": "application/jose+json"}
+            )
+            assert 400 <= refused.status_code < 500, what
+            assert refused.json()["code"], what
+        part = b"x" * 8 * 1024 * 1024
+        refused = inside.put("/ca/v1/batches/none-of-ours/parts/1", content=part)
+        assert refused.json()["code"], refused.status_code
+        assert inside.get("/ca/v1/openapi.json").json()["openapi"]
         assert inside.get("/ra/sign-in").status_code == 404
         assert inside.get("/ca/readyz").status_code == 404
     # Plain http: what is public and signed, and no page.
