@@ -1,6 +1,6 @@
 """The rules of the lint: a stable id for each, where it is written, and what a finding says.
 
-Certificates, lists, OCSP answers and timestamps share the table. An id never changes its meaning and is never used again.
+Certificates, lists, OCSP answers and timestamps share the table. An id never changes its meaning.
 """
 
 from __future__ import annotations
