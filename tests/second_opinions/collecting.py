@@ -130,7 +130,9 @@ class Collector:
         """Also what folders of several tests hold; then the index is whole."""
         self._test, self._wrong = "(folders of several tests)", ""
         factory = getattr(session.config, "_tmp_path_factory", None)
-        if factory is not None and not hasattr(session.config, "workercount"):
+        # The folder of the process that hands out the tests has those of all the others in it.
+        hands_out = session.config.getoption("numprocesses", None)
+        if factory is not None and not hands_out:
             self.look(factory.getbasetemp())
         self._index.close()
 
