@@ -1,14 +1,16 @@
 """A fault at every place: ``python tests/sweep [--engine sqlite|postgresql|both] [--seed N] [--every N] …``.
 
-Exit code 1 when an invariant is broken anywhere.
+Exit code 1 when an invariant is broken anywhere. Told to stop (SIGTERM), it reports what it has done so far.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +45,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="stop then; the runs are taken in another order")
     parser.add_argument("--json", type=Path, help="write the report here")
     wanted = parser.parse_args()
-    reports = []
+    reports, is_stopped = [], threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: is_stopped.set())
     for engine in ("sqlite", "postgresql") if wanted.engine == "both" else (wanted.engine,):
         with _place(engine) as place:
             report = sweep(
@@ -54,11 +57,10 @@ def main() -> int:
                 thorough=wanted.thorough,
                 only=wanted.only,
                 at_most_s=wanted.seconds,
+                stopped=is_stopped.is_set,
                 tell=lambda line: print(line, file=sys.stderr, flush=True),
             )
         reports.append(report)
-        for each in report.broken:
-            print(each)
         print(report.line(), flush=True)
     if wanted.json:
         wanted.json.write_text(json.dumps([each.as_json() for each in reports], indent=1, ensure_ascii=False))

@@ -104,6 +104,7 @@ def sweep(
     only: Sequence[str] = (),
     at_most_s: float | None = None,
     tell: Callable[[str], None] = lambda _line: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Report:
     """Run every scenario with a fault at every place.
 
@@ -138,12 +139,15 @@ def sweep(
             report.planned = len(runs)
             for number, each in enumerate(runs):
                 is_late = at_most_s is not None and time.monotonic() - begun > at_most_s
-                if is_late and number >= AT_LEAST:
+                if stopped() or (is_late and number >= AT_LEAST):
                     break
-                if number % 200 == 0:
+                if number % 100 == 0:
                     tell(f"{number}/{len(runs)} {each[0].name}, {len(report.broken)} broken")
+                before = len(report.broken)
                 _run(place, *each, report, is_killed=id(each) in killed)
                 report.done += 1
+                for line in report.broken[before:]:
+                    tell(line)
     finally:
         logging.disable(logging.NOTSET)
     report.seconds = time.monotonic() - begun
