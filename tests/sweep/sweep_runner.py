@@ -180,7 +180,7 @@ def _faults_at(point: Point, seed: int, *, thorough: bool) -> Iterator[str]:
 
 
 def _open(world: Any, scenario: Scenario, memo: dict[str, Any]) -> None:
-    assert world.service is not None
+    assert scenario.is_start or world.service is not None
     memo["at"] = world.clock.now
     scenario.opened(world, memo)
 
