@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives import hashes
 from harness import Contender, EmptyError, Row, Supply, benchmark
 from orders import OrderDesk, make_csr
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
 from onecert.ca.parts import Parts, assemble
-from onecert.ca.tokens import root_token
+from onecert.ca.signatures.tokens import root_token
 from onecert.server.contexts import open_member
 
 CEREMONIES = place.ROOT / "demo" / "ceremonies"

@@ -17,13 +17,13 @@ import postgresql
 from harness import LESS_IS_BETTER, Row, Seconds, benchmark
 from sqlalchemy import Dialect, select, text
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.crl import entry_der
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.issuing.order_notices import RevocationOrder
+from onecert.ca.lists.crl import entry_der
 from onecert.ca.models import certificates, crl_entries
-from onecert.ca.order_notices import RevocationOrder
 from onecert.ca.parts import Parts, assemble
-from onecert.ca.tokens import root_token
+from onecert.ca.signatures.tokens import root_token
 from onecert.server.contexts import open_member
 from onecert.server.database import UtcDateTime
 

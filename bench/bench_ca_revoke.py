@@ -16,10 +16,10 @@ from bench_ca_scale import ca, revoke_one, serial_of
 from harness import Contender, EmptyError, Row, benchmark
 from sqlalchemy import insert
 
-from onecert.ca.mass_revocation_models import mass_revocation_chunks, mass_revocations
-from onecert.ca.mass_revocation_selection import CHUNK
-from onecert.ca.mass_revocations import CONFIRMED
 from onecert.ca.parts import Parts
+from onecert.ca.revocation.mass import CONFIRMED
+from onecert.ca.revocation.mass_models import mass_revocation_chunks, mass_revocations
+from onecert.ca.revocation.mass_selection import CHUNK
 
 COUNT = 100_000
 BATCH = 2_500

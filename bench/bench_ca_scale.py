@@ -23,13 +23,13 @@ import rows
 from harness import Contender, Row, Supply, benchmark
 from orders import OrderDesk
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.order_notices import RevocationOrder
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.issuing.order_notices import RevocationOrder
 from onecert.ca.parts import Parts, assemble
-from onecert.ca.search import Search
-from onecert.ca.search_terms import read_query
-from onecert.ca.tokens import root_token
+from onecert.ca.search.search import Search
+from onecert.ca.search.terms import read_query
+from onecert.ca.signatures.tokens import root_token
 from onecert.server.contexts import open_member
 
 SMALLEST = 10_000

@@ -19,8 +19,8 @@ from sqlalchemy import select
 
 from onecert.ca.models import certificates
 from onecert.ca.parts import Parts
-from onecert.ca.search import Page, Search
-from onecert.ca.search_terms import Query, read_query
+from onecert.ca.search.search import Page, Search
+from onecert.ca.search.terms import Query, read_query
 
 ACTS = ("name", "number", "thumbprint", "frequent", "nothing")
 SIZE = {engine: sizes[-1] for engine, sizes in ENGINES.items()}

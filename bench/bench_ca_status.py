@@ -15,8 +15,8 @@ from cryptography.x509 import ocsp
 from harness import Contender, Row, benchmark
 from orders import OrderDesk
 
-from onecert.ca.clock_guard import ClockGuard
-from onecert.ca.timestamp_authority import TimestampAuthorities
+from onecert.ca.operation.clock_guard import ClockGuard
+from onecert.ca.timestamps.authority import TimestampAuthorities
 from onecert.verifier.signed_form import request_timestamp
 
 

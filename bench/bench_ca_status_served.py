@@ -33,7 +33,7 @@ def application(environ, start_response):
 EMBEDDED = """
 import sys
 from importlib import import_module
-from onecert.ca.status_serving import listening_server
+from onecert.ca.status.serving import listening_server
 sys.path.insert(0, ".")
 app = import_module(sys.argv[1]).application
 listening_server(app, ("127.0.0.1", int(sys.argv[2])), threads=8).serve()
@@ -46,7 +46,7 @@ def served(name: str) -> Iterator[Row]:
     folder, script = place.new_folder("served"), _script()
     (folder / "hello.py").write_text(HELLO, encoding="utf-8")
     run = partial(_embedded if name.endswith("embedded") else _granian, folder)
-    with run("onecert.ca.status_process") as ours, run("hello") as hello:
+    with run("onecert.ca.status.process") as ours, run("hello") as hello:
         yield Row(
             unit="answers/s",
             ours=Amount(work=lambda: _rate(script, ours, "/ca/harbour/ocsp")),

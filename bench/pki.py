@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from orders import uscc
 
 from onecert.ca import der
-from onecert.ca.crl import draft_crl, entry_der
-from onecert.ca.draft import Issuer
-from onecert.ca.signing import sign, signed
+from onecert.ca.certificates.draft import Issuer
+from onecert.ca.lists.crl import draft_crl, entry_der
+from onecert.ca.signatures.algorithms import sign, signed
 from onecert.server.documents import sign_document
 from onecert.testkit.trust_roles import TrustHolders
 from onecert.verifier.trust_list import RoleKeys, load_trust_root

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from onecert.ca.crl import entry_der
+from onecert.ca.lists.crl import entry_der
 from onecert.server.database import Database
 
 __all__ = ["REVOKED", "fill", "name_of"]

@@ -23,7 +23,12 @@ from pathlib import Path
 from typing import Any
 
 # The library, and what of the CA reads requests of anybody.
-INSTRUMENTED = ["onecert.verifier", "onecert.ca.der", "onecert.ca.ocsp", "onecert.ca.timestamp"]
+INSTRUMENTED = [
+    "onecert.verifier",
+    "onecert.ca.der",
+    "onecert.ca.ocsp.messages",
+    "onecert.ca.timestamps.messages",
+]
 # Limits of the instrumented run. A call counts as slow after a second of CPU time; whether the library itself
 # takes so long is then measured without instrumentation. libFuzzer's own alarm counts the clock on the wall,
 # instrumented, perhaps on a busy machine, so that it is set where only a real hang arrives.
@@ -117,7 +122,12 @@ def _load(name: str) -> Any:
     import atheris  # type: ignore[import-untyped]  # noqa: PLC0415  is not there on every machine
 
     with atheris.instrument_imports(
-        include=["onecert.verifier", "onecert.ca.ocsp", "onecert.ca.timestamp", "onecert.ca.der"],
+        include=[
+            "onecert.verifier",
+            "onecert.ca.ocsp.messages",
+            "onecert.ca.timestamps.messages",
+            "onecert.ca.der",
+        ],
         enable_loader_override=False,
     ):
         from fuzz.targets import load  # noqa: PLC0415

@@ -13,7 +13,7 @@ from cryptography.x509 import ocsp
 from fuzz.material import T, hierarchy
 from fuzz.rules import require
 from onecert.ca import der
-from onecert.ca.ocsp import (
+from onecert.ca.ocsp.messages import (
     UNKNOWN,
     CertId,
     IssuerHashes,

@@ -9,8 +9,14 @@ from itertools import product
 from fuzz.material import T
 from fuzz.rules import require
 from onecert.ca import der
-from onecert.ca.timestamp import IMPRINT_OCTETS, RequestRefused, load_request, refusal, timestamp_info
-from onecert.ca.timestamp_frames import usual_request
+from onecert.ca.timestamps.frames import usual_request
+from onecert.ca.timestamps.messages import (
+    IMPRINT_OCTETS,
+    RequestRefused,
+    load_request,
+    refusal,
+    timestamp_info,
+)
 
 IS_DER = True
 

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from onecert.ca import der
-from onecert.ca.authorities import pem
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.draft import key_identifier
-from onecert.ca.signing import spki_der, throw_away_key
+from onecert.ca.authorities.authorities import pem
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.certificates.draft import key_identifier
+from onecert.ca.signatures.algorithms import spki_der, throw_away_key
 from onecert.hsm import Sm2PrivateKey
 from onecert.verifier import RevocationEvidence, TrustAnchor, ValidatedPath, load_certificate, validate_path
 

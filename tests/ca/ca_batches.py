@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from onecert.ca.batch_documents import BATCH_TYPE, CANCELLATION_TYPE, RESULTS_TYPE
+from onecert.ca.batches.documents import BATCH_TYPE, CANCELLATION_TYPE, RESULTS_TYPE
 from onecert.server.documents import sign_document
 
 __all__ = ["Sender", "part"]

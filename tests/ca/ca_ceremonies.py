@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import ceremony_from_text
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import ceremony_from_text
 
 T = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

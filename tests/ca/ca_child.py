@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
-from onecert.ca import batches, models
-from onecert.ca.batch_ledger import BatchLedger
+from onecert.ca import models
+from onecert.ca.batches import batches
+from onecert.ca.batches.ledger import BatchLedger
 from onecert.ca.config import CaConfig
 from onecert.server.clock import FixedClock
 from onecert.server.database import Database, migrate

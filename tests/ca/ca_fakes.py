@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from onecert.ca.errors import TokenGoneError
-from onecert.ca.ledger import Ledger
-from onecert.ca.signing import PrivateKey, throw_away_key
+from onecert.ca.issuing.ledger import Ledger
+from onecert.ca.signatures.algorithms import PrivateKey, throw_away_key
 from onecert.hsm import KeyNotFoundError, Sm2PrivateKey, TokenUnavailableError, libcrypto
 from onecert.hsm.sm2 import DEFAULT_ID
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy import update
 
 from onecert.ca import models
-from onecert.ca.order_notices import open_revocation
+from onecert.ca.issuing.order_notices import open_revocation
 from onecert.verifier import RevocationEvidence, TrustAnchor
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.path import PathValidator

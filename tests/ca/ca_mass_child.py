@@ -15,9 +15,11 @@ from conftest import T, World, make_context
 from cryptography.hazmat.primitives import serialization
 from sqlalchemy import func, select
 
-from onecert.ca import mass_revocation_selection, mass_revocation_work, models
+from onecert.ca import models
 from onecert.ca.config import CaConfig
-from onecert.ca.publishing import CrlPublisher
+from onecert.ca.lists.publishing import CrlPublisher
+from onecert.ca.revocation import mass_selection as mass_revocation_selection
+from onecert.ca.revocation import mass_work as mass_revocation_work
 from onecert.server.clock import FixedClock
 from onecert.server.database import Database, migrate
 from onecert.server.models import audit_entries

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from onecert.ca.mass_revocation_documents import (
+from onecert.ca.revocation.mass_documents import (
     CONFIRMATION_TYPE,
     PROPOSAL_TYPE,
     RESUMPTION_TYPE,

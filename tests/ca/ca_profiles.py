@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from onecert.ca.errors import OfficerTokenError
-from onecert.ca.profile_desk import PROFILE_OFFICER
+from onecert.ca.profiles.desk import PROFILE_OFFICER
 
 __all__ = ["PIN", "UNIT", "Officers", "profile_text"]
 

@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ca_fakes import FaultyLedger, SoftToken, make_csr
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
 from onecert.ca.config import CaConfig
-from onecert.ca.ledger import Ledger
+from onecert.ca.issuing.ledger import Ledger
+from onecert.ca.issuing.order_notices import REVOCATION_TYPE
+from onecert.ca.issuing.orders import ORDER_TYPE
 from onecert.ca.member import member, service_of
-from onecert.ca.order_notices import REVOCATION_TYPE
-from onecert.ca.orders import ORDER_TYPE
 from onecert.ca.parts import Parts, assemble
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from ca_ceremonies import T
 
-from onecert.ca import activation_shares
-from onecert.ca.activation import Holders, HoldersMissingError, new_splitting, read_splitting
-from onecert.ca.activation_door import ActivationDoor, doors_of, say_to
-from onecert.ca.activation_door import _short as short_name
-from onecert.ca.activation_shares import Share, open_share, seal_share
+from onecert.ca.activation import shares as activation_shares
+from onecert.ca.activation.door import ActivationDoor, doors_of, say_to
+from onecert.ca.activation.door import _short as short_name
+from onecert.ca.activation.holders import Holders, HoldersMissingError, new_splitting, read_splitting
+from onecert.ca.activation.secret_shares import combine, split
+from onecert.ca.activation.shares import Share, open_share, seal_share
 from onecert.ca.config import CaConfig
 from onecert.ca.errors.activation import ActivationError, ShareError, TokenWaitsError
-from onecert.ca.secret_shares import combine, split
-from onecert.ca.tokens import issuing_token, split_pin
+from onecert.ca.signatures.tokens import issuing_token, split_pin
 from onecert.server.clock import FixedClock
 
 PHRASES = {"何见证": "four words of one", "郑主持": "four words of two", "冯保管": "four words of three"}

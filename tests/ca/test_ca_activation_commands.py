@@ -12,12 +12,13 @@ import pytest
 from ca_fakes import InterruptedActError
 from click.testing import CliRunner, Result
 
-from onecert.ca import activation_shares, cli_activation
-from onecert.ca.activation import Holders
+from onecert.ca.activation import shares as activation_shares
+from onecert.ca.activation.holders import Holders
 from onecert.ca.cli import ca
+from onecert.ca.commands import activation as cli_activation
 from onecert.ca.config import CaConfig
 from onecert.ca.errors.activation import ActivationError
-from onecert.ca.tokens import CaToken, issuing_token
+from onecert.ca.signatures.tokens import CaToken, issuing_token
 from onecert.hsm import ServiceToken
 
 pytestmark = pytest.mark.token

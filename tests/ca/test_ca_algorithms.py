@@ -21,13 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from test_ca_ocsp import call, post, revoke
 from test_ca_timestamp import DATA
 
-from onecert.ca.csr import CheckedKey
-from onecert.ca.draft import CheckedRequest, DraftMaker, random_serial
+from onecert.ca.certificates.csr import CheckedKey
+from onecert.ca.certificates.draft import CheckedRequest, DraftMaker, random_serial
+from onecert.ca.certificates.keys import check_key
+from onecert.ca.certificates.lint import check_certificate
 from onecert.ca.errors import CaError, LintError, TokenGoneError
-from onecert.ca.keys import check_key
-from onecert.ca.lint import check_certificate
-from onecert.ca.public_keys import is_for_key, is_issued_by, key_of_certificate
-from onecert.ca.signing import (
+from onecert.ca.signatures.algorithms import (
     ThrowAwayKeys,
     algorithm_of,
     hashed,
@@ -37,6 +36,7 @@ from onecert.ca.signing import (
     spki_der,
     throw_away_key,
 )
+from onecert.ca.signatures.public_keys import is_for_key, is_issued_by, key_of_certificate
 from onecert.verifier import RevokedError, SignatureInvalidError
 from onecert.verifier.der import slice_tlv
 from onecert.verifier.signatures import parse_algorithm

@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import inspect
 
-import onecert.ca.cli_parts as cli_module
+import onecert.ca.commands.parts as cli_module
 from onecert.ca import models
 from onecert.ca.cli import ca
 from onecert.ca.errors import CaError, NoAuthorityError, TokenGoneError
+from onecert.ca.issuing.system_certificates import SystemCertificates
 from onecert.ca.member import check_authorities, member
-from onecert.ca.openapi import document
-from onecert.ca.system_certificates import SystemCertificates
+from onecert.ca.rest.openapi import document
 from onecert.server.database import Database, migrate
 from onecert.server.errors import ServiceError
 from onecert.server.members import load_member

@@ -19,13 +19,13 @@ from cryptography.x509.ocsp import OCSPCertStatus
 from sqlalchemy import func, select
 from test_ca_ocsp import answer, request_for, revoke
 
-from onecert.ca.archive_check import check_archive
-from onecert.ca.archive_models import archived_certificates
-from onecert.ca.archive_removal import REMOVAL_TYPE
+from onecert.ca.archive.check import check_archive
+from onecert.ca.archive.models import archived_certificates
+from onecert.ca.archive.removal import REMOVAL_TYPE
+from onecert.ca.certificates.draft import random_serial
 from onecert.ca.cli import ca
-from onecert.ca.cli_parts import OpenedCa
+from onecert.ca.commands.parts import OpenedCa
 from onecert.ca.config import CaConfig
-from onecert.ca.draft import random_serial
 from onecert.ca.errors.archives import (
     ArchiveApprovalError,
     ArchiveFaultyError,
@@ -234,8 +234,8 @@ def test_what_changed_since_is_not_removed(quick: Old) -> None:
 
 
 def test_removal_goes_on_where_it_stopped(quick: Old, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onecert.ca.archives.SEGMENT", 1)
-    monkeypatch.setattr("onecert.ca.archives._PAGE", _page_of_one())
+    monkeypatch.setattr("onecert.ca.archive.archives.SEGMENT", 1)
+    monkeypatch.setattr("onecert.ca.archive.archives._PAGE", _page_of_one())
     (entry,) = quick.export()
     assert entry.segments == 3
     for officer in ("li", "wang"):
@@ -250,13 +250,13 @@ def test_removal_goes_on_where_it_stopped(quick: Old, monkeypatch: pytest.Monkey
 
 
 def _page_of_one() -> Any:
-    from onecert.ca.archives import _PAGE  # noqa: PLC0415
+    from onecert.ca.archive.archives import _PAGE  # noqa: PLC0415
 
     return _PAGE.limit(1)
 
 
 def test_a_small_limit_makes_several_files(quick: Old, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onecert.ca.archives._PAGE", _page_of_one())
+    monkeypatch.setattr("onecert.ca.archive.archives._PAGE", _page_of_one())
     made = quick.export(max_octets=1)
     assert [each.certificates for each in made] == [1, 1, 1]
     for each in made:
@@ -332,7 +332,7 @@ def test_commands(quick: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert pin == f"pin of {officer}"
         yield quick.people.officers[officer]
 
-    monkeypatch.setattr("onecert.ca.cli_archive.opened_ca", opened)
+    monkeypatch.setattr("onecert.ca.commands.archive.opened_ca", opened)
     monkeypatch.setattr(world.parts.officer_tokens, "key", key)
 
     def run(*arguments: str, pin: str = "", exit_code: int = 0) -> list[Any]:

@@ -9,11 +9,10 @@ import pytest
 from ca_ceremonies import DAY, ceremony, hold, issuing_file, rekeyed_file
 from sqlalchemy import select
 
-from onecert.ca import authority_life as module
 from onecert.ca import models
-from onecert.ca.authority_life import RECORD_TYPE, AuthorityLife
-from onecert.ca.crl import NEVER
-from onecert.ca.delegate_keys import delegate_labels, destroy_ended
+from onecert.ca.authorities import life as module
+from onecert.ca.authorities.delegate_keys import delegate_labels, destroy_ended
+from onecert.ca.authorities.life import RECORD_TYPE, AuthorityLife
 from onecert.ca.errors import CeremonyFileError, TokenGoneError, TwoPeopleError, UnknownAuthorityError
 from onecert.ca.errors.authorities import (
     AuthorityInUseError,
@@ -21,8 +20,9 @@ from onecert.ca.errors.authorities import (
     AuthorityStateError,
     SuccessorDueError,
 )
+from onecert.ca.lists.crl import NEVER
 from onecert.ca.member import renew_lists, roll_delegates
-from onecert.ca.revocation import RevocationOrder
+from onecert.ca.revocation.revocation import RevocationOrder
 from onecert.server.clock import FixedClock
 from onecert.server.models import audit_entries
 from onecert.verifier.jws import key_id, verify_document

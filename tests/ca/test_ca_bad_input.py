@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sqlalchemy import select
 
 from onecert.ca import models
-from onecert.ca.order_notices import REVOCATION_TYPE
-from onecert.ca.orders import ORDER_TYPE
+from onecert.ca.issuing.order_notices import REVOCATION_TYPE
+from onecert.ca.issuing.orders import ORDER_TYPE
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
 

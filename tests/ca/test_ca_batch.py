@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
 
-from onecert.ca import batches as batches_module
 from onecert.ca import models
-from onecert.ca.batch_documents import CANCELLATION_TYPE, RESULTS_TYPE
-from onecert.ca.batch_ledger import BatchLedger
-from onecert.ca.batches import Batches
+from onecert.ca.batches import batches as batches_module
+from onecert.ca.batches.batches import Batches
+from onecert.ca.batches.documents import CANCELLATION_TYPE, RESULTS_TYPE
+from onecert.ca.batches.ledger import BatchLedger
 from onecert.ca.errors import (
     BatchAlteredError,
     BatchClosedError,
@@ -189,7 +189,7 @@ def test_renewal_with_the_same_key_and_blocked_keys(world: Any) -> None:
     first = world.issue(csr_pem=make_csr(key))
     bad = world.order_payload(csr_pem=make_csr(blocked))
     with world.context.database.transaction() as connection:
-        from onecert.ca.keys import spki_sha256  # noqa: PLC0415
+        from onecert.ca.certificates.keys import spki_sha256  # noqa: PLC0415
 
         row = {
             "key_sha256": spki_sha256(blocked.public_key()),

@@ -17,12 +17,12 @@ import pytest
 from ca_batches import Sender, part
 from click.testing import CliRunner
 
-import onecert.ca.cli_batch as cli_module
-from onecert.ca import batches as batches_module
-from onecert.ca.authority_life import AuthorityLife
-from onecert.ca.batch_documents import CANCELLATION_TYPE, RESULTS_TYPE
+import onecert.ca.commands.batch as cli_module
+from onecert.ca.authorities.life import AuthorityLife
+from onecert.ca.batches import batches as batches_module
+from onecert.ca.batches.documents import CANCELLATION_TYPE, RESULTS_TYPE
 from onecert.ca.cli import ca
-from onecert.ca.cli_parts import OpenedCa
+from onecert.ca.commands.parts import OpenedCa
 
 CHILD = """
 import sys

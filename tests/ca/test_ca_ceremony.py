@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sqlalchemy import func, select
 
 from onecert.ca import models
-from onecert.ca.ceremony import RECORD_TYPE, Ceremony
-from onecert.ca.ceremony_file import ceremony_from_text, load_ceremony_file
+from onecert.ca.ceremonies.ceremony import RECORD_TYPE, Ceremony
+from onecert.ca.ceremonies.file import ceremony_from_text, load_ceremony_file
 from onecert.ca.errors import CeremonyChangedError, CeremonyFileError, TokenGoneError
 from onecert.verifier.jws import key_id, verify_document
 

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_ce
 from sqlalchemy import func, select
 
 from onecert.ca import models
-from onecert.ca.ceremony import RECORD_TYPE
-from onecert.ca.ceremony_file import ceremony_from_text
+from onecert.ca.ceremonies.ceremony import RECORD_TYPE
+from onecert.ca.ceremonies.file import ceremony_from_text
 from onecert.ca.errors import (
     CeremonyChangedError,
     CeremonyFileError,
@@ -36,7 +36,7 @@ from onecert.ca.errors import (
     OrderOutOfScopeError,
     UnknownAuthorityError,
 )
-from onecert.ca.order_notices import open_revocation
+from onecert.ca.issuing.order_notices import open_revocation
 from onecert.verifier import TrustAnchor, validate_path
 from onecert.verifier.jws import key_id, verify_document
 from onecert.verifier.purposes import ANY

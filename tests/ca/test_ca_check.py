@@ -14,10 +14,10 @@ from ca_fakes import FaultyLedger, InterruptedActError, make_csr
 from click.testing import CliRunner
 from sqlalchemy import delete, func, text, update
 
-from onecert.ca import orders as orders_module
-from onecert.ca.checked_record import RULES, Finding
-from onecert.ca.cli_check import check
+from onecert.ca.checking.checked_record import RULES, Finding
+from onecert.ca.commands.check import check
 from onecert.ca.errors import CheckFindingsError
+from onecert.ca.issuing.order_notices import open_revocation as read_revocation
 from onecert.ca.models import certificates, crl_entries, crls, keys, orders, profiles
 from onecert.server.languages import set_language, translate
 from onecert.server.models import audit_entries
@@ -65,7 +65,7 @@ def test_a_sound_record_has_no_findings(world: Any, day: Any) -> None:
 
 
 def open_revocation(world: Any, serial: str, **changes: Any) -> Any:
-    return orders_module.open_revocation(world.parts.desk, world.revocation(serial, **changes))
+    return read_revocation(world.parts.desk, world.revocation(serial, **changes))
 
 
 def test_every_authority_of_the_city_is_sound(empty_world: Any) -> None:
@@ -259,7 +259,7 @@ def test_a_number_whose_time_went_back_is_named(lite: Any, day: Any) -> None:
 
 def test_pages_go_over_everything_once(lite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     serials = {issued(lite) for _ in range(7)}
-    monkeypatch.setattr("onecert.ca.record_checker.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("onecert.ca.checking.record_checker.ROWS_AT_ONCE", 2)
 
     pages = list(lite.parts.checker.pages())
 
@@ -349,7 +349,7 @@ def test_the_command_names_what_is_wrong_and_ends_with_1(
     def opened(_data: Any, _config: Any) -> Iterator[Any]:
         yield SimpleNamespace(parts=lite.parts)
 
-    monkeypatch.setattr("onecert.ca.cli_check.opened_ca", opened)
+    monkeypatch.setattr("onecert.ca.commands.check.opened_ca", opened)
     run = CliRunner()
     assert run.invoke(check, [], standalone_mode=False).return_value == 0
     alter(lite, update(certificates).where(this(serial)).values(subject="CN=somebody else"))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.errors import ClockJumpedError, ClockNotKeptError
 from onecert.ca.member import renew_lists
+from onecert.ca.operation.clock_guard import ClockGuard
 from onecert.server.clock import FixedClock, SystemClock
 from onecert.server.kernel_clock import KernelClock, kernel_clock
 

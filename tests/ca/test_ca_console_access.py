@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ca_console import answer_over_http, audited, client_of, open_accounts
 
-from onecert.ca.search_guess import guesses
-from onecert.ca.search_terms import Found
+from onecert.ca.search.guess import guesses
+from onecert.ca.search.terms import Found
 from onecert.server.web.testing import FrameClient
 
 EN = {"Accept-Language": "en"}

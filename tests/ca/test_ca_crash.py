@@ -16,9 +16,9 @@ from sqlalchemy import func, select
 
 from onecert.ca import models
 from onecert.ca.errors import OrderAbandonedError, SignatureFaultError
-from onecert.ca.order_notices import open_revocation
-from onecert.ca.publishing import CrlPublisher
-from onecert.ca.signer import Signer
+from onecert.ca.issuing.order_notices import open_revocation
+from onecert.ca.lists.publishing import CrlPublisher
+from onecert.ca.signatures.signer import Signer
 
 POINTS = [(when, act) for act in ("record_intent", "record_issued") for when in ("before", "after")]
 

@@ -25,7 +25,7 @@ from sqlalchemy import update
 
 from onecert.ca import models
 from onecert.ca.member import renew_lists
-from onecert.ca.profile import profile_from_json
+from onecert.ca.profiles.profile import profile_from_json
 
 DELTA = "harbour-delta"
 REMOVE = x509.ReasonFlags.remove_from_crl

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, update
 
-from onecert.ca import crl_snapshot, models
-from onecert.ca.crl import entry_der
-from onecert.ca.crl_entries import SEGMENT_OCTETS, KeptEntries, count_of, segments_of, serial_of
-from onecert.ca.draft import random_serial
-from onecert.ca.signing import hashed, is_signature_valid, sign
+from onecert.ca import models
+from onecert.ca.certificates.draft import random_serial
+from onecert.ca.lists import snapshot as crl_snapshot
+from onecert.ca.lists.crl import entry_der
+from onecert.ca.lists.entries import SEGMENT_OCTETS, KeptEntries, count_of, segments_of, serial_of
+from onecert.ca.signatures.algorithms import hashed, is_signature_valid, sign
 
 REASONS = ("superseded", "keyCompromise", "unspecified")
 

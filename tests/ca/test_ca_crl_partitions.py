@@ -24,8 +24,7 @@ from cryptography import x509
 from sqlalchemy import delete, select, update
 
 from onecert.ca import models
-from onecert.ca.ceremony_file import ceremony_from_text
-from onecert.ca.crl_names import looks_like_list
+from onecert.ca.ceremonies.file import ceremony_from_text
 from onecert.ca.errors import (
     CeremonyFileError,
     CrlIncompleteError,
@@ -33,6 +32,7 @@ from onecert.ca.errors import (
     CrlOverdueError,
     CrlPartitionsError,
 )
+from onecert.ca.lists.names import looks_like_list
 from onecert.ca.member import check_lists, renew_lists
 from onecert.server.models import audit_entries
 

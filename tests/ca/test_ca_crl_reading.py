@@ -9,8 +9,8 @@ from cryptography import x509
 from sqlalchemy import text
 from test_ca_ocsp import revoke
 
-from onecert.ca import crl_snapshot
 from onecert.ca.errors import CrlIncompleteError
+from onecert.ca.lists import snapshot as crl_snapshot
 
 PEOPLE = ("440300190001010015", "440300190001010031", "440300190001010058")
 

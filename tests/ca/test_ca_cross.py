@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 
-from onecert.ca.ceremony_file import ceremony_from_text
+from onecert.ca.ceremonies.file import ceremony_from_text
 from onecert.ca.errors import (
     CeremonyFileError,
     CeremonyWaitsError,

@@ -19,18 +19,19 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from sqlalchemy import func, select
 
-from onecert.ca import cli_drill, models
+from onecert.ca import models
 from onecert.ca.cli import ca
-from onecert.ca.cli_parts import OpenedCa
-from onecert.ca.drills import Drills, drill_late
+from onecert.ca.commands import drill as cli_drill
+from onecert.ca.commands.parts import OpenedCa
+from onecert.ca.drills.drills import Drills, drill_late
 from onecert.ca.errors import (
     DrillProfileError,
     MassRevocationEmptyError,
     NotOfferedError,
     UnknownDrillError,
 )
-from onecert.ca.mass_revocation_documents import read_selection
-from onecert.ca.profile_file import profile_from_text
+from onecert.ca.profiles.file import profile_from_text
+from onecert.ca.revocation.mass_documents import read_selection
 from onecert.server.models import audit_entries
 from onecert.verifier.fetch import HttpFetch
 

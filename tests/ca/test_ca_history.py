@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
-import onecert.ca.cli_parts as cli_module
-from onecert.ca.certificate_history import history, history_lines
+import onecert.ca.commands.parts as cli_module
 from onecert.ca.cli import ca
-from onecert.ca.openapi import document
-from onecert.ca.search_questions import HISTORY_TYPE, SEARCH_TYPE, masked_entity
+from onecert.ca.rest.openapi import document
+from onecert.ca.search.history import history, history_lines
+from onecert.ca.search.questions import HISTORY_TYPE, SEARCH_TYPE, masked_entity
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
 from onecert.server.operators import Operator

@@ -25,8 +25,8 @@ from test_ca_ocsp import call, post
 
 from onecert.ca import models
 from onecert.ca.errors import TryAgainError
-from onecert.ca.ledger import INTENDED
-from onecert.ca.order_notices import open_revocation
+from onecert.ca.issuing.ledger import INTENDED
+from onecert.ca.issuing.order_notices import open_revocation
 from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries
 

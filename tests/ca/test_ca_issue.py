@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sqlalchemy import func, select
 
 from onecert.ca import models
+from onecert.ca.certificates.names import SubjectRule, checked_subject
 from onecert.ca.errors import CaError, TokenGoneError
-from onecert.ca.names import SubjectRule, checked_subject
-from onecert.ca.order_notices import open_revocation
-from onecert.ca.orders import ORDER_TYPE
+from onecert.ca.issuing.order_notices import open_revocation
+from onecert.ca.issuing.orders import ORDER_TYPE
 from onecert.server.documents import sign_document
 from onecert.server.errors import DatabaseUnavailableError
 from onecert.server.models import audit_entries

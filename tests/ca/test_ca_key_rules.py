@@ -14,10 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import select
 
 from onecert.ca import models
-from onecert.ca.errors import BlockedKeyError, UnsupportedKeyError, WeakKeyError
-from onecert.ca.errors.keys import KeyListError
-from onecert.ca.key_blocklist import KeyBlocklist, debian_fingerprint
-from onecert.ca.key_rules import (
+from onecert.ca.certificates.key_blocklist import KeyBlocklist, debian_fingerprint
+from onecert.ca.certificates.key_rules import (
     check_rsa,
     check_strength,
     has_close_primes,
@@ -25,7 +23,9 @@ from onecert.ca.key_rules import (
     is_roca,
     known_keys,
 )
-from onecert.ca.keys import check_key
+from onecert.ca.certificates.keys import check_key
+from onecert.ca.errors import BlockedKeyError, UnsupportedKeyError, WeakKeyError
+from onecert.ca.errors.keys import KeyListError
 from onecert.server.languages import gettext, set_language
 
 P = 2**255 - 19

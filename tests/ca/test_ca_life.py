@@ -19,9 +19,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from sqlalchemy import func, select
 
 from onecert.ca.errors import CaError
+from onecert.ca.issuing.order_notices import DELIVERY_TYPE
 from onecert.ca.models import certificates, orders
-from onecert.ca.order_notices import DELIVERY_TYPE
-from onecert.ca.renewal_models import successions
+from onecert.ca.renewals.models import successions
 from onecert.server.documents import sign_document
 
 KINDS = st.sampled_from(["renew", "rekey", "change", "replace"])

@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from werkzeug.test import Client
 
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.draft import Issuer, key_identifier
-from onecert.ca.names import subject_der
-from onecert.ca.order_notices import open_revocation
-from onecert.ca.profile import Profile
-from onecert.ca.profile_file import profile_from_text
-from onecert.ca.profile_sample import make_sample
-from onecert.ca.profile_words import describe_certificate
-from onecert.ca.signing import spki_der
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.certificates.draft import Issuer, key_identifier
+from onecert.ca.certificates.names import subject_der
+from onecert.ca.issuing.order_notices import open_revocation
+from onecert.ca.profiles.file import profile_from_text
+from onecert.ca.profiles.profile import Profile
+from onecert.ca.profiles.sample import make_sample
+from onecert.ca.profiles.words import describe_certificate
+from onecert.ca.signatures.algorithms import spki_der
 from onecert.server.languages import set_language
 
 T = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)

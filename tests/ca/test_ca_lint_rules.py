@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from onecert.ca.lint_rules import RULES, fault
+from onecert.ca.certificates.lint_rules import RULES, fault
 
 MODULES = ("lint", "authority_terms", "crl", "ocsp", "ocsp_signing", "timestamp", "timestamp_authority")
 

@@ -29,7 +29,7 @@ from onecert.ca.errors import (
     SecondPersonError,
     UnknownMassRevocationError,
 )
-from onecert.ca.mass_revocation_work import CHUNKS_MAX, LONGEST, Pace
+from onecert.ca.revocation.mass_work import CHUNKS_MAX, LONGEST, Pace
 from onecert.server.models import audit_entries
 from onecert.server.operators import OperatorError
 
@@ -100,7 +100,7 @@ def test_what_is_revoked_already_stays_and_is_counted(world: Any) -> None:
 
 
 def open_one(world: Any, serial: str, **changes: Any) -> Any:
-    from onecert.ca.order_notices import open_revocation  # noqa: PLC0415 - beside its one use
+    from onecert.ca.issuing.order_notices import open_revocation  # noqa: PLC0415 - beside its one use
 
     return open_revocation(world.parts.desk, world.revocation(serial, **changes))
 
@@ -294,7 +294,7 @@ def test_the_same_document_again_changes_nothing(world: Any) -> None:
 
 def test_stopped_in_the_middle_and_gone_on_with(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of one: the first is done, then one person stops it; later it goes on with the others."""
-    monkeypatch.setattr("onecert.ca.mass_revocation_selection.CHUNK", 1)
+    monkeypatch.setattr("onecert.ca.revocation.mass_selection.CHUNK", 1)
     monkeypatch.setattr(world.parts.mass_revocation_work._pace, "chunks", 1)
     people, serials = People(world), issue(world, 4)
     made = people.propose()

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from cryptography.x509 import ocsp
 from test_ca_ocsp import answer, request_for
 
-from onecert.ca import cli_mass_revocation as cli_module
 from onecert.ca.cli import ca
-from onecert.ca.cli_parts import OpenedCa
+from onecert.ca.commands import mass_revocation as cli_module
+from onecert.ca.commands.parts import OpenedCa
 from onecert.ca.errors import (
     MassRevocationChangedError,
     MassRevocationStateError,

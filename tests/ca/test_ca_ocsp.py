@@ -22,10 +22,10 @@ from cryptography.x509 import ocsp
 
 from onecert.ca import der
 from onecert.ca.errors import LintError
+from onecert.ca.issuing.order_notices import open_revocation
 from onecert.ca.member import roll_delegates
-from onecert.ca.ocsp import check_answer, load_request
-from onecert.ca.order_notices import open_revocation
-from onecert.ca.status import StatusApp
+from onecert.ca.ocsp.messages import check_answer, load_request
+from onecert.ca.status.app import StatusApp
 
 
 def status_app(world: Any) -> StatusApp:

@@ -9,9 +9,9 @@ import pytest
 from cryptography.x509 import ocsp
 from test_ca_ocsp import answer, request_for, revoke
 
-from onecert.ca import answering_ahead
 from onecert.ca.errors import AlreadyRevokedError
-from onecert.ca.prepared_answers import PreparedAnswers
+from onecert.ca.ocsp import answering_ahead
+from onecert.ca.ocsp.prepared_answers import PreparedAnswers
 
 GOOD, REVOKED = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED
 TRY_LATER = ocsp.OCSPResponseStatus.TRY_LATER

@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from onecert.ca import models
 from onecert.ca.errors import OrderAlteredError, RequestMalformedError
-from onecert.ca.issuance import Issuance
+from onecert.ca.issuing.issuance import Issuance
 
 
 @pytest.fixture

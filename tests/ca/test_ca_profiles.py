@@ -15,11 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecert.ca import der
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.checked_request import checked_request
-from onecert.ca.crl import Scope, check_crl, check_entry, draft_crl, entry_der
-from onecert.ca.csr import CheckedKey, load_request
-from onecert.ca.draft import (
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.certificates.checked_request import checked_request
+from onecert.ca.certificates.csr import CheckedKey, load_request
+from onecert.ca.certificates.draft import (
     CheckedRequest,
     Draft,
     DraftMaker,
@@ -27,13 +26,19 @@ from onecert.ca.draft import (
     key_identifier,
     random_serial,
 )
+from onecert.ca.certificates.identity import IdentityForm, entity_of, read_value
+from onecert.ca.certificates.keys import check_key
+from onecert.ca.certificates.lint import check_certificate
+from onecert.ca.certificates.names import subject_der
 from onecert.ca.errors import CaError, IssuerExpiresError, LintError
-from onecert.ca.identity import IdentityForm, entity_of, read_value
-from onecert.ca.keys import check_key
-from onecert.ca.lint import check_certificate
-from onecert.ca.names import subject_der
-from onecert.ca.profile import packaged_profile_names, profile_from_data, profile_from_json, resolved_profile
-from onecert.ca.signing import ThrowAwayKeys, spki_der
+from onecert.ca.lists.crl import Scope, check_crl, check_entry, draft_crl, entry_der
+from onecert.ca.profiles.profile import (
+    packaged_profile_names,
+    profile_from_data,
+    profile_from_json,
+    resolved_profile,
+)
+from onecert.ca.signatures.algorithms import ThrowAwayKeys, spki_der
 
 T = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 CEREMONIES = Path(__file__).parents[2] / "demo" / "ceremonies"

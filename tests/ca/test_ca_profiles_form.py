@@ -12,8 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onecert.ca.profile import packaged_profile, packaged_profile_names, profile_from_json, read_profile
-from onecert.ca.profile_schema import find_form_faults, profile_schema
+from onecert.ca.profiles.profile import (
+    packaged_profile,
+    packaged_profile_names,
+    profile_from_json,
+    read_profile,
+)
+from onecert.ca.profiles.schema import find_form_faults, profile_schema
 from onecert.server.languages import gettext, set_language
 
 SCHEMA = profile_schema()

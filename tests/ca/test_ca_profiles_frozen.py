@@ -16,7 +16,7 @@ from sqlalchemy import func, insert, select, update
 from onecert.ca import models
 from onecert.ca.errors import CaError, TokenGoneError
 from onecert.ca.errors.profiles import ProfileChangedError, ProfileWithdrawnError
-from onecert.ca.profile import Profile
+from onecert.ca.profiles.profile import Profile
 
 OF_PROFILE = (models.profiles.c.authority == "harbour") & (models.profiles.c.name == "organisation")
 
@@ -163,13 +163,21 @@ def test_a_request_checked_against_one_profile_is_not_drafted_from_another(world
         authority.maker(replace(profile, validity_days=10))
 
 
-def test_changed_under_a_batch(world: Any) -> None:
+def test_changed_under_a_batch(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chunk is checked and drafted; before it is recorded the profile changes: every line is refused."""
     sender = Sender(world)
     before = world.parts.ledger.unfinished()
     batch = sender.send(*(world.order_payload() for _ in range(3)))
-    change(world, **altered(profile_of(world)))
-    world.parts.batch_work.run()
+    work = world.parts.batch_work
+    prepared = work._prepare
+
+    def prepared_before_the_change(chunk: Any, at: Any) -> Any:
+        lines = prepared(chunk, at)
+        change(world, **altered(profile_of(world)))
+        return lines
+
+    monkeypatch.setattr(work, "_prepare", prepared_before_the_change)
+    work.run()
     assert [line.get("code") for line in sender.results(batch)] == ["PROFILE_CHANGED"] * 3
     assert world.parts.ledger.unfinished() == before
 

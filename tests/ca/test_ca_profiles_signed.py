@@ -21,8 +21,8 @@ from onecert.ca.errors.profiles import (
     ProfileWithdrawnError,
     UnknownProfileDraftError,
 )
-from onecert.ca.profile_documents import PROFILE_TYPE, open_profile
-from onecert.ca.profile_models import profile_drafts
+from onecert.ca.profiles.documents import PROFILE_TYPE, open_profile
+from onecert.ca.profiles.models import profile_drafts
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
 from onecert.server.operators import OperatorError, SamePersonError

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecert.ca.errors import CertificateTermError, IssuerExpiresError
-from onecert.ca.profile_file import profile_from_text
-from onecert.ca.profile_term import certificate_term, is_longer, is_whole_term, last_second
+from onecert.ca.profiles.file import profile_from_text
+from onecert.ca.profiles.term import certificate_term, is_longer, is_whole_term, last_second
 
 T = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)

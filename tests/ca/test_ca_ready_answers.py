@@ -13,9 +13,9 @@ from cryptography.x509 import ocsp
 from test_ca_ocsp import answer, request_for, revoke
 from test_ca_status_process import ask, fill, process
 
-from onecert.ca.answer_changes import FILE_NAME, SeenChanges, announce
-from onecert.ca.folder_copy import copy_folder
-from onecert.ca.prepared_answers import PreparedAnswers
+from onecert.ca.ocsp.answer_changes import FILE_NAME, SeenChanges, announce
+from onecert.ca.ocsp.prepared_answers import PreparedAnswers
+from onecert.ca.status.folder_copy import copy_folder
 
 GOOD, REVOKED = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED
 UNAUTHORIZED = ocsp.OCSPResponseStatus.UNAUTHORIZED

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from onecert.ca.reconcile import read_outside, reconcile
+from onecert.ca.operation.reconcile import read_outside, reconcile
 
 PEOPLE = ["wang", "li"]
 
@@ -114,7 +114,7 @@ def test_nothing_that_others_signed_is_believed(lite: Any) -> None:
 def test_one_person_puts_nothing_on_record(tmp_path: Path, people: tuple[str, ...]) -> None:
     from click.testing import CliRunner  # noqa: PLC0415
 
-    from onecert.ca.cli_reconcile import reconcile as command  # noqa: PLC0415
+    from onecert.ca.commands.reconcile import reconcile as command  # noqa: PLC0415
 
     named = [part for each in people for part in ("--approved-by", each)]
     result = CliRunner().invoke(command, [str(tmp_path), "--data", str(tmp_path / "data"), "--apply", *named])

@@ -16,11 +16,11 @@ from sqlalchemy import select, update
 
 from onecert.ca import models
 from onecert.ca.errors import CaError
-from onecert.ca.order_notices import DELIVERY_TYPE
-from onecert.ca.orders import content_sha256
-from onecert.ca.profile import profile_from_json
-from onecert.ca.renewal_models import successions
-from onecert.ca.revocation import Revocation
+from onecert.ca.issuing.order_notices import DELIVERY_TYPE
+from onecert.ca.issuing.orders import content_sha256
+from onecert.ca.profiles.profile import profile_from_json
+from onecert.ca.renewals.models import successions
+from onecert.ca.revocation.revocation import Revocation
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
 

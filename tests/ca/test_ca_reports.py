@@ -27,7 +27,7 @@ from onecert.ca.errors.reports import (
     SupervisionAwayError,
     UnreportedError,
 )
-from onecert.ca.issuance_reports import KEY_LABEL, REPORT_TYP, IssuanceReports
+from onecert.ca.reports.issuance_reports import KEY_LABEL, REPORT_TYP, IssuanceReports
 from onecert.server.database import Database
 from onecert.server.documents import sign_document
 from onecert.verifier import CouldNotCheckError, Verifier, VerifyError, open_verifier
@@ -293,8 +293,8 @@ def test_the_answer_is_lost(city: City) -> None:
 
 
 def test_in_order_and_in_batches(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onecert.ca.issuance_reports._CERTIFICATES_MAX", 2)
-    monkeypatch.setattr("onecert.ca.issuance_reports._ENTRIES_MAX", 4)
+    monkeypatch.setattr("onecert.ca.reports.issuance_reports._CERTIFICATES_MAX", 2)
+    monkeypatch.setattr("onecert.ca.reports.issuance_reports._ENTRIES_MAX", 4)
     for _ in range(5):
         city.issue()
         city.ca.clock.advance(timedelta(seconds=1))

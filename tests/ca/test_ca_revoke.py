@@ -24,8 +24,8 @@ from onecert.ca.errors import (
     NotOnHoldError,
     TokenGoneError,
 )
+from onecert.ca.issuing.order_notices import open_revocation
 from onecert.ca.member import check_lists, renew_lists
-from onecert.ca.order_notices import open_revocation
 from onecert.ca.parts import assemble
 from onecert.server.models import audit_entries
 

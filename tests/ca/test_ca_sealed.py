@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from onecert.ca import models
 from onecert.ca.errors import SignatureFaultError, TokenGoneError
-from onecert.ca.tokens import CaToken, document_key
+from onecert.ca.signatures.tokens import CaToken, document_key
 from onecert.hsm import ServiceToken, Sm2PrivateKey, TokenUnavailableError, libcrypto, sealed_keys
 from onecert.hsm.sealed_keys import SealedKeys
 

@@ -16,15 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
-from onecert.ca import search as search_module
-from onecert.ca import search_index, search_segments
 from onecert.ca.errors import CaError
 from onecert.ca.models import certificates
-from onecert.ca.search import Search
-from onecert.ca.search_index import SearchIndex
-from onecert.ca.search_models import cursor as index_cursor
-from onecert.ca.search_segments import buckets_of, decoded, encoded, find, place
-from onecert.ca.search_terms import read_query
+from onecert.ca.search import index as search_index
+from onecert.ca.search import search as search_module
+from onecert.ca.search import segments as search_segments
+from onecert.ca.search.index import SearchIndex
+from onecert.ca.search.models import cursor as index_cursor
+from onecert.ca.search.search import Search
+from onecert.ca.search.segments import buckets_of, decoded, encoded, find, place
+from onecert.ca.search.terms import read_query
 
 USCC = "91440300MA5DEM004J"
 OTHER = {"uscc": "91440300MA5DEM0A63", "agent_idcard": "440300190001010015"}

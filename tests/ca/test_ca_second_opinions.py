@@ -22,7 +22,7 @@ from forgeries import forgeries
 from opinions import Report
 from verdicts import Verdict
 
-from onecert.ca.prepared_answers import FILE_NAME
+from onecert.ca.ocsp.prepared_answers import FILE_NAME
 
 
 class Says:

@@ -14,11 +14,11 @@ import pytest
 from ca_batches import Sender
 from sqlalchemy import Connection, text
 
-from onecert.ca import batches as batches_module
+from onecert.ca.batches import batches as batches_module
 from onecert.ca.errors import TokenGoneError
-from onecert.ca.group_commit import GroupCommit
+from onecert.ca.issuing.group_commit import GroupCommit
+from onecert.ca.issuing.recovery import LEFT_ALONE
 from onecert.ca.parts import Parts, assemble
-from onecert.ca.recovery import LEFT_ALONE
 from onecert.server.audit import AuditTrail
 from onecert.server.database import Database
 from onecert.server.processes import Processes

@@ -24,7 +24,7 @@ from cryptography.x509.ocsp import load_der_ocsp_response
 from OpenSSL import crypto
 from test_ca_ocsp import post, revoke
 
-from onecert.ca.authorities import pem
+from onecert.ca.authorities.authorities import pem
 from onecert.ca.errors import RequestSignatureError, RequestSm2IdError
 
 DER = Encoding.DER

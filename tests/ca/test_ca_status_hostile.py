@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from test_ca_ocsp import call, request_for
 from test_ca_status_process import fill, process
 
-from onecert.ca import timestamp
 from onecert.ca.der import DerError
-from onecert.ca.ocsp import IssuerHashes, load_request
-from onecert.ca.signing import spki_der
-from onecert.ca.status_serving import listening_server
+from onecert.ca.ocsp.messages import IssuerHashes, load_request
+from onecert.ca.signatures.algorithms import spki_der
+from onecert.ca.status.serving import listening_server
+from onecert.ca.timestamps import messages as timestamp
 from onecert.verifier.signed_form import request_timestamp
 
 CERT_ID = (b"n" * 20, b"k" * 20)

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import ocsp
 from test_ca_ocsp import call, certificates, post, request_for, revoke
 
-from onecert.ca import status_process
 from onecert.ca.config import CaConfig
-from onecert.ca.folder_copy import copy_folder
-from onecert.ca.prepared_answers import PreparedAnswers
-from onecert.ca.status_process import StatusProcess
-from onecert.ca.status_serving import listening_server
+from onecert.ca.ocsp.prepared_answers import PreparedAnswers
+from onecert.ca.status import process as status_process
+from onecert.ca.status.folder_copy import copy_folder
+from onecert.ca.status.process import StatusProcess
+from onecert.ca.status.serving import listening_server
 
 GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 STATUS = ocsp.OCSPResponseStatus
@@ -401,7 +401,7 @@ def test_nothing_else_is_served(lite: Any) -> None:
 
 
 def test_a_wsgi_server_finds_it_by_its_name(lite: Any, monkeypatch: Any) -> None:
-    """`granian onecert.ca.status_process:application`: data, settings and folder from the environment."""
+    """`granian onecert.ca.status.process:application`: data, settings and folder from the environment."""
     fill(lite)
     monkeypatch.setattr(status_process, "_built", None)
     monkeypatch.setenv("ONECERT_DATA", str(lite.context.shared))

@@ -12,8 +12,8 @@ from ca_fakes import make_csr
 from click.testing import CliRunner, Result
 from cryptography import x509
 
-from onecert.ca import cli_parts as cli_module
 from onecert.ca.cli import ca
+from onecert.ca.commands import parts as cli_module
 from onecert.ca.errors import CaError
 
 Command = Callable[..., Result]

@@ -14,10 +14,10 @@ from cryptography import x509
 from test_ca_ocsp import call
 
 from onecert.ca import der
-from onecert.ca.clock_guard import ClockGuard
 from onecert.ca.errors import ClockJumpedError
 from onecert.ca.member import roll_delegates
-from onecert.ca.timestamp import MAX_REQUEST_OCTETS, RequestRefused, load_request
+from onecert.ca.operation.clock_guard import ClockGuard
+from onecert.ca.timestamps.messages import MAX_REQUEST_OCTETS, RequestRefused, load_request
 from onecert.verifier.signed_form import load_timestamp, read_timestamp_response, request_timestamp
 
 POLICY = "1.3.6.1.4.1.58888.8.4.1"

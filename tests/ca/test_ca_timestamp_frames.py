@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_ca_timestamp import ask, failure_of, request_der, tsa  # noqa: F401 - a fixture
 
 from onecert.ca import der
-from onecert.ca.timestamp import (
+from onecert.ca.timestamps.frames import attributes_about, granted_token, usual_request
+from onecert.ca.timestamps.messages import (
     IMPRINT_OCTETS,
     RequestRefused,
     TokenSigner,
@@ -21,7 +22,6 @@ from onecert.ca.timestamp import (
     timestamp_info,
     token,
 )
-from onecert.ca.timestamp_frames import attributes_about, granted_token, usual_request
 
 IMPRINTS = [
     der.sequence(der.sequence(oid, parameters), der.octet_string(b"h" * octets))

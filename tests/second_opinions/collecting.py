@@ -25,10 +25,10 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from onecert.ca.prepared_answers import FILE_NAME
-from onecert.ca.status import OCSP_RESPONSE, TIMESTAMP_REPLY, StatusApp
-from onecert.ca.status_files import StatusFiles
-from onecert.ca.stored_answers import AnswerFrame
+from onecert.ca.ocsp.prepared_answers import FILE_NAME
+from onecert.ca.ocsp.stored_answers import AnswerFrame
+from onecert.ca.status.app import OCSP_RESPONSE, TIMESTAMP_REPLY, StatusApp
+from onecert.ca.status.files import StatusFiles
 
 __all__ = ["MARK", "Collector"]
 

@@ -17,7 +17,7 @@ from sweep_worlds import open_database
 from test_ca_ocsp import post
 
 from onecert.ca import der, models
-from onecert.ca.authorities import DESTROYED
+from onecert.ca.authorities.authorities import DESTROYED
 from onecert.server.audit.check import verify_export
 from onecert.server.audit.export import export_to_file
 from onecert.verifier.jws import key_id

@@ -22,14 +22,15 @@ from ca_mass_revocations import People
 from ca_profiles import PIN, Officers, profile_text
 from sweep_points import Crash
 
-from onecert.ca import batches, mass_revocation_selection
-from onecert.ca.authorities import RETIRED
-from onecert.ca.authority_life import AuthorityLife
+from onecert.ca.authorities.authorities import RETIRED
+from onecert.ca.authorities.life import AuthorityLife
+from onecert.ca.batches import batches
 from onecert.ca.errors.profiles import ProfileVersionTakenError
-from onecert.ca.ledger import INTENDED
+from onecert.ca.issuing.ledger import INTENDED
+from onecert.ca.issuing.order_notices import DELIVERY_TYPE, open_revocation
+from onecert.ca.issuing.orders import ORDER_TYPE
 from onecert.ca.member import renew_lists, roll_delegates
-from onecert.ca.order_notices import DELIVERY_TYPE, open_revocation
-from onecert.ca.orders import ORDER_TYPE
+from onecert.ca.revocation import mass_selection as mass_revocation_selection
 from onecert.server.documents import sign_document
 from onecert.verifier.signed_form import load_timestamp, read_timestamp_response, request_timestamp
 

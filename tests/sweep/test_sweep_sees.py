@@ -17,7 +17,7 @@ from sweep_runner import sweep
 from sweep_scenarios import SCENARIOS
 from sweep_worlds import Place, Prepared, sqlite_place
 
-from onecert.ca.issuance import Certifier
+from onecert.ca.issuing.issuance import Certifier
 
 REVOKE = next(each for each in SCENARIOS if each.name == "revoke")
 ORDER = next(each for each in SCENARIOS if each.name == "order")
@@ -144,6 +144,6 @@ def test_a_crash_leaves_no_trace_of_what_comes_after_it(place: Place, prepared: 
 
 def test_a_ca_that_forgets_is_found_by_the_sweep(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without recovery, an order that nobody posts again stays half-done."""
-    monkeypatch.setattr("onecert.ca.recovery.Recovery.run", lambda *_arguments, **_named: None)
+    monkeypatch.setattr("onecert.ca.issuing.recovery.Recovery.run", lambda *_arguments, **_named: None)
     with pytest.raises(RuntimeError, match="recovery without any fault"):
         sweep(place, only=["recovery"], kills=0)

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify, request
 
-from onecert.ca.authorities import ACTIVE
-from onecert.ca.batch_api import add_batch_views
-from onecert.ca.certificate_api import add_certificate_views
+from onecert.ca.authorities.authorities import ACTIVE
+from onecert.ca.batches.api import add_batch_views
 from onecert.ca.console import NAVIGATION, add_console
 from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
-from onecert.ca.ledger import CertificateRecord
-from onecert.ca.list_status import add_list_views
-from onecert.ca.mass_revocation_api import add_mass_revocation_views
-from onecert.ca.openapi import document
-from onecert.ca.order_door import OrderDoor, raise_refusal
-from onecert.ca.order_notices import open_revocation
-from onecert.ca.orders import DOCUMENT_MAX_BYTES
+from onecert.ca.issuing.ledger import CertificateRecord
+from onecert.ca.issuing.order_door import OrderDoor, raise_refusal
+from onecert.ca.issuing.order_notices import open_revocation
+from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES
+from onecert.ca.lists.standing import add_list_views
 from onecert.ca.parts import Parts
-from onecert.ca.profile_pages import NAVIGATION as PROFILE_NAVIGATION
-from onecert.ca.profile_pages import profile_pages
+from onecert.ca.profiles.pages import NAVIGATION as PROFILE_NAVIGATION
+from onecert.ca.profiles.pages import profile_pages
+from onecert.ca.rest.openapi import document
+from onecert.ca.revocation.mass_api import add_mass_revocation_views
+from onecert.ca.search.api import add_certificate_views
 from onecert.server.members import Context
 from onecert.server.web import create_frame, public, signed_api
 

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import click
 
-from onecert.ca.ceremony import Ceremony
-from onecert.ca.ceremony_file import load_ceremony_file
-from onecert.ca.cli_activation import activation
-from onecert.ca.cli_archive import archive
-from onecert.ca.cli_authority import authority
-from onecert.ca.cli_batch import batch
-from onecert.ca.cli_check import check
-from onecert.ca.cli_drill import drill
-from onecert.ca.cli_key_blocklist import key_blocklist
-from onecert.ca.cli_mass_revocation import mass_revocation, security_officer
-from onecert.ca.cli_parts import APPLY, INPUT, actor, opened_ca, say, say_dry
-from onecert.ca.cli_profile import profile
-from onecert.ca.cli_reconcile import reconcile
-from onecert.ca.cli_records import authorities, certificate, delivered, issue
-from onecert.ca.cli_reports import report
-from onecert.ca.cli_revocation import crl, revoke
-from onecert.ca.cli_status import status
+from onecert.ca.ceremonies.ceremony import Ceremony
+from onecert.ca.ceremonies.file import load_ceremony_file
+from onecert.ca.commands.activation import activation
+from onecert.ca.commands.archive import archive
+from onecert.ca.commands.authority import authority
+from onecert.ca.commands.batch import batch
+from onecert.ca.commands.check import check
+from onecert.ca.commands.drill import drill
+from onecert.ca.commands.key_blocklist import key_blocklist
+from onecert.ca.commands.mass_revocation import mass_revocation, security_officer
+from onecert.ca.commands.parts import APPLY, INPUT, actor, opened_ca, say, say_dry
+from onecert.ca.commands.profile import profile
+from onecert.ca.commands.reconcile import reconcile
+from onecert.ca.commands.records import authorities, certificate, delivered, issue
+from onecert.ca.commands.reports import report
+from onecert.ca.commands.revocation import crl, revoke
+from onecert.ca.commands.status import status
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from onecert.ca.ocsp import PREPARED_HASHES
+from onecert.ca.ocsp.messages import PREPARED_HASHES
 from onecert.server.languages import gettext
 
 __all__ = ["KEEP_YEARS_MIN", "CaConfig"]

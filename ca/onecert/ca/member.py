@@ -6,19 +6,19 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from onecert.ca.activation_door import ActivationDoor, open_door
+from onecert.ca.activation.door import ActivationDoor, open_door
 from onecert.ca.api import create_app
+from onecert.ca.authorities.delegate_keys import destroy_ended
 from onecert.ca.config import CaConfig
-from onecert.ca.delegate_keys import destroy_ended
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
-from onecert.ca.figures import take as take_figures
-from onecert.ca.issuance_reports import IssuanceReports
-from onecert.ca.keeping import keep
+from onecert.ca.issuing.recovery import LEFT_ALONE
+from onecert.ca.operation.figures import take as take_figures
+from onecert.ca.operation.keeping import keep
 from onecert.ca.parts import Parts, assemble
-from onecert.ca.recovery import LEFT_ALONE
-from onecert.ca.reporting import issuance_reports
-from onecert.ca.status import StatusApp
-from onecert.ca.tokens import document_key
+from onecert.ca.reports.assembly import issuance_reports
+from onecert.ca.reports.issuance_reports import IssuanceReports
+from onecert.ca.signatures.tokens import document_key
+from onecert.ca.status.app import StatusApp
 from onecert.server.documents import PrivateKey
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job, Scope

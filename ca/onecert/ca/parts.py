@@ -8,50 +8,50 @@ from functools import partial
 from time import sleep
 from urllib.parse import urlsplit
 
-from onecert.ca.answering_ahead import AnsweringAhead
-from onecert.ca.archive_removal import ArchiveRemoval
-from onecert.ca.archive_stamp import stamped
-from onecert.ca.archives import Archives
-from onecert.ca.authorities import Authorities
-from onecert.ca.batch_claims import ChunkClaims
-from onecert.ca.batch_ledger import BatchLedger
-from onecert.ca.batch_work import BatchWork
-from onecert.ca.batches import Batches
-from onecert.ca.check_rounds import CheckRounds
-from onecert.ca.clock_guard import ClockGuard
+from onecert.ca.archive.archives import Archives
+from onecert.ca.archive.removal import ArchiveRemoval
+from onecert.ca.archive.stamp import stamped
+from onecert.ca.authorities.authorities import Authorities
+from onecert.ca.authorities.delegates import Delegates
+from onecert.ca.batches.batches import Batches
+from onecert.ca.batches.claims import ChunkClaims
+from onecert.ca.batches.ledger import BatchLedger
+from onecert.ca.batches.work import BatchWork
+from onecert.ca.checking.list_checker import ListChecker
+from onecert.ca.checking.record_checker import RecordChecker
+from onecert.ca.checking.rounds import CheckRounds
 from onecert.ca.config import CaConfig
-from onecert.ca.delegates import Delegates
-from onecert.ca.drill_rehearsal import Rehearsal
-from onecert.ca.drills import Drills
-from onecert.ca.group_commit import GroupCommit
-from onecert.ca.issuance import Certifier, Issuance
-from onecert.ca.ledger import Ledger
-from onecert.ca.list_checker import ListChecker
-from onecert.ca.mass_revocation_people import Desk
-from onecert.ca.mass_revocation_work import MassRevocationWork
-from onecert.ca.mass_revocations import MassRevocations
-from onecert.ca.order_preparing import OrderHelpers
-from onecert.ca.orders import OrderDesk
-from onecert.ca.prepared_answers import FILE_NAME, PreparedAnswers
-from onecert.ca.profile_desk import ProfileDesk
-from onecert.ca.publishing import CrlPublisher
-from onecert.ca.record_checker import RecordChecker
-from onecert.ca.recovery import Recovery
-from onecert.ca.registration_authorities import RegistrationAuthorities
-from onecert.ca.renewal_follow_up import FollowUps
-from onecert.ca.renewal_record import Renewals
-from onecert.ca.responder import PROFILE as OCSP
-from onecert.ca.responder import IssuerNames, Responders
-from onecert.ca.revocation import Revocation
-from onecert.ca.search import Search
-from onecert.ca.search_index import SearchIndex
-from onecert.ca.search_questions import Enquiries
-from onecert.ca.security_officers import OfficerTokens, SecurityOfficers
-from onecert.ca.signer import Signer
-from onecert.ca.status_files import StatusFiles
-from onecert.ca.timestamp_authority import PROFILE as TIMESTAMP
-from onecert.ca.timestamp_authority import TimestampAuthorities
-from onecert.ca.tokens import KeyToken, document_key, issuing_token
+from onecert.ca.drills.drills import Drills
+from onecert.ca.drills.rehearsal import Rehearsal
+from onecert.ca.issuing.group_commit import GroupCommit
+from onecert.ca.issuing.issuance import Certifier, Issuance
+from onecert.ca.issuing.ledger import Ledger
+from onecert.ca.issuing.order_preparing import OrderHelpers
+from onecert.ca.issuing.orders import OrderDesk
+from onecert.ca.issuing.recovery import Recovery
+from onecert.ca.issuing.registration_authorities import RegistrationAuthorities
+from onecert.ca.lists.publishing import CrlPublisher
+from onecert.ca.ocsp.answering_ahead import AnsweringAhead
+from onecert.ca.ocsp.prepared_answers import FILE_NAME, PreparedAnswers
+from onecert.ca.ocsp.responder import PROFILE as OCSP
+from onecert.ca.ocsp.responder import IssuerNames, Responders
+from onecert.ca.operation.clock_guard import ClockGuard
+from onecert.ca.profiles.desk import ProfileDesk
+from onecert.ca.renewals.follow_up import FollowUps
+from onecert.ca.renewals.record import Renewals
+from onecert.ca.revocation.mass import MassRevocations
+from onecert.ca.revocation.mass_people import Desk
+from onecert.ca.revocation.mass_work import MassRevocationWork
+from onecert.ca.revocation.revocation import Revocation
+from onecert.ca.revocation.security_officers import OfficerTokens, SecurityOfficers
+from onecert.ca.search.index import SearchIndex
+from onecert.ca.search.questions import Enquiries
+from onecert.ca.search.search import Search
+from onecert.ca.signatures.signer import Signer
+from onecert.ca.signatures.tokens import KeyToken, document_key, issuing_token
+from onecert.ca.status.files import StatusFiles
+from onecert.ca.timestamps.authority import PROFILE as TIMESTAMP
+from onecert.ca.timestamps.authority import TimestampAuthorities
 from onecert.server.audit import AuditTrail
 from onecert.server.database import Database
 from onecert.server.kernel_clock import KernelClock, kernel_clock

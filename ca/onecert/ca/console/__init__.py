@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from onecert.ca.certificate_desk import CertificateDesk
 from onecert.ca.console.authorities import authority_pages, batch_pages
 from onecert.ca.console.certificates import certificate_pages
 from onecert.ca.console.checks import check_pages, drill_pages
@@ -18,8 +17,9 @@ from onecert.ca.console.common import EVERYONE, READERS, Console
 from onecert.ca.console.mass import mass_pages
 from onecert.ca.console.overview import overview_pages
 from onecert.ca.parts import Parts
-from onecert.ca.status_changes import StatusChanges
-from onecert.ca.world_status import WorldStatus
+from onecert.ca.revocation.status_changes import StatusChanges
+from onecert.ca.search.certificate_desk import CertificateDesk
+from onecert.ca.status.world import WorldStatus
 from onecert.server.languages import _
 from onecert.server.members import Context
 from onecert.server.web import NavItem

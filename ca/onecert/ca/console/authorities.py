@@ -8,13 +8,13 @@ from flask import Blueprint, Response, make_response, redirect, render_template
 from flask import url_for as url
 from sqlalchemy import select
 
-from onecert.ca.authority_lines import NOTICE
+from onecert.ca.authorities.lines import NOTICE
 from onecert.ca.console.common import EVERYONE, READERS, Console
 from onecert.ca.console.overview import authority_row, open_batches
 from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.models import authorities as authorities_table
 from onecert.ca.models import authority_records, ceremonies
-from onecert.ca.security_officers import SECURITY_OFFICER
+from onecert.ca.revocation.security_officers import SECURITY_OFFICER
 from onecert.server.languages import _
 from onecert.server.web import current_operator, notify, requires_role
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
 
-from onecert.ca.authorities import pem
-from onecert.ca.certificate_masks import shown_holder
+from onecert.ca.authorities.authorities import pem
 from onecert.ca.console.changes import add_change_pages
 from onecert.ca.console.common import ACTORS, READERS, Console, refusal_of
 from onecert.ca.console.life_line import life_line
-from onecert.ca.drill_probe import Way
-from onecert.ca.ledger import CertificateRecord
-from onecert.ca.profile_words import describe_certificate
-from onecert.ca.reason_words import REASON_WORDS, offered_reasons
-from onecert.ca.search_guess import TEXT_MAX
+from onecert.ca.drills.probe import Way
+from onecert.ca.issuing.ledger import CertificateRecord
+from onecert.ca.profiles.words import describe_certificate
+from onecert.ca.revocation.reason_words import REASON_WORDS, offered_reasons
+from onecert.ca.search.guess import TEXT_MAX
+from onecert.ca.search.masks import shown_holder
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _, gettext
 from onecert.server.web import current_operator, requires_role

@@ -8,14 +8,14 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from flask import url_for as url
 
-from onecert.ca.certificate_masks import shown_holder
 from onecert.ca.console.common import ACTORS, READERS, Console, attempt, form_time, posted
-from onecert.ca.crl import HOLD, RELEASE
-from onecert.ca.drill_probe import Seen
+from onecert.ca.drills.probe import Seen
 from onecert.ca.errors import UnknownCertificateError
 from onecert.ca.errors.console import FormValueError
-from onecert.ca.reason_words import REASON_WORDS, offered_reasons
-from onecert.ca.status_changes import Change
+from onecert.ca.lists.crl import HOLD, RELEASE
+from onecert.ca.revocation.reason_words import REASON_WORDS, offered_reasons
+from onecert.ca.revocation.status_changes import Change
+from onecert.ca.search.masks import shown_holder
 from onecert.server.languages import gettext
 from onecert.server.web import current_operator, requires_role
 

@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, redirect, render_template
 from flask import url_for as url
 
-from onecert.ca.checked_record import RULES, is_about_list
+from onecert.ca.checking.checked_record import RULES, is_about_list
 from onecert.ca.console.common import EVERYONE, READERS, Console, attempt, posted
 from onecert.ca.console.overview import readiness
-from onecert.ca.drills import LIVE, drill_profile
+from onecert.ca.drills.drills import LIVE, drill_profile
 from onecert.ca.errors import DrillProfileError
-from onecert.ca.mass_revocation_documents import read_selection
-from onecert.ca.security_officers import SECURITY_OFFICER
+from onecert.ca.revocation.mass_documents import read_selection
+from onecert.ca.revocation.security_officers import SECURITY_OFFICER
 from onecert.server.languages import _, gettext
 from onecert.server.web import current_operator, notify, requires_role
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from flask import Response, make_response, request
 
-from onecert.ca.certificate_desk import CertificateDesk
 from onecert.ca.errors.console import FormValueError
 from onecert.ca.parts import Parts
-from onecert.ca.security_officers import PROFILE_OFFICER, SECURITY_OFFICER
-from onecert.ca.status_changes import StatusChanges
-from onecert.ca.world_status import WorldStatus
+from onecert.ca.revocation.security_officers import PROFILE_OFFICER, SECURITY_OFFICER
+from onecert.ca.revocation.status_changes import StatusChanges
+from onecert.ca.search.certificate_desk import CertificateDesk
+from onecert.ca.status.world import WorldStatus
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, gettext
 from onecert.server.members import Context

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from onecert.ca.reason_words import REASON_WORDS
+from onecert.ca.revocation.reason_words import REASON_WORDS
 from onecert.server.languages import _, gettext
 
 __all__ = ["life_line"]

@@ -13,12 +13,12 @@ from flask import Blueprint, redirect, render_template, request
 from flask import url_for as url
 
 from onecert.ca.console.common import ACTORS, READERS, Console, attempt, form_time, posted
-from onecert.ca.crl import REASONS
 from onecert.ca.errors.console import FormValueError
-from onecert.ca.mass_revocation_documents import LINE_KINDS
-from onecert.ca.mass_revocations import ARRIVING, CONFIRMED, PROPOSED, RUNNING, STOPPED, MassRevocation
-from onecert.ca.officer_desk import OfficerDesk, Wish, new_number, selection_of_lines
-from onecert.ca.reason_words import REASON_WORDS
+from onecert.ca.lists.crl import REASONS
+from onecert.ca.revocation.mass import ARRIVING, CONFIRMED, PROPOSED, RUNNING, STOPPED, MassRevocation
+from onecert.ca.revocation.mass_documents import LINE_KINDS
+from onecert.ca.revocation.officer_desk import OfficerDesk, Wish, new_number, selection_of_lines
+from onecert.ca.revocation.reason_words import REASON_WORDS
 from onecert.server.languages import CHINA_TIME, _, gettext
 from onecert.server.operators import SamePersonError, check_different_people
 from onecert.server.web import current_operator, notify, requires_role

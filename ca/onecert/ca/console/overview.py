@@ -11,12 +11,12 @@ from flask import Blueprint, render_template
 from flask import url_for as url
 from sqlalchemy import select
 
-from onecert.ca.authorities import ACTIVE, Authority
-from onecert.ca.batch_models import batches
+from onecert.ca.authorities.authorities import ACTIVE, Authority
+from onecert.ca.batches.models import batches
 from onecert.ca.console.common import EVERYONE, Console
-from onecert.ca.folder_standing import standing_of
-from onecert.ca.list_status import lists_json
-from onecert.ca.mass_revocations import CONFIRMED, PROPOSED, RUNNING, STOPPED
+from onecert.ca.lists.standing import lists_json
+from onecert.ca.revocation.mass import CONFIRMED, PROPOSED, RUNNING, STOPPED
+from onecert.ca.status.folder_standing import standing_of
 from onecert.server.health import examine
 from onecert.server.languages import _, gettext
 from onecert.server.web import requires_role

@@ -1,0 +1,1 @@
+"""Tokens whose PIN nobody knows alone: shares, holders, and the door where they come."""

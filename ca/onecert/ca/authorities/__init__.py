@@ -1,0 +1,1 @@
+"""Authorities as the service knows them, their lines, their delegates and their end."""

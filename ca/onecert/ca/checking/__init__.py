@@ -1,0 +1,1 @@
+"""The checker: everything issued and published, read again and compared with the record."""

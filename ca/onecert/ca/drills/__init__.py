@@ -1,0 +1,1 @@
+"""Drills: what a revocation takes until verifiers refuse, measured and rehearsed."""

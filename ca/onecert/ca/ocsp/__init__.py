@@ -1,0 +1,1 @@
+"""OCSP: requests and answers, responders, and answers that are signed ahead."""

@@ -1,0 +1,1 @@
+"""Orders that follow a certificate, and what becomes of the old one."""

@@ -1,0 +1,1 @@
+"""What the supervision is told about issued certificates."""

@@ -1,0 +1,1 @@
+"""Revoking, holding and releasing; many at once by two people."""

@@ -1,0 +1,1 @@
+"""Certificates found by anything that is known of them, and the life line of each."""

@@ -1,0 +1,1 @@
+"""The status service: files and answers over plain HTTP, with or without the CA."""

@@ -1,0 +1,1 @@
+"""Timestamps (RFC 3161)."""
