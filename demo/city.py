@@ -24,6 +24,8 @@ OFFICERS = ("officer-1", "officer-2", "officer-3")  # two of them sign each list
 # Three people with a key each, two of whom must sign; in production, five and three.
 ROOT_HOLDERS = ("gu", "xu", "tan")
 PROFILES = ("organisation", "citizen", "employee")
+# Officers of the CA who revoke at night.
+SECURITY_OFFICERS = ("chen", "zhou")
 ROLE_AUTHORITY = "city-roles"
 YEAR = timedelta(days=365)
 Say = Callable[[str, str], None]
@@ -80,6 +82,8 @@ class City:
         self.make_tls()
         say("operators", "操作员")
         self.add_operators()
+        say("security officers of the CA", "CA 安全员")
+        self.add_security_officers()
         say("attribute authority and policy", "属性机构与策略")
         self.make_attribute_authority()
         say("trust root, signed by two of three holders", "三名根密钥持有人中的两名签署信任根")
@@ -196,6 +200,15 @@ class City:
                     if "OPERATOR_EXISTS" not in exc.said and "already" not in exc.said:
                         raise
 
+    def add_security_officers(self) -> None:
+        """Two who together may revoke many certificates, each with a token of their own."""
+        for officer in SECURITY_OFFICERS:
+            try:
+                self.command("ca", "security-officer", "add", officer)
+            except CommandError as exc:
+                if "SECURITY_OFFICER" not in exc.said:
+                    raise
+
     def make_attribute_authority(self) -> None:
         """An attribute authority with a certificate from the operations authority, and the first policy."""
         request, chain = self.papers / "roles.csr", self.papers / "roles.pem"
@@ -268,7 +281,7 @@ class City:
     def typed_pin(self, *arguments: str | Path) -> str:
         """What an officer types when one of the commands asks for the PIN."""
         match arguments:
-            case ("trust-list", "officer", "add", str(officer), *_) | (
+            case ("trust-list" | "ca", "officer" | "security-officer", "add", str(officer), *_) | (
                 "trust-list",
                 "draft",
                 "sign",

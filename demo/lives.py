@@ -1,7 +1,6 @@
 """Chapters about a CA after it has issued: renewed, rolled over, crossed, revoked in bulk, checked."""
 
 import json
-import secrets
 import shutil
 import sqlite3
 import time
@@ -15,8 +14,6 @@ from commands import BIN, Process, onecert_verify, run
 from counter import Counter
 from report import Report
 from stage import HERE, first_line, refusal
-
-SECURITY = {"chen": "110101199003070310", "zhou": "11010119900307061X"}
 
 
 class LifeChapters(Counter):
@@ -136,12 +133,6 @@ class LifeChapters(Counter):
     def revoke_many(self) -> None:
         """Two officers revoke a stolen box of certificates; and the drill measures what it takes."""
         check = self.report.check
-        pins = {officer: "".join(secrets.choice("0123456789") for _ in range(8)) for officer in SECURITY}
-        for officer, person in SECURITY.items():
-            self.city.command(
-                "ca", "security-officer", "add", officer, "--name", officer, "--person", person,
-                stdin=pins[officer] + "\n",
-            )  # fmt: skip
         stolen = [self.order("pearl", f"stolen-{number}") for number in range(3)]
         check("stolen_accepted_before", all(self.judged(each).get("code") is None for each in stolen))
         serials = self.folder / "stolen.txt"
@@ -150,14 +141,15 @@ class LifeChapters(Counter):
             self.city.command(
                 "ca", "mass-revocation", "propose", "--authority", "pearl", "--officer", "chen",
                 "--reason", "keyCompromise", "--why", "box stolen", "--serials", serials, "--apply",
-                stdin=pins["chen"] + "\n",
+                stdin=self.city.officer_pin("chen") + "\n",
             )
         )  # fmt: skip
 
         def confirm(officer: str) -> str:
             return self.city.command(
                 "ca", "mass-revocation", "confirm", proposed["mass_revocation"], "--officer", officer,
-                "--seen", proposed["serials_sha256"][:12], "--apply", stdin=pins[officer] + "\n",
+                "--seen", proposed["serials_sha256"][:12], "--apply",
+                stdin=self.city.officer_pin(officer) + "\n",
             )  # fmt: skip
 
         said = refusal(lambda: confirm("chen"))

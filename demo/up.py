@@ -11,6 +11,8 @@ PEOPLE = [
     ("ra", "clerk1", "第一受理员", "first clerk"),
     ("ra", "clerk2", "第二受理员（复核）", "second clerk, reviews"),
     ("ra", "security1", "安全人员", "security officer"),
+    ("ca", "chen", "CA 安全员", "security officer of the CA"),
+    ("ca", "zhou", "CA 安全员（第二人）", "security officer of the CA, the second"),
     ("pmi", "attribute1", "属性机构人员", "attribute-authority officer"),
     ("pmi", "attribute2", "属性机构复核", "approves roles"),
     ("supervision", "editor-1", "信任列表编辑", "trust-list editor"),
@@ -18,6 +20,9 @@ PEOPLE = [
     ("supervision", "officer-2", "信任列表官员（第二人）", "trust-list officer, the second"),
     ("ra", "auditor1", "审计员", "auditor"),
 ]
+
+# Who types a PIN to sign.
+PIN_HOLDERS = (("ca", "chen"), ("ca", "zhou"), ("supervision", "officer-1"), ("supervision", "officer-2"))
 
 
 def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
@@ -42,9 +47,9 @@ def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
     for service, operator, zh, en in PEOPLE:
         link = city.command("operators", "link", service, operator).strip().splitlines()[-1]
         print(f"  {names[service, operator]}  {zh} {en}\n    {link}")
-    print("\n信任列表官员签署时输入的 PIN  the PINs that officers of the trust list type to sign\n")
-    for officer in ("officer-1", "officer-2"):
-        print(f"  {names['supervision', officer]}  {city.officer_pin(officer)}")
+    print("\n官员签署时输入的 PIN  the PINs that officers type to sign\n")
+    for service, officer in PIN_HOLDERS:
+        print(f"  {names[service, officer]}  {city.officer_pin(officer)}")
     print("\n新的链接 a new link:  .venv/bin/onecert operators link ra clerk1" + f" --data {data}")
     print("停止 stop:  Ctrl-C", flush=True)
     try:
@@ -58,6 +63,11 @@ def places(city: City, office: str) -> list[tuple[str, list[tuple[str, str, str]
     supervision, papers = f"{city.http}/supervision", city.papers
     pages = [
         (f"{city.https}/ra/", "申请、审核、证书、注销", "applications, review, certificates, revocation"),
+        (
+            f"{city.https}/ca/",
+            "证书机构：总览、查找、冻结、批量撤销、演练",
+            "the CA: search, hold, revoke, drills",
+        ),
         (f"{city.https}/pmi/", "角色的授予、批准与撤销", "roles: grant, approve, revoke"),
         (
             f"{city.https}/supervision/",

@@ -20,6 +20,7 @@ from onecert.ca.config import CaConfig
 from onecert.ca.errors.activation import ActivationError
 from onecert.ca.signatures.tokens import CaToken, issuing_token
 from onecert.hsm import ServiceToken
+from onecert.server.languages import set_language
 
 pytestmark = pytest.mark.token
 NAMES = ("何见证", "郑主持", "冯保管")
@@ -144,7 +145,8 @@ def test_split_and_changed_by_command(run: Run, tmp_path: Path) -> None:
 def test_nobody_waits_for_a_share(run: Run, tmp_path: Path) -> None:
     split(run, tmp_path, "--apply")
     file = share_file(tmp_path, "split", 1)
-    alone = run("activate", "--token", "issuing", "--share", str(file), typed=f"{phrase(NAMES[0])}\n")
+    with set_language("en", "onecert.ca"):
+        alone = run("activate", "--token", "issuing", "--share", str(file), typed=f"{phrase(NAMES[0])}\n")
     assert "no service is waiting" in alone.stderr
 
 

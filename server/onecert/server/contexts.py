@@ -29,7 +29,7 @@ from onecert.server.members import Context, Member, installed_members, load_memb
 from onecert.server.operators import Operators, SignInConfig
 from onecert.server.processes import Processes
 
-__all__ = ["OpenedMember", "load_member_settings", "open_member", "open_members"]
+__all__ = ["OpenedMember", "context_of", "load_member_settings", "open_member", "open_members"]
 
 SERVER_MIGRATIONS = "onecert.server.migrations"
 SETTINGS_FILE = "onecert.toml"
@@ -181,10 +181,28 @@ def _open(
     except BaseException:
         database.close()
         raise
+    context = context_of(
+        member, data, settings, peers=peers, clock=clock, database=database, processes=processes
+    )
+    return OpenedMember(member=member, config=settings[member.name], context=context, processes=processes)
+
+
+def context_of(
+    member: Member,
+    data: Path,
+    settings: Settings,
+    *,
+    peers: Peers,
+    clock: Clock,
+    database: Database,
+    processes: Processes,
+) -> Context:
+    """What a member is given to stand on; nothing is made, migrated or opened."""
+    folder = data / member.name
     audit = AuditTrail(member.name, clock)
     server = settings.section("server", ServerConfig)
     https, http = public_origins(server)
-    context = Context(
+    return Context(
         name=member.name,
         data=folder,
         shared=data,
@@ -204,7 +222,6 @@ def _open(
         connect=peers.client,
         processes=processes,
     )
-    return OpenedMember(member=member, config=settings[member.name], context=context, processes=processes)
 
 
 def _version(member: str) -> str:

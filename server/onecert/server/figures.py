@@ -14,16 +14,17 @@ from pathlib import Path
 
 from cryptography import x509
 from prometheus_client import Gauge
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from onecert.server import metrics
+from onecert.server.audit.heads import oldest_unsigned
 from onecert.server.backup.ages import backup_ages
 from onecert.server.config import ServerConfig
 from onecert.server.errors import ServiceError
 from onecert.server.kernel_clock import kernel_clock
 from onecert.server.leases import LEASE
 from onecert.server.members import Context, Service
-from onecert.server.models import audit_chain, audit_entries, audit_heads, jobs
+from onecert.server.models import jobs
 
 __all__ = ["FIGURES_EVERY", "Figures", "moment"]
 
@@ -108,7 +109,7 @@ class Figures:
     def _of_record(self, at: datetime) -> None:
         context, name = self._context, self._context.name
         with context.database.reading() as connection:
-            _unsigned_since.labels(name).set(moment(_oldest_unsigned(connection)))
+            _unsigned_since.labels(name).set(moment(oldest_unsigned(connection)))
             for row in connection.execute(
                 select(jobs.c.name, jobs.c.due, jobs.c.lease_until, jobs.c.failures)
             ):
@@ -141,16 +142,6 @@ def _is_well(look: Callable[[], None]) -> bool:
     except Exception:
         return False
     return True
-
-
-def _oldest_unsigned(connection: Connection) -> datetime | None:
-    signed = connection.scalar(select(audit_heads.c.seq).order_by(audit_heads.c.seq.desc()).limit(1)) or 0
-    ends = connection.scalar(select(audit_chain.c.seq)) or 0
-    if ends <= signed:
-        return None
-    query = select(audit_entries.c.at).where(audit_entries.c.seq == signed + 1)
-    found: datetime | None = connection.scalar(query)
-    return found
 
 
 def _end_of(path: Path) -> datetime | None:

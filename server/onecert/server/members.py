@@ -25,6 +25,7 @@ from onecert.server.jobs import Job
 from onecert.server.processes import Alone, Living
 
 if TYPE_CHECKING:
+    from onecert.server.doctor.finding import Finding
     from onecert.server.operators import Operators
 
 __all__ = ["Context", "Kept", "Member", "Service", "installed_members", "load_member", "open_context"]
@@ -45,6 +46,9 @@ class Member:
     keep: Callable[[Any, Context], Kept] | None = None  # what backups ask; None: folder and database are all
     # Copied before this one: what the others have on record this one must know.
     kept_after: tuple[str, ...] = ()
+    # What `onecert doctor` asks, also while no service runs: looks, and changes nothing. The tables are those
+    # that this program needs.
+    examine: Callable[[Any, Context], Iterable[Finding]] | None = None
 
 
 @dataclass(kw_only=True)

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, insert, select
 
 from onecert.server.audit.canonical import time_text
 from onecert.server.documents import PrivateKey, sign_document
-from onecert.server.models import audit_chain, audit_heads
+from onecert.server.models import audit_chain, audit_entries, audit_heads
 
 if TYPE_CHECKING:
     from onecert.server.database import Database
 
-__all__ = ["HEAD_TYPE", "PrivateKey", "find_newest_head", "sign_head"]
+__all__ = ["HEAD_TYPE", "PrivateKey", "find_newest_head", "oldest_unsigned", "sign_head"]
 
 HEAD_TYPE = "onecert-audit-head+json"
 
@@ -50,6 +50,17 @@ def find_newest_head(connection: Connection) -> bytes | None:
     return connection.execute(
         select(audit_heads.c.document).order_by(audit_heads.c.seq.desc()).limit(1)
     ).scalar_one_or_none()
+
+
+def oldest_unsigned(connection: Connection) -> datetime | None:
+    """The time of the oldest entry that no signed head covers; None: all are signed."""
+    signed = connection.scalar(select(audit_heads.c.seq).order_by(audit_heads.c.seq.desc()).limit(1)) or 0
+    ends = connection.scalar(select(audit_chain.c.seq)) or 0
+    if ends <= signed:
+        return None
+    query = select(audit_entries.c.at).where(audit_entries.c.seq == signed + 1)
+    found: datetime | None = connection.scalar(query)
+    return found
 
 
 def _is_signed(connection: Connection, seq: int) -> bool:

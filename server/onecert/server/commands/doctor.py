@@ -20,9 +20,10 @@ __all__ = ["doctor"]
 @click.command()
 @common_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--deep", is_flag=True, help="Read databases of any size whole; takes minutes.")
 @click.argument("services", nargs=-1)
-def doctor(data: Path, config: Path | None, as_json: bool, services: tuple[str, ...]) -> None:
-    """Look at folders, disk, clock, settings, databases and running SERVICES; change nothing.
+def doctor(data: Path, config: Path | None, as_json: bool, deep: bool, services: tuple[str, ...]) -> None:
+    """Look at folders, clock, settings, databases, tokens, lists and running SERVICES; change nothing.
 
     Exit 0: nothing to do. Exit 1: something is to be done, and it says what.
     """
@@ -30,7 +31,7 @@ def doctor(data: Path, config: Path | None, as_json: bool, services: tuple[str, 
 
     members = [load_member(name) for name in services or installed_members()]
     faults = 0
-    for finding in look(members, data, config=config, at=SystemClock().now()):
+    for finding in look(members, data, config=config, clock=SystemClock(), deep=deep):
         faults += finding.is_fault
         if as_json:
             click.echo(json.dumps(asdict(finding), ensure_ascii=False))
@@ -39,6 +40,6 @@ def doctor(data: Path, config: Path | None, as_json: bool, services: tuple[str, 
             if finding.hint:
                 click.echo(f"    {gettext('what to do: %(hint)s', hint=finding.hint)}")
         else:
-            click.echo(f"ok  {finding.place}\t{finding.subject}")
+            click.echo(f"ok  {finding.place}\t{finding.subject}\t{finding.text}".rstrip())
     if faults:
         sys.exit(1)

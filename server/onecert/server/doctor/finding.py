@@ -26,9 +26,9 @@ class Finding:
         return self.code != "ok"
 
 
-def sound(place: str, subject: str) -> Finding:
-    """Nothing wrong."""
-    return Finding(place=place, subject=subject)
+def sound(place: str, subject: str, text: str = "") -> Finding:
+    """Nothing wrong; the text, if any, says how it stands."""
+    return Finding(place=place, subject=subject, text=text)
 
 
 def fault_of(place: str, subject: str, exc: ServiceError) -> Finding:

@@ -31,7 +31,7 @@ from onecert.server.models import schema_compatibility
 if TYPE_CHECKING:
     from onecert.server.database import Database
 
-__all__ = ["current_revisions", "head_revision", "make_tables", "oldest_code", "upgrade"]
+__all__ = ["current_revisions", "head_revision", "is_usable", "make_tables", "oldest_code", "upgrade"]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,18 @@ def current_revisions(database: Database, packages: Sequence[str]) -> dict[str, 
     """Return the revision that each package's tables are at; None when they do not exist yet."""
     with database.reading() as connection:
         return {package: _current(connection, package) for package in packages}
+
+
+def is_usable(database: Database, packages: Sequence[str]) -> bool:
+    """Whether the tables are as this program needs them: its own, or a newer program's that says so.
+
+    False: they are older, and wait for a migration.
+
+    Raises:
+        DatabaseNewerError: a newer program's, which this one cannot work with.
+    """
+    with database.reading() as connection:
+        return all([_is_done(connection, package, _script_directory(package)) for package in packages])
 
 
 def head_revision(package: str) -> str | None:
