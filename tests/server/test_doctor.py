@@ -13,6 +13,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from onecert.server.clock import FixedClock
 from onecert.server.commands.doctor import doctor
 from onecert.server.contexts import open_member
 from onecert.server.doctor import Finding, look
@@ -37,8 +38,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-def faults(data: Path, *, at: datetime = T) -> dict[str, Finding]:
-    found = look([load_member("ra")], data, at=at)
+def faults(data: Path, *, at: datetime = T, deep: bool = False) -> dict[str, Finding]:
+    found = look([load_member("ra")], data, clock=FixedClock(at), deep=deep)
     return {finding.code: finding for finding in found if finding.is_fault}
 
 
@@ -115,7 +116,7 @@ def test_a_database_that_is_gone_damaged_or_of_another_version(installed: Path) 
     whole = path.read_bytes()
 
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version_ra SET version_num = '0000'")
+        connection.execute("UPDATE alembic_version_ra SET version_num = '0001'")
     connection.close()
     assert "migrate ra" in faults(installed)["DATABASE_OTHER_VERSION"].hint
 
@@ -188,4 +189,7 @@ def test_the_command_exits_1_while_something_is_to_be_done(installed: Path) -> N
     assert "ok  ra\tdatabase" in result.output
     result = CliRunner().invoke(doctor, ["--data", str(installed), "--json", "ra"])
     lines = [json.loads(line) for line in result.output.splitlines()]
-    assert [line["code"] for line in lines if line["place"] == "ra"] == ["ok", "NOT_RUNNING"]
+    codes = {line["subject"]: line["code"] for line in lines if line["place"] == "ra"}
+    assert codes.pop("running") == "NOT_RUNNING"
+    assert codes.keys() == {"database", "backup", "backup-drill", "audit-head", "processes", "jobs"}
+    assert set(codes.values()) == {"ok"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +22,19 @@ ROOM_BYTES, ROOM_SHARE = 1 << 30, 0.05
 # Time enough to get another one through a department that answers letters.
 RENEW_BEFORE = timedelta(days=30)
 CLOCK_ERROR_MAX = timedelta(seconds=1)
-SECRET_ENDINGS = {".pin", ".key", ".object"}
+SECRET_ENDINGS = {".pin", ".key", ".object", ".secret"}
+SECRET_FILES = {"key.pem"}
+SEALED_FOLDERS = {"activation", "sealed-keys", "sealed-root-keys"}
+SECRET_FOLDERS = SEALED_FOLDERS | {"officers", "softhsm", "tokens"}
 FILES_MAX = 50_000
 
 
-def look_at_folders(data: Path) -> Iterator[Finding]:
-    """The data folder is this user's, and secrets in it are nobody else's to read."""
+def look_at_folders(data: Path, services: Collection[str] = ()) -> Iterator[Finding]:
+    """The data folder is this user's, and secrets in it are nobody else's to read.
+
+    Args:
+        services: whose folders are nobody else's to enter.
+    """
     if not data.is_dir():
         yield Finding(
             place=MACHINE,
@@ -57,10 +64,25 @@ def look_at_folders(data: Path) -> Iterator[Finding]:
                     path=path,
                 ),
             )
+        elif stat.S_ISDIR(found.st_mode) and found.st_mode & _not_allowed(data, path, services):
+            faults += 1
+            yield _folder_fault(
+                "FOLDER_OPEN",
+                gettext("the folder %(path)s is open to other users", path=path),
+                gettext("chmod go-w %(path)s", path=path)
+                if path == data
+                else gettext("chmod 700 %(path)s", path=path),
+            )
         if faults == 20:
             return
     if not faults:
         yield sound(MACHINE, "data")
+
+
+def _not_allowed(data: Path, path: Path, services: Collection[str]) -> int:
+    """Others may enter the data folder itself, and folders without secrets; they may write nowhere."""
+    is_private = path != data and (path.name in SECRET_FOLDERS or path.name in services)
+    return 0o077 if is_private else 0o022
 
 
 def _with_secrets(data: Path) -> Iterator[Path]:
@@ -71,7 +93,12 @@ def _with_secrets(data: Path) -> Iterator[Path]:
         here = Path(folder)
         if here == data:
             yield from (here / name for name in sorted(names))
-        yield from (here / name for name in sorted(files) if Path(name).suffix in SECRET_ENDINGS)
+        yield from (here / name for name in sorted(names) if here != data and name in SECRET_FOLDERS)
+        yield from (
+            here / name
+            for name in sorted(files)
+            if Path(name).suffix in SECRET_ENDINGS or name in SECRET_FILES or here.name in SEALED_FOLDERS
+        )
         count += len(files)
         if count > FILES_MAX:
             return

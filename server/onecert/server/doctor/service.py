@@ -7,39 +7,66 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import inspect
 
-from onecert.server.config import DatabaseConfig, Settings
-from onecert.server.contexts import SERVER_MIGRATIONS, open_database
+from onecert.server.clock import Clock
+from onecert.server.config import DatabaseConfig, ServerConfig, Settings
+from onecert.server.contexts import SERVER_MIGRATIONS, context_of, open_database
 from onecert.server.database import Database
 from onecert.server.doctor.finding import Finding, fault_of, sound
+from onecert.server.doctor.record import look_at_record
 from onecert.server.errors import ServiceError
 from onecert.server.languages import current_language, gettext
+from onecert.server.local_client import Peers
 from onecert.server.members import Member
-from onecert.server.migrations.run import current_revisions, head_revision
+from onecert.server.migrations.run import current_revisions, head_revision, is_usable
+from onecert.server.processes import Processes
 
-__all__ = ["look_at_database", "look_at_running"]
+__all__ = ["look_at_database", "look_at_running", "look_at_stored"]
 
 # A check of a larger file takes minutes and holds writers up.
 CHECKED_WHOLE_MAX_BYTES = 1 << 30
+LAG_MAX_S = 60
 
 
-def look_at_database(member: Member, folder: Path, settings: Settings) -> Finding:
-    """It can be read, has the tables of this version, and (SQLite, up to 1 GiB) is whole."""
+def look_at_stored(
+    member: Member, data: Path, settings: Settings, *, peers: Peers, clock: Clock, deep: bool = False
+) -> Iterator[Finding]:
+    """What can be known without the service: its database, its record, what the member looks at."""
+    config = settings.section(f"database.{member.name}", DatabaseConfig)
     try:
-        database = open_database(
-            member.name, folder, settings.section(f"database.{member.name}", DatabaseConfig)
+        database = open_database(member.name, data / member.name, config)
+    except ServiceError as exc:
+        yield fault_of(member.name, "database", exc)
+        return
+    subject = "database"
+    try:
+        found = look_at_database(member, database, deep=deep)
+        yield found
+        if found.is_fault:
+            return
+        processes = Processes(database, clock, data / member.name)
+        context = context_of(
+            member, data, settings, peers=peers, clock=clock, database=database, processes=processes
         )
+        yield from look_at_record(context, processes, settings.section("server", ServerConfig), clock.now())
+        subject = member.name
+        if member.examine is not None:
+            yield from member.examine(settings[member.name], context)
     except ServiceError as exc:
-        return fault_of(member.name, "database", exc)
-    try:
-        return _look(member, database)
-    except ServiceError as exc:
-        return fault_of(member.name, "database", exc)
+        yield fault_of(member.name, subject, exc)
     finally:
         database.close()
 
 
-def _look(member: Member, database: Database) -> Finding:
+def look_at_database(member: Member, database: Database, *, deep: bool = False) -> Finding:
+    """It can be read, has tables that this program can work with, and is whole.
+
+    A SQLite file is read whole up to 1 GiB, a larger one and the head of each PostgreSQL table when `deep`.
+
+    Raises:
+        ServiceError: what is wrong with it.
+    """
     if database.path is not None and not database.path.exists():
         return Finding(
             place=member.name,
@@ -50,9 +77,7 @@ def _look(member: Member, database: Database) -> Finding:
         )
     database.check()
     packages = [SERVER_MIGRATIONS, member.migrations]
-    revisions = current_revisions(database, packages)
-    behind = [package for package in packages if revisions[package] != head_revision(package)]
-    if behind:
+    if not is_usable(database, packages):
         return Finding(
             place=member.name,
             subject="database",
@@ -60,18 +85,65 @@ def _look(member: Member, database: Database) -> Finding:
             text=gettext("the tables are of another version than this program"),
             hint=gettext("make a backup, then: onecert database migrate %(service)s", service=member.name),
         )
-    if database.path is not None and database.path.stat().st_size <= CHECKED_WHOLE_MAX_BYTES:
-        with database.reading() as connection:
-            answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        if answer != "ok":
-            return Finding(
-                place=member.name,
-                subject="database",
-                code="DATABASE_DAMAGED",
-                text=gettext("the database is damaged: %(reason)s", reason=answer),
-                hint=gettext("stop the service, keep a copy of the file, and restore the backup"),
-            )
-    return sound(member.name, "database")
+    revisions = current_revisions(database, packages)
+    megabytes = (_size(database) + (1 << 20) - 1) >> 20
+    standing = f"{revisions[member.migrations]}, {megabytes} MB"
+    if revisions[member.migrations] != head_revision(member.migrations):
+        standing += gettext("; migrated by a newer program, with which this one gets along")
+    return (
+        _lag(member, database) or _damage(member, database, deep) or sound(member.name, "database", standing)
+    )
+
+
+def _size(database: Database) -> int:
+    if database.path is not None:
+        return database.path.stat().st_size
+    with database.reading() as connection:
+        return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
+
+def _lag(member: Member, database: Database) -> Finding | None:
+    """PostgreSQL: a standby that is far behind would lose acts when it takes over."""
+    if database.path is not None:
+        return None
+    with database.reading() as connection:
+        # Null for whoever may not see it (role pg_monitor).
+        lag = connection.exec_driver_sql(
+            "SELECT coalesce(extract(epoch FROM max(replay_lag)), 0) FROM pg_stat_replication"
+        ).scalar_one()
+    if lag <= LAG_MAX_S:
+        return None
+    return Finding(
+        place=member.name,
+        subject="database",
+        code="DATABASE_STANDBY_BEHIND",
+        text=gettext("a standby of the database is %(seconds)s s behind", seconds=int(lag)),
+        hint=gettext("look at its network and disk; do not let it take over before it has caught up"),
+    )
+
+
+def _damage(member: Member, database: Database, deep: bool) -> Finding | None:
+    if database.path is None:
+        if deep:
+            with database.reading() as connection:
+                quote = connection.dialect.identifier_preparer.quote
+                for table in inspect(connection).get_table_names(schema=database.schema):
+                    name = f"{quote(database.schema or 'public')}.{quote(table)}"
+                    connection.exec_driver_sql(f"SELECT * FROM {name} LIMIT 1").all()  # noqa: S608 - quoted
+        return None
+    if not deep and database.path.stat().st_size > CHECKED_WHOLE_MAX_BYTES:
+        return None
+    with database.reading() as connection:
+        answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if answer == "ok":
+        return None
+    return Finding(
+        place=member.name,
+        subject="database",
+        code="DATABASE_DAMAGED",
+        text=gettext("the database is damaged: %(reason)s", reason=answer),
+        hint=gettext("stop the service, keep a copy of the file, and restore the backup"),
+    )
 
 
 def look_at_running(member: Member, client: httpx.Client) -> Iterator[Finding]:

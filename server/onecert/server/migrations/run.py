@@ -117,7 +117,9 @@ def is_usable(database: Database, packages: Sequence[str]) -> bool:
         DatabaseNewerError: a newer program's, which this one cannot work with.
     """
     with database.reading() as connection:
-        return all([_is_done(connection, package, _script_directory(package)) for package in packages])
+        # Each is asked: a table that is too new counts for more than one that is old.
+        done = [_is_done(connection, package, _script_directory(package)) for package in packages]
+        return all(done)
 
 
 def head_revision(package: str) -> str | None:
