@@ -12,6 +12,7 @@ from onecert.ca.authorities.delegate_keys import destroy_ended
 from onecert.ca.config import CaConfig
 from onecert.ca.errors import CaError, CrlOverdueError, NoAuthorityError
 from onecert.ca.issuing.recovery import LEFT_ALONE
+from onecert.ca.operation.examining import examine
 from onecert.ca.operation.figures import take as take_figures
 from onecert.ca.operation.keeping import keep
 from onecert.ca.parts import Parts, assemble
@@ -218,5 +219,6 @@ member = Member(
     },
     build=build,
     keep=keep,
+    examine=examine,
     kept_after=("ra", "pmi"),
 )

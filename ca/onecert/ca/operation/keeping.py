@@ -22,7 +22,7 @@ from onecert.server.documents import PrivateKey
 from onecert.server.languages import gettext
 from onecert.server.members import Context, Kept
 
-__all__ = ["keep"]
+__all__ = ["AUDIT_KEY", "keep", "key_faults"]
 
 AUDIT_KEY = "audit"
 _SENTENCE = b"OneCert tries whether this key signs; this is no certificate and no list."
@@ -75,7 +75,7 @@ def _faults(parts: Parts, roots: CaToken | None) -> Iterator[str]:
             continue
         token = roots if authority.is_root else parts.token
         if token is not None:
-            yield from _key_faults(authority, token)
+            yield from key_faults(authority, token)
         for finding in parts.list_checker.check(authority):
             if finding.rule not in _TO_BE_EXPECTED:
                 yield f"{finding.rule} {finding.authority}/{finding.serial} {finding.facts}".rstrip()
@@ -84,7 +84,8 @@ def _faults(parts: Parts, roots: CaToken | None) -> Iterator[str]:
             yield f"{finding.rule} {finding.authority}/{finding.serial} {finding.facts}".rstrip()
 
 
-def _key_faults(authority: Authority, token: KeyToken) -> Iterator[str]:
+def key_faults(authority: Authority, token: KeyToken) -> Iterator[str]:
+    """Whether the key of an authority signs, and is the one of its certificate; a sentence for each fault."""
     try:
         key: Any = token.key(authority.key_label)
         if spki_der(key.public_key()) != spki_der(authority.issuer.public_key):

@@ -12,6 +12,7 @@ from onecert.ca.errors.authorities import KeyNotDestroyedError
 from onecert.ca.signatures.algorithms import PrivateKey, key_kind
 from onecert.hsm import KeyAlgorithm, PinError, SealedKeys, ServiceToken, TokenError
 from onecert.hsm.opening import utc_now
+from onecert.hsm.pin import read_pin_file
 from onecert.server.documents import PrivateKey as DocumentKey
 
 __all__ = [
@@ -158,8 +159,12 @@ def document_key(token: KeyToken, label: str, preferred: PrivateKey | None = Non
     return key
 
 
-def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
-    """The token of the issuing keys, the responders' keys and the audit key."""
+def issuing_token(config: CaConfig, data: Path, shared: Path, *, makes: bool = True) -> CaToken:
+    """The token of the issuing keys, the responders' keys and the audit key.
+
+    Args:
+        makes: False: a SoftHSM token that is not there is not made; for who only looks.
+    """
     pin_file = config.token_pin_file or data / "token.pin"
     holders = Holders(config.token_label, data / "activation", utc_now, pin_file)
     service = ServiceToken(
@@ -168,7 +173,7 @@ def issuing_token(config: CaConfig, data: Path, shared: Path) -> CaToken:
         module=config.token_module,
         store=shared / "softhsm",
         sessions=config.token_sessions,
-        pin=holders.pin,
+        pin=holders.pin if makes else lambda: holders.pin() or read_pin_file(pin_file, config.token_label),
     )
     return CaToken(service, data / "sealed-keys", holders)
 
