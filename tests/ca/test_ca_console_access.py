@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -74,6 +75,17 @@ def test_every_view_is_on_record(world: Any) -> None:
     assert "identity" in search["fields"]
     assert IDCARD not in str(search)
     assert (view["subject"], view["masked"]) == (f"harbour/{record.serial}", True)
+
+
+def test_the_page_says_how_often_it_was_looked_at(world: Any) -> None:
+    path = f"/certificates/harbour/{citizen(world).serial}"
+    first, second = client_of(world, "zhao"), client_of(world, "li")
+    assert "Looked at" not in first.get(path, headers=EN).text
+    first.get(path)
+    assert re.search(
+        r"Looked at 2 times, last .*2026.* by operator:zhao\.", second.get(path, headers=EN).text
+    )
+    assert re.search(r"共被查看 3 次，最近一次：.*，operator:li。", second.get(path).text)
 
 
 def test_one_field_finds_by_everything(world: Any) -> None:

@@ -19,8 +19,9 @@ import onecert.ca.commands.parts as cli_module
 from onecert.ca.cli import ca
 from onecert.ca.rest.openapi import document
 from onecert.ca.search.history import history, history_lines
-from onecert.ca.search.questions import HISTORY_TYPE, SEARCH_TYPE, masked_entity
+from onecert.ca.search.questions import HISTORY_READ, HISTORY_TYPE, SEARCH_TYPE, masked_entity
 from onecert.server.documents import sign_document
+from onecert.server.languages import set_language
 from onecert.server.models import audit_entries
 from onecert.server.operators import Operator
 from onecert.server.web import access
@@ -170,6 +171,40 @@ def test_operator_searches_and_reads_a_life(lite: Any, operator: Any) -> None:
     assert page["certificates"][0]["entity"] == "uscc:91440300MA5DEM004J"
     life = operator.get(f"/v1/certificates/harbour/{first.serial.upper()}/history").json
     assert life["certificate"]["serial"] == first.serial
+    assert readings(lite) == [("operator:op1", f"harbour/{first.serial}", {"masked": False})]
+    assert operator.get("/v1/certificates/harbour/4f00/history").status_code == 404
+    assert len(readings(lite)) == 1  # nothing was read
+
+
+def readings(world: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    entry = audit_entries.c
+    query = select(entry.actor, entry.subject, entry.details).where(entry.event == HISTORY_READ)
+    with world.context.database.reading() as connection:
+        rows = connection.execute(query.order_by(entry.seq)).all()
+    return [(row.actor, row.subject, json.loads(row.details)) for row in rows]
+
+
+def test_however_often_somebody_looks_no_act_is_pushed_out(
+    lite: Any, operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More readings than the life line has room for, before the revocation that it must tell of."""
+    monkeypatch.setattr("onecert.ca.search.history._EVENTS_MAX", 3)
+    record = lite.issue().record
+    assert told(lite, record)["readings"] == {"count": 0, "last": None}
+    for _ in range(4):
+        operator.get(f"/v1/certificates/harbour/{record.serial}/history")
+    revoke(lite, record.serial)
+
+    life = told(lite, record)
+
+    names = {event["event"] for event in life["events"]}
+    assert {"certificate.issued", "certificate.revoked"} <= names
+    assert HISTORY_READ not in names
+    assert life["readings"]["count"] == 4
+    assert life["readings"]["last"]["actor"] == "operator:op1"
+    for language, told_last in (("en", "(the last of 4 times)"), ("zh", "（共 4 次，此为最近一次）")):
+        with set_language(language, "onecert.ca"):
+            assert history_lines(life)[-1].endswith(told_last)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +289,7 @@ def test_commands_list_and_tell(lite: Any, run: Callable[..., Any]) -> None:
         run("certificate", "history", "--authority", "harbour", "--serial", old.serial, "--json").output
     )
     assert life["followed_by"][0]["kind"] == "renew"
+    assert [subject for _actor, subject, _details in readings(lite)] == [f"harbour/{old.serial}"] * 2
     assert json.loads(run("certificate", "index").output) == {"segments": 0}
 
 

@@ -47,6 +47,7 @@ RULES: Mapping[str, str] = {
     "differs-from-record": _("certificate and record do not agree"),
     "lint": _("the certificate breaks a rule"),
     "profile-missing": _("the version of the profile is not on record, or not with this hash"),
+    "profile-unsigned": _("nobody entitled has approved this version of the profile as it is on record"),
     "order-missing": _("the order is not on record, or names another certificate"),
     "order-altered": _("the order does not have the content it was recorded with"),
     "differs-from-order": _("the certificate says something else than its order"),

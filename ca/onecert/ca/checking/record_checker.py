@@ -4,14 +4,14 @@ It shares no step with issuing but the rules themselves: what is on record is re
 thing is compared with the others. It changes nothing. `checked_record` judges one certificate; here is the
 walk over all of them, in both directions: each certificate has its audit entry, each audit entry its
 certificate.
-`list_checker` does the same for the lists.
+`list_checker` does the same for the lists, and `profile_checker` for the versions of the profiles.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, tuple_
@@ -20,6 +20,7 @@ from onecert.ca.archive.models import archived_certificates
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.ceremonies.file import ceremony_from_text
 from onecert.ca.checking.checked_record import Evidence, Finding, find_faults
+from onecert.ca.checking.profile_checker import find_unsigned
 from onecert.ca.errors import UnknownAuthorityError
 from onecert.ca.issuing.ledger import COLUMNS, ISSUED, CertificateRecord, certificate_record
 from onecert.ca.models import ceremonies, certificates, crl_entries, key_numbers, keys, orders, profiles
@@ -91,15 +92,20 @@ class RecordChecker:
             place = page.place
 
     def page(self, place: Place, *, authority: str | None = None) -> Page:
-        """Check the next certificates behind this place; when there are none left, the next audit entries."""
+        """Check the next certificates behind this place; when there are none left, the next audit entries.
+
+        The first page has the versions of the profiles, too.
+        """
         at = self._clock.now()
+        is_first = place == Place(authority=authority or "")
         with self._database.reading() as connection:
+            unsigned = tuple(find_unsigned(connection, authority)) if is_first else ()
             names = {"a": place.authority, "s": place.serial, "n": ROWS_AT_ONCE}
             rows = connection.execute(_AFTER, names).mappings().all()
             if authority is not None:
                 rows = [row for row in rows if row["authority"] == authority]
             if rows:
-                findings = tuple(self._findings(connection, rows, at))
+                findings = (*unsigned, *self._findings(connection, rows, at))
                 last = rows[-1]
                 return Page(
                     place=Place(authority=last["authority"], serial=last["serial"], seq=place.seq),
@@ -108,8 +114,9 @@ class RecordChecker:
                     is_last=False,
                 )
             if authority is not None:
-                return Page(place=place, checked=0, findings=(), is_last=True)
-            return _unrecorded(connection, place)
+                return Page(place=place, checked=0, findings=unsigned, is_last=True)
+            page = _unrecorded(connection, place)
+            return replace(page, findings=(*unsigned, *page.findings))
 
     def check(self, authority: str, serial: str) -> tuple[Finding, ...]:
         """Check one certificate; nothing is found for one that is not on record."""

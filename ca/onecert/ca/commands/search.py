@@ -75,7 +75,9 @@ def history_of_certificate(
     with opened_ca(data, config) as opened:
         parts = opened.parts
         name = parts.authorities.get(authority).name
-        told = history(parts.database, parts.authorities, name, plain_serial(serial), numbers=numbers)
+        plain = plain_serial(serial)
+        told = history(parts.database, parts.authorities, name, plain, numbers=numbers)
+        parts.enquiries.record_reading(name, plain, actor=actor(), details={"masked": False})
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
     else:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 from onecert.ca.authorities.authorities import pem
 from onecert.ca.console.changes import add_change_pages
 from onecert.ca.console.common import ACTORS, READERS, Console, refusal_of
-from onecert.ca.console.life_line import life_line
+from onecert.ca.console.life_line import life_line, readings_line
 from onecert.ca.drills.probe import Way
 from onecert.ca.issuing.ledger import CertificateRecord
 from onecert.ca.profiles.words import describe_certificate
@@ -93,6 +93,7 @@ def certificate_pages(console: Console) -> Blueprint:
             issuer=issuer,
             reason=REASON_WORDS.get(record.reason or ""),
             events=life_line(told["events"], full=viewed.full),
+            readings=readings_line(told["readings"]),
             follows=told["follows"],
             followed_by=told["followed_by"],
             words=words,

@@ -9,7 +9,7 @@ from typing import Any
 from onecert.ca.revocation.reason_words import REASON_WORDS
 from onecert.server.languages import _, gettext
 
-__all__ = ["life_line"]
+__all__ = ["life_line", "readings_line"]
 
 _TITLES: Mapping[str, tuple[str, str]] = {
     "order.received": (_("Order received"), "neutral"),
@@ -21,7 +21,6 @@ _TITLES: Mapping[str, tuple[str, str]] = {
     "certificate.followed": (_("Followed by a new certificate"), "info"),
     "certificate.follows": (_("Follows an older certificate"), "info"),
     "certificate.delivered": (_("Handed over"), "info"),
-    "certificate.history-read": (_("Looked at"), "neutral"),
     "list.first": (_("On the list"), "info"),
     "status.seen": (_("Seen by a verifier"), "info"),
 }
@@ -36,8 +35,6 @@ _FACTS: Mapping[str, str] = {
     "why": _("because: %(value)s"),
     "audit_entry": _("audit entry %(value)s"),
 }
-# Reading is on record; a busy certificate's life line shows the last few only.
-_READS = 5
 
 
 def life_line(events: Sequence[Mapping[str, Any]], *, full: bool) -> list[dict[str, Any]]:
@@ -47,9 +44,17 @@ def life_line(events: Sequence[Mapping[str, Any]], *, full: bool) -> list[dict[s
         events: as `certificate_history` tells them.
         full: whether to name people who asked on behalf of others.
     """
-    reads = [event for event in events if event["event"] == "certificate.history-read"]
-    left_out = {id(event) for event in reads[:-_READS]}
-    return [_shown(event, full=full) for event in events if id(event) not in left_out]
+    return [_shown(event, full=full) for event in events]
+
+
+def readings_line(readings: Mapping[str, Any]) -> str:
+    """Say how often somebody looked at it, and the last time; empty when nobody has."""
+    last = readings["last"]
+    if last is None:
+        return ""
+    at = datetime.fromisoformat(last["at"])
+    text = _("Looked at %(count)s times, last %(at)s by %(by)s.")
+    return gettext(text, count=readings["count"], at=at, by=last["actor"])
 
 
 def _shown(event: Mapping[str, Any], *, full: bool) -> dict[str, Any]:

@@ -61,6 +61,11 @@ _LINK = {
         "revocation": {"enum": ["waiting", "done", "void", "nothing"]},
     },
 }
+_EVENT = {
+    "type": "object",
+    "properties": {"at": _MOMENT, "event": _TEXT, "actor": _TEXT, "details": {"type": "object"}},
+    "required": ["actor", "at", "details", "event"],
+}
 _HISTORY = {
     "certificate": {"type": "object", "properties": _FOUND, "required": sorted(_FOUND)},
     "certificate_pem": _MAYBE,
@@ -70,11 +75,13 @@ _HISTORY = {
     "events": {
         "type": "array",
         "description": "oldest first",
-        "items": {
-            "type": "object",
-            "properties": {"at": _MOMENT, "event": _TEXT, "actor": _TEXT, "details": {"type": "object"}},
-            "required": ["actor", "at", "details", "event"],
-        },
+        "items": _EVENT,
+    },
+    "readings": {
+        "type": "object",
+        "description": "how often somebody read this, and the last time",
+        "properties": {"count": {"type": "integer"}, "last": {"anyOf": [_EVENT, {"type": "null"}]}},
+        "required": ["count", "last"],
     },
 }
 

@@ -18,6 +18,7 @@ from onecert.ca.revocation.security_officers import SECURITY_OFFICER
 from onecert.ca.search.guess import guesses
 from onecert.ca.search.history import history
 from onecert.ca.search.masks import is_personal
+from onecert.ca.search.questions import HISTORY_READ
 from onecert.ca.search.search import Page, Search
 from onecert.ca.search.terms import read_query
 from onecert.server.audit import AuditEntry, AuditTrail
@@ -105,7 +106,7 @@ class CertificateDesk:
         profile = self._profile(record)
         full = operator.has_role(SECURITY_OFFICER) or not is_personal(record.entity, profile)
         subject = f"{record.authority}/{record.serial}"
-        self._record("certificate.history-read", operator, subject, {"masked": not full})
+        self._record(HISTORY_READ, operator, subject, {"masked": not full})
         return Viewed(record=record, profile=profile, told=told, full=full)
 
     def find_one(self, operator: Operator, authority: str, serial: str) -> CertificateRecord:
@@ -133,7 +134,7 @@ class CertificateDesk:
         if record.certificate_der is None:
             raise UnknownCertificateError(authority[:64], serial[:64])
         subject = f"{record.authority}/{record.serial}"
-        self._record("certificate.history-read", operator, subject, {"downloaded": True})
+        self._record(HISTORY_READ, operator, subject, {"downloaded": True})
         return record
 
     def _profile(self, record: CertificateRecord) -> Profile | None:

@@ -6,16 +6,17 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from onecert.ca.authorities.authorities import Authorities, pem
 from onecert.ca.errors import UnknownCertificateError
 from onecert.ca.models import crls, orders, revocations
 from onecert.ca.renewals.models import successions
 from onecert.ca.search.index import load
-from onecert.ca.search.questions import found_json
+from onecert.ca.search.questions import HISTORY_READ, found_json
 from onecert.ca.search.terms import Found
 from onecert.server.database import Database
+from onecert.server.languages import _, gettext
 from onecert.server.models import audit_entries
 
 __all__ = ["history", "history_lines"]
@@ -30,8 +31,9 @@ def history(
 
     Returns:
         `certificate` as a search answers it, `certificate_pem`, `chain_pem` (issuing authority first, root
-        last), `follows` and `followed_by` (orders with their certificates), and `events`, oldest first, each
-        with `at`, `event`, `actor` and `details`.
+        last), `follows` and `followed_by` (orders with their certificates), `events`, oldest first, each
+        with `at`, `event`, `actor` and `details`, and `readings`: `count` of the times that somebody read
+        this, and the `last` of them as an event, or None.
 
     Raises:
         UnknownCertificateError
@@ -42,6 +44,7 @@ def history(
             raise UnknownCertificateError(authority, serial)
         order = _order(connection, found)
         followed = [dict(row) for row in _successions(connection, authority, serial)]
+        readings = _readings(connection, f"{authority}/{serial}")
         events = [
             *_audited(connection, f"{authority}/{serial}"),
             *_listed(connection, found),
@@ -58,6 +61,7 @@ def history(
         "follows": next((_link(row, "") for row in followed if row["new_serial"] == serial), None),
         "followed_by": [_link(row, "new_") for row in followed if row["serial"] == serial],
         "events": sorted(events, key=lambda event: (event["at"], _RANK.get(event["event"], 5))),
+        "readings": readings,
     }
 
 
@@ -72,9 +76,12 @@ def history_lines(told: dict[str, Any]) -> list[str]:
         f"{certificate['authority']}/{certificate['serial']}  {certificate['subject']}",
         "  ".join(str(certificate[name]) for name in ("profile", "status", "not_before", "not_after")),
     ]
-    for event in told["events"]:
+    last = told["readings"]["last"]
+    for event in [*told["events"], *([last] if last else [])]:
         details = ", ".join(f"{name}: {_spelled(value)}" for name, value in event["details"].items())
         lines.append(f"{event['at']}  {event['event']:<26}  {event['actor']:<20}  {details}".rstrip())
+    if last:
+        lines[-1] += " " + gettext(_("(the last of %(count)s times)"), count=told["readings"]["count"])
     return lines
 
 
@@ -134,14 +141,25 @@ def _audited(connection: Connection, subject: str) -> list[dict[str, Any]]:
     table = audit_entries.c
     query = (
         select(table.seq, table.at, table.event, table.actor, table.details)
-        .where(table.subject == subject)
+        .where(table.subject == subject, table.event != HISTORY_READ)
         .order_by(table.seq)
         .limit(_EVENTS_MAX)
     )
-    return [
-        _event(row.at, row.event, row.actor, json.loads(row.details) | {"audit_entry": row.seq})
-        for row in connection.execute(query)
-    ]
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def _readings(connection: Connection, subject: str) -> dict[str, Any]:
+    """How often somebody looked, and the last time; however often, it pushes out no act."""
+    table = audit_entries.c
+    reading = (table.subject == subject) & (table.event == HISTORY_READ)
+    count = connection.execute(select(func.count()).select_from(audit_entries).where(reading)).scalar_one()
+    query = select(table.seq, table.at, table.event, table.actor, table.details).where(reading)
+    last = connection.execute(query.order_by(table.seq.desc()).limit(1)).one_or_none()
+    return {"count": count, "last": None if last is None else _entry(last)}
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    return _event(row.at, row.event, row.actor, json.loads(row.details) | {"audit_entry": row.seq})
 
 
 def _listed(connection: Connection, found: Found) -> list[dict[str, Any]]:

@@ -19,14 +19,24 @@ from onecert.ca.issuing.orders import Fields, OrderDesk
 from onecert.ca.issuing.registration_authorities import Scope
 from onecert.ca.search.search import LIMIT_MAX, Page, Search
 from onecert.ca.search.terms import Found, Query, read_query
-from onecert.server.audit import AuditEntry, AuditTrail
+from onecert.server.audit import AuditEntry, AuditTrail, Json
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 
-__all__ = ["HISTORY_TYPE", "SEARCH_TYPE", "Enquiries", "found_json", "masked_entity", "page_json"]
+__all__ = [
+    "HISTORY_READ",
+    "HISTORY_TYPE",
+    "SEARCH_TYPE",
+    "Enquiries",
+    "found_json",
+    "masked_entity",
+    "page_json",
+]
 
 SEARCH_TYPE = "onecert-search+json"
 HISTORY_TYPE = "onecert-history+json"
+# The audit entry of whoever reads the life line of a certificate, or takes the certificate away.
+HISTORY_READ = "certificate.history-read"
 LIMIT = 100
 # Not of organisations: their number is public.
 _PERSONAL = frozenset({"idcard", "passport", "officer"})
@@ -124,15 +134,19 @@ class Enquiries:
         record = page.found[0].record
         if not question.scope.may_order(authority, record.profile):
             raise OrderOutOfScopeError(question.scope.name, authority, record.profile)
-        self._record(
-            AuditEntry(
-                event="certificate.history-read",
-                actor=f"ra:{question.scope.name}",
-                subject=f"{record.authority}/{record.serial}",
-                details={"asked_by": list(question.people)},
-            )
+        self.record_reading(
+            record.authority,
+            record.serial,
+            actor=f"ra:{question.scope.name}",
+            details={"asked_by": list(question.people)},
         )
         return record.authority, record.serial
+
+    def record_reading(self, authority: str, serial: str, *, actor: str, details: dict[str, Json]) -> None:
+        """Put on record that somebody reads the history of this certificate."""
+        self._record(
+            AuditEntry(event=HISTORY_READ, actor=actor, subject=f"{authority}/{serial}", details=details)
+        )
 
     def _open(self, document: bytes, typ: str) -> _Question:
         payload, signer = self._desk.open(document, typ)
