@@ -16,6 +16,7 @@ from cryptography import x509
 from sqlalchemy import func, select
 
 from onecert.ca import models
+from onecert.ca.activation.holders import Holders
 from onecert.ca.errors import SignatureFaultError, TokenGoneError
 from onecert.ca.signatures.tokens import CaToken, document_key
 from onecert.hsm import ServiceToken, Sm2PrivateKey, TokenUnavailableError, libcrypto, sealed_keys
@@ -50,8 +51,10 @@ def sealed(empty_world: Any, services: Any, tmp_path: Path) -> Any:
 
 def reopened(world: Any, folder: Path) -> Any:
     """As a new process has it: the same tokens and folders, nothing in memory."""
-    world.token = CaToken(world.services["ca"], folder / "sealed-keys")
-    world.roots = CaToken(world.services["root"], folder / "sealed-root-keys")
+    # Nobody's PIN is split here.
+    holders = [Holders(label, folder / "activation", world.clock.now) for label in ("ca", "ca-root")]
+    world.token = CaToken(world.services["ca"], folder / "sealed-keys", holders[0])
+    world.roots = CaToken(world.services["root"], folder / "sealed-root-keys", holders[1])
     world.restart()
     return world
 
