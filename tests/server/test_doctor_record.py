@@ -12,8 +12,10 @@ from sqlalchemy import insert, text
 from onecert.server.clock import FixedClock
 from onecert.server.config import ServerConfig, Settings
 from onecert.server.contexts import OpenedMember, open_member
+from onecert.server.database import Database, migrate
 from onecert.server.doctor import Finding, look
 from onecert.server.doctor import machine as doctor_machine
+from onecert.server.doctor.service import look_at_database
 from onecert.server.doctor.settings import look_at_settings
 from onecert.server.kernel_clock import KernelClock
 from onecert.server.languages import set_language
@@ -167,3 +169,19 @@ def test_secrets_that_the_settings_name(opened: OpenedMember) -> None:
     key.write_text("secret")
     key.chmod(0o640)
     assert "chmod 600" in named(data_of(opened))["SECRET_READABLE"].hint
+
+
+def test_each_engine_says_where_it_stands_and_what_of_it_cannot_be_read(database_url: str) -> None:
+    member = load_member("ra")
+    schema = "ra" if database_url.startswith("postgresql") else None
+    database = Database(database_url, schema=schema)
+    try:
+        migrate(database, "onecert.server.migrations", member.migrations)
+        found = look_at_database(member, database, deep=True)
+        assert not found.is_fault
+        assert " MB" in found.text
+        with database.transaction() as connection:
+            connection.execute(text("UPDATE alembic_version_ra SET version_num = '0001'"))
+        assert look_at_database(member, database).code == "DATABASE_OTHER_VERSION"
+    finally:
+        database.close()
