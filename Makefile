@@ -46,7 +46,7 @@ check:
 
 tests:
 	@rm -rf $(collected)
-	@$(environment) ONECERT_COLLECT=$(collected) .venv/bin/pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(environment) COLLECT_SIGNED=$(collected) .venv/bin/pytest -n 2 --dist loadgroup $(PYTEST)
 
 second-opinions:
 	@$(environment) $(python) tests/second_opinions $(collected) --json .tools/second-opinions.json

@@ -201,7 +201,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "deliberately_wrong(reason): alters what the CA signed, so other implementations refuse it"
     )
-    folder = os.environ.get("ONECERT_COLLECT")
+    folder = os.environ.get("COLLECT_SIGNED")
     if folder:
         sys.path.insert(0, str(Path(__file__).parent / "second_opinions"))
         collecting = importlib.import_module("collecting")

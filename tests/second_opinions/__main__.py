@@ -1,6 +1,6 @@
 """Other implementations on all that the CA signed: ``python tests/second_opinions FOLDER [--json FILE]``.
 
-FOLDER is what a test run left there (ONECERT_COLLECT, see collecting.py). Exit code 1 when a judge refuses
+FOLDER is what a test run left there (COLLECT_SIGNED, see collecting.py). Exit code 1 when a judge refuses
 anything that is not known to be wrong, judges too little, is missing in CI, accepts what it is
 exempt from, or lets one of our forgeries pass.
 """
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if not any(options.folder.glob("index-*.jsonl")):
         print(f"second opinions: nothing was collected in {options.folder}", file=sys.stderr)
-        print("hint: ONECERT_COLLECT=FOLDER pytest … collects", file=sys.stderr)
+        print("hint: COLLECT_SIGNED=FOLDER pytest … collects", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="second-opinions-") as folder:
         run = load_run(options.folder, Path(folder))

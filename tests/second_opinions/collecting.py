@@ -1,6 +1,6 @@
 """Keeps everything that the CA signs during a test run, for the other implementations to judge.
 
-A pytest plugin, registered by tests/conftest.py when ONECERT_COLLECT names a folder. The product has no part
+A pytest plugin, registered by tests/conftest.py when COLLECT_SIGNED names a folder. The product has no part
 in it: what the status application answers and which lists are published is seen as it happens; certificates,
 lists and prepared answers are read from the database and the status folder of every test after its end,
 those of services that ran as processes too.
