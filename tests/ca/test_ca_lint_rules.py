@@ -7,7 +7,15 @@ from importlib.resources import files
 
 from onecert.ca.certificates.lint_rules import RULES, fault
 
-MODULES = ("lint", "authority_terms", "crl", "ocsp", "ocsp_signing", "timestamp", "timestamp_authority")
+MODULES = (
+    "certificates/lint",
+    "authorities/terms",
+    "lists/crl",
+    "ocsp/messages",
+    "ocsp/signing",
+    "timestamps/messages",
+    "timestamps/authority",
+)
 
 
 def test_ids_of_the_table_are_those_of_the_findings() -> None:
