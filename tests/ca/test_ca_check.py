@@ -369,3 +369,13 @@ def test_the_command_names_what_is_wrong_and_ends_with_1(
     one = run.invoke(check, ["--authority", "harbour", "--serial", serial], standalone_mode=False)
     assert one.return_value == 1
     assert "--serial needs --authority" in str(run.invoke(check, ["--serial", serial]).output)
+
+
+def test_certificates_of_before_the_status_service_moved_are_sound(lite: Any) -> None:
+    """They name the address of then for good; the new one stands in those that follow."""
+    issued(lite)
+    lite.context = dataclasses.replace(lite.context, status_url="http://status.elsewhere.example/ca")
+    lite.restart()
+    issued(lite)
+
+    assert all_findings(lite) == []

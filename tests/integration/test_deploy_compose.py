@@ -128,7 +128,7 @@ def test_no_secret_is_in_the_repository(compose: dict[str, Any]) -> None:
 def test_further_processes_of_the_ca(scaled: dict[str, Any]) -> None:
     """As little rights, the same image, data and secret; another socket, which nginx is told of."""
     services = scaled["services"]
-    assert set(services) == {"postgres", "nginx", "ca-2", "ca-worker", *SERVICES}
+    assert set(services) == {"postgres", "nginx", "ca-2", "ca-worker", "ca-status", *SERVICES}
     first = services["ca"]
     for name in ("ca-2", "ca-worker"):
         more = services[name]

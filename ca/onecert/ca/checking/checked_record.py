@@ -8,7 +8,7 @@ again, over the bytes that are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from onecert.ca import der
 from onecert.ca.authorities.authorities import Authority
 from onecert.ca.authorities.terms import terms_from_json
 from onecert.ca.certificates.csr import CheckedKey, load_request
-from onecert.ca.certificates.draft import CheckedRequest, Draft, raw_subject
+from onecert.ca.certificates.draft import CheckedRequest, Draft, Issuer, raw_subject
 from onecert.ca.certificates.lint import check_certificate
 from onecert.ca.certificates.names import checked_subject, read_subject, subject_text
 from onecert.ca.errors import CaError, LintError
@@ -206,7 +206,7 @@ def _lint(
                 else record.not_after,
                 terms=terms_from_json(ordered["terms"]) if "terms" in ordered else None,
             ),
-            issuer=evidence.authority.issuer,
+            issuer=_issuer_of_then(certificate, evidence.authority.issuer),
             serial=int(record.serial, 16),
             key_number=evidence.key_number or 1,
             not_before=record.not_before,
@@ -220,6 +220,24 @@ def _lint(
     except CaError as exc:
         return (str(exc),)
     return ()
+
+
+def _issuer_of_then(certificate: x509.Certificate, issuer: Issuer) -> Issuer:
+    """The issuer as it stands in the certificate: the address of the status service may have been another."""
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return issuer
+    address = next((str(name.value) for point in points for name in point.full_name or ()), issuer.crl_url)
+    then, now = address.rpartition("/")[0], issuer.crl_url.rpartition("/")[0]
+    if then == now or not then.startswith("http://"):
+        return issuer
+    moved = {
+        name: then + url.removeprefix(now)
+        for name in ("crl_url", "certificate_url", "ocsp_url", "bundle_url")
+        if (url := getattr(issuer, name)).startswith(f"{now}/")
+    }
+    return replace(issuer, **moved)
 
 
 def _ordered(
