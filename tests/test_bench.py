@@ -104,9 +104,16 @@ def test_a_name_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "results.json").exists()
 
 
-def test_rate_counts_units_per_second(harness: ModuleType) -> None:
-    contender = harness.Contender(work=lambda: time.sleep(0.005), batch=10)
-    assert 1000 < contender.rate(0.1) < 2001
+def test_rate_counts_units_per_second(harness: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten units in five milliseconds each time, by a clock that the work itself moves on."""
+    now = [0.0]
+
+    def work() -> None:
+        now[0] += 0.005
+
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: now[0])
+    contender = harness.Contender(work=work, batch=10)
+    assert contender.rate(0.1) == pytest.approx(2000)
 
 
 def test_threads_work_at_the_same_time(harness: ModuleType) -> None:
