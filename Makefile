@@ -36,7 +36,7 @@ up:
 test:
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory check tests second-opinions
-	@$(environment) $(python) fuzz run --seconds 120
+	@$(environment) $(python) fuzz run --seconds 60
 
 check:
 	.venv/bin/ruff check .

@@ -88,6 +88,7 @@ class Collector:
 
     def _watch(self) -> None:
         keep, answer, write_crl = self.keep, StatusApp.__call__, StatusFiles.write_crl
+        write_certificate = StatusFiles.write_certificate
 
         @wraps(answer)
         def answer_seen(app: StatusApp, environ: dict[str, Any], start_response: Any) -> Any:
@@ -107,6 +108,12 @@ class Collector:
             keep("crl", crl_der)
             return write_crl(files, authority, number, crl_der)
 
+        @wraps(write_certificate)
+        def certificate_seen(files: StatusFiles, authority: str, certificate_der: bytes, **more: Any) -> None:
+            keep("certificate", certificate_der)
+            write_certificate(files, authority, certificate_der, **more)
+
+        StatusFiles.write_certificate = certificate_seen
         StatusApp.__call__ = answer_seen
         StatusFiles.write_crl = write_seen
 
