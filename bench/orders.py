@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import secrets
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -49,7 +50,8 @@ class OrderDesk:
 
     def __init__(self, authority: str) -> None:
         self.authority = authority
-        self.name = f"ra-{authority}"
+        # Each desk has a key of its own, and a name has one key.
+        self.name = f"ra-{authority}-{secrets.token_hex(3)}"
         self._identity = {"agent_idcard": AGENT} if authority in WITH_AGENT else {}
         self._key = ec.generate_private_key(ec.SECP256R1())
 
