@@ -78,18 +78,11 @@ def _make(label: str, kind: str, token: SoftToken) -> Any:
     return _TakeableKey(ec.generate_private_key(ec.SECP256R1() if kind == "p-256" else ec.SECP384R1()), token)
 
 
-class _TakeableKey(ec.EllipticCurvePrivateKey):
-    """An elliptic-curve key that stops signing when its token is gone."""
+class KeyInMemory(ec.EllipticCurvePrivateKey):
+    """An elliptic-curve key of a fake token; a subclass says how `inner` signs."""
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, token: SoftToken) -> None:
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self.inner = key
-        self._token = token
-
-    def sign(self, data: Any, signature_algorithm: Any) -> bytes:
-        if self._token.gone:
-            raise TokenUnavailableError(label=self._token.label, reason="test")
-        self._token.signatures += 1
-        return self.inner.sign(data, signature_algorithm)
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
         return self.inner.public_key()
@@ -116,6 +109,20 @@ class _TakeableKey(ec.EllipticCurvePrivateKey):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
+
+
+class _TakeableKey(KeyInMemory):
+    """An elliptic-curve key that stops signing when its token is gone."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, token: SoftToken) -> None:
+        super().__init__(key)
+        self._token = token
+
+    def sign(self, data: Any, signature_algorithm: Any) -> bytes:
+        if self._token.gone:
+            raise TokenUnavailableError(label=self._token.label, reason="test")
+        self._token.signatures += 1
+        return self.inner.sign(data, signature_algorithm)
 
 
 def _takeable(key: Any, token: SoftToken) -> Any:

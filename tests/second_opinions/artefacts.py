@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from asn1crypto import cms, core, tsp
 from cryptography import x509
@@ -92,6 +93,7 @@ class Run:
         self.folder = folder
         self._by_name: dict[tuple[bytes, bytes | None], list[bytes]] = {}
         self._pem: dict[bytes, Path] = {}
+        self._writing = Lock()
         certificates = [each.der for each in artefacts if each.kind == "certificate" and not each.wrong]
         for content in (*certificates, *foreign):
             self._index(content)
@@ -100,13 +102,15 @@ class Run:
 
     def pem(self, certificate_der: bytes) -> Path:
         """A file with this certificate in PEM."""
-        path = self._pem.get(certificate_der)
-        if path is None:
-            path = self.folder / f"{hashlib.sha256(certificate_der).hexdigest()}.pem"
-            text = base64.encodebytes(certificate_der).decode()
-            path.write_text(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
-            path.with_suffix(".der").write_bytes(certificate_der)
-            self._pem[certificate_der] = path
+        # Judges ask from several threads: a file that one of them reads is not written again.
+        with self._writing:
+            path = self._pem.get(certificate_der)
+            if path is None:
+                path = self.folder / f"{hashlib.sha256(certificate_der).hexdigest()}.pem"
+                text = base64.encodebytes(certificate_der).decode()
+                path.write_text(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
+                path.with_suffix(".der").write_bytes(certificate_der)
+                self._pem[certificate_der] = path
         return path
 
     def file(self, certificate_der: bytes) -> Path:

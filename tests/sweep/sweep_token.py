@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ca_fakes import SoftToken
+from ca_fakes import KeyInMemory, SoftToken
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -111,11 +111,11 @@ class SweptToken(SoftToken):
             )
 
 
-class SweptKey(ec.EllipticCurvePrivateKey):
+class SweptKey(KeyInMemory):
     """A P-256 key of a `SweptToken`."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, label: str, token: SweptToken) -> None:
-        self.inner = key
+        super().__init__(key)
         self._label = label
         self._token = token
 
@@ -129,29 +129,3 @@ class SweptKey(ec.EllipticCurvePrivateKey):
         if POINTS.reach("signed", self._label) is not None:
             raise TokenUnavailableError(label=self._token.label, reason="swept")
         return signature
-
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        return self.inner.public_key()
-
-    @property
-    def curve(self) -> ec.EllipticCurve:
-        return self.inner.curve
-
-    @property
-    def key_size(self) -> int:
-        return self.inner.key_size
-
-    def exchange(self, algorithm: Any, peer_public_key: Any) -> bytes:
-        raise NotImplementedError
-
-    def private_numbers(self) -> Any:
-        raise NotImplementedError
-
-    def private_bytes(self, *args: Any, **kwargs: Any) -> bytes:
-        raise NotImplementedError
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self

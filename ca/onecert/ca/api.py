@@ -14,7 +14,7 @@ from onecert.ca.errors import OrderAlteredError, UnknownCertificateError
 from onecert.ca.issuing.ledger import CertificateRecord
 from onecert.ca.issuing.order_door import OrderDoor, raise_refusal
 from onecert.ca.issuing.order_notices import open_revocation
-from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES
+from onecert.ca.issuing.signed_documents import DOCUMENT_MAX_BYTES
 from onecert.ca.lists.standing import add_list_views
 from onecert.ca.parts import Parts
 from onecert.ca.profiles.pages import NAVIGATION as PROFILE_NAVIGATION

@@ -46,6 +46,17 @@ class TokenKey:
         """The label of the token that holds it."""
         return self._pool.label
 
+    def private_bytes(
+        self,
+        encoding: object,
+        format: object,  # noqa: A002 - cryptography's name
+        encryption_algorithm: object,
+    ) -> NoReturn:
+        self._refuse_export()
+
+    def private_bytes_raw(self) -> NoReturn:
+        self._refuse_export()
+
     def _refuse_export(self) -> NoReturn:
         raise KeyNotExportableError(label=self._pool.label, key=self._reference.label)
 
@@ -131,14 +142,6 @@ class TokenRSAPrivateKey(TokenKey, rsa.RSAPrivateKey):
     def private_numbers(self) -> NoReturn:
         self._refuse_export()
 
-    def private_bytes(
-        self,
-        encoding: object,
-        format: object,  # noqa: A002 - cryptography's name
-        encryption_algorithm: object,
-    ) -> NoReturn:
-        self._refuse_export()
-
 
 _PKCS1, _PSS = (
     padding.PKCS1v15,
@@ -180,14 +183,6 @@ class TokenECPrivateKey(TokenKey, ec.EllipticCurvePrivateKey):
     def private_numbers(self) -> NoReturn:
         self._refuse_export()
 
-    def private_bytes(
-        self,
-        encoding: object,
-        format: object,  # noqa: A002 - cryptography's name
-        encryption_algorithm: object,
-    ) -> NoReturn:
-        self._refuse_export()
-
 
 class TokenEd25519PrivateKey(TokenKey, ed25519.Ed25519PrivateKey):
     """An Ed25519 key on a token."""
@@ -199,17 +194,6 @@ class TokenEd25519PrivateKey(TokenKey, ed25519.Ed25519PrivateKey):
 
     def sign(self, data: Buffer) -> bytes:
         return self._pool.sign(self._reference, bytes(data), Mechanism.EDDSA)
-
-    def private_bytes(
-        self,
-        encoding: object,
-        format: object,  # noqa: A002 - cryptography's name
-        encryption_algorithm: object,
-    ) -> NoReturn:
-        self._refuse_export()
-
-    def private_bytes_raw(self) -> NoReturn:
-        self._refuse_export()
 
 
 class _TokenMlDsaKey(TokenKey):
@@ -225,17 +209,6 @@ class _TokenMlDsaKey(TokenKey):
 
     def sign_mu(self, mu: Buffer) -> bytes:
         raise self._unsupported("ML-DSA of what was hashed outside")
-
-    def private_bytes(
-        self,
-        encoding: object,
-        format: object,  # noqa: A002 - cryptography's name
-        encryption_algorithm: object,
-    ) -> NoReturn:
-        self._refuse_export()
-
-    def private_bytes_raw(self) -> NoReturn:
-        self._refuse_export()
 
 
 class TokenMLDSA44PrivateKey(_TokenMlDsaKey, mldsa.MLDSA44PrivateKey):

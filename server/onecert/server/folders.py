@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["make_private_folder", "write_file"]
+__all__ = ["make_private_folder", "put_in_place", "write_file"]
 
 
 def make_private_folder(path: Path) -> Path:
@@ -27,10 +27,19 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file that is written and flushed its name; after this returns, a power cut leaves it there.
+
+    Args:
+        temporary: in the folder of `path`.
+    """
+    temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

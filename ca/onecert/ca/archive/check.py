@@ -24,7 +24,8 @@ from onecert.ca.archive.record import Record
 from onecert.ca.archive.stamp import has_digest
 from onecert.ca.errors.archives import ArchiveFaultyError
 from onecert.ca.issuing.order_documents import payload_of
-from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES, ORDER_TYPE, content_sha256
+from onecert.ca.issuing.orders import ORDER_TYPE, content_sha256
+from onecert.ca.issuing.signed_documents import DOCUMENT_MAX_BYTES
 from onecert.ca.signatures.algorithms import is_signature_valid
 from onecert.ca.signatures.public_keys import key_of_certificate
 from onecert.server.audit.canonical import entry_hash, entry_text

@@ -24,6 +24,7 @@ from typing import Any, Self
 from onecert.ca.archive.record import Record, index_line
 from onecert.ca.errors.archives import ArchiveFaultyError
 from onecert.server.audit.canonical import canonical_json
+from onecert.server.folders import put_in_place
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
@@ -75,12 +76,7 @@ class ArchiveWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_in_place(self._temporary, self.path)
 
     def _part(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
         content = "".join(canonical_json(line) + "\n" for line in lines).encode()

@@ -36,8 +36,9 @@ from onecert.ca.errors import (
 )
 from onecert.ca.errors.renewals import OrderKindInBatchError
 from onecert.ca.issuing.ledger import Intent, OrderRecord, intent_of
-from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES, Order, check_age, content_sha256, read_order
+from onecert.ca.issuing.orders import Order, check_age, content_sha256, read_order
 from onecert.ca.issuing.registration_authorities import Scope
+from onecert.ca.issuing.signed_documents import DOCUMENT_MAX_BYTES
 from onecert.ca.models import blocked_keys, key_numbers, keys, orders
 from onecert.ca.profiles.profile import Profile
 from onecert.ca.renewals.record import Renewals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from onecert.ca.certificates.csr import CheckedKey, check_request, load_request
 from onecert.ca.certificates.draft import CheckedRequest
@@ -13,7 +14,23 @@ from onecert.ca.certificates.names import checked_subject
 from onecert.ca.errors import BlockedKeyError
 from onecert.ca.profiles.profile import Profile
 
-__all__ = ["checked_request", "checked_request_of"]
+if TYPE_CHECKING:
+    from onecert.ca.issuing.orders import Order
+
+__all__ = ["checked_request", "checked_request_of", "ordered_request"]
+
+
+def ordered_request(order: Order, profile: Profile, *, at: datetime, test_identities: bool) -> CheckedRequest:
+    """Check everything that an order says."""
+    return checked_request(
+        profile,
+        csr_pem=order.csr_pem,
+        subject=order.subject,
+        identity=order.identity,
+        not_after=order.not_after,
+        at=at,
+        test_identities=test_identities,
+    )
 
 
 def checked_request(

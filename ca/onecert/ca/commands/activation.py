@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,17 @@ TOKEN = click.option("--token", "which", type=click.Choice(("issuing", "root")),
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+def AMONG_HOLDERS(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 -- used as TOKEN and APPLY are
+    """The options of every command that splits a PIN."""
+    for option in (
+        click.option("--out", "folder", type=FOLDER, required=True, help="Where the share files go."),
+        click.option("--needed", type=int, required=True, help="How many of them unlock it together."),
+        click.option("--holder", "names", multiple=True, required=True, help="Once for each."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def activation() -> None:
     """Tokens that several people unlock together."""
@@ -32,9 +44,7 @@ def activation() -> None:
 
 @activation.command("split")
 @TOKEN
-@click.option("--holder", "names", multiple=True, required=True, help="Once for each.")
-@click.option("--needed", type=int, required=True, help="How many of them unlock it together.")
-@click.option("--out", "folder", type=FOLDER, required=True, help="Where the share files go.")
+@AMONG_HOLDERS
 @APPLY
 @common_options
 def split(
@@ -59,9 +69,7 @@ def split(
 
 @activation.command("change")
 @TOKEN
-@click.option("--holder", "names", multiple=True, required=True, help="Once for each.")
-@click.option("--needed", type=int, required=True, help="How many of them unlock it together.")
-@click.option("--out", "folder", type=FOLDER, required=True, help="Where the share files go.")
+@AMONG_HOLDERS
 @APPLY
 @common_options
 def change(

@@ -25,7 +25,6 @@ from onecert.ca.revocation.mass_documents import (
 )
 from onecert.ca.revocation.security_officers import PROFILE_OFFICER, SECURITY_OFFICER
 from onecert.server.commands.options import common_options
-from onecert.server.documents import sign_document
 from onecert.server.languages import _
 
 __all__ = ["mass_revocation", "security_officer"]
@@ -46,9 +45,8 @@ def read_pin(officer: str, *, new: bool = False) -> str:
 
 def _signed(opened: OpenedCa, officer: str, typ: str, payload: Mapping[str, Any]) -> bytes:
     parts = opened.parts
-    content = {"officer": officer, "created_at": parts.clock.now().isoformat(), **payload}
-    with parts.officer_tokens.key(officer, pin=read_pin(officer)) as key:
-        return sign_document(content, typ=typ, keys=[key])
+    at = parts.clock.now()
+    return parts.officer_tokens.signed(officer, payload, typ=typ, pin=read_pin(officer), at=at)
 
 
 @click.group("mass-revocation")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from onecert.ca import der
 from onecert.ca.authorities.authorities import Authorities, Authority, pem
 from onecert.ca.authorities.lines import AuthorityLines, with_predecessor
-from onecert.ca.certificates.checked_request import checked_request
+from onecert.ca.certificates.checked_request import ordered_request
 from onecert.ca.certificates.draft import CheckedRequest, Draft, DraftMaker, Issuer, random_serial, serial_hex
 from onecert.ca.certificates.lint import check_certificate
 from onecert.ca.errors import (
@@ -380,15 +380,7 @@ class Issuance:
             order.authority, order.profile, order.profile_version, order.profile_sha256
         )
         at = self._clock.now()
-        request = checked_request(
-            profile,
-            csr_pem=order.csr_pem,
-            subject=order.subject,
-            identity=order.identity,
-            not_after=order.not_after,
-            at=at,
-            test_identities=self._test_identities,
-        )
+        request = ordered_request(order, profile, at=at, test_identities=self._test_identities)
         if order.record.succession is None:
             return request
         return self._renewals.check(order.record.succession.follow, request, order.id, at)

@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import Flask
 
 from onecert.ca.issuing.issuance import Issuance
-from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES
+from onecert.ca.issuing.signed_documents import DOCUMENT_MAX_BYTES
 
 __all__ = ["OrderDoor", "raise_refusal"]
 

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from onecert.ca.authorities.authorities import Authorities
-from onecert.ca.certificates.checked_request import checked_request
+from onecert.ca.certificates.checked_request import ordered_request
 from onecert.ca.certificates.draft import random_serial
 from onecert.ca.certificates.lint import check_certificate
 from onecert.ca.errors import CaError
@@ -88,15 +88,7 @@ class _Preparer:
             profile = self._authorities.profile(
                 order.authority, order.profile, order.profile_version, order.profile_sha256
             )
-            request = checked_request(
-                profile,
-                csr_pem=order.csr_pem,
-                subject=order.subject,
-                identity=order.identity,
-                not_after=order.not_after,
-                at=at,
-                test_identities=self._test_identities,
-            )
+            request = ordered_request(order, profile, at=at, test_identities=self._test_identities)
             maker = self._authorities.get(order.authority).maker(profile)
             number = self._ledger.key_number(
                 order.authority, request.entity, request.key.sha256, order_id=order.id

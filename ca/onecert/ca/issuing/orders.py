@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,17 +18,15 @@ from typing import Any
 from onecert.ca.errors import (
     OrderMalformedError,
     OrderOutOfScopeError,
-    OrderSignatureError,
     OrderSignerError,
     OrderTimeError,
     TwoPeopleError,
 )
 from onecert.ca.issuing.ledger import OrderRecord
 from onecert.ca.issuing.registration_authorities import RegistrationAuthorities, RegistrationAuthority, Scope
+from onecert.ca.issuing.signed_documents import opened_document
 from onecert.ca.renewals.record import Succession
 from onecert.ca.renewals.renewal import read_follow
-from onecert.verifier.errors import MalformedError, VerifyError
-from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
 
 __all__ = [
@@ -44,7 +42,6 @@ __all__ = [
 ]
 
 ORDER_TYPE = "onecert-order+json"
-DOCUMENT_MAX_BYTES = 65536
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
@@ -85,19 +82,14 @@ class OrderDesk:
             OrderSignatureError: no registered key signed it, or it was altered.
             OrderSignerError: it names somebody else than its signer.
         """
-        register = _Signer(self._registration_authorities)
-        try:
-            payload = verify_document(document, typ=typ, keys=register, max_bytes=DOCUMENT_MAX_BYTES)
-        except MalformedError as exc:
-            raise OrderMalformedError("signatures") from exc
-        except VerifyError as exc:
-            raise OrderSignatureError from exc
-        signer = register.found
-        if signer is None:
-            raise OrderSignatureError
+        payload, signer = opened_document(document, typ, self._find)
         if payload.get("registration_authority") != signer.name:
             raise OrderSignerError(str(payload.get("registration_authority"))[:64])
         return payload, signer
+
+    def _find(self, kid: str) -> tuple[RegistrationAuthority, PublicKey] | None:
+        found = self._registration_authorities.find_by_key(kid)
+        return None if found is None else (found, found.public_key)
 
     def open_order(self, document: bytes) -> Order:
         """Check an issuance order up to its scope.
@@ -178,32 +170,6 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
 def content_sha256(payload: Mapping[str, Any]) -> str:
     """Hash what a document says, whatever its signature: signing the same content again changes nothing."""
     return hashlib.sha256(_spell(payload).encode()).hexdigest()
-
-
-class _Signer(Mapping[str, PublicKey]):
-    """The keys of one check: the registered key that the first signature names, and no other.
-
-    It is looked up when the check asks for it, so that a document is read once; `found` is who has it.
-    """
-
-    def __init__(self, registration_authorities: RegistrationAuthorities) -> None:
-        self._registration_authorities = registration_authorities
-        self._asked: str | None = None
-        self.found: RegistrationAuthority | None = None
-
-    def __getitem__(self, wanted: str) -> PublicKey:
-        if self._asked is None:
-            self._asked = wanted
-            self.found = self._registration_authorities.find_by_key(wanted)
-        if self.found is None or wanted != self._asked:
-            raise KeyError(wanted)
-        return self.found.public_key
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(() if self.found is None else (self.found.key_id,))
-
-    def __len__(self) -> int:
-        return 0 if self.found is None else 1
 
 
 class Fields:

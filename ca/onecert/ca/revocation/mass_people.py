@@ -7,23 +7,19 @@ could tell whether they are one person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from onecert.ca.errors import (
     MassRevocationMalformedError,
-    OrderMalformedError,
     OrderOutOfScopeError,
-    OrderSignatureError,
     OrderSignerError,
     SecondPersonError,
 )
-from onecert.ca.issuing.orders import DOCUMENT_MAX_BYTES
 from onecert.ca.issuing.registration_authorities import RegistrationAuthorities, RegistrationAuthority
+from onecert.ca.issuing.signed_documents import opened_document
 from onecert.ca.revocation.security_officers import SecurityOfficer, SecurityOfficers
-from onecert.verifier.errors import MalformedError, VerifyError
-from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
 
 __all__ = ["Desk", "Signer", "check_second_person"]
@@ -87,16 +83,7 @@ class Desk:
             OrderMalformedError, OrderSignatureError, OrderSignerError: as for orders.
             OperatorError: the officer's account may not act.
         """
-        known = _Signers(self._registration_authorities, self.officers)
-        try:
-            payload = verify_document(document, typ=typ, keys=known, max_bytes=DOCUMENT_MAX_BYTES)
-        except MalformedError as exc:
-            raise OrderMalformedError("signatures") from exc
-        except VerifyError as exc:
-            raise OrderSignatureError from exc
-        signer = known.found
-        if signer is None:
-            raise OrderSignatureError
+        payload, signer = opened_document(document, typ, self._find)
         field = "officer" if signer.officer is not None else "registration_authority"
         if field not in payload:
             raise MassRevocationMalformedError(field)
@@ -105,6 +92,13 @@ class Desk:
         if signer.officer is not None:
             self.officers.check_may_act(signer.officer)
         return payload, signer
+
+    def _find(self, kid: str) -> tuple[Signer, PublicKey] | None:
+        registered = self._registration_authorities.find_by_key(kid)
+        if registered is not None:
+            return Signer(registration_authority=registered), registered.public_key
+        officer = self.officers.find_by_key(kid)
+        return None if officer is None else (Signer(officer=officer), officer.public_key)
 
     def person(self, officer: str) -> str | None:
         """The opaque id of the person behind an officer's account; None when the officer has left."""
@@ -135,33 +129,3 @@ def check_second_person(
         each.casefold() for each in proposers
     ):
         raise SecondPersonError(number)
-
-
-class _Signers(Mapping[str, PublicKey]):
-    """The registered key that the first signature names, and no other; looked up when the check asks."""
-
-    def __init__(self, registration_authorities: RegistrationAuthorities, officers: SecurityOfficers) -> None:
-        self._registration_authorities = registration_authorities
-        self._officers = officers
-        self._asked: str | None = None
-        self._key: PublicKey | None = None
-        self.found: Signer | None = None
-
-    def __getitem__(self, wanted: str) -> PublicKey:
-        if self._asked is None:
-            self._asked = wanted
-            registered = self._registration_authorities.find_by_key(wanted)
-            officer = self._officers.find_by_key(wanted) if registered is None else None
-            if registered is not None:
-                self.found, self._key = Signer(registration_authority=registered), registered.public_key
-            elif officer is not None:
-                self.found, self._key = Signer(officer=officer), officer.public_key
-        if self._key is None or wanted != self._asked:
-            raise KeyError(wanted)
-        return self._key
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(() if self._key is None or self._asked is None else (self._asked,))
-
-    def __len__(self) -> int:
-        return 0 if self._key is None else 1

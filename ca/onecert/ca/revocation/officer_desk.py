@@ -27,7 +27,6 @@ from onecert.ca.revocation.mass_documents import (
 from onecert.ca.revocation.mass_selection import Selected
 from onecert.ca.revocation.security_officers import SECURITY_OFFICER, OfficerTokens
 from onecert.server.clock import Clock
-from onecert.server.documents import sign_document
 from onecert.server.operators import Operator, check_role, check_usable
 
 __all__ = ["LINES_MAX", "OfficerDesk", "Wish", "new_number", "selection_of_lines"]
@@ -145,9 +144,7 @@ class OfficerDesk:
         check_role(operator, SECURITY_OFFICER)
 
     def _signed(self, operator: Operator, typ: str, content: Mapping[str, Any], pin: str) -> bytes:
-        named = {"officer": operator.id, "created_at": self._clock.now().isoformat(), **content}
-        with self._tokens.key(operator.id, pin=pin) as key:
-            return sign_document(named, typ=typ, keys=[key])
+        return self._tokens.signed(operator.id, content, typ=typ, pin=pin, at=self._clock.now())
 
 
 def new_number() -> str:

@@ -8,11 +8,12 @@ signature and is in no file, so that neither a user name nor this machine alone 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from sqlalchemy import Connection, Row, insert, select, update
@@ -23,6 +24,7 @@ from onecert.hsm import KeyAlgorithm, PersonalToken, PinError, PinFormError, Pri
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.documents import sign_document
 from onecert.server.folders import make_private_folder
 from onecert.server.languages import current_language
 from onecert.server.operators import Operator, Operators, check_role, check_usable
@@ -170,6 +172,19 @@ class OfficerTokens:
         if _TOKEN_ID.fullmatch(officer) is None:
             raise SecurityOfficerError(officer[:64], known=False)
         return _PREFIX + officer
+
+    def signed(self, officer: str, content: Mapping[str, Any], *, typ: str, pin: str, at: datetime) -> bytes:
+        """Sign a document as the officer.
+
+        Args:
+            content: what it says beside who signs and when, which is added.
+
+        Raises:
+            OfficerTokenError: not this PIN, not now, or no key.
+        """
+        named = {"officer": officer, "created_at": at.isoformat(), **content}
+        with self.key(officer, pin=pin) as key:
+            return sign_document(named, typ=typ, keys=[key])
 
     @contextmanager
     def key(self, officer: str, *, pin: str, create: bool = False) -> Iterator[PrivateKey]:

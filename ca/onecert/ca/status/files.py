@@ -19,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from onecert.server.folders import put_in_place
+
 __all__ = ["StatusFiles"]
 
 
@@ -93,9 +95,4 @@ class StatusFiles:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_in_place(beside, path)

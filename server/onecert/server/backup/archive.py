@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from onecert.server.backup.errors import BackupAlteredError, BackupKeyMissingError, BackupMalformedError
 from onecert.server.documents import PrivateKey, sign_document
+from onecert.server.folders import put_in_place
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
@@ -68,12 +69,7 @@ class ArchiveWriter:
         self._file.seek(0)
         digest = hashlib.file_digest(self._file, "sha256").hexdigest()
         self._file.close()
-        self._temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_in_place(self._temporary, self.path)
         return digest
 
     def __exit__(self, *_error: object) -> None:
