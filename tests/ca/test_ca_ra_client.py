@@ -9,9 +9,9 @@ import httpx
 import pytest
 from ca_ceremonies import hold, rekeyed_file
 
-from onecert.ra.ca_client import CaClient
-from onecert.ra.ca_errors import CaAnswerError, CaRefusedError
-from onecert.ra.ca_questions import (
+from onecert.ra.ca.client import CaClient
+from onecert.ra.ca.errors import CaAnswerError, CaRefusedError
+from onecert.ra.ca.questions import (
     DELIVERY_TYP,
     HISTORY_TYP,
     SEARCH_TYP,
@@ -20,7 +20,7 @@ from onecert.ra.ca_questions import (
     history_payload,
     search_payload,
 )
-from onecert.ra.orders import ORDER_TYP, sign_order
+from onecert.ra.orders.documents import ORDER_TYP, sign_order
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from ra_browser import Browser
 from ra_fakes import DAY, IDCARD, USCC, FakeCa, SoftKeys, T, idcard, make_csr
 
 from onecert.ra.app import create_app
+from onecert.ra.applications.entries import Entry
+from onecert.ra.applications.records import Application, list_events, load_application
+from onecert.ra.applications.states import ROLES
 from onecert.ra.config import RaConfig
-from onecert.ra.entries import Entry
-from onecert.ra.fields import Kind
-from onecert.ra.records import Application, list_events, load_application
+from onecert.ra.content.fields import Kind
 from onecert.ra.service import make_ra
-from onecert.ra.states import ROLES
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
 from onecert.server.database import Database, migrate

@@ -34,7 +34,7 @@ def idcard(order: int) -> str:
 
 
 class SoftKeys:
-    """Implements `onecert.ra.keys.Keys` in software; `gone` plays a removed token."""
+    """Implements `onecert.ra.vault.keys.Keys` in software; `gone` plays a removed token."""
 
     def __init__(self) -> None:
         self._order_key = ec.generate_private_key(ec.SECP256R1())

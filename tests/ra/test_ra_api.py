@@ -4,7 +4,7 @@ import pytest
 from ra_fakes import IDCARD, USCC, make_csr
 
 from onecert.ra.models import applications
-from onecert.ra.openapi import document
+from onecert.ra.rest.openapi import document
 
 
 def body(ra, **changes):

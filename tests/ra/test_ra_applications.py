@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ra_fakes import DAY, IDCARD, OTHER_USCC, idcard, make_csr, make_key
 
 from onecert.ra import errors
+from onecert.ra.applications.states import State
 from onecert.ra.models import applications, certificates, claims, metadata
-from onecert.ra.states import State
 from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries
 from onecert.server.operators import RoleRequiredError, SamePersonError

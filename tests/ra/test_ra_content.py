@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ra_fakes import IDCARD, USCC, make_csr, make_key
 
-from onecert.ra.content import canonical_json, check_content, order_identity, order_subject
-from onecert.ra.csr import MAX_OCTETS, RequestFault, load_request
-from onecert.ra.fields import ALL_FIELDS, FIELDS, Kind
-from onecert.ra.ids import masked_idcard
-from onecert.ra.records import split_personal
+from onecert.ra.applications.records import split_personal
+from onecert.ra.content.checking import canonical_json, check_content, order_identity, order_subject
+from onecert.ra.content.csr import MAX_OCTETS, RequestFault, load_request
+from onecert.ra.content.fields import ALL_FIELDS, FIELDS, Kind
+from onecert.ra.content.ids import masked_idcard
 
 TODAY = date(2026, 11, 21)
 GOOD = {

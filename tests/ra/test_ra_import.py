@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from ra_fakes import make_csr
 
-from onecert.ra.ca_errors import CaUnreachableError
+from onecert.ra.applications.states import State
+from onecert.ra.batches.imports import import_rows, read_rows
+from onecert.ra.ca.errors import CaUnreachableError
 from onecert.ra.errors import ImportFileError
-from onecert.ra.imports import import_rows, read_rows
 from onecert.ra.models import applications
-from onecert.ra.states import State
 from onecert.server.languages import gettext, set_language
 
 DEMO = Path(__file__).parents[2] / "demo" / "applicants.csv"

@@ -102,7 +102,7 @@ def test_sealed_on_a_token_in_one_process_and_found_in_another(tmp_path) -> None
 import sys
 from pathlib import Path
 from onecert.ra.member import make_keys
-from onecert.ra.vault import Vault
+from onecert.ra.vault.sealed import Vault
 from onecert.server.contexts import open_member
 opened = open_member("ra", Path(sys.argv[1]))
 keys = make_keys(opened.config, opened.context)

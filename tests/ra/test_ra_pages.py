@@ -6,9 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ra_fakes import IDCARD, OTHER_USCC, USCC, idcard, make_csr, make_key
 
-from onecert.ra.fields import FIELDS, Kind
+from onecert.ra.applications.states import State
+from onecert.ra.content.fields import FIELDS, Kind
 from onecert.ra.models import applications
-from onecert.ra.states import State
 
 FORM = {
     "organization_name": "深圳市示例科技有限公司",

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from ra_fakes import idcard
 
-from onecert.ra.errors import WrongStateError
-from onecert.ra.states import (
+from onecert.ra.applications.states import (
     FINAL,
     NEEDS_SECOND_PERSON,
     OPEN,
@@ -20,6 +19,7 @@ from onecert.ra.states import (
     acts_possible,
     check_move,
 )
+from onecert.ra.errors import WrongStateError
 from onecert.server.errors import ServiceError
 
 

@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from ra_fakes import DAY, T
 
-from onecert.ra.world import World
+from onecert.ra.certificates.world import World
 
 CRL_URL, OCSP_URL = "http://status.test/pearl.crl", "http://status.test/pearl/ocsp"
 HOUR = timedelta(hours=1)

@@ -2,12 +2,12 @@
 
 from flask import Flask, Response, jsonify, request
 
-from onecert.ra import api
+from onecert.ra import rest
+from onecert.ra.applications.states import ADMINISTRATOR, AUDITOR
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.pages import applications, audit, certificates
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
-from onecert.ra.states import ADMINISTRATOR, AUDITOR
 from onecert.server.languages import _, gettext
 from onecert.server.members import Context, Member
 from onecert.server.web import NavItem, create_frame
@@ -29,7 +29,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(audit.blueprint())
-    app.register_blueprint(api.blueprint(), url_prefix="/v1")
+    app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)
     return app
 

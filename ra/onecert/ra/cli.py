@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from onecert.ra.applications.records import list_applications
+from onecert.ra.applications.states import State
+from onecert.ra.batches.imports import RowReport, import_rows, read_rows
 from onecert.ra.errors import FieldFault
-from onecert.ra.imports import RowReport, import_rows, read_rows
-from onecert.ra.keys import public_key_pem
 from onecert.ra.member import make_keys
-from onecert.ra.records import list_applications
 from onecert.ra.service import Ra, make_ra
-from onecert.ra.states import State
-from onecert.ra.token_keys import TokenKeys
+from onecert.ra.vault.keys import public_key_pem
+from onecert.ra.vault.token_keys import TokenKeys
 from onecert.server.commands.options import common_options
 from onecert.server.contexts import open_member
 from onecert.server.languages import gettext

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from onecert.ra.app import create_app
+from onecert.ra.applications.states import ROLES
 from onecert.ra.config import RaConfig
 from onecert.ra.service import make_ra
-from onecert.ra.states import ROLES
-from onecert.ra.token_keys import TokenKeys
+from onecert.ra.vault.token_keys import TokenKeys
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.members import Context, Kept, Member, Service

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import httpx
 
-from onecert.ra.applications import Applications
-from onecert.ra.authorities import Directory
-from onecert.ra.ca_client import CaClient
-from onecert.ra.certificates import Certificates
+from onecert.ra.applications.acts import Applications
+from onecert.ra.applications.entries import Entries
+from onecert.ra.ca.authorities import Directory
+from onecert.ra.ca.client import CaClient
+from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
-from onecert.ra.dispatch import Dispatch
-from onecert.ra.entries import Entries
-from onecert.ra.keys import Keys
-from onecert.ra.revoking import Revoking
-from onecert.ra.vault import Vault
-from onecert.ra.world import World
+from onecert.ra.orders.dispatch import Dispatch
+from onecert.ra.revocation.requests import Certificates
+from onecert.ra.revocation.revoking import Revoking
+from onecert.ra.vault.keys import Keys
+from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.members import Context

@@ -5,16 +5,16 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.certificate_records import find_by_application
-from onecert.ra.duplicates import list_elsewhere
+from onecert.ra.applications.duplicates import list_elsewhere
+from onecert.ra.applications.records import Frozen, list_events, load_application, load_frozen
+from onecert.ra.applications.states import ENTRY, Act, acts_possible
+from onecert.ra.certificates.records import find_by_application
+from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import InvalidApplicationError, NotFoundError
-from onecert.ra.fields import GROUP_NAMES
-from onecert.ra.order_state import find_order
+from onecert.ra.orders.standing import find_order
 from onecert.ra.pages import forms, queue, review
 from onecert.ra.pages.common import lifeline, named_errors, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values
-from onecert.ra.records import Frozen, list_events, load_application, load_frozen
-from onecert.ra.states import ENTRY, Act, acts_possible
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.server.web import current_operator, notify, requires_role

@@ -6,9 +6,9 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy import select
 
-from onecert.ra.labels import AUDIT_EVENTS
+from onecert.ra.applications.states import ADMINISTRATOR, AUDITOR
 from onecert.ra.pages.common import the_ra
-from onecert.ra.states import ADMINISTRATOR, AUDITOR
+from onecert.ra.pages.labels import AUDIT_EVENTS
 from onecert.server.languages import _, gettext
 from onecert.server.models import audit_entries
 from onecert.server.web import requires_role

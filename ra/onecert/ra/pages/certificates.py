@@ -7,8 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.ca_errors import CaRefusedError, CaUnreachableError
-from onecert.ra.certificate_records import (
+from onecert.ra.applications.records import list_events, load_application
+from onecert.ra.applications.states import SECURITY
+from onecert.ra.ca.errors import CaRefusedError, CaUnreachableError
+from onecert.ra.certificates.records import (
     Certificate,
     list_revocations,
     load_certificate,
@@ -16,9 +18,7 @@ from onecert.ra.certificate_records import (
 )
 from onecert.ra.pages import revocations
 from onecert.ra.pages.common import find_idcard, lifeline, the_ra
-from onecert.ra.reasons import REASON_NAMES, RELEASE
-from onecert.ra.records import list_events, load_application
-from onecert.ra.states import SECURITY
+from onecert.ra.revocation.reasons import REASON_NAMES, RELEASE
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, format_datetime, gettext
 from onecert.server.web import current_operator

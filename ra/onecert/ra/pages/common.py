@@ -8,13 +8,13 @@ from typing import Any
 
 from flask import Flask, current_app
 
-from onecert.ra import labels
+from onecert.ra.applications.records import Event
+from onecert.ra.applications.states import STATE_NAMES
+from onecert.ra.content.fields import ALL_FIELDS, KIND_NAMES
 from onecert.ra.errors import FieldFault
-from onecert.ra.fields import ALL_FIELDS, KIND_NAMES
-from onecert.ra.reasons import REASON_NAMES
-from onecert.ra.records import Event
+from onecert.ra.pages import labels
+from onecert.ra.revocation.reasons import REASON_NAMES
 from onecert.ra.service import Ra
-from onecert.ra.states import STATE_NAMES
 from onecert.server.languages import _, gettext, ngettext
 
 __all__ = [

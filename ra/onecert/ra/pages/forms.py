@@ -5,14 +5,14 @@ from typing import Any
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.content import Outcome
-from onecert.ra.entries import Entry
+from onecert.ra.applications.entries import Entry
+from onecert.ra.applications.records import Application, load_frozen
+from onecert.ra.applications.states import ENTRY, Act, State, acts_possible
+from onecert.ra.content.checking import Outcome
+from onecert.ra.content.fields import FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.errors import AuthorityUnknownError
-from onecert.ra.fields import FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.pages.common import field_errors, named_errors, new_key, the_ra
 from onecert.ra.pages.shown import entry_of
-from onecert.ra.records import Application, load_frozen
-from onecert.ra.states import ENTRY, Act, State, acts_possible
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext
 from onecert.server.web import current_operator, notify, requires_role

@@ -3,9 +3,9 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.ra.applications.records import count_by_state, list_applications
+from onecert.ra.applications.states import ENTRY, REVIEW, State
 from onecert.ra.pages.common import find_idcard, the_ra
-from onecert.ra.records import count_by_state, list_applications
-from onecert.ra.states import ENTRY, REVIEW, State
 from onecert.server.operators import Operator
 from onecert.server.web import current_operator
 

@@ -5,13 +5,13 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.duplicates import list_elsewhere
+from onecert.ra.applications.duplicates import list_elsewhere
+from onecert.ra.applications.records import contributors, load_frozen
+from onecert.ra.applications.states import REVIEW, State
+from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import NotFoundError
-from onecert.ra.fields import GROUP_NAMES
 from onecert.ra.pages.common import named_errors, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values
-from onecert.ra.records import contributors, load_frozen
-from onecert.ra.states import REVIEW, State
 from onecert.server.languages import _, gettext
 from onecert.server.operators import SamePersonError, check_different_people
 from onecert.server.web import current_operator, notify, requires_role

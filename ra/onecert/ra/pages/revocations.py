@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.certificate_records import Certificate, load_certificate, search_certificates
+from onecert.ra.applications.records import load_application
+from onecert.ra.applications.states import SECURITY
+from onecert.ra.certificates.records import Certificate, load_certificate, search_certificates
 from onecert.ra.errors import NotFoundError
 from onecert.ra.pages.common import new_key, the_ra
-from onecert.ra.reasons import HOLD, REASONS, RELEASE
-from onecert.ra.records import load_application
-from onecert.ra.states import SECURITY
+from onecert.ra.revocation.reasons import HOLD, REASONS, RELEASE
 from onecert.server.languages import _, gettext
 from onecert.server.web import current_operator, notify, requires_role
 

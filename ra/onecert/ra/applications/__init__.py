@@ -1,0 +1,1 @@
+"""Applications: their states, what people do to them, what is on record."""

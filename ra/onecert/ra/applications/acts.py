@@ -1,0 +1,269 @@
+"""What people do to an application: enter, save, submit, approve, return, reject, withdraw, take up again.
+
+Each act is one transaction with its audit entry, and checks role, state and people itself, below the web
+layer: pages, REST and import only carry. What was typed is checked in `entries.py`, a step is written down in
+`steps.py`. Submitting freezes the content by its hash; approving names that hash, so that what is approved is
+what was shown. After an approval `onecert.ra.orders.dispatch` signs and sends the order.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import IntegrityError
+
+from onecert.ra.applications.duplicates import release_claim, take_claim, take_key
+from onecert.ra.applications.entries import Entries, Entry
+from onecert.ra.applications.records import (
+    Application,
+    find_by_request_key,
+    is_request_known,
+    load_application,
+    load_frozen,
+)
+from onecert.ra.applications.states import ENTRY, ROLE_OF_ACT, Act, check_move
+from onecert.ra.applications.steps import OperatorSteps
+from onecert.ra.ca.authorities import Directory
+from onecert.ra.errors import ContentChangedError, ReasonMissingError, StaleFormError
+from onecert.ra.models import applications
+from onecert.ra.vault.sealed import Vault
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.operators import Operator, check_role, check_usable
+
+__all__ = ["Applications"]
+
+
+class Applications:
+    """The acts. `load_operator` finds an account by id, for the rule of two people.
+
+    `entries` checks what was typed, without keeping anything.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        vault: Vault,
+        directory: Directory,
+        load_operator: Callable[[Connection, str], Operator],
+        entries: Entries,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._directory = directory
+        self._load_operator = load_operator
+        self._steps = OperatorSteps(audit, clock, load_operator)
+        self.entries = entries
+
+    def create(self, operator: Operator, entry: Entry, *, request_key: str) -> Application:
+        """Keep a draft, faulty or not; the same `request_key` by the same operator is the same draft.
+
+        Raises:
+            AuthorityUnknownError, ProfileMissingError: the CA has no such authority or certificate type.
+            RequestKeyReusedError: the same `request_key` came with another content.
+        """
+        check_role(operator, ENTRY)
+        profile = self._directory.profile(entry.authority, entry.kind.value)
+        application_id = str(uuid.uuid4())
+        key = f"{operator.id}:{request_key}"[:128]
+        prepared = self.entries.prepare(entry, application_id, secrets.token_hex(16))
+        now = self._clock.now()
+        try:
+            with self._database.transaction() as connection:
+                operator = self._load_operator(connection, operator.id)
+                check_usable(operator, at=now)
+                check_role(operator, ENTRY)
+                if (made := find_by_request_key(connection, key, prepared.request_hmac)) is not None:
+                    return made
+                connection.execute(
+                    insert(applications).values(
+                        id=application_id,
+                        request_key=key,
+                        request_hmac=prepared.request_hmac,
+                        profile=profile.name,
+                        profile_version=profile.version,
+                        state="draft",
+                        state_since=now,
+                        revision=1,
+                        created_at=now,
+                        created_by=operator.id,
+                        **prepared.columns(),
+                    )
+                )
+                created = load_application(connection, application_id)
+                self._steps.write(connection, created, event="created", operator=operator, at=now)
+                return created
+        except IntegrityError:
+            with self._database.reading() as connection:
+                if (made := find_by_request_key(connection, key, prepared.request_hmac)) is None:
+                    raise
+                return made
+
+    def is_known(self, operator: Operator, request_key: str) -> bool:
+        """Whether this operator already made an application with this key."""
+        with self._database.reading() as connection:
+            return is_request_known(connection, f"{operator.id}:{request_key}"[:128])
+
+    def save(self, operator: Operator, application_id: str, entry: Entry, *, revision: int) -> Application:
+        """Replace what was entered; authority and type stay as they are.
+
+        Raises:
+            StaleFormError: somebody changed it after this form was opened.
+        """
+        with self._database.reading() as connection:
+            salt = load_frozen(connection, self._vault, application_id).salt
+            before = load_application(connection, application_id)
+        profile = self._directory.profile(before.authority, before.kind.value)
+        entry = Entry(kind=before.kind, authority=before.authority, fields=entry.fields, csr=entry.csr)
+        prepared = self.entries.prepare(entry, application_id, salt)
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, Act.SAVE)
+            if current.revision != revision:
+                raise StaleFormError
+            changes = {**prepared.columns(), "profile": profile.name, "profile_version": profile.version}
+            return self._steps.move(
+                connection, current, operator=operator, act=Act.SAVE, event="saved", at=now, changes=changes
+            )
+
+    def submit(self, operator: Operator, application_id: str, *, revision: int | None = None) -> Application:
+        """Check everything again and freeze it for the reviewer.
+
+        Raises:
+            InvalidApplicationError: fields are missing or wrong.
+            DuplicateError, KeyRepeatedError: somebody already has it.
+        """
+        with self._database.reading() as connection:
+            frozen = load_frozen(connection, self._vault, application_id)
+        check_role(operator, ENTRY)
+        check_move(frozen.application.state, Act.SUBMIT)
+        checked = self.entries.recheck(frozen)
+        key = frozen.application.entity_key
+        if key is None:
+            raise RuntimeError("content without a fault has no entity")  # the two checks disagree
+        profile = self._directory.profile(frozen.application.authority, frozen.application.profile)
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
+            if current.revision != frozen.application.revision or revision not in {None, current.revision}:
+                raise StaleFormError
+            release_claim(connection, application_id)
+            take_claim(
+                connection,
+                key=key,
+                authority=current.authority,
+                kind=current.kind,
+                application_id=application_id,
+                at=now,
+            )
+            take_key(connection, key_sha256=checked.request.key_sha256, application_id=application_id)
+            changes = {
+                "content_sha256": frozen.sha256(checked),
+                "profile_version": profile.version,
+                "submitted_by": operator.id,
+                "reviewed_by": None,
+                "reason": None,
+            }
+            return self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=Act.SUBMIT,
+                event="submitted",
+                at=now,
+                changes=changes,
+            )
+
+    def approve(self, operator: Operator, application_id: str, *, content_sha256: str) -> Application:
+        """Approve exactly the content with this hash; the order follows outside (see `orders`).
+
+        Raises:
+            ContentChangedError: the hash is not the one on record, or the record does not match its own hash.
+            SamePersonError: the reviewer entered it, under whatever account.
+        """
+        with self._database.reading() as connection:
+            frozen = load_frozen(connection, self._vault, application_id)
+        check_role(operator, ROLE_OF_ACT[Act.APPROVE])
+        check_move(frozen.application.state, Act.APPROVE)
+        # What is in the database now must still be what was submitted: a row changed from outside is not
+        # approved.
+        if frozen.sha256(self.entries.recheck(frozen)) != content_sha256:
+            raise ContentChangedError
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, Act.APPROVE)
+            if current.content_sha256 != content_sha256 or current.revision != frozen.application.revision:
+                raise ContentChangedError
+            changes = {"reviewed_by": operator.id, "order_id": str(uuid.uuid4()), "reason": None}
+            return self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=Act.APPROVE,
+                event="approved",
+                at=now,
+                changes=changes,
+            )
+
+    def send_back(self, operator: Operator, application_id: str, *, reason: str) -> Application:
+        """Return it to the entry clerk for correction."""
+        return self._judge(operator, application_id, Act.RETURN, "returned", reason)
+
+    def reject(self, operator: Operator, application_id: str, *, reason: str) -> Application:
+        """Refuse it for good; the applicant may apply again."""
+        return self._judge(operator, application_id, Act.REJECT, "rejected", reason)
+
+    def withdraw(self, operator: Operator, application_id: str) -> Application:
+        """End it at the applicant's wish, as long as the CA has not been asked, or has refused."""
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, Act.WITHDRAW)
+            release_claim(connection, application_id)
+            return self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=Act.WITHDRAW,
+                event="withdrawn",
+                at=now,
+                changes={},
+            )
+
+    def reopen(self, operator: Operator, application_id: str) -> Application:
+        """Take up again what the CA refused; it is corrected, submitted and reviewed again."""
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, Act.REOPEN)
+            changes = {"content_sha256": None, "order_id": None, "reviewed_by": None}
+            return self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=Act.REOPEN,
+                event="reopened",
+                at=now,
+                changes=changes,
+            )
+
+    def _judge(
+        self, operator: Operator, application_id: str, act: Act, event: str, reason: str
+    ) -> Application:
+        reason = reason.strip()
+        if not 2 <= len(reason) <= 500:
+            raise ReasonMissingError
+        with self._database.transaction() as connection:
+            current, now = self._steps.begin(connection, operator, application_id, act)
+            if act is Act.REJECT:
+                release_claim(connection, application_id)
+            changes = {"reviewed_by": operator.id, "reason": reason}
+            return self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=act,
+                event=event,
+                at=now,
+                changes=changes,
+                note=reason,
+            )

@@ -1,0 +1,183 @@
+"""Who is applied for, and whether they already have what they ask for.
+
+The rule: one entity has at most one open application or live certificate of one type at one authority. The
+same entity at another authority is normal, that is what a licensed market is, and is shown to the reviewer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from onecert.ra.applications.records import Application, load_application
+from onecert.ra.applications.states import OPEN, State
+from onecert.ra.content.fields import Kind
+from onecert.ra.errors import DuplicateError, KeyRepeatedError
+from onecert.ra.models import applications, certificates, claims
+
+__all__ = [
+    "Elsewhere",
+    "duplicate_error",
+    "entity_key",
+    "find_duplicate",
+    "find_key_holder",
+    "list_elsewhere",
+    "release_claim",
+    "take_claim",
+    "take_key",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """The same entity at another authority, or with another type of certificate."""
+
+    application_id: str
+    authority: str
+    kind: Kind
+    state: State
+
+
+def entity_key(kind: Kind, values: Mapping[str, str], idcard_hmac: str | None) -> str | None:
+    """What is counted as one entity: the firm, the person, or this person at this firm; None when unknown
+    yet."""
+    uscc = values.get("uscc")
+    if kind is Kind.ORGANISATION:
+        return f"uscc:{uscc}" if uscc else None
+    if not idcard_hmac:
+        return None
+    if kind is Kind.CITIZEN:
+        return f"idcard:{idcard_hmac}"
+    return f"uscc:{uscc}+idcard:{idcard_hmac}" if uscc else None
+
+
+def find_duplicate(
+    connection: Connection, *, key: str, authority: str, kind: Kind, besides: str | None, at: datetime
+) -> Application | None:
+    """The application that already holds this claim, unless its certificate is no longer live."""
+    holder = connection.scalar(
+        select(claims.c.application_id).where(
+            claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value
+        )
+    )
+    if holder is None or holder == besides:
+        return None
+    application = load_application(connection, holder)
+    if application.state in OPEN or (
+        application.state is State.ISSUED and _has_live_certificate(connection, holder, at)
+    ):
+        return application
+    return None
+
+
+def take_claim(
+    connection: Connection, *, key: str, authority: str, kind: Kind, application_id: str, at: datetime
+) -> None:
+    """Hold the entity for this application, within the transaction that submits it.
+
+    Raises:
+        DuplicateError: another application has it; also when that one was only a moment quicker.
+    """
+    same = (claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value)
+    holder = connection.scalar(select(claims.c.application_id).where(*same))
+    found = find_duplicate(connection, key=key, authority=authority, kind=kind, besides=application_id, at=at)
+    if found is not None:
+        raise duplicate_error(found)
+    # Only the claim that was just seen to be stale goes; on PostgreSQL another one may have been committed
+    # since.
+    if holder is not None:
+        connection.execute(delete(claims).where(*same, claims.c.application_id == holder))
+    row = insert(claims).values(
+        entity_key=key, authority=authority, kind=kind.value, application_id=application_id
+    )
+    try:
+        with connection.begin_nested():
+            connection.execute(row)
+    except IntegrityError:
+        found = find_duplicate(
+            connection, key=key, authority=authority, kind=kind, besides=application_id, at=at
+        )
+        if found is None:
+            raise
+        raise duplicate_error(found) from None
+
+
+def release_claim(connection: Connection, application_id: str) -> None:
+    """Give the entity free again: rejected, withdrawn."""
+    connection.execute(delete(claims).where(claims.c.application_id == application_id))
+
+
+def take_key(connection: Connection, *, key_sha256: str, application_id: str) -> None:
+    """Hold the public key for this application: a key serves one certificate, also after its revocation.
+
+    Raises:
+        KeyRepeatedError: another application, open or issued, has it.
+    """
+    same = (claims.c.entity_key == f"key:{key_sha256}", claims.c.authority == "*", claims.c.kind == "*")
+    holder = connection.scalar(select(claims.c.application_id).where(*same))
+    if holder == application_id:
+        return
+    row = insert(claims).values(
+        entity_key=f"key:{key_sha256}", authority="*", kind="*", application_id=application_id
+    )
+    if holder is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(row)
+        except IntegrityError:
+            holder = connection.scalar(select(claims.c.application_id).where(*same))
+            if holder is None:
+                raise
+    if holder is not None:
+        raise KeyRepeatedError(number=load_application(connection, holder).number)
+
+
+def find_key_holder(connection: Connection, key_sha256: str, besides: str | None) -> Application | None:
+    """The application that already uses this public key."""
+    holder = connection.scalar(
+        select(claims.c.application_id).where(claims.c.entity_key == f"key:{key_sha256}")
+    )
+    return None if holder is None or holder == besides else load_application(connection, holder)
+
+
+def list_elsewhere(connection: Connection, application: Application) -> list[Elsewhere]:
+    """Open applications and certificates of the same firm or person, besides this one."""
+    if application.uscc:
+        same = applications.c.uscc == application.uscc
+    elif application.idcard_hmac:
+        same = applications.c.idcard_hmac == application.idcard_hmac
+    else:
+        return []
+    rows = connection.execute(
+        select(applications.c.id, applications.c.authority, applications.c.kind, applications.c.state)
+        .where(
+            same,
+            applications.c.id != application.id,
+            applications.c.state.in_([state.value for state in OPEN | {State.ISSUED}]),
+        )
+        .order_by(applications.c.seq.desc())
+        .limit(20)
+    )
+    return [
+        Elsewhere(application_id=row.id, authority=row.authority, kind=Kind(row.kind), state=State(row.state))
+        for row in rows
+    ]
+
+
+def _has_live_certificate(connection: Connection, application_id: str, at: datetime) -> bool:
+    row = connection.execute(
+        select(certificates.c.serial_hex).where(
+            certificates.c.application_id == application_id,
+            certificates.c.status != "revoked",
+            certificates.c.not_after > at,
+        )
+    ).first()
+    return row is not None
+
+
+def duplicate_error(found: Application) -> DuplicateError:
+    return DuplicateError(
+        authority=found.authority, kind=found.kind.value, number=found.number, application=found.id
+    )

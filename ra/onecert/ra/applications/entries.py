@@ -1,0 +1,162 @@
+"""What a clerk typed, before anything is kept of it: checked, compared with what is there, made ready.
+
+Nothing here writes. What needs the token (the hash of a person, sealed data) is done in `prepare`, before the
+short transaction that keeps the row.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onecert.ra.applications.duplicates import duplicate_error, entity_key, find_duplicate, find_key_holder
+from onecert.ra.applications.records import Frozen, place_of, split_personal
+from onecert.ra.content.checking import CheckedContent, Outcome, check_content, display_name
+from onecert.ra.content.csr import MAX_OCTETS
+from onecert.ra.content.fields import Kind
+from onecert.ra.content.ids import masked_idcard
+from onecert.ra.errors import DuplicateError, InvalidApplicationError, KeyRepeatedError
+from onecert.ra.vault.sealed import Vault
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+
+__all__ = ["Entries", "Entry", "PreparedEntry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What a clerk typed: nothing in it has been checked."""
+
+    kind: Kind
+    authority: str
+    fields: Mapping[str, str]
+    csr: str | bytes
+
+
+@dataclass(frozen=True)
+class PreparedEntry:
+    """A checked entry with what needs the token already done, ready for one short transaction."""
+
+    entry: Entry
+    outcome: Outcome
+    idcard_hmac: str | None
+    idcard_masked: str | None
+    entity_key: str | None
+    open_fields: str
+    personal_sealed: bytes
+    request_hmac: str
+
+    def columns(self) -> dict[str, Any]:
+        """The entry as a row of the table has it."""
+        outcome, entry = self.outcome, self.entry
+        sound = _sound_values(outcome)
+        name = display_name(entry.kind, outcome.values)
+        return {
+            "kind": entry.kind.value,
+            "authority": entry.authority,
+            "name": "".join(char for char in name if char.isprintable())[:128],
+            "uscc": sound.get("uscc"),
+            "idcard_hmac": self.idcard_hmac,
+            "idcard_masked": self.idcard_masked,
+            "entity_key": self.entity_key,
+            "fields": self.open_fields,
+            "personal_sealed": self.personal_sealed,
+            "csr_pem": outcome.request.pem if outcome.request else _kept_csr(outcome, entry.csr),
+            "key_sha256": outcome.request.key_sha256 if outcome.request else None,
+        }
+
+
+class Entries:
+    """Checks entries and makes them ready."""
+
+    def __init__(self, *, database: Database, clock: Clock, vault: Vault, test_ids: bool = False) -> None:
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._test_ids = test_ids
+
+    def check(self, entry: Entry) -> Outcome:
+        """Everything that is wrong with an entry, without keeping anything."""
+        at = self._clock.now().date()
+        return check_content(
+            entry.kind, entry.authority, entry.fields, entry.csr, at=at, test_ids=self._test_ids
+        )
+
+    def recheck(self, frozen: Frozen) -> CheckedContent:
+        """Check what is on record again, by the rules of today. Raises `InvalidApplicationError`."""
+        application = frozen.application
+        outcome = self.check(
+            Entry(
+                kind=application.kind,
+                authority=application.authority,
+                fields=frozen.values,
+                csr=frozen.csr_pem,
+            )
+        )
+        if outcome.content is None:
+            raise InvalidApplicationError(outcome.faults)
+        return outcome.content
+
+    def find_collision(
+        self, entry: Entry, *, besides: str | None
+    ) -> DuplicateError | KeyRepeatedError | None:
+        """Tell early, while a clerk is typing, what submitting would refuse; nothing is held yet."""
+        outcome = self.check(entry)
+        hashed = self._hash_person(entry.kind, outcome)
+        key = entity_key(entry.kind, _sound_values(outcome), hashed)
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            if key is not None:
+                found = find_duplicate(
+                    connection, key=key, authority=entry.authority, kind=entry.kind, besides=besides, at=now
+                )
+                if found is not None:
+                    return duplicate_error(found)
+            if outcome.request is not None:
+                holder = find_key_holder(connection, outcome.request.key_sha256, besides)
+                if holder is not None:
+                    return KeyRepeatedError(number=holder.number)
+        return None
+
+    def prepare(self, entry: Entry, application_id: str, salt: str) -> PreparedEntry:
+        """Check it and do what needs the token; faults are kept with it."""
+        outcome = self.check(entry)
+        hashed = self._hash_person(entry.kind, outcome)
+        sound = _sound_values(outcome)
+        opened, personal = split_personal(outcome.values)
+        return PreparedEntry(
+            entry=entry,
+            outcome=outcome,
+            idcard_hmac=hashed,
+            idcard_masked=masked_idcard(sound["idcard"]) if "idcard" in sound else None,
+            entity_key=entity_key(entry.kind, sound, hashed),
+            open_fields=json.dumps(opened, ensure_ascii=False),
+            personal_sealed=self._vault.seal_json(place_of(application_id), {**personal, "salt": salt}),
+            request_hmac=self._vault.content_hmac(_request_text(entry)),
+        )
+
+    def _hash_person(self, kind: Kind, outcome: Outcome) -> str | None:
+        """The keyed hash of the person that the certificate is for; an organisation's agent is not."""
+        number = _sound_values(outcome).get("idcard")
+        return self._vault.idcard_hmac(number) if number and kind is not Kind.ORGANISATION else None
+
+
+def _request_text(entry: Entry) -> str:
+    """What was typed, in one spelling."""
+    csr = entry.csr if isinstance(entry.csr, str) else entry.csr.decode("latin-1")
+    said = [entry.kind.value, entry.authority, sorted(entry.fields.items()), csr.replace("\r\n", "\n")]
+    return json.dumps(said, ensure_ascii=False)
+
+
+def _sound_values(outcome: Outcome) -> dict[str, str]:
+    """The values that have no fault."""
+    faulty = {fault.field for fault in outcome.faults}
+    return {name: value for name, value in outcome.values.items() if name not in faulty}
+
+
+def _kept_csr(outcome: Outcome, csr: str | bytes) -> str:
+    """A faulty request as typed, so that the clerk sees it again; a private key is never kept."""
+    if any(fault.code == "CSR_PRIVATE_KEY" for fault in outcome.faults):
+        return ""
+    text = csr.decode("utf-8", "replace") if isinstance(csr, bytes) else csr
+    return text.replace("\0", "")[:MAX_OCTETS]

@@ -1,0 +1,272 @@
+"""Applications as the rest of the member reads them: rows of the database turned into values.
+
+Reading only; what changes an application is in `acts.py`. Lists never touch the sealed part, so the
+queue works while the token is away, and an id-card number appears there only masked.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, or_, select
+
+from onecert.ra.applications.states import State
+from onecert.ra.content.checking import CheckedContent, Outcome
+from onecert.ra.content.fields import ALL_FIELDS, Kind
+from onecert.ra.errors import NotFoundError, RequestKeyReusedError
+from onecert.ra.models import application_events, applications
+from onecert.ra.vault.sealed import Vault
+
+__all__ = [
+    "Application",
+    "ApplicationPage",
+    "Event",
+    "Frozen",
+    "count_by_state",
+    "escaped_like",
+    "find_by_request_key",
+    "is_request_known",
+    "list_applications",
+    "list_events",
+    "load_application",
+    "load_frozen",
+    "split_personal",
+]
+
+_CHINA = timezone(timedelta(hours=8))
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """One application without its personal data."""
+
+    seq: int
+    id: str
+    kind: Kind
+    authority: str
+    profile: str
+    profile_version: int
+    state: State
+    state_since: datetime
+    revision: int
+    name: str
+    uscc: str | None
+    idcard_masked: str | None
+    idcard_hmac: str | None
+    entity_key: str | None
+    key_sha256: str | None
+    content_sha256: str | None
+    created_at: datetime
+    created_by: str
+    submitted_by: str | None
+    reviewed_by: str | None
+    reason: str | None
+    order_id: str | None
+
+    @property
+    def number(self) -> str:
+        """What people call it: day of entry in China and a running number."""
+        return f"{self.created_at.astimezone(_CHINA):%Y%m%d}-{self.seq:06d}"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Everything of one application, unsealed: for its own page, the review and the order."""
+
+    application: Application
+    values: Mapping[str, str]
+    csr_pem: str
+    salt: str
+
+    def sha256(self, checked: CheckedContent) -> str:
+        """The content hash with this application's salt."""
+        return checked.sha256(self.salt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One step of an application's life line."""
+
+    at: datetime
+    actor: str
+    event: str
+    state: State
+    note: str | None
+
+
+@dataclass(frozen=True)
+class ApplicationPage:
+    """One page of a list; `next` is the cursor of the following page."""
+
+    items: Sequence[Application]
+    next: str | None
+
+
+_COLUMNS = [
+    column
+    for column in applications.c
+    if column.name not in {"request_key", "request_hmac", "fields", "personal_sealed", "csr_pem"}
+]
+
+
+def _application(row: Mapping[str, Any]) -> Application:
+    values = dict(row)
+    values["kind"] = Kind(values["kind"])
+    values["state"] = State(values["state"])
+    return Application(**values)
+
+
+def load_application(connection: Connection, application_id: str, *, lock: bool = False) -> Application:
+    """Raises `NotFoundError` when there is none; `lock` holds the row until the transaction ends."""
+    query: Select[Any] = select(*_COLUMNS).where(applications.c.id == application_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFoundError(application_id)
+    return _application(row._asdict())
+
+
+def find_by_request_key(connection: Connection, request_key: str, request_hmac: str) -> Application | None:
+    """The application that this idempotency key already made.
+
+    Raises:
+        RequestKeyReusedError: the key came with another content.
+    """
+    columns = (*_COLUMNS, applications.c.request_hmac)
+    row = connection.execute(select(*columns).where(applications.c.request_key == request_key)).one_or_none()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    before = values.pop("request_hmac")
+    made = _application(values)
+    if before is not None and before != request_hmac:
+        raise RequestKeyReusedError(made.number)
+    return made
+
+
+def is_request_known(connection: Connection, request_key: str) -> bool:
+    """Whether this idempotency key already made an application."""
+    query = select(applications.c.id).where(applications.c.request_key == request_key)
+    return connection.scalar(query) is not None
+
+
+def load_frozen(connection: Connection, vault: Vault, application_id: str) -> Frozen:
+    """The application with its personal fields; needs the token."""
+    application = load_application(connection, application_id)
+    row = connection.execute(
+        select(applications.c.fields, applications.c.personal_sealed, applications.c.csr_pem).where(
+            applications.c.id == application_id
+        )
+    ).one()
+    personal = vault.unseal_json(place_of(application_id), row.personal_sealed)
+    salt = str(personal.pop("salt"))
+    return Frozen(application, {**json.loads(row.fields), **personal}, row.csr_pem, salt)
+
+
+def place_of(application_id: str) -> str:
+    """The name that the sealed part is bound to."""
+    return f"application:{application_id}"
+
+
+def split_personal(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Fields that may lie open, and fields that are sealed. A field nobody knows is sealed."""
+    personal = {
+        name: value for name, value in values.items() if name not in ALL_FIELDS or ALL_FIELDS[name].personal
+    }
+    return {name: value for name, value in values.items() if name not in personal}, personal
+
+
+def list_events(connection: Connection, application_id: str) -> list[Event]:
+    """The life line, oldest first."""
+    rows = connection.execute(
+        select(application_events)
+        .where(application_events.c.application_id == application_id)
+        .order_by(application_events.c.seq)
+    )
+    return [
+        Event(at=row.at, actor=row.actor, event=row.event, state=State(row.state), note=row.note)
+        for row in rows
+    ]
+
+
+def contributors(connection: Connection, application_id: str) -> list[str]:
+    """Ids of everyone who entered or changed the application, in any of its rounds."""
+    rows = connection.scalars(
+        select(application_events.c.actor)
+        .where(
+            application_events.c.application_id == application_id,
+            application_events.c.event.in_(["created", "saved", "submitted", "reopened"]),
+        )
+        .distinct()
+    )
+    return sorted(rows)
+
+
+def count_by_state(connection: Connection) -> dict[State, int]:
+    """How many applications stand in each state."""
+    rows = connection.execute(select(applications.c.state, func.count()).group_by(applications.c.state))
+    found = {State(state): count for state, count in rows}
+    return {state: found.get(state, 0) for state in State}
+
+
+def list_applications(
+    connection: Connection,
+    *,
+    states: Sequence[State] = (),
+    authority: str | None = None,
+    search: str = "",
+    idcard_hmac: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+    oldest_first: bool = False,
+) -> ApplicationPage:
+    """One page, newest first (or oldest first, for work queues).
+
+    Args:
+        search: beginning of a name, a credit code, or an application number.
+        idcard_hmac: look for this person instead.
+        cursor: `next` of the page before; anything else counts as the beginning.
+    """
+    limit = max(1, min(limit, MAX_PAGE))
+    query: Select[Any] = select(*_COLUMNS)
+    if states:
+        query = query.where(applications.c.state.in_([state.value for state in states]))
+    if authority:
+        query = query.where(applications.c.authority == authority)
+    if idcard_hmac:
+        query = query.where(applications.c.idcard_hmac == idcard_hmac)
+    elif search:
+        query = query.where(_matches(search))
+    after = int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18 else None
+    if after is not None:
+        query = query.where(applications.c.seq > after if oldest_first else applications.c.seq < after)
+    order = applications.c.seq if oldest_first else applications.c.seq.desc()
+    rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
+    items = [_application(row._asdict()) for row in rows[:limit]]
+    return ApplicationPage(items, str(items[-1].seq) if len(rows) > limit else None)
+
+
+def _matches(search: str) -> Any:
+    tail = search.rpartition("-")[2]
+    conditions = [
+        applications.c.name.like(f"{escaped_like(search)}%", escape="\\"),
+        applications.c.uscc == search.upper(),
+    ]
+    if tail.isascii() and tail.isdigit() and len(tail) < 18:
+        conditions.append(applications.c.seq == int(tail))
+    return or_(*conditions)
+
+
+def escaped_like(text: str) -> str:
+    """Text for LIKE in which nothing is a wild card."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def faults_by_field(outcome: Outcome) -> dict[str, list[Any]]:
+    """Faults of a check, for showing each one next to its field."""
+    found: dict[str, list[Any]] = {}
+    for fault in outcome.faults:
+        found.setdefault(fault.field, []).append(fault)
+    return found

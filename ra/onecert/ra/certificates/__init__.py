@@ -1,0 +1,1 @@
+"""Certificates that were issued on our orders, on record here and as the world sees them."""

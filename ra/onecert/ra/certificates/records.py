@@ -1,0 +1,198 @@
+"""Reading certificates that were issued on our orders, and the requests about them.
+
+Reading only; what changes a certificate's status is asked for in `onecert.ra.revocation.requests`. Searching
+by id-card number uses the keyed hash; a person's number is shown masked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, or_, select
+
+from onecert.ra.applications.records import MAX_PAGE, escaped_like
+from onecert.ra.content.fields import Kind
+from onecert.ra.errors import NotFoundError
+from onecert.ra.models import certificates, revocations
+
+__all__ = [
+    "Certificate",
+    "CertificatePage",
+    "Revocation",
+    "find_by_application",
+    "list_revocations",
+    "load_certificate",
+    "load_revocation",
+    "normal_serial",
+    "search_certificates",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """One issued certificate, with its status as the CA last told us."""
+
+    authority: str
+    serial_hex: str
+    application_id: str
+    order_id: str
+    kind: Kind
+    name: str
+    uscc: str | None
+    idcard_masked: str | None
+    sha256: str
+    certificate_pem: str
+    chain_pem: str
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    status: str
+    status_since: datetime
+    reason: str | None
+
+    def shown_status(self, at: datetime) -> str:
+        """good | hold | revoked | expired."""
+        return "expired" if self.status != "revoked" and at > self.not_after else self.status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """One request to change a certificate's status."""
+
+    id: str
+    authority: str
+    serial_hex: str
+    reason: str
+    invalidity_date: datetime | None
+    requested_by: str
+    created_at: datetime
+    note: str | None = None
+    state: str = "pending"
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    answered_at: datetime | None = None
+    crl_number: int | None = None
+
+
+@dataclass(frozen=True)
+class CertificatePage:
+    """One page of found certificates; `next` is the cursor of the following page."""
+
+    items: Sequence[Certificate]
+    next: str | None
+
+
+_COLUMNS = [column for column in certificates.c if column.name != "idcard_hmac"]
+_REVOCATION_COLUMNS = [
+    column for column in revocations.c if column.name not in {"seq", "request_key", "document"}
+]
+
+
+def _certificate(row: Row[Any]) -> Certificate:
+    values = dict(row._mapping)
+    values["kind"] = Kind(values["kind"])
+    return Certificate(**values)
+
+
+def normal_serial(text: str) -> str:
+    """A serial as people copy it (`3F:9A…`, `0x3f9a`, leading zeros) in our spelling; empty when it is
+    none."""
+    plain = text.strip().lower().removeprefix("0x").replace(":", "").replace(" ", "").lstrip("0")
+    return plain if plain and len(plain) <= 40 and all(c in "0123456789abcdef" for c in plain) else ""
+
+
+def load_certificate(
+    connection: Connection, authority: str, serial_hex: str, *, lock: bool = False
+) -> Certificate:
+    """Raises `NotFoundError` when it was not issued here."""
+    query: Select[Any] = select(*_COLUMNS).where(
+        certificates.c.authority == authority, certificates.c.serial_hex == normal_serial(serial_hex)
+    )
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"{authority}/{serial_hex[:64]}")
+    return _certificate(row)
+
+
+def find_by_application(connection: Connection, application_id: str) -> Certificate | None:
+    """The certificate that an application led to."""
+    row = connection.execute(
+        select(*_COLUMNS).where(certificates.c.application_id == application_id)
+    ).one_or_none()
+    return None if row is None else _certificate(row)
+
+
+def search_certificates(
+    connection: Connection,
+    *,
+    search: str = "",
+    idcard_hmac: str | None = None,
+    authority: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> CertificatePage:
+    """Newest first: by the beginning of a name, a credit code, a serial or a SHA-256 thumbprint."""
+    limit = max(1, min(limit, MAX_PAGE))
+    query: Select[Any] = select(*_COLUMNS)
+    if idcard_hmac:
+        query = query.where(certificates.c.idcard_hmac == idcard_hmac)
+    elif search:
+        conditions = [
+            certificates.c.name.like(f"{escaped_like(search)}%", escape="\\"),
+            certificates.c.uscc == search.upper(),
+        ]
+        if serial := normal_serial(search):
+            conditions.append(certificates.c.serial_hex == serial)
+        thumbprint = search.lower().replace(":", "")
+        if len(thumbprint) == 64:
+            conditions.append(certificates.c.sha256 == thumbprint)
+        query = query.where(or_(*conditions))
+    if authority:
+        query = query.where(certificates.c.authority == authority)
+    if (after := _read_cursor(cursor)) is not None:
+        issued_at, serial_hex = after
+        query = query.where(
+            or_(
+                certificates.c.issued_at < issued_at,
+                (certificates.c.issued_at == issued_at) & (certificates.c.serial_hex < serial_hex),
+            )
+        )
+    query = query.order_by(certificates.c.issued_at.desc(), certificates.c.serial_hex.desc())
+    rows = connection.execute(query.limit(limit + 1)).all()
+    items = [_certificate(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return CertificatePage(
+        items, f"{items[-1].issued_at.isoformat()}~{items[-1].serial_hex}" if more else None
+    )
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """A cursor that we did not write counts as none."""
+    moment, _tilde, serial_hex = (cursor or "").partition("~")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return (at, serial_hex) if at.tzinfo is not None and normal_serial(serial_hex) else None
+
+
+def list_revocations(connection: Connection, authority: str, serial_hex: str) -> list[Revocation]:
+    """All requests about one certificate, oldest first."""
+    rows = connection.execute(
+        select(*_REVOCATION_COLUMNS)
+        .where(revocations.c.authority == authority, revocations.c.serial_hex == serial_hex)
+        .order_by(revocations.c.seq)
+    )
+    return [Revocation(**row._mapping) for row in rows]
+
+
+def load_revocation(connection: Connection, revocation_id: str) -> Revocation:
+    """Raises `NotFoundError` when there is no such request."""
+    row = connection.execute(
+        select(*_REVOCATION_COLUMNS).where(revocations.c.id == revocation_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(revocation_id)
+    return Revocation(**row._mapping)

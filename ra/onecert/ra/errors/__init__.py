@@ -1,0 +1,51 @@
+"""What the registration authority refuses and what it could not do, each with a stable code and a next step.
+
+What the CA answers, or fails to answer, is in `onecert.ra.ca.errors`.
+"""
+
+from onecert.ra.errors.applications import (
+    AuthorityUnknownError,
+    ContentChangedError,
+    DuplicateError,
+    InvalidApplicationError,
+    KeyRepeatedError,
+    ProfileMissingError,
+    ReasonMissingError,
+    RequestKeyReusedError,
+    StaleFormError,
+    WrongStateError,
+)
+from onecert.ra.errors.base import (
+    BodyError,
+    FieldFault,
+    NotFoundError,
+    RaError,
+    SealedDataError,
+    SearchByPostError,
+    TokenNotReadyError,
+)
+from onecert.ra.errors.batches import ImportFileError
+from onecert.ra.errors.revocations import RevocationReasonError, RevocationRefusedError
+
+__all__ = [
+    "AuthorityUnknownError",
+    "BodyError",
+    "ContentChangedError",
+    "DuplicateError",
+    "FieldFault",
+    "ImportFileError",
+    "InvalidApplicationError",
+    "KeyRepeatedError",
+    "NotFoundError",
+    "ProfileMissingError",
+    "RaError",
+    "ReasonMissingError",
+    "RequestKeyReusedError",
+    "RevocationReasonError",
+    "RevocationRefusedError",
+    "SealedDataError",
+    "SearchByPostError",
+    "StaleFormError",
+    "TokenNotReadyError",
+    "WrongStateError",
+]

@@ -1,0 +1,1 @@
+"""Signed orders: their documents, their way to the CA, and its answers."""

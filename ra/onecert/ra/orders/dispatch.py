@@ -1,0 +1,227 @@
+"""Carries approved applications to the CA: sign the order, keep it, post it, record the answer.
+
+Each step is durable before the next one begins, so a crash anywhere is continued by the job:
+
+    approved   the order number is on record                      -> sign and keep the order, or return it
+    ordered    the signed order is on record, answer unknown      -> post the same bytes again
+    issued | refused_by_ca   the answer is on record
+
+The last step, what the CA answered, is in `answers.py`.
+"""
+
+import logging
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from onecert.ra.applications.entries import Entries
+from onecert.ra.applications.records import Application, Frozen, load_application, load_frozen
+from onecert.ra.applications.states import Act, State
+from onecert.ra.applications.steps import ServiceSteps
+from onecert.ra.ca.authorities import Directory
+from onecert.ra.ca.client import TOO_OLD, CaClient
+from onecert.ra.ca.errors import CaRefusedError, CaUnreachableError
+from onecert.ra.errors import (
+    AuthorityUnknownError,
+    ContentChangedError,
+    InvalidApplicationError,
+    ProfileMissingError,
+)
+from onecert.ra.models import applications, orders
+from onecert.ra.orders.answers import Answers
+from onecert.ra.orders.documents import ORDER_TYP, issuance_payload, sign_order
+from onecert.ra.vault.keys import Keys
+from onecert.ra.vault.sealed import Vault
+from onecert.server.audit import AuditTrail
+from onecert.server.clock import Clock
+from onecert.server.database import Database
+from onecert.server.errors import ServiceError
+from onecert.server.languages import gettext
+
+__all__ = ["Dispatch"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+
+
+class Dispatch:
+    """Signs, sends and records. Safe to run in several processes: the CA and our record both count an order
+    once."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        vault: Vault,
+        keys: Keys,
+        directory: Directory,
+        client: CaClient,
+        entries: Entries,
+        registration_authority: str,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._keys = keys
+        self._directory = directory
+        self._client = client
+        self._entries = entries
+        self._name = registration_authority
+        self._steps = ServiceSteps(audit, registration_authority)
+        self._answers = Answers(database=database, clock=clock, directory=directory, steps=self._steps)
+
+    def carry_out(self, application_id: str) -> Application:
+        """Take an approved application as far as it goes now; "could not" leaves it for the job."""
+        try:
+            try:
+                self._sign(application_id)
+            except (ContentChangedError, InvalidApplicationError) as exc:
+                self._return_unsigned(application_id, exc)
+            with self._database.reading() as connection:
+                application = load_application(connection, application_id)
+            if application.state is State.ORDERED and application.order_id:
+                self._send(application.order_id)
+        except ServiceError as exc:
+            if exc.is_refusal:
+                raise
+            log.warning("order not carried out yet", extra={"application": application_id, "code": exc.code})
+        with self._database.reading() as connection:
+            return load_application(connection, application_id)
+
+    def run(self, at: datetime) -> None:
+        """The job: everything approved and not yet signed, every order whose answer is unknown and due."""
+        with self._database.reading() as connection:
+            unsigned = list(
+                connection.scalars(
+                    select(applications.c.id)
+                    .where(applications.c.state == State.APPROVED.value)
+                    .order_by(applications.c.seq)
+                    .limit(BATCH)
+                )
+            )
+            due = list(
+                connection.scalars(
+                    select(orders.c.application_id)
+                    .where(orders.c.state == "pending", orders.c.next_attempt_at <= at)
+                    .order_by(orders.c.next_attempt_at)
+                    .limit(BATCH)
+                )
+            )
+        for application_id in [*unsigned, *due]:
+            try:
+                self.carry_out(application_id)
+            except ServiceError as exc:
+                # One bad order must not hold up the others.
+                log.warning("order refused", extra={"application": application_id, "code": exc.code})
+
+    def _sign(self, application_id: str) -> None:
+        """approved -> ordered: the signed order is on record before anybody sees it."""
+        with self._database.reading() as connection:
+            frozen = load_frozen(connection, self._vault, application_id)
+        application = frozen.application
+        if application.state is not State.APPROVED or application.order_id is None:
+            return
+        sealed = self._signed_order(frozen)
+        # Keep it. Of two processes that sign at once the second finds the state changed, and drops its
+        # own.
+        with self._database.transaction() as connection:
+            current = load_application(connection, application_id, lock=True)
+            if current.state is not State.APPROVED or current.order_id != application.order_id:
+                return
+            now = self._clock.now()
+            connection.execute(
+                insert(orders).values(
+                    id=application.order_id,
+                    application_id=application_id,
+                    state="pending",
+                    document_sealed=sealed,
+                    created_at=now,
+                    attempts=0,
+                    next_attempt_at=now,
+                )
+            )
+            self._steps.move(connection, current, act=Act.ORDER, event="ordered", at=now)
+
+    def _return_unsigned(self, application_id: str, why: ServiceError) -> None:
+        """approved -> returned: it cannot be signed as it was approved, so people look at it again."""
+        log.error(
+            "approved application cannot be signed", extra={"application": application_id, "code": why.code}
+        )
+        with self._database.transaction() as connection:
+            current = load_application(connection, application_id, lock=True)
+            if current.state is not State.APPROVED:
+                return
+            reason = f"{gettext(why.text, **why.facts)} ({why.code})"[:500]
+            self._steps.move(
+                connection,
+                current,
+                act=Act.RETURN_UNSIGNED,
+                event="returned",
+                at=self._clock.now(),
+                changes={"reason": reason, "order_id": None, "reviewed_by": None},
+                note=reason,
+                details={"code": why.code},
+            )
+
+    def _signed_order(self, frozen: Frozen) -> bytes:
+        """The signed order for an approved application, sealed for the database."""
+        application = frozen.application
+        # What is signed is what was approved: the record is compared with the approved hash once more.
+        content = self._entries.recheck(frozen)
+        if frozen.sha256(content) != application.content_sha256:
+            raise ContentChangedError
+        try:
+            profile = self._directory.profile(application.authority, application.profile)
+        except (CaUnreachableError, AuthorityUnknownError, ProfileMissingError):
+            profile = None
+        payload = issuance_payload(
+            application, content, profile, registration_authority=self._name, at=self._clock.now()
+        )
+        document = sign_order(payload, typ=ORDER_TYP, key=self._keys.order_key())
+        return self._vault.seal(f"order:{application.order_id}", document)
+
+    def _sign_anew(self, order_id: str, application_id: str, stale: bytes) -> None:
+        """Replace an order that grew too old while the CA was away: the same number, signed today.
+
+        Safe, because the CA says "too old" only of an order that it never carried out.
+        """
+        with self._database.reading() as connection:
+            frozen = load_frozen(connection, self._vault, application_id)
+        sealed = self._signed_order(frozen)
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(orders)
+                .where(orders.c.id == order_id, orders.c.document_sealed == stale)
+                .values(document_sealed=sealed)
+            )
+
+    def _send(self, order_id: str) -> None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(orders).where(orders.c.id == order_id)).one()
+        if row.state != "pending":
+            return
+        document = self._vault.unseal(f"order:{order_id}", row.document_sealed)
+        log.info("posting order", extra={"order": order_id, "attempt": row.attempts + 1})
+        try:
+            answer = self._client.post_order(order_id, document)
+            with self._database.reading() as connection:
+                application = load_application(connection, row.application_id)
+            certificate = self._answers.fitting_certificate(application, answer)
+        except CaRefusedError as exc:
+            if exc.ca_code == TOO_OLD:
+                try:
+                    self._sign_anew(order_id, row.application_id, row.document_sealed)
+                except (ContentChangedError, InvalidApplicationError):
+                    log.error("order cannot be signed anew", extra={"order": order_id})
+                else:
+                    self._answers.record_no_answer(order_id, row.attempts, CaUnreachableError(TOO_OLD))
+                    return
+            self._answers.record_refused(order_id, row.application_id, exc)
+        except CaUnreachableError as exc:
+            self._answers.record_no_answer(order_id, row.attempts, exc)
+            raise
+        else:
+            self._answers.record_issued(order_id, row.application_id, answer, certificate)

@@ -1,0 +1,102 @@
+"""Words for states, steps and sources, for pages in both languages."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from onecert.ra.applications.states import State
+from onecert.server.languages import _
+
+__all__ = ["AUDIT_EVENTS", "EVENT_NAMES", "SIGHTING_NAMES", "STATE_KINDS", "STATUS_KINDS", "STATUS_NAMES"]
+
+# How a badge looks: neutral, info, success, warning, danger.
+STATE_KINDS: Mapping[State, str] = MappingProxyType(
+    {
+        State.DRAFT: "neutral",
+        State.SUBMITTED: "info",
+        State.RETURNED: "warning",
+        State.APPROVED: "info",
+        State.ORDERED: "info",
+        State.ISSUED: "success",
+        State.REFUSED_BY_CA: "danger",
+        State.REJECTED: "danger",
+        State.WITHDRAWN: "neutral",
+    }
+)
+
+EVENT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "created": _("Entered"),
+        "saved": _("Changed"),
+        "submitted": _("Submitted for review"),
+        "approved": _("Approved"),
+        "returned": _("Returned for correction"),
+        "rejected": _("Rejected"),
+        "withdrawn": _("Withdrawn"),
+        "reopened": _("Taken up again"),
+        "ordered": _("Ordered from the authority"),
+        "issued": _("Certificate issued"),
+        "refused_by_ca": _("Refused by the authority"),
+    }
+)
+EVENT_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "submitted": "info",
+        "approved": "info",
+        "ordered": "info",
+        "issued": "success",
+        "returned": "warning",
+        "rejected": "danger",
+        "refused_by_ca": "danger",
+    }
+)
+
+STATUS_NAMES: Mapping[str, str] = MappingProxyType(
+    {"good": _("Valid"), "hold": _("On hold"), "revoked": _("Revoked"), "expired": _("Expired")}
+)
+STATUS_KINDS: Mapping[str, str] = MappingProxyType(
+    {"good": "success", "hold": "warning", "revoked": "danger", "expired": "neutral"}
+)
+
+SIGHTING_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "good": _("Valid"),
+        "hold": _("On hold"),
+        "revoked": _("Revoked"),
+        "unknown": _("Unknown there"),
+        "could-not": _("Could not be asked"),
+    }
+)
+SIGHTING_KINDS: Mapping[str, str] = MappingProxyType(
+    {"good": "success", "hold": "warning", "revoked": "danger", "unknown": "danger", "could-not": "warning"}
+)
+SOURCE_NAMES: Mapping[str, str] = MappingProxyType(
+    {"ocsp": _("Status service (OCSP)"), "crl": _("Revocation list (CRL)")}
+)
+
+REVOCATION_STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "pending": _("On its way to the authority"),
+        "done": _("Carried out"),
+        "refused": _("Refused by the authority"),
+    }
+)
+
+AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        **{f"application.{name}": text for name, text in EVENT_NAMES.items()},
+        "certificate.change_requested": _("Change of status requested"),
+        "certificate.change_refused": _("Change of status refused by the authority"),
+        "certificate.revoked": _("Certificate revoked"),
+        "certificate.held": _("Certificate put on hold"),
+        "certificate.released": _("Certificate released from hold"),
+        "certificate.status_learned": _("New status learned from the authority"),
+        "import.finished": _("Import finished"),
+        "operator.added": _("Operator added"),
+        "operator.suspended": _("Operator suspended"),
+        "operator.resumed": _("Operator resumed"),
+        "operator.certificate_bound": _("Operator's certificate bound"),
+        "operator.link_created": _("One-time link made"),
+        "operator.signed_in": _("Operator signed in"),
+        "operator.signed_out": _("Operator signed out"),
+    }
+)

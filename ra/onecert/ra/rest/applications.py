@@ -1,0 +1,112 @@
+"""REST for applications: list, enter, show, act."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from onecert.ra.applications.entries import Entry
+from onecert.ra.applications.records import list_applications, load_application
+from onecert.ra.applications.states import ENTRY, State
+from onecert.ra.content.csr import MAX_OCTETS
+from onecert.ra.content.fields import Kind
+from onecert.ra.errors import BodyError, InvalidApplicationError
+from onecert.ra.pages.common import new_key, the_ra
+from onecert.ra.rest.answers import application_detail, application_json
+from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
+from onecert.server.operators import check_role
+from onecert.server.web import current_operator
+
+__all__ = ["add_to"]
+
+
+def add_to(api: Blueprint) -> None:
+    """Add the endpoints of applications."""
+    api.add_url_rule("/applications", "list_applications", _list)
+    api.add_url_rule("/applications", "create_application", _create, methods=["POST"])
+    api.add_url_rule("/applications/<uuid:application_id>", "get_application", _get)
+    api.add_url_rule("/applications/<uuid:application_id>/<act>", "act", _act, methods=["POST"])
+
+
+def _list() -> Response:
+    current_operator()
+    ra = the_ra()
+    search = request.args.get("q", "")[:128]
+    keep_idcards_out(search)
+    states = []
+    for name in request.args.getlist("state"):
+        if name not in set(State):
+            raise BodyError("state")
+        states.append(State(name))
+    with ra.database.reading() as connection:
+        page = list_applications(
+            connection,
+            states=states,
+            authority=request.args.get("authority"),
+            search=search,
+            cursor=request.args.get("cursor"),
+            limit=read_limit(),
+        )
+    return jsonify({"items": [application_json(item) for item in page.items], "next": page.next})
+
+
+def _create() -> tuple[Response, int]:
+    """Enter an application. It is kept as a draft only when `draft` is true; otherwise faults refuse it."""
+    ra, operator, body = the_ra(), current_operator(), read_body()
+    check_role(operator, ENTRY)
+    try:
+        kind = Kind(read_text(body, "type"))
+    except ValueError:
+        raise BodyError("type") from None
+    fields = body.get("fields", {})
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise BodyError("fields")
+    entry = Entry(
+        kind=kind,
+        authority=read_text(body, "authority"),
+        fields={str(name)[:64]: value[:2000] for name, value in list(fields.items())[:64]},
+        csr=read_text(body, "csr_pem", default="")[: 2 * MAX_OCTETS],
+    )
+    is_draft, submit = body.get("draft", False), body.get("submit", False)
+    if not isinstance(is_draft, bool) or not isinstance(submit, bool) or (is_draft and submit):
+        raise BodyError("draft")
+    if not is_draft:
+        outcome = ra.entries.check(entry)
+        if outcome.faults:
+            raise InvalidApplicationError(outcome.faults)
+    key = request.headers.get("Idempotency-Key", "")[:64] or new_key()
+    if not is_draft and not ra.applications.is_known(operator, key):
+        collision = ra.entries.find_collision(entry, besides=None)
+        if collision is not None:
+            raise collision
+    made = ra.applications.create(operator, entry, request_key=key)
+    if submit and made.state is State.DRAFT:
+        made = ra.applications.submit(operator, made.id)
+    return jsonify(application_detail(made)), 201
+
+
+def _get(application_id: Any) -> Response:
+    current_operator()
+    with the_ra().database.reading() as connection:
+        application = load_application(connection, str(application_id))
+    return jsonify(application_detail(application))
+
+
+def _act(application_id: Any, act: str) -> Response:
+    ra, operator, target, body = the_ra(), current_operator(), str(application_id), read_body()
+    match act:
+        case "submit":
+            done = ra.applications.submit(operator, target)
+        case "approve":
+            ra.applications.approve(operator, target, content_sha256=read_text(body, "content_sha256"))
+            done = ra.dispatch.carry_out(target)
+        case "return":
+            done = ra.applications.send_back(operator, target, reason=read_text(body, "reason", default=""))
+        case "reject":
+            done = ra.applications.reject(operator, target, reason=read_text(body, "reason", default=""))
+        case "withdraw":
+            done = ra.applications.withdraw(operator, target)
+        case "reopen":
+            done = ra.applications.reopen(operator, target)
+        case _:
+            raise BodyError("act")
+    return jsonify(application_detail(done))

@@ -1,0 +1,92 @@
+"""REST for certificates: list, search, show, revoke, hold, release."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response, jsonify, request
+
+from onecert.ra.certificates.records import load_certificate, search_certificates
+from onecert.ra.errors import BodyError
+from onecert.ra.pages.common import find_idcard, new_key, the_ra
+from onecert.ra.rest.answers import certificate_detail, certificate_json
+from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
+from onecert.ra.revocation.reasons import HOLD, RELEASE
+from onecert.server.web import current_operator
+
+__all__ = ["add_to"]
+
+
+def add_to(api: Blueprint) -> None:
+    """Add the endpoints of certificates."""
+    api.add_url_rule("/certificates", "list_certificates", _certificates)
+    api.add_url_rule("/certificates/search", "search_certificates", _search, methods=["POST"])
+    api.add_url_rule("/certificates/<authority>/<serial>", "get_certificate", _certificate)
+    api.add_url_rule(
+        "/certificates/<authority>/<serial>/<act>", "change_certificate", _change, methods=["POST"]
+    )
+
+
+def _certificates() -> Response:
+    current_operator()
+    search = request.args.get("q", "")[:128]
+    keep_idcards_out(search)
+    return _found(search, None)
+
+
+def _search() -> Response:
+    """Search with the question in the body, for id-card numbers."""
+    current_operator()
+    search = read_text(read_body(), "q", default="")[:128]
+    idcard = find_idcard(search)
+    hashed = the_ra().vault.idcard_hmac(idcard) if idcard else None
+    return _found("" if idcard else search, hashed)
+
+
+def _found(search: str, idcard_hmac: str | None) -> Response:
+    ra = the_ra()
+    with ra.database.reading() as connection:
+        page = search_certificates(
+            connection,
+            search=search,
+            idcard_hmac=idcard_hmac,
+            authority=request.args.get("authority"),
+            cursor=request.args.get("cursor"),
+            limit=read_limit(),
+        )
+    return jsonify({"items": [certificate_json(item) for item in page.items], "next": page.next})
+
+
+def _certificate(authority: str, serial: str) -> Response:
+    current_operator()
+    with the_ra().database.reading() as connection:
+        found = load_certificate(connection, authority, serial)
+    return jsonify(certificate_detail(found))
+
+
+def _change(authority: str, serial: str, act: str) -> tuple[Response, int]:
+    """Revoke, hold or release; 202 when the request is on record but the authority has not answered yet."""
+    ra, operator, body = the_ra(), current_operator(), read_body()
+    if act not in {"revoke", "hold", "release"}:
+        raise BodyError("act")
+    reason = {"hold": HOLD, "release": RELEASE}.get(act) or read_text(body, "reason")
+    since = read_text(body, "invalidity_date", default="")
+    try:
+        invalidity_date = datetime.fromisoformat(since) if since else None
+    except ValueError:
+        raise BodyError("invalidity_date") from None
+    if invalidity_date is not None and invalidity_date.tzinfo is None:
+        raise BodyError("invalidity_date")
+    revocation = ra.certificates.request_change(
+        operator,
+        authority,
+        serial,
+        reason=reason,
+        note=read_text(body, "note", default=""),
+        invalidity_date=invalidity_date,
+        request_key=request.headers.get("Idempotency-Key", "")[:64] or new_key(),
+    )
+    state = ra.revoking.carry_out(revocation)
+    with ra.database.reading() as connection:
+        found = load_certificate(connection, authority, serial)
+    return jsonify(
+        {**certificate_detail(found), "revocation": revocation}
+    ), 202 if state == "pending" else 200

@@ -1,0 +1,1 @@
+"""Changes of a certificate's status: revoke, hold, release."""

@@ -1,0 +1,1 @@
+"""Keys on the registration authority's token, and personal data sealed under them."""
