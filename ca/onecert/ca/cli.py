@@ -19,6 +19,7 @@ from onecert.ca.commands.batch import batch
 from onecert.ca.commands.check import check
 from onecert.ca.commands.drill import drill
 from onecert.ca.commands.key_blocklist import key_blocklist
+from onecert.ca.commands.lint import lint_command
 from onecert.ca.commands.mass_revocation import mass_revocation, security_officer
 from onecert.ca.commands.parts import APPLY, INPUT, actor, opened_ca, say, say_dry
 from onecert.ca.commands.profile import profile
@@ -141,6 +142,7 @@ for _command in (
     delivered,
     issue,
     key_blocklist,
+    lint_command,
     reconcile,
     report,
     revoke,

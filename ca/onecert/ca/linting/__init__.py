@@ -1,0 +1,1 @@
+"""Certificates, lists and requests of anybody, read against the standards or a profile of ours."""
