@@ -38,6 +38,12 @@ _SYNTAXES: Mapping[str, Callable[[str], bytes]] = {
     "sequence-explicit": lambda text: der.sequence(der.explicit(0, der.printable(text))),
 }
 SYNTAXES = frozenset(_SYNTAXES)
+_TAGS = {
+    "utf8": der.UTF8_STRING,
+    "printable": der.PRINTABLE_STRING,
+    "ia5": der.IA5_STRING,
+    "choice-implicit": 0x80,
+}
 
 _UID = re.compile(r"([1-9][0-9]{0,9})@([0-9A-Za-z]{4})([A-Z]{2})([01])(.{1,172})", re.ASCII)
 
@@ -105,18 +111,12 @@ class IdentityForm:
 
 def read_value(value_der: bytes, syntax: str) -> str:
     """Read the text out of an extension value of this syntax; written apart from the writers above."""
-    tags = {"utf8": der.UTF8_STRING, "printable": der.PRINTABLE_STRING, "ia5": der.IA5_STRING}
-    reader = der.Reader(value_der)
     if syntax in {"set-explicit", "sequence-explicit"}:
-        inner = reader.enter(der.SET if syntax == "set-explicit" else der.SEQUENCE)
-        reader.end()
-        reader, syntax = inner, "choice-explicit"
+        value_der = der.content_of(value_der, der.SET if syntax == "set-explicit" else der.SEQUENCE)
+        syntax = "choice-explicit"
     if syntax == "choice-explicit":
-        inner = reader.enter(0xA0)
-        reader.end()
-        reader, syntax = inner, "printable"
-    content = reader.take(0x80 if syntax == "choice-implicit" else tags[syntax])
-    reader.end()
+        value_der, syntax = der.content_of(value_der, 0xA0), "printable"
+    content = der.content_of(value_der, _TAGS[syntax])
     return content.decode("utf-8" if syntax == "utf8" else "ascii")
 
 

@@ -7,6 +7,7 @@ over what the token signed, because its bytes are compared with the draft.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from cryptography import x509
 
 from onecert.ca import der
-from onecert.ca.certificates.draft import SERIAL_LEAD, Draft, delta_url
+from onecert.ca.certificates.draft import SERIAL_LEAD, SERIAL_RANDOM_OCTETS, Draft, delta_url
 from onecert.ca.certificates.lint_rules import fault
 from onecert.ca.certificates.names import ATTRIBUTES, check_value, read_subject
 from onecert.ca.errors import CaError, LintError
@@ -69,39 +70,67 @@ class _Fields(NamedTuple):
     extensions: bytes
 
 
+# What was found right once: bytes that certificates share, with the rules they were compared with.
+_seen_right: set[tuple[object, ...]] = set()
+SEEN_RIGHT_MAX = 1024
+
+
+def _once(verdict: tuple[object, ...], find: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Look for faults, unless none was found before in the same bytes under the same rules."""
+    if verdict in _seen_right:
+        return
+    faults = list(find())
+    yield from faults
+    if not faults:
+        if len(_seen_right) >= SEEN_RIGHT_MAX:
+            _seen_right.clear()
+        _seen_right.add(verdict)
+
+
 def _find_faults(certificate: x509.Certificate, certificate_der: bytes, draft: Draft) -> Iterator[str]:
-    """Name every rule that this certificate breaks."""
-    (_tag, tbs, _whole), *_signature = der.elements(der.content_of(certificate_der))
-    parts = [whole for _tag, _content, whole in der.elements(tbs)]
+    """Name every rule that this certificate breaks.
+
+    Serial, subject, key and what the extensions say of the holder are checked each time. All else is the same
+    in many certificates, byte for byte, and checked once for each spelling.
+    """
+    tbs, outer_algorithm, _signature = der.wholes(der.content_of(certificate_der))
+    parts = der.wholes(der.content_of(tbs))
     if len(parts) != len(_Fields._fields):
         yield fault("certificate-fields")
         return
     fields = _Fields(*parts)
-    yield from _envelope(certificate, fields, draft)
-    yield from _validity(certificate, fields, draft)
+    request, issuer = draft.request, draft.issuer
+    if certificate.serial_number != draft.serial or draft.serial >> 8 * SERIAL_RANDOM_OCTETS != SERIAL_LEAD:
+        yield fault("certificate-serial")
+    yield from _once(
+        (
+            *(request.profile.sha256, issuer.mark, issuer.algorithm.oid, key_kind(request.key.public_key)),
+            *(draft.not_before, request.not_after, request.terms),
+            *(fields.version, fields.signature, outer_algorithm, fields.issuer, fields.validity),
+        ),
+        lambda: _envelope(certificate, fields, draft),
+    )
     yield from _subject(fields, draft)
     # The type CheckedKey already says that the key obeys its rules; here it only must be the same one.
-    if fields.public_key != draft.request.key.spki_der:
+    if fields.public_key != request.key.spki_der:
         yield fault("certificate-key")
-    kind = key_kind(draft.request.key.public_key)
-    if kind in _SIGNING_ONLY and _ENCRYPTING & set(draft.request.profile.key_usage):
-        yield fault("certificate-key-only-signs")
     yield from _extensions(certificate, fields, draft)
 
 
 def _envelope(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
+    algorithm = draft.issuer.algorithm
     if certificate.version is not x509.Version.v3:
         yield fault("certificate-version")
-    serial, algorithm = certificate.serial_number, draft.issuer.algorithm
-    octets = serial.to_bytes(20, "big").lstrip(b"\x00") if 0 < serial < 1 << 160 else b""
-    if serial != draft.serial or len(octets) != 17 or octets[0] != SERIAL_LEAD:
-        yield fault("certificate-serial")
     if fields.signature != algorithm.identifier_der:
         yield fault("certificate-algorithm")
     if certificate.signature_algorithm_oid.dotted_string != algorithm.oid:
         yield fault("certificate-outer-algorithm")
     if fields.issuer != draft.issuer.subject_der:
         yield fault("certificate-issuer")
+    yield from _validity(certificate, fields, draft)
+    kind = key_kind(draft.request.key.public_key)
+    if kind in _SIGNING_ONLY and _ENCRYPTING & set(draft.request.profile.key_usage):
+        yield fault("certificate-key-only-signs")
 
 
 def _validity(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
@@ -157,49 +186,49 @@ def _subject(fields: _Fields, draft: Draft) -> Iterator[str]:
 
 
 _KEY_IDENTIFIER = der.oid("2.5.29.14")
-# Which extensions, in which spelling, were found right under which rules. See `_extensions`.
-_seen_right: set[tuple[object, ...]] = set()
-SEEN_RIGHT_MAX = 1024
 
 
 def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) -> Iterator[str]:
-    """Check the extensions: the holder's values each time, all else once for each spelling.
-
-    But for key identifier and identity, certificates of one issuer and profile have the same extensions, byte
-    for byte. The verdict of the whole check is kept under these bytes and everything it looked at.
-    """
-    profile, issuer = draft.request.profile, draft.issuer
+    """Check the extensions: key identifier and identity each time, all else once for each spelling."""
+    profile, request = draft.request.profile, draft.request
     forms = {der.oid(form.oid): form for form in profile.identity_forms}
     holders: dict[bytes, bytes] = {}
     shape: list[bytes] = []
-    for _tag, content, whole in der.elements(der.content_of(der.content_of(fields.extensions, 0xA3))):
-        oid_der = content[: 2 + content[1]] if len(content) > 1 else b""
+    for whole in der.wholes(der.content_of(der.content_of(fields.extensions, 0xA3))):
+        begin = 2 if whole[1] < 0x80 else 2 + (whole[1] & 0x7F)
+        end = begin + 2 + whole[begin + 1] if len(whole) > begin + 1 else begin
+        oid_der = whole[begin:end]
         if oid_der in forms or oid_der == _KEY_IDENTIFIER:
-            *critical, (_tag, _content, value_der) = der.elements(content[len(oid_der) :])
+            *critical, value_der = der.wholes(whole[end:])
             holders[oid_der] = der.content_of(value_der, der.OCTET_STRING)
-            shape.append(oid_der + b"".join(whole for _tag, _content, whole in critical))
+            shape.append(oid_der + b"".join(critical))
         else:
             shape.append(whole)
-    crl_url = issuer.crl_url_of(draft.crl_partition)
-    terms = draft.request.terms
-    sources = (issuer.certificate_url, issuer.ocsp_url, issuer.bundle_url)
-    rules = (profile.sha256, issuer.key_id, crl_url, *sources, terms)
-    verdict = (*rules, *sorted(draft.request.identity), None, *shape)
-    if verdict not in _seen_right:
-        faults = list(_common_extensions(certificate, draft))
-        yield from faults
-        # Alternative names are the holder's, too: such certificates are rare, and checked whole.
-        if not faults and not profile.alternative_names:
-            if len(_seen_right) >= SEEN_RIGHT_MAX:
-                _seen_right.clear()
-            _seen_right.add(verdict)
-    if holders.get(_KEY_IDENTIFIER) != der.octet_string(key_digest(draft.request.key.public_key)):
+    rules = (profile.sha256, draft.issuer.mark, draft.crl_partition, request.terms, *sorted(request.identity))
+    if profile.alternative_names:
+        # They are the holder's, too: such certificates are rare, and checked whole.
+        yield from _common_extensions(certificate, draft)
+    else:
+        yield from _once((*rules, None, *shape), lambda: _common_extensions(certificate, draft))
+    if holders.get(_KEY_IDENTIFIER) != der.octet_string(_key_identifier(draft)):
         yield fault("certificate-key-identifier")
     for oid_der, value_der in holders.items():
         if oid_der in forms:
-            wrong = forms[oid_der].find_fault(value_der, draft.request.identity, draft.key_number)
+            wrong = forms[oid_der].find_fault(value_der, request.identity, draft.key_number)
             if wrong:
                 yield fault("certificate-identity", wrong)
+
+
+# An encoded key of these kinds ends with its point, in the uncompressed form, and with nothing else.
+_POINT_OCTETS = {"p-256": 65, "p-384": 97}
+
+
+def _key_identifier(draft: Draft) -> bytes:
+    key = draft.request.key
+    octets = _POINT_OCTETS.get(key_kind(key.public_key))
+    if octets is None:
+        return key_digest(key.public_key)
+    return hashlib.sha1(key.spki_der[-octets:], usedforsecurity=False).digest()
 
 
 def _common_extensions(certificate: x509.Certificate, draft: Draft) -> Iterator[str]:

@@ -145,14 +145,15 @@ def read_subject(name_der: bytes) -> Iterator[tuple[str, int, str]]:
     Raises:
         der.DerError: not a name of single-valued sets of strings.
     """
-    for set_tag, values, _whole in der.elements(der.content_of(name_der)):
-        if set_tag != der.SET:
-            raise der.DerError("a name is a sequence of sets")
-        yield _read_attribute(values)
+    for whole in der.wholes(der.content_of(name_der)):
+        yield _read_attribute(whole)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _read_attribute(values: bytes) -> tuple[str, int, str]:
+def _read_attribute(whole: bytes) -> tuple[str, int, str]:
+    set_tag, values, _whole = der.element_at(whole, 0)
+    if set_tag != der.SET:
+        raise der.DerError("a name is a sequence of sets")
     pair = der.elements(der.content_of(values))
     if len(pair) != 2:
         raise der.DerError("an attribute is a type and a value")
