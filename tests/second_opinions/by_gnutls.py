@@ -2,6 +2,9 @@
 
 Both always compare with this machine's clock; the tests' clocks stand where they like, so what they say of
 time is left out of account. Of timestamps GnuTLS knows nothing.
+
+The commands' own library judges everything (libgnutls.py); the commands judge refusals, all that the library
+refuses and a sample of what it accepts, and both have to say the same.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import re
 import shutil
 from collections.abc import Sequence
 
+import libgnutls
 from artefacts import Artefact, Run
-from verdicts import Verdict, at_once, said_by, version_in
+from verdicts import Verdict, both, said_by, version_in
 
 __all__ = ["KINDS", "judge", "missing", "version"]
 
@@ -40,7 +44,23 @@ def version() -> tuple[int, ...]:
 
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
     """One verdict for each."""
-    return list(at_once(lambda each: _ask(run, each), artefacts))
+    if version_in(libgnutls.version()) != version():
+        raise RuntimeError(f"certtool is linked with another library than {libgnutls.version()}")
+    return both(artefacts, _by_library, lambda each: _ask(run, each))
+
+
+def _by_library(each: Artefact) -> str | None:
+    if each.is_refusal:
+        return None
+    if each.signer is None or each.issuer is None:
+        return "no issuer among the certificates of the run"
+    match each.kind:
+        case "certificate":
+            return libgnutls.check_certificate(each.der, each.issuer)
+        case "crl":
+            return libgnutls.check_crl(each.der, each.issuer)
+        case _:
+            return libgnutls.check_ocsp(each.der, each.signer)
 
 
 def _ask(run: Run, each: Artefact) -> Verdict:

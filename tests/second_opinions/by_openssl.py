@@ -1,31 +1,40 @@
-"""The openssl command: parses, verifies each signature with the issuer's certificate, strict about RFC 5280.
+"""openssl: parses, verifies each signature with the issuer's certificate, strict about RFC 5280.
 
 Time is left out: the tests' clocks stand where they like. SM2 needs the signer's identifier, which openssl
 3.0 takes for `dgst` alone in every case, so SM2 signatures are checked with that.
+
+The commands' own library judges everything (libcrypto.py); the commands judge timestamps and refusals, all
+that the library refuses and a sample of what it accepts, and both have to say the same.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Sequence
 
+import libcrypto
 from artefacts import Artefact, Run
 from asn1crypto import tsp
 from cryptography import x509
 from cryptography.x509 import ocsp
-from verdicts import Verdict, at_once, said_by, version_in
+from verdicts import Verdict, both, said_by, version_in
 
 __all__ = ["KINDS", "judge", "missing", "version"]
 
 KINDS = ("certificate", "crl", "ocsp", "timestamp")
-_TOGETHER = 100
 _TIMELESS = ("-partial_chain", "-no_check_time")
 _SHOW = {
     "certificate": ("x509", "-inform", "DER", "-noout", "-text", "-in"),
     "crl": ("crl", "-inform", "DER", "-noout", "-in"),
     "ocsp": ("ocsp", "-noverify", "-resp_text", "-respin"),
     "timestamp": ("ts", "-reply", "-text", "-in"),
+}
+
+
+_CHECKS = {
+    "certificate": libcrypto.check_certificate,
+    "crl": libcrypto.check_crl,
+    "ocsp": libcrypto.check_ocsp,
 }
 
 
@@ -40,30 +49,20 @@ def version() -> tuple[int, ...]:
 
 
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
-    """One verdict for each, in any order."""
-    verdicts: list[Verdict] = []
-    by_issuer: dict[bytes, list[Artefact]] = defaultdict(list)
-    alone: list[Artefact] = []
-    for each in artefacts:
-        if each.kind == "certificate" and each.issuer and each.algorithm != "SM2":
-            by_issuer[each.issuer].append(each)
-        else:
-            alone.append(each)
-    for issuer, issued in by_issuer.items():
-        for begin in range(0, len(issued), _TOGETHER):
-            verdicts += _verify(run, issuer, issued[begin : begin + _TOGETHER])
-    return [*verdicts, *at_once(lambda each: _ask(run, each), alone)]
+    """One verdict for each."""
+    if f"(Library: {libcrypto.version()})" not in said_by("openssl", "version")[1]:
+        raise RuntimeError(f"openssl is linked with another library than {libcrypto.version()}")
+    return both(artefacts, _by_library, lambda each: _ask(run, each))
 
 
-def _verify(run: Run, issuer: bytes, issued: Sequence[Artefact]) -> list[Verdict]:
-    """Certificates of one issuer, in one process."""
-    command = ["openssl", "verify", *_TIMELESS, "-x509_strict", "-check_ss_sig", "-trusted"]
-    status, said = said_by(*command, str(run.pem(issuer)), *(str(each.path) for each in issued))
-    if status == 0 and said.count(": OK") == len(issued):
-        return [Verdict(each, True) for each in issued]
-    if len(issued) == 1:
-        return [Verdict(issued[0], False, said)]
-    return [verdict for each in issued for verdict in _verify(run, issuer, [each])]
+def _by_library(each: Artefact) -> str | None:
+    if each.is_refusal or each.kind == "timestamp":
+        return None
+    if each.signer is None or each.issuer is None:
+        return "no issuer among the certificates of the run"
+    if each.algorithm == "SM2":
+        return libcrypto.check_sm2(each.kind, each.der, *_signed(each), each.signer)
+    return _CHECKS[each.kind](each.der, each.issuer)
 
 
 def _ask(run: Run, each: Artefact) -> Verdict:
@@ -78,6 +77,10 @@ def _ask(run: Run, each: Artefact) -> Verdict:
         return _by_dgst(run, each)
     issuer, path = str(run.pem(each.issuer)), str(each.path)
     match each.kind:
+        case "certificate":
+            command = ["openssl", "verify", *_TIMELESS, "-x509_strict", "-check_ss_sig", "-trusted"]
+            status, said = said_by(*command, issuer, path)
+            return Verdict(each, status == 0 and said.endswith(": OK\n"), said)
         case "crl":
             status, said = said_by(
                 "openssl", "crl", "-inform", "DER", "-in", path, "-noout", "-CAfile", issuer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sys
 from collections.abc import Sequence
@@ -32,12 +33,20 @@ def version() -> tuple[int, ...]:
 def judge(run: Run, artefacts: Sequence[Artefact]) -> list[Verdict]:
     """One verdict for each."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+    with ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=_begin) as pool:
         found = pool.map(_lint, [(each.kind, str(each.path)) for each in artefacts], chunksize=50)
         return [
             Verdict(each, not findings, "; ".join(findings))
             for each, findings in zip(artefacts, found, strict=True)
         ]
+
+
+def _begin() -> None:
+    """Load once, and look for garbage seldom: pkilint makes trees of thousands of objects."""
+    import ca_pkilint  # noqa: F401, PLC0415 - slow to load
+
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 def _lint(what: tuple[str, str]) -> list[str]:
