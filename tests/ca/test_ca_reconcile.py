@@ -12,8 +12,15 @@ from ca_lists import revoke
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import delete, func, select
 
+from onecert.ca.errors import CrlNumberWentBackError, RecordRestoredError
+from onecert.ca.member import check_lists, roll_delegates
+from onecert.ca.models import certificates, crls
 from onecert.ca.operation.reconcile import read_outside, reconcile
+from onecert.ca.operation.record_guard import LOOK_EVERY, RecordGuard
+from onecert.server.backup.ages import RESTORED, RETURN_SUBJECT
+from onecert.server.errors import DatabaseUnavailableError
 
 PEOPLE = ["wang", "li"]
 
@@ -120,3 +127,89 @@ def test_one_person_puts_nothing_on_record(tmp_path: Path, people: tuple[str, ..
     result = CliRunner().invoke(command, [str(tmp_path), "--data", str(tmp_path / "data"), "--apply", *named])
     assert result.exit_code == 2
     assert not (tmp_path / "data").exists()
+
+
+# ------------------------------------------------------------------ nothing is signed by an old copy
+
+
+def restored(world: Any) -> None:
+    """What `onecert backup restore` leaves in the audit trail."""
+    with world.context.database.transaction() as connection:
+        world.context.audit.record(
+            connection, event=RESTORED, actor="command:test", subject=RETURN_SUBJECT, details={}
+        )
+    world.restart()
+
+
+def test_a_restored_record_signs_nothing_before_it_was_told_what_is_outside(lite: Any) -> None:
+    lite.service
+    serial = lite.issue().record.serial
+    restored(lite)
+    for act in (lite.issue, lambda: lite.parts.publisher.publish("harbour")):
+        with pytest.raises(RecordRestoredError):
+            act()
+    with pytest.raises(RecordRestoredError):
+        check_lists(lite.parts)
+    told(lite)  # nothing is outside; that, too, two people have said
+    assert lite.parts.publisher.publish("harbour").number > 1
+    assert lite.issue().record.serial != serial
+
+
+def test_a_record_behind_the_published_lists_signs_nothing(world: Any) -> None:
+    """As after a point-in-time recovery: nobody restored anything, but the files know a higher number."""
+    world.service
+    first = world.parts.publisher.latest("harbour").number
+    world.parts.publisher.publish("harbour")
+    newest = world.crl().public_bytes(serialization.Encoding.DER)
+    with world.context.database.transaction() as connection:
+        connection.execute(delete(crls).where(crls.c.number > first))
+    world.restart()
+    with pytest.raises(CrlNumberWentBackError):
+        world.issue()
+    with pytest.raises(CrlNumberWentBackError):
+        world.parts.publisher.publish("harbour")
+    with world.context.database.reading() as connection:
+        query = select(func.count()).where(certificates.c.profile == "organisation")
+        assert connection.scalar(query) == 0
+    told(world, newest)
+    assert world.parts.publisher.publish("harbour").number > first + 1
+    assert world.issue()
+
+
+def test_the_guard_looks_now_and_then_and_an_outage_stops_nothing_that_needs_no_record(
+    lite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = RecordGuard(lite.context.database, lite.parts.files, lite.clock)
+    guard.check()
+    restored(lite)
+    guard.check()
+    lite.clock.advance(LOOK_EVERY)
+    with pytest.raises(RecordRestoredError):
+        guard.check()
+
+    told(lite)
+    guard.check()
+    fresh = RecordGuard(lite.context.database, lite.parts.files, lite.clock)
+
+    def gone() -> Any:
+        raise DatabaseUnavailableError("gone")
+
+    monkeypatch.setattr(lite.context.database, "reading", gone)
+    lite.clock.advance(LOOK_EVERY)
+    guard.check()
+    with pytest.raises(DatabaseUnavailableError):
+        fresh.check()
+
+
+def test_answers_signed_ahead_for_a_record_that_is_gone_are_forgotten(lite: Any, tmp_path: Path) -> None:
+    """The certificate was issued after the copy, its answer says good; the record learns of it as revoked."""
+    lite.service
+    roll_delegates(lite.parts)
+    past = Past(lite, tmp_path)
+    later = lite.issue().record.serial
+    lite.parts.responders.prepare()
+    certificate = der(lite, later)
+    assert lite.parts.responders._ahead.store.find("harbour", "sha1", later) is not None
+    past.back()
+    told(lite, certificate)
+    assert lite.parts.responders._ahead.store.find("harbour", "sha1", later) is None

@@ -252,6 +252,12 @@ def held_ca(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Orders]:
 
 
 @pytest.fixture
+def order_desk() -> Callable[..., Orders]:
+    """``order_desk("harbour")`` is a registration authority's desk; it is registered by whoever uses it."""
+    return Orders
+
+
+@pytest.fixture
 def make_ca(held_ca: tuple[Path, Orders]) -> Iterator[Callable[..., tuple[Running, Orders]]]:
     """``make_ca(folder, "ca", "ra")`` is that CA in a new folder, and who orders from it; not yet started."""
     made: list[Running] = []

@@ -36,6 +36,7 @@ from onecert.ca.ocsp.prepared_answers import FILE_NAME, PreparedAnswers
 from onecert.ca.ocsp.responder import PROFILE as OCSP
 from onecert.ca.ocsp.responder import IssuerNames, Responders
 from onecert.ca.operation.clock_guard import ClockGuard
+from onecert.ca.operation.record_guard import RecordGuard
 from onecert.ca.profiles.desk import ProfileDesk
 from onecert.ca.renewals.follow_up import FollowUps
 from onecert.ca.renewals.record import Renewals
@@ -125,14 +126,15 @@ def assemble(
     # Whatever is signed takes its time from here.
     clock = ClockGuard(context.clock, tolerance=config.clock_tolerance, kernel=kernel)
     token = token or issuing_token(config, context.data, context.shared)
-    signer = Signer(token.key, token=token.label, check=token.check)
+    files = StatusFiles(context.data / "status")
+    guard = RecordGuard(database, files, context.clock)
+    signer = Signer(token.key, token=token.label, check=token.check, guard=guard.check)
     writer = GroupCommit(database, audit)
     ledger = ledger_type(database, writer, process=context.processes.own)
     authorities = Authorities(database, context.status_url, context.clock)
     registration_authorities = RegistrationAuthorities(database, audit, clock, authorities.line_of)
     desk = OrderDesk(registration_authorities, max_age=config.order_max_age)
     certifier = Certifier(ledger, signer, clock)
-    files = StatusFiles(context.data / "status")
     publisher = CrlPublisher(database, audit, clock, authorities=authorities, signer=signer, files=files)
     delegates = partial(Delegates, database, clock, authorities=authorities, certifier=certifier, token=token)
     # A responder's certificate is short-lived; a timestamp must be checked for years after it was made.

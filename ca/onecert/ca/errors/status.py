@@ -17,6 +17,7 @@ __all__ = [
     "CrlPartitionsError",
     "NoAuthorityError",
     "NotOnHoldError",
+    "RecordRestoredError",
     "RevocationAlteredError",
     "RevocationReasonError",
     "SignatureFaultError",
@@ -125,10 +126,32 @@ class CrlNumberWentBackError(CaError):
                 "The published lists of “%(authority)s” have reached number %(published)s, but the record "
                 "knows only %(on_record)s; nothing older is published."
             ),
-            hint=_("The record is an old copy: restore the newest one before anything is signed."),
+            hint=_(
+                "The record is an old copy, and nothing is signed: restore the newest one; if there is none, "
+                "tell it what is outside: onecert ca reconcile PLACE --apply"
+            ),
             authority=authority,
             published=published,
             on_record=on_record,
+        )
+
+
+class RecordRestoredError(CaError):
+    """The record came back from a backup, and nobody has told it what happened after that."""
+
+    def __init__(self, restored_at: str) -> None:
+        super().__init__(
+            "RECORD_RESTORED",
+            status=503,
+            text=_(
+                "The record was restored from a backup at %(restored_at)s and does not know what was done "
+                "after the backup; nothing is signed."
+            ),
+            hint=_(
+                "Tell it what is outside, published lists and issued certificates: "
+                "onecert ca reconcile PLACE --apply"
+            ),
+            restored_at=restored_at,
         )
 
 

@@ -23,7 +23,6 @@ from onecert.ca.authorities.authorities import Authorities, Authority
 from onecert.ca.certificates.draft import delta_url
 from onecert.ca.errors import (
     ClockWentBackError,
-    CrlNumberWentBackError,
     CrlOverdueError,
     CrlPartitionsError,
     SignatureFaultError,
@@ -35,6 +34,7 @@ from onecert.ca.lists.names import PARTITIONS_MAX, delta_name, list_name, looks_
 from onecert.ca.lists.snapshot import Snapshot, newest, read_snapshot, status_version
 from onecert.ca.models import authorities as authorities_table
 from onecert.ca.models import crls
+from onecert.ca.operation.record_guard import check_numbers, check_reconciled, published_number
 from onecert.ca.signatures.algorithms import ThrowAwayKeys
 from onecert.ca.signatures.signer import Signer
 from onecert.ca.status.files import StatusFiles
@@ -267,7 +267,7 @@ class CrlPublisher:
         """The alarms: a list at half its life, and a record that is behind what was published.
 
         Raises:
-            CrlOverdueError, CrlNumberWentBackError
+            CrlOverdueError, CrlNumberWentBackError, RecordRestoredError
         """
         for partition in self.partitions(authority.name):
             name = list_name(authority.name, partition)
@@ -277,7 +277,7 @@ class CrlPublisher:
             if at >= latest.this_update + (latest.first_to_lapse - latest.this_update) / 2:
                 raise CrlOverdueError(name, latest.first_to_lapse.isoformat())
         with self._database.reading() as connection:
-            self._check_numbers(connection, authority.name, self._published_number(authority.name))
+            self._check_record(connection, authority.name, self._published_number(authority.name))
 
     def _is_written(self, name: str, number: int, *, has_delta: bool) -> bool:
         names = [name, delta_name(name)] if has_delta else [name]
@@ -292,14 +292,12 @@ class CrlPublisher:
 
     def _published_number(self, authority_name: str) -> int:
         """The highest number among the files of an authority."""
-        names = [list_name(authority_name, partition) for partition in self.partitions(authority_name)]
-        return max(self._files.crl_number(name) for each in names for name in (each, delta_name(each)))
+        return published_number(self._files, authority_name, self.partitions(authority_name)[-1])
 
-    def _check_numbers(self, connection: Connection, name: str, published: int) -> None:
-        """Every published number was on record before; otherwise the record is an old copy."""
-        on_record, _at = newest(connection, name)
-        if published > on_record:
-            raise CrlNumberWentBackError(name, published, on_record)
+    def _check_record(self, connection: Connection, name: str, published: int) -> None:
+        """An old copy of the record publishes nothing, whoever's key would sign it."""
+        check_reconciled(connection)
+        check_numbers(connection, name, published)
 
     def _draft(self, authority: Authority, partition: int, *, anew: bool, is_last: bool) -> _Drafts:
         now = self._clock.now().replace(microsecond=0)
@@ -307,7 +305,7 @@ class CrlPublisher:
         published = self._published_number(authority.name)
         before = None if anew else self._made.get((authority.name, partition))
         with self._database.reading() as connection:
-            self._check_numbers(connection, authority.name, published)
+            self._check_record(connection, authority.name, published)
             _number, last = newest(connection, authority.name)
             if last is not None and last - now > CLOCK_TOLERANCE:
                 raise ClockWentBackError(now.isoformat(), last.isoformat())

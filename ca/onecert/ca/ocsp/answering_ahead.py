@@ -185,6 +185,12 @@ class AnsweringAhead:
         signed += self.follow(authority, hashes)
         return signed + self._sign_due(authority, responder, hashes, upto=self._clock.now(), until=until)
 
+    def start_over(self, authority: str) -> None:
+        """Forget every answer of an authority."""
+        with self._database.reading() as connection:
+            version = connection.execute(_VERSION, {"a": authority}).scalar() or 0
+        self.store.clear(authority, status_version=version)
+
     def drop_ended(self) -> None:
         """Forget answers about certificates that have ended."""
         self.store.drop_ended(self._clock.now())
@@ -336,7 +342,8 @@ class AnsweringAhead:
             return
         if version is None:
             return
-        if known is None:
+        if known is None or version < known:
+            # A record that went back: what was signed ahead is about one that is gone.
             self.store.clear(authority, status_version=version)
         elif is_behind:
             self.store.drop(authority, changed, hash_names=self._hash_names, status_version=version)

@@ -154,6 +154,14 @@ class Responders:
                 self._ahead.prepare(authority, self._names.of(authority))
         self._ahead.drop_ended()
 
+    def start_over(self, authority_name: str) -> None:
+        """Forget every answer of an authority that was signed ahead: the record does not stand behind it.
+
+        Raises:
+            DatabaseUnavailableError
+        """
+        self._ahead.start_over(authority_name)
+
     def follow(self) -> None:
         """Sign answers about what was issued or changed a moment ago, for all authorities.
 

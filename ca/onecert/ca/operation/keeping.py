@@ -76,6 +76,9 @@ def _faults(parts: Parts, roots: CaToken | None) -> Iterator[str]:
         token = roots if authority.is_root else parts.token
         if token is not None:
             yield from key_faults(authority, token)
+        # As the service does at its start: of lists, files are copied before the record that goes on.
+        for partition in parts.publisher.partitions(authority.name):
+            parts.publisher.write_file(authority.name, partition)
         for finding in parts.list_checker.check(authority):
             if finding.rule not in _TO_BE_EXPECTED:
                 yield f"{finding.rule} {finding.authority}/{finding.serial} {finding.facts}".rstrip()

@@ -22,9 +22,11 @@ from onecert.ca.lists.crl import entry_der
 from onecert.ca.lists.snapshot import newest
 from onecert.ca.models import authorities as authorities_table
 from onecert.ca.models import certificates, crl_entries, crls
+from onecert.ca.operation.record_guard import RECONCILED
 from onecert.ca.parts import Parts
 from onecert.ca.revocation.revocation import lock_authority
 from onecert.ca.signatures.algorithms import is_signature_valid
+from onecert.server.backup.ages import RETURN_SUBJECT
 from onecert.server.statements import insert_if_absent
 
 __all__ = ["Outside", "Reconciliation", "read_outside", "reconcile"]
@@ -97,6 +99,23 @@ def reconcile(
                         "unknown": [serial for owner, serial in done.unknown if owner == name][:200],
                     },
                 )
+        if apply:
+            # Also when nothing was missing: two people have looked, and the record may be used again.
+            parts.audit.record(
+                connection,
+                event=RECONCILED,
+                actor=actor,
+                subject=RETURN_SUBJECT,
+                details={
+                    "approved_by": people,
+                    "lists": len(outside.lists),
+                    "certificates": len(outside.certificates),
+                },
+            )
+    if apply:
+        # What was signed ahead before the record went back may say "good" of what is revoked now.
+        for name in sorted({name for name, _serial in (*done.revoked, *done.unknown)}):
+            parts.responders.start_over(name)
     return done
 
 

@@ -42,12 +42,21 @@ class Signer:
         keys: finds a key of the token.
         token: its label, for errors.
         check: asks whether the token answers, and raises TokenGoneError; None: it is not asked.
+        guard: raises when nothing may be signed at all, whatever the token could do.
     """
 
-    def __init__(self, keys: KeySource, *, token: str, check: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        keys: KeySource,
+        *,
+        token: str,
+        check: Callable[[], None] | None = None,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
         self._find = keys
         self._token = token
         self._check = check
+        self._guard = guard
         self._has_failed = False
         self._keys: dict[str, PrivateKey] = {}
         self._compared: set[tuple[str, str]] = set()
@@ -57,7 +66,10 @@ class Signer:
 
         Raises:
             TokenGoneError: not now.
+            CaError: the guard's.
         """
+        if self._guard is not None:
+            self._guard()
         key = self._keys.get(label)
         if key is None:
             try:

@@ -16,14 +16,17 @@ __all__ = [
     "DRILL_SUBJECT",
     "MADE",
     "RESTORED",
+    "RETURN_SUBJECT",
     "SUBJECT",
     "BackupAges",
     "backup_ages",
 ]
 
 # Entries about backups, by their subject.
-MADE, RESTORED, SUBJECT = "backup.made", "backup.restored", "backup"
+MADE, SUBJECT = "backup.made", "backup"
 DRILLED, DRILL_FAILED, DRILL_SUBJECT = "backup.drilled", "backup.drill-failed", "backup-drill"
+# That the record came back, and what a service says about it since; asked for before a key is used.
+RESTORED, RETURN_SUBJECT = "backup.restored", "backup-return"
 
 
 @dataclass(frozen=True, kw_only=True)

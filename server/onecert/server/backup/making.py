@@ -146,6 +146,8 @@ def _add_service(making: _Making, opened: OpenedMember, stack: contextlib.ExitSt
     contents = contents_of(context.data)
     for path in contents.published:
         making.add(path)
+    # Before the record, which may go on meanwhile: what comes back has at least these.
+    numbers = dict(kept.numbers())
     folder = making.folder / member.name
     folder.mkdir(mode=0o700)
     copy = copy_database(context.database, [SERVER_MIGRATIONS, member.migrations], folder)
@@ -155,7 +157,7 @@ def _add_service(making: _Making, opened: OpenedMember, stack: contextlib.ExitSt
     for path in contents_of(context.data).kept:
         making.add(path)
     making.secrets |= {making.name(path): path for path in contents.secrets}
-    making.services[member.name] = {"database": copy.facts, "numbers": dict(kept.numbers())}
+    making.services[member.name] = {"database": copy.facts, "numbers": numbers}
 
 
 @contextlib.contextmanager

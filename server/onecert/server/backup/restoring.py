@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from onecert.server.audit import AuditTrail
 from onecert.server.audit.canonical import time_text
 from onecert.server.audit.check import verify_export
-from onecert.server.backup.ages import RESTORED, SUBJECT
+from onecert.server.backup.ages import RESTORED, RETURN_SUBJECT
 from onecert.server.backup.archive import extracted
 from onecert.server.backup.checking import Manifest
 from onecert.server.backup.errors import RestoreTargetError
@@ -219,7 +219,7 @@ def _note(database: Database, service: str, clock: Clock, manifest: Manifest) ->
             connection,
             event=RESTORED,
             actor=command_actor(),
-            subject=SUBJECT,
+            subject=RETURN_SUBJECT,
             details={"made_at": time_text(manifest.made_at), "entries": audit["seq"]},
         )
 
