@@ -1,97 +1,140 @@
 """Reads all entries of a list at once, joined by the database, and compares them with the record as sets.
 
-A million rows cost most when each becomes an object of ours. Here the database joins entries of one length to
-segments of some ten thousand, with the serials of their rows beside them in the same order; the segments are
-checked column by column. What is not as it should be is left to whoever looks at it row by row.
+A million rows cost most when each becomes an object of ours, or is looked up by another. Here the database
+joins entries to segments of some ten thousand, with the serials of their rows beside them in the same order;
+the segments are checked column by column where entries are of one length. The sums of keyed hashes over the
+rows of both tables stand for the sets: nothing is sorted or looked up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from onecert.ca import der
+from onecert.ca.lists.entries import serial_of
 
-__all__ = ["Disagreement", "is_complete", "joined_entries"]
+__all__ = ["Disagreement", "read_all"]
 
-ROWS_AT_ONCE = 16_384
-
-
-class Disagreement(Exception):  # noqa: N818 - no error yet: the rows are looked at one by one
-    """Entries are not what their rows say, or of a form that is not read here."""
+# Rows of SQLite that become one segment: more than a segment's octets, so that its bounds stay where they are
+# from one reading to the next.
+ROWS_AT_ONCE = 32_768
 
 
+class Disagreement(Exception):  # noqa: N818 - no error yet: somebody else counts what is wrong
+    """Entries are not what their rows say, or not those of the revoked certificates."""
+
+
+# What entry and certificate have in common.
+_NAMES = "serial, crl_partition, not_after"
 _SCOPE = " AND crl_partition = :p"
-_SQLITE = """
-SELECT length(entry_der), length(serial), count(*),
-    CAST(group_concat(entry_der, '') AS BLOB), group_concat(serial, '')
-FROM ca_crl_entries
-WHERE rowid >= :begin AND rowid < :end AND +authority = :a AND +not_after >= :since{scope}
-GROUP BY 1, 2
+_LISTED = "FROM ca_crl_entries WHERE {plus}authority = :a AND {plus}not_after >= :since{scope}"
+_REVOKED = "FROM ca_certificates WHERE authority = :a AND status <> 'good' AND not_after >= :since{scope}"
+# In the order in which they lie in the file: any index would jump about in it.
+_SQLITE = f"""
+SELECT CAST(group_concat(entry_der, '') AS BLOB), group_concat(serial, ' '), group_concat(crl_partition, ' '),
+    group_concat(not_after, ' ')
+{_LISTED.replace("{plus}", "+")} AND rowid >= :begin AND rowid < :end
 """
-_POSTGRESQL = """
-SELECT length(entry_der), length(serial), count(*), string_agg(entry_der, ''::bytea), string_agg(serial, '')
-FROM ca_crl_entries
-WHERE authority = :a AND not_after >= :since{scope}
-GROUP BY 1, 2, substr(serial, 3, 2)
+_SQLITE_REVOKED = f"SELECT serial, CAST(crl_partition AS TEXT), not_after {_REVOKED}"
+_SUM = f"sum(hash_record_extended(ROW({_NAMES}), :key))"
+_POSTGRESQL = f"""
+SELECT string_agg(entry_der, ''::bytea), string_agg(serial, ' '), {_SUM}
+{_LISTED.replace("{plus}", "")}
+GROUP BY substr(serial, 3, 2) ORDER BY substr(serial, 3, 2)
 """
-_COMPARE = """
-SELECT count(*), count(e.serial)
-FROM ca_certificates c LEFT JOIN ca_crl_entries e ON e.authority = c.authority AND e.serial = c.serial
-    AND e.crl_partition = c.crl_partition AND e.not_after = c.not_after
-WHERE c.authority = :a AND c.status <> 'good' AND c.not_after >= :since{scope}
-"""
+_POSTGRESQL_REVOKED = f"SELECT coalesce({_SUM}, 0) {_REVOKED}"
 
 
-def joined_entries(connection: Connection, names: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+def read_all(connection: Connection, names: dict[str, Any]) -> list[tuple[bytes, int]]:
     """Read the encoded entries of a list: segments, each with the number of its entries.
 
     Args:
         names: `a` the authority, `p` the partition (0: all), `since` in the spelling of the driver.
 
     Raises:
-        Disagreement: an entry is not the one of its row.
+        Disagreement: an entry is not the one of its row, or a certificate is revoked and has none, or the
+            other way round, or the two tell different partitions or ends.
     """
     scope = _SCOPE if names["p"] else ""
-    for size, digits, count, segment, serials in _rows(connection, names, scope):
-        content = bytes(segment)
-        _check(content, size, digits, count, serials)
-        yield content, count
+    listed = 0
+    found = []
+    read = _read_postgresql if connection.dialect.name == "postgresql" else _read_sqlite
+    key = secrets.randbits(62)
+    for segment, serials, total in read(connection, names | {"key": key}, scope):
+        _check(segment, serials)
+        listed += total
+        found.append((segment, len(serials)))
+    if listed != _revoked(connection, names | {"key": key}, scope):
+        raise Disagreement
+    return found
 
 
-def _rows(connection: Connection, names: dict[str, Any], scope: str) -> Iterator[Any]:
-    if connection.dialect.name == "postgresql":
-        yield from connection.execute(text(_POSTGRESQL.format(scope=scope)), names)
-        return
-    # In the order in which they lie in the file: any index would jump about in it.
+def _read_sqlite(
+    connection: Connection, names: dict[str, Any], scope: str
+) -> Iterator[tuple[bytes, list[str], int]]:
     last = connection.exec_driver_sql("SELECT max(rowid) FROM ca_crl_entries").scalar() or 0
     query = text(_SQLITE.format(scope=scope))
     for begin in range(0, last + 1, ROWS_AT_ONCE):
-        yield from connection.execute(query, names | {"begin": begin, "end": begin + ROWS_AT_ONCE})
+        bounds = {"begin": begin, "end": begin + ROWS_AT_ONCE}
+        segment, *joined = connection.execute(query, names | bounds).one()
+        if segment is not None:
+            serials, partitions, ends = (column.split(" ") for column in joined)
+            yield segment, serials, sum(map(hash, zip(serials, partitions, ends, strict=True)))
 
 
-def _check(segment: bytes, size: int, digits: int, count: int, serials: str) -> None:
-    """Check that every entry begins as ours do and names the serial of its row."""
+def _read_postgresql(
+    connection: Connection, names: dict[str, Any], scope: str
+) -> Iterator[tuple[bytes, list[str], int]]:
+    query = text(_POSTGRESQL.format(scope=scope))
+    for segment, serials, total in connection.execute(query, names):
+        yield bytes(segment), serials.split(" "), int(total)
+
+
+def _revoked(connection: Connection, names: dict[str, Any], scope: str) -> int:
+    if connection.dialect.name == "postgresql":
+        query = text(_POSTGRESQL_REVOKED.format(scope=scope))
+        return int(connection.execute(query, names).scalar_one())
+    cursor = connection.connection.cursor()
+    cursor.execute(_SQLITE_REVOKED.format(scope=scope), names)
+    # Rows of the driver, one after the other: SQLAlchemy's cost several times as much.
+    return sum(map(hash, cursor))  # type: ignore[call-overload]  # an iterator of tuples
+
+
+def _check(segment: bytes, serials: Sequence[str]) -> None:
+    """Check that entries are ours, as many as serials, and name these."""
+    if not _are_even(segment, serials):
+        _check_each(segment, serials)
+
+
+def _are_even(segment: bytes, serials: Sequence[str]) -> bool:
+    """Check entries of one length by their columns; False: they are not of one length, or not these."""
+    joined, count = "".join(serials), len(serials)
+    size, digits = len(segment) // count, len(serials[0])
     octets = digits // 2
+    if digits % 2 or size >= 0x80 or len(segment) != size * count or len(joined) != digits * count:
+        return False
     head = (der.SEQUENCE, size - 2, der.INTEGER, octets)
-    if digits % 2 or size >= 0x80 or len(segment) != size * count or len(serials) != digits * count:
-        raise Disagreement
     if any(segment[at::size] != bytes((octet,)) * count for at, octet in enumerate(head)):
+        return False
+    wanted = bytes.fromhex(joined)
+    return all(segment[4 + at :: size] == wanted[at::octets] for at in range(octets))
+
+
+def _check_each(segment: bytes, serials: Sequence[str]) -> None:
+    at = 0
+    try:
+        for serial in serials:
+            size = segment[at + 1]
+            entry = segment[at : at + 2 + size]
+            is_ours = entry[0] == der.SEQUENCE and size < 0x80 and entry[2] == der.INTEGER
+            if not is_ours or serial_of(entry) != serial:
+                raise Disagreement
+            at += len(entry)
+    except IndexError:
+        raise Disagreement from None
+    if at != len(segment):
         raise Disagreement
-    wanted = bytes.fromhex(serials)
-    if any(segment[4 + at :: size] != wanted[at::octets] for at in range(octets)):
-        raise Disagreement
-
-
-def is_complete(connection: Connection, names: dict[str, Any], *, entries: int) -> bool:
-    """Tell whether so many entries are one for each certificate that is revoked, and for no other.
-
-    Every revoked certificate has its entry, and there are as many of one as of the other.
-    """
-    query = text(
-        _COMPARE.format(scope=_SCOPE.replace("crl_partition", "c.crl_partition") if names["p"] else "")
-    )
-    revoked, listed = connection.execute(query, names).one()
-    return bool(revoked == listed == entries)

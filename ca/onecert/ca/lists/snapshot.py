@@ -7,7 +7,6 @@ list that anybody may still use can be brought up to date by the newest delta.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -19,13 +18,12 @@ from onecert.ca.errors import CrlIncompleteError
 from onecert.ca.issuing.ledger import GOOD
 from onecert.ca.lists.crl import removal_der
 from onecert.ca.lists.entries import KeptEntries, segments_of, serial_of
-from onecert.ca.lists.reading import Disagreement, is_complete, joined_entries
+from onecert.ca.lists.reading import Disagreement, read_all
 from onecert.ca.models import authorities, certificates, crl_entries, crl_removals, crls
 from onecert.server.database import UtcDateTime
 
 __all__ = ["Delta", "Snapshot", "read_snapshot", "status_version"]
 
-ROWS_AT_ONCE = 20_000
 # Each change is one search through the list; from so many on, reading it whole is quicker.
 CHANGES_MAX = 200
 
@@ -142,7 +140,7 @@ def read_snapshot(
     entries = _entries_after(connection, names, before, row.status_version) if before else None
     if entries is None:
         _check_partitions(connection, names, row.crl_partitions)
-        entries = _joined_entries(connection, names) or _all_entries(connection, names)
+        entries = _all_entries(connection, names)
     return Snapshot(
         last_number=last_number,
         last_update=last_update,
@@ -193,50 +191,15 @@ def _ended(partition: int) -> Any:
 # ---------------------------------------------------------------------- the whole list
 
 
-def _joined_entries(connection: Connection, names: dict[str, Any]) -> KeptEntries | None:
-    """Read every entry and compare with the record, both in the database; None: look at them one by one."""
-    spelled = UtcDateTime().process_bind_param(names["since"], connection.dialect)
-    plain = {"a": names["a"], "p": names["p"], "since": spelled}
-    try:
-        found = list(joined_entries(connection, plain))
-    except Disagreement:
-        return None
-    count = sum(number for _segment, number in found)
-    if not is_complete(connection, plain, entries=count):
-        raise _incomplete(connection, names)
-    return KeptEntries(segments=tuple(segments_of(segment for segment, _number in found)), count=count)
-
-
 def _all_entries(connection: Connection, names: dict[str, Any]) -> KeptEntries:
-    """Read every entry, and compare with the record: as many, and the same serials.
-
-    The sums of keyed hashes over both sets of serials stand for the sets: nothing needs to be sorted, looked
-    up or kept.
-    """
-    partition = bool(names["p"])
-    count = fingerprint = 0
-
-    def encoded() -> Iterator[bytes]:
-        nonlocal count, fingerprint
-        query = select(crl_entries.c.entry_der).where(_LISTED, _in_scope(crl_entries, partition))
-        for rows in _chunks(connection, query, names):
-            count += len(rows)
-            fingerprint += sum(map(hash, map(serial_of, rows)))
-            yield b"".join(rows)
-
-    segments = tuple(segments_of(encoded()))
-    query = select(certificates.c.serial).where(_REVOKED, _in_scope(certificates, partition))
-    for rows in _chunks(connection, query, names):
-        count -= len(rows)
-        fingerprint -= sum(map(hash, rows))
-    if count or fingerprint:
-        raise _incomplete(connection, names)
-    return KeptEntries(segments=segments, count=_count(connection, names))
-
-
-def _chunks(connection: Connection, query: Any, names: dict[str, Any]) -> Iterator[Any]:
-    found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query, names)
-    yield from found.scalars().partitions()
+    """Read every entry and compare with the record: the same serials, with the same partitions and ends."""
+    spelled = UtcDateTime().process_bind_param(names["since"], connection.dialect)
+    try:
+        found = read_all(connection, {"a": names["a"], "p": names["p"], "since": spelled})
+    except Disagreement:
+        raise _incomplete(connection, names) from None
+    segments = tuple(segments_of(segment for segment, _count in found))
+    return KeptEntries(segments=segments, count=sum(count for _segment, count in found))
 
 
 def _count(connection: Connection, names: dict[str, Any]) -> int:
