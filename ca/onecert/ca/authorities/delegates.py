@@ -133,10 +133,14 @@ class Delegates:
         self.load(authority)
         return True
 
-    def current(self, authority: Authority) -> Delegate | None:
-        """The delegate in use whose certificate is valid now; None when there is none."""
+    def current(self, authority: Authority, at: datetime | None = None) -> Delegate | None:
+        """The delegate in use whose certificate is valid now; None when there is none.
+
+        Args:
+            at: the present moment, where the caller has just asked for it.
+        """
         found = self._current.get(authority.name) or self.load(authority)
-        return found if found is not None and found.is_valid(self._clock.now()) else None
+        return found if found is not None and found.is_valid(at or self._clock.now()) else None
 
     def load(self, authority: Authority) -> Delegate | None:
         """Read the newest delegate of an authority from the record."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.x509 import ocsp
 
@@ -50,8 +50,7 @@ class ResponseStatus(IntEnum):
     UNAUTHORIZED = 6
 
 
-@dataclass(frozen=True, kw_only=True)
-class CertId:
+class CertId(NamedTuple):
     """Which certificate is asked about. `raw` is the CertID as it came, to be sent back unchanged."""
 
     raw: bytes
@@ -61,16 +60,14 @@ class CertId:
     serial: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class OcspRequest:
+class OcspRequest(NamedTuple):
     """A request that could be read: one CertID at least; the nonce as the value of its extension, if any."""
 
     cert_ids: tuple[CertId, ...]
     nonce_value_der: bytes | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status:
+class Status(NamedTuple):
     """The recorded status of a serial. Not revoked and not known: “unknown”."""
 
     known: bool
@@ -231,6 +228,9 @@ class IssuerHashes:
 
         None: read it with `load_request`. What is recognised has exactly these octets, the only way in DER.
         """
+        if len(request_der) < NONCE_OVERHEAD or request_der[9] == len(request_der) - 10:
+            # What has no nonce ends with its CertID.
+            return None
         for hash_name, before in self._before_serial:
             # After five headers of two octets each, or three where there is more to come.
             start = request_der.find(before, 10, 16 + len(before))
@@ -323,6 +323,34 @@ def response_data(
         der.sequence(*singles),
         extensions,
     )
+
+
+@lru_cache(maxsize=512)
+def around_answer(
+    key_hash: bytes,
+    status: Status,
+    *,
+    at: datetime,
+    next_update: datetime,
+    cert_id_octets: int,
+    nonce_octets: int,
+) -> tuple[bytes, bytes]:
+    """What stands in the `ResponseData` about one certificate before its CertID, and between that and the
+    value of the nonce, which comes last: the same in all answers of one second with these lengths.
+
+    Written by `response_data` with marks in the two places, and cut there.
+    """
+    cert_id, nonce = _mark("CertID", cert_id_octets), _mark("nonce", nonce_octets)
+    asked = CertId(raw=cert_id, hash_name=None, name_hash=b"", key_hash=b"", serial=0)
+    single = single_response(asked, status, this_update=at, next_update=next_update)
+    data = response_data(key_hash, [single], produced_at=at, nonce_value_der=nonce or None)
+    before, _, rest = data.partition(cert_id)
+    return before, rest[: len(rest) - nonce_octets]
+
+
+def _mark(name: str, octets: int) -> bytes:
+    """Octets that stand nowhere else."""
+    return hashlib.shake_128(name.encode()).digest(octets)
 
 
 def successful(

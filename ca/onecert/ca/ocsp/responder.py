@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select
 
@@ -123,20 +123,24 @@ class Responders:
         Raises:
             UnknownAuthorityError: no such authority here.
         """
-        prepared = self._ahead.find(authority_name, request_der)
-        if prepared is not None:
-            return prepared
         names = self._names.find(authority_name)
+        # Most of what is not answered ahead asks about one certificate with a nonce.
+        request = None if names is None else names.question(request_der)
+        if request is None:
+            prepared = self._ahead.find(authority_name, request_der)
+            if prepared is not None:
+                return prepared
         try:
-            request = (names and names.question(request_der)) or load_request(request_der)
+            request = request or load_request(request_der)
         except DerError:
             return OcspAnswer(der=refusal(ResponseStatus.MALFORMED_REQUEST))
         try:
             authority = self._authorities.get(authority_name)
-            responder = self._delegates.current(authority)
+            at = self._clock.now()
+            responder = self._delegates.current(authority, at)
             if responder is None:
                 return OcspAnswer(der=refusal(ResponseStatus.TRY_LATER))
-            return self._answer(authority, responder, request)
+            return self._answer(authority, responder, request, at.replace(microsecond=0))
         except (TokenError, CaError, ServiceError) as exc:
             if isinstance(exc, CaError) and exc.status == 404:
                 raise
@@ -172,12 +176,14 @@ class Responders:
             if self._delegates.serves(authority):
                 self._ahead.follow(authority, self._names.of(authority))
 
-    def _answer(self, authority: Authority, responder: Delegate, request: OcspRequest) -> OcspAnswer:
-        is_plain = request.nonce_value_der is None and len(request.cert_ids) == 1
-        at = self._clock.now().replace(microsecond=0)
+    def _answer(
+        self, authority: Authority, responder: Delegate, request: OcspRequest, at: datetime
+    ) -> OcspAnswer:
         about = [(cert_id, self._status(authority, cert_id)) for cert_id in request.cert_ids]
-        place = (responder.key_label, request.cert_ids[0].raw, about[0][1])
-        if is_plain:
+        place = None
+        if request.nonce_value_der is None and len(about) == 1:
+            ((cert_id, status),) = about
+            place = (responder.key_label, cert_id.raw, status)
             kept = self._kept.get(place)
             if kept is not None and at - kept.this_update < self._lifetime / 2:
                 return _as_answer(responder, kept)
@@ -189,7 +195,7 @@ class Responders:
             lifetime=self._lifetime,
             nonce_value_der=request.nonce_value_der,
         )
-        if not is_plain:
+        if place is None:
             return OcspAnswer(der=encoded_answer(responder, answer.data_der, answer.signature))
         with self._kept_lock:
             self._kept[place] = answer

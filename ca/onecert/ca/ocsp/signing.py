@@ -15,7 +15,14 @@ from functools import lru_cache
 from onecert.ca.authorities.delegates import Delegate
 from onecert.ca.certificates.lint_rules import fault
 from onecert.ca.errors import LintError, SignatureFaultError
-from onecert.ca.ocsp.messages import CertId, Status, check_answer, response_data, single_response
+from onecert.ca.ocsp.messages import (
+    CertId,
+    Status,
+    around_answer,
+    check_answer,
+    response_data,
+    single_response,
+)
 from onecert.ca.ocsp.stored_answers import AnswerFrame
 from onecert.ca.signatures.algorithms import is_signature_valid, sign
 from onecert.ca.signatures.signer import Signer
@@ -51,29 +58,26 @@ def signed_answer(
         TokenError, CaError: it could not be signed, or what was signed is wrong.
     """
     next_update = min(at + lifetime, responder.not_after)
-    singles = [
-        single_response(cert_id, status, this_update=at, next_update=next_update) for cert_id, status in about
-    ]
-    data = response_data(responder.key_hash, singles, produced_at=at, nonce_value_der=nonce_value_der)
+    if at >= next_update:
+        raise LintError([fault("answer-times")])
+    data = _data(responder, about, at, next_update, nonce_value_der)
     signature = sign(signer.key(responder.key_label), data)
     if not is_signature_valid(responder.public_key, signature, data):
         raise SignatureFaultError(responder.key_label)
-    if not at < next_update <= responder.not_after:
-        raise LintError([fault("answer-times")])
     shape = (
         responder.certificate_der,
         len(signature),
         len(nonce_value_der or b""),
-        tuple(
+        *[
             (len(cert_id.raw), status.known, status.reason if status.revoked_at else "")
             for cert_id, status in about
-        ),
+        ],
     )
     if shape not in _linted:
         check_answer(
             encoded_answer(responder, data, signature),
             data,
-            singles=len(singles),
+            singles=len(about),
             at=at,
             not_after=responder.not_after,
         )
@@ -84,6 +88,32 @@ def signed_answer(
 
 
 _linted: set[tuple[object, ...]] = set()
+
+
+def _data(
+    responder: Delegate,
+    about: Sequence[tuple[CertId, Status]],
+    at: datetime,
+    next_update: datetime,
+    nonce_value_der: bytes | None,
+) -> bytes:
+    """The `ResponseData`; about one certificate, from what was written once for this second."""
+    if len(about) == 1:
+        ((cert_id, status),) = about
+        raw, nonce = cert_id.raw, nonce_value_der or b""
+        before, between = around_answer(
+            responder.key_hash,
+            status,
+            at=at,
+            next_update=next_update,
+            cert_id_octets=len(raw),
+            nonce_octets=len(nonce),
+        )
+        return b"".join((before, raw, between, nonce))
+    singles = [
+        single_response(cert_id, status, this_update=at, next_update=next_update) for cert_id, status in about
+    ]
+    return response_data(responder.key_hash, singles, produced_at=at, nonce_value_der=nonce_value_der)
 
 
 def encoded_answer(responder: Delegate, data_der: bytes, signature: bytes) -> bytes:
