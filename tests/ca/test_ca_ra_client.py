@@ -33,7 +33,7 @@ def test_renewed_delivered_found_and_told(lite: Any, client: CaClient) -> None:
     at = lite.clock.now()
     old = lite.issue().record
     payload = following(
-        lite.order_payload(),
+        lite.order_payload(early="the holder asked for it"),
         kind="renew",
         authority="harbour",
         serial_hex=old.serial,
@@ -84,7 +84,7 @@ def test_a_roll_over_changes_nothing_for_the_registration_authority(lite: Any, c
     assert (offered["filled_by"], len(offered["profiles"])) == ("harbour-b", 2)
     for old in (before, after):
         payload = following(
-            lite.order_payload(),
+            lite.order_payload(early="the holder asked for it"),
             kind="renew",
             authority="harbour",
             serial_hex=old.serial_hex,

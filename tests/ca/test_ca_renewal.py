@@ -18,9 +18,10 @@ from onecert.ca import models
 from onecert.ca.errors import CaError
 from onecert.ca.issuing.order_notices import DELIVERY_TYPE
 from onecert.ca.issuing.orders import content_sha256
-from onecert.ca.profiles.profile import profile_from_json
+from onecert.ca.profiles.profile import packaged_profile, profile_from_json, resolved_profile
 from onecert.ca.renewals.models import successions
 from onecert.ca.revocation.revocation import Revocation
+from onecert.ca.search.history import history
 from onecert.server.documents import sign_document
 from onecert.server.models import audit_entries
 
@@ -255,7 +256,7 @@ def test_profile_sets_the_window_of_a_renewal(lite: Any) -> None:
     def renew_at(certificate: Any, moment: datetime) -> str:
         lite.clock.advance(moment - lite.clock.now())
         try:
-            return str(issue(lite, follow(lite, certificate, "renew")).state)
+            return str(issue(lite, follow(lite, certificate, "renew", early=None)).state)
         except CaError as exc:
             return exc.code
 
@@ -263,6 +264,50 @@ def test_profile_sets_the_window_of_a_renewal(lite: Any) -> None:
     assert renew_at(old, old.not_after - timedelta(days=30)) == "issued"
     assert renew_at(other, other.not_after + timedelta(days=7, seconds=1)) == "RENEWAL_WINDOW"
     assert renew_at(other, other.not_after + timedelta(days=7)) == "issued"
+
+
+@pytest.mark.parametrize("name", ["organisation", "citizen", "employee", "device", "tls-server", "operator"])
+def test_packaged_profiles_say_when_they_are_renewed_and_with_which_key(name: str) -> None:
+    """Within the last month, for programs two, with a new key; an authority's file may say otherwise."""
+    packaged = packaged_profile(name)
+    assert packaged is not None
+    assert packaged["renewal_window_days"] == (60 if name == "tls-server" else 30)
+    assert packaged["renewal_same_key"] is False
+    other = {"renewal_window_days": 90, "identity_required": [], "identity_optional": [], "holder": "system"}
+    assert resolved_profile(name, other).renewal_window_days == 90
+
+
+def test_too_early_is_refused_and_says_from_when(lite: Any) -> None:
+    old = lite.issue().record
+    with pytest.raises(CaError) as caught:
+        issue(lite, follow(lite, old, "renew", early=None))
+    assert (caught.value.code, caught.value.status) == ("RENEWAL_WINDOW", 409)
+    assert caught.value.facts["begin"] == (old.not_after - timedelta(days=30)).isoformat()
+    assert "early" in caught.value.hint
+    lite.clock.advance(old.not_after - timedelta(days=30) - lite.clock.now())
+    assert issue(lite, follow(lite, old, "renew", early=None)).state == "issued"
+
+
+def test_early_with_a_reason_by_whom_it_is_permitted(lite: Any) -> None:
+    """The permission is a scope of its own, by profile; the reason is part of what was signed, and told."""
+    old = lite.issue().record
+    early = follow(lite, old, "renew", early="合并换发")
+    lite.register("harbour:*", "harbour:citizen+early")
+    assert refusal(lite, early) == "EARLY_RENEWAL"
+    lite.register("harbour:*", "harbour:organisation+early")
+    new = issue(lite, early)
+    life = history(lite.context.database, lite.parts.authorities, "harbour", new.serial)
+    received = next(event for event in life["events"] if event["event"] == "order.received")
+    assert received["details"]["early"] == "合并换发"
+
+
+def test_the_scope_for_early_renewals_orders_and_revokes_nothing(lite: Any) -> None:
+    serial = lite.issue().record.serial
+    lite.register("pearl:*", "harbour:*+early")
+    assert refusal(lite, lite.order()) == "ORDER_OUT_OF_SCOPE"
+    with pytest.raises(CaError) as caught:
+        revoke(lite, serial)
+    assert caught.value.code == "ORDER_OUT_OF_SCOPE"
 
 
 def test_another_holder_or_subject_is_refused(lite: Any) -> None:
@@ -286,6 +331,11 @@ def test_another_holder_or_subject_is_refused(lite: Any) -> None:
         ({"replaces": {"authority": "harbour", "serial": "4f00", "more": 1}}, "ORDER_MALFORMED"),
         ({"replaces": {"authority": "harbour", "serial": "4f00"}}, "CERTIFICATE_UNKNOWN"),
         ({"replaces": {"authority": "pearl", "serial": "4f00"}}, "ORDER_OUT_OF_SCOPE"),
+        ({"early": ""}, "ORDER_MALFORMED"),
+        ({"early": "no\nline"}, "ORDER_MALFORMED"),
+        ({"early": "x" * 201}, "ORDER_MALFORMED"),
+        ({"early": True}, "ORDER_MALFORMED"),
+        ({"kind": "rekey", "early": "for a reason"}, "ORDER_MALFORMED"),
         ({"revoke_replaced": "superseded"}, "ORDER_MALFORMED"),
         ({"revoke_replaced": {"reason": "superseded"}}, "ORDER_MALFORMED"),
         ({"revoke_replaced": {"reason": "superseded", "when": "first"}}, "ORDER_MALFORMED"),

@@ -58,7 +58,16 @@ def status(world: Any, serial: str) -> tuple[str, str | None]:
 
 def test_renewed_and_the_old_one_revoked_when_it_is_delivered(empty_world: Any, issue: Command) -> None:
     old = serial_of(issue("--apply"))
-    follows = ["--kind", "renew", "--replaces", old.upper(), "--revoke-replaced", "superseded"]
+    follows = [
+        "--kind",
+        "renew",
+        "--early",
+        "asked for",
+        "--replaces",
+        old.upper(),
+        "--revoke-replaced",
+        "superseded",
+    ]
     follows += ["--revoke-when", "delivered"]
     shown = issue(*follows)
     assert (shown.stdout, shown.exit_code) == ("", 0)

@@ -77,7 +77,7 @@ def small_chunks() -> Iterator[None]:
 
 
 def _harbour(world: Any) -> Any:
-    return world.hold("harbour").register("harbour:*")
+    return world.hold("harbour").register("harbour:*", "harbour:*+early")
 
 
 def _post(world: Any, path: str, body: bytes) -> Any:

@@ -90,6 +90,7 @@ def show_certificate(authority: str, serial: str, as_pem: bool, data: Path, conf
 @click.option(
     "--revoke-when", metavar="WHEN", default=ISSUED, show_default=True, help="issued, delivered, or a moment."
 )
+@click.option("--early", metavar="REASON", help="Why it is renewed before the profile's window.")
 @APPLY
 @common_options
 def issue(
@@ -106,6 +107,7 @@ def issue(
     replaces: str | None,
     revoke_replaced: str | None,
     revoke_when: str,
+    early: str | None,
     apply: bool,
     data: Path,
     config: Path | None,
@@ -115,6 +117,10 @@ def issue(
     With --kind and --replaces it follows another one: docs/ca-api.md says what each kind may.
     """
     follows = _follows(authority, kind, replaces, revoke_replaced, revoke_when)
+    if early is not None:
+        if not follows:
+            raise click.UsageError("--early is for --kind renew")
+        follows["early"] = early
     subject = {"country": "CN", "common_name": common_name}
     if organization:
         subject["organization"] = organization

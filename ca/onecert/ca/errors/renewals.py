@@ -6,6 +6,7 @@ from onecert.ca.errors.base import CaError
 from onecert.server.languages import _
 
 __all__ = [
+    "EarlyRenewalError",
     "OrderKindInBatchError",
     "PredecessorHolderError",
     "PredecessorStateError",
@@ -84,10 +85,27 @@ class RenewalWindowError(CaError):
             "RENEWAL_WINDOW",
             status=409,
             text=_("The certificate %(serial)s can be renewed from %(begin)s to %(end)s."),
-            hint=_("Wait for the day, or order a new certificate when it has passed."),
+            hint=_(
+                "Wait for the day; where there is a reason, a registration authority that may do so says it "
+                "in “early”. When the day has passed, order a new certificate."
+            ),
             serial=serial,
             begin=begin,
             end=end,
+        )
+
+
+class EarlyRenewalError(CaError):
+    """Renewing before the profile's window is not in the scope of the registration authority."""
+
+    def __init__(self, registration_authority: str, scope: str) -> None:
+        super().__init__(
+            "EARLY_RENEWAL",
+            status=403,
+            text=_("The registration authority “%(name)s” may not renew certificates before their time."),
+            hint=_("Wait for the day, or have the CA's operator add the scope %(scope)s."),
+            name=registration_authority,
+            scope=scope,
         )
 
 

@@ -22,8 +22,14 @@ from onecert.ca.errors import (
     OrderTimeError,
     TwoPeopleError,
 )
+from onecert.ca.errors.renewals import EarlyRenewalError
 from onecert.ca.issuing.ledger import OrderRecord
-from onecert.ca.issuing.registration_authorities import RegistrationAuthorities, RegistrationAuthority, Scope
+from onecert.ca.issuing.registration_authorities import (
+    EARLY,
+    RegistrationAuthorities,
+    RegistrationAuthority,
+    Scope,
+)
 from onecert.ca.issuing.signed_documents import opened_document
 from onecert.ca.renewals.record import Succession
 from onecert.ca.renewals.renewal import read_follow
@@ -126,11 +132,11 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
         document: what is kept as evidence.
 
     Raises:
-        OrderMalformedError, OrderOutOfScopeError, TwoPeopleError
+        OrderMalformedError, OrderOutOfScopeError, EarlyRenewalError, TwoPeopleError
     """
     fields = Fields(payload)
     follow = read_follow(payload)
-    fields.skip("kind", "replaces", "revoke_replaced")
+    fields.skip("kind", "replaces", "revoke_replaced", "early")
     order_id, ordered_by = fields.text("order", ID), f"ra:{signer.name}"
     people = fields.people("approved_by")
     order = Order(
@@ -162,6 +168,8 @@ def read_order(payload: Mapping[str, Any], signer: Scope, document: bytes) -> Or
         raise OrderOutOfScopeError(signer.name, follow.authority, order.profile)
     if not signer.may_order(order.authority, order.profile):
         raise OrderOutOfScopeError(signer.name, order.authority, order.profile)
+    if follow is not None and follow.early and not signer.may_renew_early(follow.authority, order.profile):
+        raise EarlyRenewalError(signer.name, f"{follow.authority}:{order.profile}{EARLY}")
     if len(set(order.record.approved_by)) < 2:
         raise TwoPeopleError
     return order

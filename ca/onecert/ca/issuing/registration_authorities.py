@@ -19,7 +19,10 @@ from onecert.server.statements import Statement
 from onecert.verifier.jws import key_id
 from onecert.verifier.signatures import PublicKey
 
-__all__ = ["RegistrationAuthorities", "RegistrationAuthority", "Scope"]
+__all__ = ["EARLY", "RegistrationAuthorities", "RegistrationAuthority", "Scope"]
+
+# A scope that ends so says that what it names may be renewed before the profile's window.
+EARLY = "+early"
 
 _COLUMNS = [registration_authorities.c[name] for name in ("name", "key_id", "key_pem", "scopes")]
 _BY_KEY = Statement(select(*_COLUMNS).where(registration_authorities.c.key_id == bindparam("k")))
@@ -44,10 +47,15 @@ class Scope:
         names = {authority, self.line_of(authority)}
         return any(f"{name}:{each}" in self.scopes for name in names for each in (profile, "*"))
 
+    def may_renew_early(self, authority: str, profile: str) -> bool:
+        """Tell whether it may renew before the window of the profile."""
+        names = {authority, self.line_of(authority)}
+        return any(f"{name}:{each}{EARLY}" in self.scopes for name in names for each in (profile, "*"))
+
     def may_revoke(self, authority: str) -> bool:
         """Tell whether it orders anything at all from this authority."""
         names = {authority, self.line_of(authority)}
-        return any(scope.split(":")[0] in names for scope in self.scopes)
+        return any(scope.split(":")[0] in names for scope in self.scopes if not scope.endswith(EARLY))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ class Renewals:
             raise SameKeyError(follow.kind)
         end: datetime = old["not_after"]
         if follow.kind == RENEW:
-            _check_window(profile, follow.serial, old["not_before"], end, at)
+            _check_window(profile, follow, old["not_before"], end, at)
             return request
         if at > end:
             raise PredecessorStateError(follow.kind, follow.serial, "expired")
@@ -103,11 +103,12 @@ class Renewals:
         return replace(request, not_after=min(end, last_second(profile, first_second(profile, at))))
 
 
-def _check_window(profile: Profile, serial: str, start: datetime, end: datetime, at: datetime) -> None:
+def _check_window(profile: Profile, follow: Follow, start: datetime, end: datetime, at: datetime) -> None:
     begin = end - timedelta(days=profile.renewal_window_days) if profile.renewal_window_days else None
     last = end + timedelta(days=profile.renewal_after_expiry_days)
-    if (begin is not None and at < begin) or at > last:
-        raise RenewalWindowError(serial, (begin or start).isoformat(), last.isoformat())
+    is_early = begin is not None and at < begin and follow.early is None
+    if is_early or at > last:
+        raise RenewalWindowError(follow.serial, (begin or start).isoformat(), last.isoformat())
 
 
 def _check_standing(

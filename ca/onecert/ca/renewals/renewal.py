@@ -4,7 +4,8 @@ An order says `kind` and names the certificate it follows (`replaces`). Without 
 certificate, as orders have always been. All kinds stay with the holder and the profile; the authority may be
 another one, the next of a roll-over.
 
-- `renew`: the same subject for another term, within the profile's window around the end of the old one.
+- `renew`: the same subject for another term, within the profile's window around the end of the old one;
+  before it only with `early`, a reason in words, from who may do so.
 - `rekey`: the same subject with a new key, until the end of the old one.
 - `change`: another subject of the same holder, until the end of the old one, which the order says when to
   revoke: `issued`, `delivered`, or a moment.
@@ -63,6 +64,7 @@ class Follow:
     reason: str | None  # None: it is not revoked
     when: str
     at: datetime | None  # with `AT`
+    early: str | None = None  # why it is renewed before the profile's window
 
     def check_state(self, state: str, status: str, reason: str | None) -> None:
         """Check that a certificate in this state may be followed so.
@@ -76,14 +78,14 @@ class Follow:
 
 
 def read_follow(payload: Mapping[str, Any]) -> Follow | None:
-    """Read `kind`, `replaces` and `revoke_replaced` of an order; None: it follows nothing.
+    """Read `kind`, `replaces`, `revoke_replaced` and `early` of an order; None: it follows nothing.
 
     Raises:
         OrderMalformedError
     """
     kind = payload.get("kind", ISSUE)
     if kind == ISSUE:
-        for name in ("replaces", "revoke_replaced"):
+        for name in ("replaces", "revoke_replaced", "early"):
             if payload.get(name) is not None:
                 raise OrderMalformedError(name)
         return None
@@ -97,6 +99,9 @@ def read_follow(payload: Mapping[str, Any]) -> Follow | None:
         or not _matches(_SERIAL, replaces["serial"])
     ):
         raise OrderMalformedError("replaces")
+    early = payload.get("early")
+    if early is not None and (kind != RENEW or not _is_reason(early)):
+        raise OrderMalformedError("early")
     reason, when, at = _revocation(kind, payload.get("revoke_replaced"))
     return Follow(
         kind=kind,
@@ -105,6 +110,7 @@ def read_follow(payload: Mapping[str, Any]) -> Follow | None:
         reason=reason,
         when=when,
         at=at,
+        early=early,
     )
 
 
@@ -131,6 +137,10 @@ def _revocation(kind: str, said: object) -> tuple[str | None, str, datetime | No
     if at.tzinfo is None:
         raise OrderMalformedError("revoke_replaced")
     return said["reason"], AT, at
+
+
+def _is_reason(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 3 <= len(value.strip()) <= len(value) <= 200
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from onecert.ca.authorities.authorities import Authorities, pem
 from onecert.ca.errors import UnknownCertificateError
+from onecert.ca.issuing.order_documents import payload_of
 from onecert.ca.models import crls, orders, revocations
 from onecert.ca.renewals.models import successions
 from onecert.ca.search.index import load
@@ -98,9 +99,13 @@ def _event(at: datetime, event: str, actor: str, details: dict[str, Any]) -> dic
 
 def _order(connection: Connection, found: Found) -> dict[str, Any] | None:
     columns = (orders.c.id, orders.c.ordered_by, orders.c.received_at, orders.c.content_sha256)
-    query = select(*columns).where(orders.c.id == found.record.order_id)
+    query = select(*columns, orders.c.document).where(orders.c.id == found.record.order_id)
     row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else dict(row)
+    if row is None:
+        return None
+    told = dict(row)
+    early = payload_of(told.pop("document")).get("early")
+    return told | ({"early": early} if early else {})
 
 
 def _successions(connection: Connection, authority: str, serial: str) -> list[Any]:
