@@ -11,14 +11,16 @@ from __future__ import annotations
 import logging
 import pickle
 import signal
+import socket
+import struct
 import threading
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from queue import Empty, SimpleQueue
 
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.certificates.checked_request import ordered_request
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 
 # An order takes a millisecond; a process that needs so long has been stopped, or its disk has.
 PATIENCE = timedelta(seconds=5)
+# How long an order waits for a helper that is busy. The service itself is what all orders share: what another
+# process can do, it does not do.
+WAIT = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +123,18 @@ def _work(connection: Connection, settings: _Settings, at: datetime) -> None:
             connection.send_bytes(pickle.dumps(prepared, pickle.HIGHEST_PROTOCOL))
 
 
-@dataclass(frozen=True, eq=False)
+def _limit_waiting(connection: Connection) -> None:
+    """Let the kernel end a read that waits too long: to poll first costs as much as the read."""
+    with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as same:
+        patience = struct.pack("ll", int(PATIENCE.total_seconds()), 0)
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+
+
+@dataclass(eq=False)
 class _Helper:
     process: BaseProcess
     connection: Connection
+    is_ready: bool = field(default=False)
 
     def end(self) -> None:
         self.connection.close()
@@ -148,7 +161,7 @@ class OrderHelpers:
             database=database, status_url=status_url, max_age=max_age, test_identities=test_identities
         )
         self._wanted = processes
-        self._idle: deque[_Helper] = deque()  # its append and pop are atomic
+        self._idle: SimpleQueue[_Helper] = SimpleQueue()
         self._all: list[_Helper] = []
         self._starting: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -156,24 +169,38 @@ class OrderHelpers:
 
     def prepare(self, document: bytes, at: datetime) -> Prepared | None:
         """Have an order prepared; None: nobody is free, or the service must look at it."""
-        try:
-            helper = self._idle.pop()
-        except IndexError:
-            self._start_more(at)
+        helper = self._take(at)
+        if helper is None:
             return None
         try:
             helper.connection.send_bytes(pickle.dumps((document, at), pickle.HIGHEST_PROTOCOL))
-            if not helper.connection.poll(PATIENCE.total_seconds()):
-                raise TimeoutError
             prepared: Prepared | None = pickle.loads(helper.connection.recv_bytes())  # noqa: S301
         except (OSError, EOFError):
             log.warning("a process that prepares orders ended")
             self._forget(helper)
             return None
+        self._give_back(helper)
+        return prepared
+
+    def _take(self, at: datetime) -> _Helper | None:
+        """A helper that is free now or in a moment; None while none is ready, or all are busy for longer."""
+        idle = self._idle
+        try:
+            return idle.get_nowait()
+        except Empty:
+            self._start_more(at)
+        if not any(helper.is_ready for helper in self._all):
+            return None
+        try:
+            return idle.get(timeout=WAIT.total_seconds())
+        except Empty:
+            return None
+
+    def _give_back(self, helper: _Helper) -> None:
         with self._lock:
             if helper in self._all:
-                self._idle.append(helper)
-        return prepared
+                helper.is_ready = True
+                self._idle.put(helper)
 
     def all(self) -> list[_Helper]:
         """Those that are there, ready or about to be."""
@@ -191,7 +218,7 @@ class OrderHelpers:
         """End all helpers: what they know of an authority is out of date. Others follow."""
         with self._lock:
             helpers, self._all = self._all, []
-            self._idle.clear()
+            self._idle = SimpleQueue()
         for helper in helpers:
             with suppress(AttributeError, OSError):  # not started yet
                 helper.end()
@@ -206,6 +233,7 @@ class OrderHelpers:
             if self._is_closed or len(self._all) >= self._wanted:
                 return
             ours, theirs = get_context("spawn").Pipe()
+            _limit_waiting(ours)
             # Forked threads would take their locks with them, and the token's login.
             process = get_context("spawn").Process(
                 target=_work, args=(theirs, self._settings, at), daemon=True, name="orders"
@@ -226,9 +254,7 @@ class OrderHelpers:
             log.warning("a process that prepares orders did not start")
             self._forget(helper)
         else:
-            with self._lock:
-                if helper in self._all:
-                    self._idle.append(helper)
+            self._give_back(helper)
 
     def _forget(self, helper: _Helper) -> None:
         with self._lock:
