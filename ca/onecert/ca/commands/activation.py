@@ -93,7 +93,8 @@ def change(
 
 
 @activation.command("activate")
-@TOKEN
+# A service has no other token: the roots' is opened by commands, which ask.
+@click.option("--token", "which", type=click.Choice(("issuing", "root")), default="issuing")
 @click.option("--share", "file", type=INPUT, required=True)
 @common_options
 def activate(which: str, file: Path, data: Path, config: Path | None) -> int:
