@@ -15,6 +15,8 @@ from onecert.ca import models
 from onecert.ca.ceremonies.ceremony import RECORD_TYPE, Ceremony
 from onecert.ca.ceremonies.file import ceremony_from_text, load_ceremony_file
 from onecert.ca.errors import CeremonyChangedError, CeremonyFileError, TokenGoneError
+from onecert.ca.models import profiles
+from onecert.ca.profiles.profile import packaged_profile
 from onecert.verifier.jws import key_id, verify_document
 
 CEREMONIES = Path(__file__).parents[2] / "demo" / "ceremonies"
@@ -218,3 +220,29 @@ def test_root_list_is_renewed_with_the_offline_token(empty_world: Any) -> None:
         empty_world.crl("harbour-root").extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         == 2
     )
+
+
+def test_run_again_by_a_later_release_it_adds_no_profile(
+    empty_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer packaged version waits for two officers; the ceremony only says that there is one."""
+    empty_world.hold()
+    before = installed_profiles(empty_world)
+
+    def later(name: str) -> Any:
+        found = packaged_profile(name)
+        return found | {"version": 2} if found and name == "organisation" else found
+
+    monkeypatch.setattr("onecert.ca.profiles.profile.packaged_profile", later)
+    steps = list(empty_world.ceremony("harbour").hold())
+
+    assert installed_profiles(empty_world) == before
+    assert not any(step.changed for step in steps)
+    assert any("organisation" in step.text and "onecert ca profile draft" in step.text for step in steps)
+    found = [each for page in empty_world.parts.checker.pages() for each in page.findings]
+    assert found == []
+
+
+def installed_profiles(world: Any) -> list[Any]:
+    with world.context.database.reading() as connection:
+        return list(connection.execute(select(profiles).order_by(*profiles.primary_key)).all())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from onecert.ca.authorities.authorities import ROOT, Authority
 from onecert.ca.ceremonies.plans import AuthorityPlan, CeremonyFile
@@ -107,7 +107,11 @@ class Acts:
         certificate_der: bytes,
         profiles: tuple[Profile, ...] = (),
     ) -> Authority:
-        """Let the service know the authority and its profiles, all in one transaction."""
+        """Let the service know the authority and its profiles, all in one transaction, once.
+
+        Run again, perhaps by a later release whose packaged profiles are newer, it adds none of them: two
+        officers sign each version after the ceremony (`profiles.desk`).
+        """
         at = self.parts.clock.now()
         with self.parts.database.transaction() as connection:
             self._check_name(connection, plan)
@@ -136,11 +140,9 @@ class Acts:
             )
             if not installed:
                 self._check_owner(connection, plan.name)
-            for profile in profiles:
-                insert_if_absent(
-                    connection,
-                    profiles_table,
-                    {
+            else:
+                for profile in profiles:
+                    row = {
                         "authority": plan.name,
                         "name": profile.name,
                         "version": profile.version,
@@ -148,9 +150,8 @@ class Acts:
                         "sha256": profile.sha256,
                         "in_force": True,
                         "added_at": at,
-                    },
-                )
-            if installed:
+                    }
+                    connection.execute(insert(profiles_table).values(row))
                 self.parts.audit.record(
                     connection,
                     event="authority.installed",
@@ -160,6 +161,18 @@ class Acts:
                 )
         self.parts.authorities.reload()
         return self.parts.authorities.get(plan.name)
+
+    def newer_profiles(self, authority: Authority, profiles: Iterable[Profile]) -> Iterator[Step]:
+        """Name what the file and this release would have of profiles, and the authority has not."""
+        installed = {each.sha256 for each in authority.versions.everyone()}
+        for profile in profiles:
+            if profile.sha256 not in installed:
+                text = _(
+                    "profile %(name)s of %(authority)s is another one here than installed; two officers "
+                    "sign a new version: onecert ca profile draft"
+                )
+                shown = gettext(text, name=profile.name, authority=authority.name)
+                yield Step(text=shown, changed=False)
 
     def keep_certificates(self, authority: str, certificates_der: Iterable[bytes], origin: str) -> Step:
         """Put further certificates of an authority on record, and into its bundle."""

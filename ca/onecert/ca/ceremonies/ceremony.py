@@ -137,14 +137,16 @@ class Ceremony:
                 record_key = record_key or acts.root_signer.key(label)
             request = planned_request(plan, key.public_key(), self._predecessor(plan))
             record, step = acts.certify(maker, label, request, plan.role, plan.name)
-            acts.install(
+            profiles = file.profiles if plan.role != ROOT else ()
+            made = acts.install(
                 plan,
                 issuer=above,
                 serial=record.serial,
                 certificate_der=record.certificate_der or b"",
-                profiles=file.profiles if plan.role != ROOT else (),
+                profiles=profiles,
             )
             yield step
+            yield from acts.newer_profiles(made, profiles)
         if file.root is not None and file.root.rekeys:
             yield from self._roll_over(file.root)
         yield from self._services_and_lists()
