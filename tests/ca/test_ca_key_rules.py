@@ -187,7 +187,27 @@ EC_KEYS = {
         ec.SECP384R1(),
         "6B9D3DAD2E1B8C1C05B19875B6659F4DE23C3B667BF297BA9AA47740787137D896D5724E4C70A825F872C9EA60D2EDF5",
     ),
+    "RFC 9500, 2.3, testECCP256": (
+        ec.SECP256R1(),
+        "E6CB5BDD80AA45AE9C95E8C15476679FFEC953C16851E711E743939589C64FC1",
+    ),
+    "RFC 9500, 2.3, testECCP384": (
+        ec.SECP384R1(),
+        "E2563328DFABF68188606B91324281C1D58A4456431B09D510B35FECC9F307CA1822846FA2671371A9A81BAC0E35749D",
+    ),
 }
+RFC_9500_PRIMES = (
+    (
+        "DD105702382F232B3681F53791E22617C7BF4E9ACB81ED48DAF6D6995DA3EAB642839AFF012D2EA628B90AF279FD3E6F"
+        "7C93CD80F072F01FF2443B3EE8F24ED469A79613A41BD24020F92FD11059BD1D0F301B5BA7A9D3637CA8D65C1A981541"
+        "7D8EAB734B0B4F3A2C661D9A1A82F3AC734C40530669AB8E473045A58E65539D"
+    ),
+    (
+        "CCF1E5BB90C8E9781EA75BEBF10BC252E11EB023A0260F1887552A56863F4A6421E8C600BF523D6CB1B0ADBDD65BFEE4"
+        "A88A037E3D1A415E5BB95648DA5A0CA26B54F4A63948522C3D5F89B94A72EFFF95134D5940CE45758F30898090895658"
+        "8EEF575B3E4BC4C368CFE813EE9C252C2B02E0DF91F1AA01938D38685D60BA6F"
+    ),
+)
 ED25519_KEYS = {
     "RFC 8410, 10.3": "D4EE72DBF913584AD5B6D8F1F769F8AD3AFE7C28CBF1D4FBE097A88F44755842",
     "RFC 8032, 7.1, TEST 1": "9D61B19DEFFD5A60BA844AF492EC2CC44449C5697B326919703BAC031CAE7F60",
@@ -207,6 +227,11 @@ def printed_keys() -> dict[str, Any]:
     found: dict[str, Any] = {
         source: ec.derive_private_key(int(number, 16), curve) for source, (curve, number) in EC_KEYS.items()
     }
+    p, q = (int(prime, 16) for prime in RFC_9500_PRIMES)
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    parts = (p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p))
+    numbers = rsa.RSAPrivateNumbers(*parts, rsa.RSAPublicNumbers(65537, p * q))
+    found["RFC 9500, 2.1, testRSA2048"] = numbers.private_key()
     return found | {
         source: Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
         for source, seed in ED25519_KEYS.items()
@@ -217,7 +242,9 @@ def test_known_keys_are_those_in_print() -> None:
     assert known_keys() == {digest(key.public_key()) for key in printed_keys().values()}
 
 
-@pytest.mark.parametrize("source", ["RFC 6979, A.2.5", "RFC 6979, A.2.6"])
+@pytest.mark.parametrize(
+    "source", ["RFC 6979, A.2.5", "RFC 9500, 2.3, testECCP384", "RFC 9500, 2.1, testRSA2048"]
+)
 def test_a_key_in_print_is_refused(source: str, lite: Any, csr: Any) -> None:
     with pytest.raises(BlockedKeyError):
         lite.issue(csr_pem=csr(printed_keys()[source]))
