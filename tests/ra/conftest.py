@@ -19,9 +19,9 @@ from ra_fakes import DAY, IDCARD, USCC, FakeCa, SoftKeys, T, idcard, make_csr
 from onecert.ra.app import create_app
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Application, list_events, load_application
-from onecert.ra.applications.states import ROLES
 from onecert.ra.config import RaConfig
 from onecert.ra.content.fields import Kind
+from onecert.ra.operators.roles import ROLES
 from onecert.ra.service import make_ra
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock

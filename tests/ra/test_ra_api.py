@@ -1,5 +1,7 @@
 """REST under /ra/v1/: the same acts and refusals, as JSON."""
 
+import re
+
 import pytest
 from ra_fakes import IDCARD, USCC, make_csr
 
@@ -267,11 +269,11 @@ def test_the_document_names_every_path(ra) -> None:
     served = set()
     for rule in ra.app.url_map.iter_rules():
         if rule.endpoint.startswith("api.") and rule.endpoint != "api.openapi":
-            path = rule.rule.removeprefix("/v1").replace("<uuid:application_id>", "{id}")
-            served.add(path.replace("<authority>", "{authority}").replace("<serial>", "{serial}"))
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/v1"))
+            served.add(path.replace("{application_id}", "{id}"))
     acts = {path for path in described if path.rpartition("/")[0] in {"/applications/{id}"}}
     changes = {path for path in described if path.startswith("/certificates/{authority}/{serial}/")}
-    assert described - acts - changes == {path for path in served if "<act>" not in path}
+    assert described - acts - changes == {path for path in served if "{act}" not in path}
     assert ra.browser(None).api("GET", "/openapi.json").json["openapi"] == "3.1.0"
 
 

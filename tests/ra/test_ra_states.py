@@ -11,7 +11,6 @@ from onecert.ra.applications.states import (
     NEEDS_SECOND_PERSON,
     OPEN,
     ROLE_OF_ACT,
-    ROLES,
     STATE_NAMES,
     TRANSITIONS,
     Act,
@@ -20,6 +19,7 @@ from onecert.ra.applications.states import (
     check_move,
 )
 from onecert.ra.errors import WrongStateError
+from onecert.ra.operators.roles import ROLES
 from onecert.server.errors import ServiceError
 
 

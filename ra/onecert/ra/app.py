@@ -3,8 +3,8 @@
 from flask import Flask, Response, jsonify, request
 
 from onecert.ra import rest
-from onecert.ra.applications.states import ADMINISTRATOR, AUDITOR
 from onecert.ra.errors import FieldFault, InvalidApplicationError
+from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
 from onecert.ra.pages import applications, audit, certificates
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra

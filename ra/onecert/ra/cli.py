@@ -13,6 +13,7 @@ from onecert.ra.applications.states import State
 from onecert.ra.batches.imports import RowReport, import_rows, read_rows
 from onecert.ra.errors import FieldFault
 from onecert.ra.member import make_keys
+from onecert.ra.operators.scopes import EVERYWHERE
 from onecert.ra.service import Ra, make_ra
 from onecert.ra.vault.keys import public_key_pem
 from onecert.ra.vault.token_keys import TokenKeys
@@ -116,7 +117,11 @@ def applications(states: tuple[str, ...], as_json: bool, data: Path, config: Pat
         while True:
             with context.database.reading() as connection:
                 page = list_applications(
-                    connection, states=[State(state) for state in states], cursor=cursor, limit=200
+                    connection,
+                    EVERYWHERE,
+                    states=[State(state) for state in states],
+                    cursor=cursor,
+                    limit=200,
                 )
             for item in page.items:
                 row = {
@@ -142,7 +147,9 @@ def send(data: Path, config: Path | None) -> None:
         service.dispatch.run(now)
         service.revoking.run(now)
         with context.database.reading() as connection:
-            waiting = list_applications(connection, states=[State.APPROVED, State.ORDERED], limit=200)
+            waiting = list_applications(
+                connection, EVERYWHERE, states=[State.APPROVED, State.ORDERED], limit=200
+            )
     click.echo(f"{len(waiting.items)}{'+' if waiting.next else ''} waiting")
 
 

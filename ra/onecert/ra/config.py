@@ -20,3 +20,4 @@ class RaConfig:
     authorities_keep: timedelta = timedelta(seconds=60)
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False
+    certificate_required: bool = False

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from onecert.ra.app import create_app
-from onecert.ra.applications.states import ROLES
 from onecert.ra.config import RaConfig
+from onecert.ra.operators.roles import ROLES
 from onecert.ra.service import make_ra
 from onecert.ra.vault.token_keys import TokenKeys
 from onecert.server.errors import ServiceError

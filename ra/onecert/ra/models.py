@@ -27,8 +27,12 @@ __all__ = [
     "authority_snapshots",
     "certificates",
     "claims",
+    "enrolments",
     "metadata",
+    "operator_scopes",
     "orders",
+    "points",
+    "projects",
     "revocations",
     "secrets",
 ]
@@ -66,9 +70,12 @@ applications = Table(
     Column("reviewed_by", String(64), nullable=True),
     Column("reason", Text, nullable=True),  # of a return, a rejection, a refusal by the CA
     Column("order_id", String(36), nullable=True),
+    Column("point", String(32), nullable=False, server_default="main"),
+    Column("project", String(32), nullable=True),
     UniqueConstraint("id", name="ra_applications_id"),
     UniqueConstraint("request_key", name="ra_applications_request_key"),
     Index("ra_applications_by_state", "state", "state_since", "seq"),
+    Index("ra_applications_by_point", "point", "state", "seq"),
     Index("ra_applications_by_name", "name"),
     Index("ra_applications_by_uscc", "uscc"),
     Index("ra_applications_by_idcard", "idcard_hmac"),
@@ -85,6 +92,7 @@ application_events = Table(
     Column("event", String(32), nullable=False),
     Column("state", String(16), nullable=False),
     Column("note", Text, nullable=True),
+    Column("certificate_sha256", String(64), nullable=True),  # of the actor's own certificate
     Index("ra_application_events_by_application", "application_id", "seq"),
 )
 
@@ -133,7 +141,9 @@ certificates = Table(
     Column("status", String(16), nullable=False),  # good | hold | revoked, as the CA last told us
     Column("status_since", UtcDateTime, nullable=False),
     Column("reason", String(32), nullable=True),
+    Column("point", String(32), nullable=False, server_default="main"),
     UniqueConstraint("order_id", name="ra_certificates_order"),
+    Index("ra_certificates_by_point", "point", "issued_at"),
     Index("ra_certificates_by_issued", "issued_at"),
     Index("ra_certificates_by_name", "name"),
     Index("ra_certificates_by_uscc", "uscc"),
@@ -162,10 +172,62 @@ revocations = Table(
     Column("last_error", Text, nullable=True),
     Column("answered_at", UtcDateTime, nullable=True),
     Column("crl_number", BigInteger, nullable=True),
+    Column("certificate_sha256", String(64), nullable=True),  # of the officer's own certificate
     UniqueConstraint("id", name="ra_revocations_id"),
     UniqueConstraint("request_key", name="ra_revocations_request_key"),
     Index("ra_revocations_pending", "state", "next_attempt_at"),
     Index("ra_revocations_by_certificate", "authority", "serial_hex", "seq"),
+)
+
+points = Table(
+    "ra_points",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("address", String(128), nullable=False),
+    Column("phone", String(128), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=True),
+)
+
+projects = Table(
+    "ra_projects",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("point", String(32), nullable=False),  # "*": all points
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=True),
+)
+
+operator_scopes = Table(
+    "ra_operator_scopes",
+    metadata,
+    Column("operator_id", String(64), primary_key=True),
+    Column("point", String(32), primary_key=True),
+    Column("authority", String(64), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+)
+
+enrolments = Table(
+    "ra_enrolments",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False),
+    Column("kind", String(16), nullable=False),  # enrol | scope | certificate | resume
+    Column("operator_id", String(64), nullable=False),
+    Column("content", Text, nullable=False),  # JSON: name, roles, valid_until, scope, certificate_pem
+    Column("person_sealed", LargeBinary, nullable=True),  # the identity number, gone once decided
+    Column("state", String(16), nullable=False),  # waiting | done | refused
+    Column("asked_by", String(64), nullable=False),
+    Column("asked_certificate", String(64), nullable=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("decided_by", String(64), nullable=True),
+    Column("decided_certificate", String(64), nullable=True),
+    Column("decided_at", UtcDateTime, nullable=True),
+    Column("reason", Text, nullable=True),
+    UniqueConstraint("id", name="ra_enrolments_id"),
+    Index("ra_enrolments_by_state", "state", "seq"),
 )
 
 authority_snapshots = Table(

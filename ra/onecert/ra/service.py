@@ -11,7 +11,10 @@ from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import CaClient
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
+from onecert.ra.operators.enrolment import Enrolments
+from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
+from onecert.ra.points.points import Points
 from onecert.ra.revocation.requests import Certificates
 from onecert.ra.revocation.revoking import Revoking
 from onecert.ra.vault.keys import Keys
@@ -41,6 +44,9 @@ class Ra:
     revoking: Revoking
     world: World
     operators: Operators
+    reach: Reach
+    points: Points
+    enrolments: Enrolments
     close: Callable[[], None]
 
 
@@ -53,13 +59,21 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
     vault = Vault(keys, database)
     directory = Directory(client, database, clock, keep=config.authorities_keep)
     entries = Entries(database=database, clock=clock, vault=vault, test_ids=config.test_ids)
-    applications = Applications(
+    reach = Reach(
         database=database,
         audit=audit,
         clock=clock,
         vault=vault,
+        load_operator=context.operators.load,
+        certificate_required=config.certificate_required,
+    )
+    applications = Applications(
+        database=database,
+        audit=audit,
+        clock=clock,
         directory=directory,
         load_operator=context.operators.load,
+        reach=reach,
         entries=entries,
     )
     certificates = Certificates(
@@ -67,7 +81,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         audit=audit,
         clock=clock,
         keys=keys,
-        load_operator=context.operators.load,
+        reach=reach,
         registration_authority=name,
     )
     return Ra(
@@ -101,5 +115,15 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         ),
         world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
         operators=context.operators,
+        reach=reach,
+        points=Points(database=database, audit=audit, clock=clock, reach=reach),
+        enrolments=Enrolments(
+            database=database,
+            audit=audit,
+            clock=clock,
+            vault=vault,
+            reach=reach,
+            operators=context.operators,
+        ),
         close=http.close,
     )

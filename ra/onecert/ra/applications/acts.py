@@ -20,18 +20,25 @@ from onecert.ra.applications.records import (
     find_by_request_key,
     is_request_known,
     load_application,
-    load_frozen,
 )
-from onecert.ra.applications.states import ENTRY, ROLE_OF_ACT, Act, check_move
+from onecert.ra.applications.states import ROLE_OF_ACT, Act, check_move
 from onecert.ra.applications.steps import OperatorSteps
 from onecert.ra.ca.authorities import Directory
-from onecert.ra.errors import ContentChangedError, ReasonMissingError, StaleFormError
+from onecert.ra.errors import (
+    ContentChangedError,
+    PointNeededError,
+    PointUnknownError,
+    ReasonMissingError,
+    StaleFormError,
+)
 from onecert.ra.models import applications
-from onecert.ra.vault.sealed import Vault
+from onecert.ra.operators.reach import Reach
+from onecert.ra.operators.roles import ENTRY
+from onecert.ra.points.points import check_place
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
-from onecert.server.operators import Operator, check_role, check_usable
+from onecert.server.operators import Operator, check_role
 
 __all__ = ["Applications"]
 
@@ -48,17 +55,16 @@ class Applications:
         database: Database,
         audit: AuditTrail,
         clock: Clock,
-        vault: Vault,
         directory: Directory,
         load_operator: Callable[[Connection, str], Operator],
+        reach: Reach,
         entries: Entries,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._vault = vault
         self._directory = directory
-        self._load_operator = load_operator
-        self._steps = OperatorSteps(audit, clock, load_operator)
+        self._reach = reach
+        self._steps = OperatorSteps(audit, clock, reach, load_operator)
         self.entries = entries
 
     def create(self, operator: Operator, entry: Entry, *, request_key: str) -> Application:
@@ -76,11 +82,10 @@ class Applications:
         now = self._clock.now()
         try:
             with self._database.transaction() as connection:
-                operator = self._load_operator(connection, operator.id)
-                check_usable(operator, at=now)
-                check_role(operator, ENTRY)
+                operator = self._reach.account(connection, operator, ENTRY, at=now)
                 if (made := find_by_request_key(connection, key, prepared.request_hmac)) is not None:
                     return made
+                point = self._place(connection, operator, entry)
                 connection.execute(
                     insert(applications).values(
                         id=application_id,
@@ -93,6 +98,8 @@ class Applications:
                         revision=1,
                         created_at=now,
                         created_by=operator.id,
+                        point=point,
+                        project=entry.project,
                         **prepared.columns(),
                     )
                 )
@@ -116,14 +123,13 @@ class Applications:
         Raises:
             StaleFormError: somebody changed it after this form was opened.
         """
-        with self._database.reading() as connection:
-            salt = load_frozen(connection, self._vault, application_id).salt
-            before = load_application(connection, application_id)
+        frozen = self._reach.frozen(operator, application_id)
+        salt, before = frozen.salt, frozen.application
         profile = self._directory.profile(before.authority, before.kind.value)
         entry = Entry(kind=before.kind, authority=before.authority, fields=entry.fields, csr=entry.csr)
         prepared = self.entries.prepare(entry, application_id, salt)
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, Act.SAVE)
+            current, operator, now = self._steps.begin(connection, operator, application_id, Act.SAVE)
             if current.revision != revision:
                 raise StaleFormError
             changes = {**prepared.columns(), "profile": profile.name, "profile_version": profile.version}
@@ -138,8 +144,7 @@ class Applications:
             InvalidApplicationError: fields are missing or wrong.
             DuplicateError, KeyRepeatedError: somebody already has it.
         """
-        with self._database.reading() as connection:
-            frozen = load_frozen(connection, self._vault, application_id)
+        frozen = self._reach.frozen(operator, application_id)
         check_role(operator, ENTRY)
         check_move(frozen.application.state, Act.SUBMIT)
         checked = self.entries.recheck(frozen)
@@ -148,7 +153,7 @@ class Applications:
             raise RuntimeError("content without a fault has no entity")  # the two checks disagree
         profile = self._directory.profile(frozen.application.authority, frozen.application.profile)
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
+            current, operator, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
             if current.revision != frozen.application.revision or revision not in {None, current.revision}:
                 raise StaleFormError
             release_claim(connection, application_id)
@@ -185,8 +190,7 @@ class Applications:
             ContentChangedError: the hash is not the one on record, or the record does not match its own hash.
             SamePersonError: the reviewer entered it, under whatever account.
         """
-        with self._database.reading() as connection:
-            frozen = load_frozen(connection, self._vault, application_id)
+        frozen = self._reach.frozen(operator, application_id)
         check_role(operator, ROLE_OF_ACT[Act.APPROVE])
         check_move(frozen.application.state, Act.APPROVE)
         # What is in the database now must still be what was submitted: a row changed from outside is not
@@ -194,7 +198,7 @@ class Applications:
         if frozen.sha256(self.entries.recheck(frozen)) != content_sha256:
             raise ContentChangedError
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, Act.APPROVE)
+            current, operator, now = self._steps.begin(connection, operator, application_id, Act.APPROVE)
             if current.content_sha256 != content_sha256 or current.revision != frozen.application.revision:
                 raise ContentChangedError
             changes = {"reviewed_by": operator.id, "order_id": str(uuid.uuid4()), "reason": None}
@@ -218,8 +222,9 @@ class Applications:
 
     def withdraw(self, operator: Operator, application_id: str) -> Application:
         """End it at the applicant's wish, as long as the CA has not been asked, or has refused."""
+        self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, Act.WITHDRAW)
+            current, operator, now = self._steps.begin(connection, operator, application_id, Act.WITHDRAW)
             release_claim(connection, application_id)
             return self._steps.move(
                 connection,
@@ -233,8 +238,9 @@ class Applications:
 
     def reopen(self, operator: Operator, application_id: str) -> Application:
         """Take up again what the CA refused; it is corrected, submitted and reviewed again."""
+        self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, Act.REOPEN)
+            current, operator, now = self._steps.begin(connection, operator, application_id, Act.REOPEN)
             changes = {"content_sha256": None, "order_id": None, "reviewed_by": None}
             return self._steps.move(
                 connection,
@@ -246,14 +252,26 @@ class Applications:
                 changes=changes,
             )
 
+    def _place(self, connection: Connection, operator: Operator, entry: Entry) -> str:
+        """The point where this is entered, open and within the operator's scope."""
+        scope = self._reach.scope(connection, operator)
+        point = entry.point or scope.home()
+        if point is None:
+            raise PointNeededError
+        if not scope.covers(point, entry.authority, entry.kind.value):
+            raise PointUnknownError(point)
+        check_place(connection, point, entry.project)
+        return point
+
     def _judge(
         self, operator: Operator, application_id: str, act: Act, event: str, reason: str
     ) -> Application:
         reason = reason.strip()
         if not 2 <= len(reason) <= 500:
             raise ReasonMissingError
+        self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
-            current, now = self._steps.begin(connection, operator, application_id, act)
+            current, operator, now = self._steps.begin(connection, operator, application_id, act)
             if act is Act.REJECT:
                 release_claim(connection, application_id)
             changes = {"reviewed_by": operator.id, "reason": reason}

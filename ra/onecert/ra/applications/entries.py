@@ -31,6 +31,8 @@ class Entry:
     authority: str
     fields: Mapping[str, str]
     csr: str | bytes
+    point: str | None = None  # None: where the operator works
+    project: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import NotFoundError, RequestKeyReusedError
 from onecert.ra.models import application_events, applications
+from onecert.ra.operators.scopes import Scope
 from onecert.ra.vault.sealed import Vault
 
 __all__ = [
@@ -65,6 +66,8 @@ class Application:
     reviewed_by: str | None
     reason: str | None
     order_id: str | None
+    point: str
+    project: str | None
 
     @property
     def number(self) -> str:
@@ -95,6 +98,7 @@ class Event:
     event: str
     state: State
     note: str | None
+    certificate_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,14 @@ def list_events(connection: Connection, application_id: str) -> list[Event]:
         .order_by(application_events.c.seq)
     )
     return [
-        Event(at=row.at, actor=row.actor, event=row.event, state=State(row.state), note=row.note)
+        Event(
+            at=row.at,
+            actor=row.actor,
+            event=row.event,
+            state=State(row.state),
+            note=row.note,
+            certificate_sha256=row.certificate_sha256,
+        )
         for row in rows
     ]
 
@@ -204,15 +215,17 @@ def contributors(connection: Connection, application_id: str) -> list[str]:
     return sorted(rows)
 
 
-def count_by_state(connection: Connection) -> dict[State, int]:
+def count_by_state(connection: Connection, scope: Scope) -> dict[State, int]:
     """How many applications stand in each state."""
-    rows = connection.execute(select(applications.c.state, func.count()).group_by(applications.c.state))
+    query = select(applications.c.state, func.count()).where(scope.condition(applications.c))
+    rows = connection.execute(query.group_by(applications.c.state))
     found = {State(state): count for state, count in rows}
     return {state: found.get(state, 0) for state in State}
 
 
 def list_applications(
     connection: Connection,
+    scope: Scope,
     *,
     states: Sequence[State] = (),
     authority: str | None = None,
@@ -225,12 +238,13 @@ def list_applications(
     """One page, newest first (or oldest first, for work queues).
 
     Args:
+        scope: whose records: an operator's, or `EVERYWHERE` for the service itself.
         search: beginning of a name, a credit code, or an application number.
         idcard_hmac: look for this person instead.
         cursor: `next` of the page before; anything else counts as the beginning.
     """
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[Any] = select(*_COLUMNS)
+    query: Select[Any] = select(*_COLUMNS).where(scope.condition(applications.c))
     if states:
         query = query.where(applications.c.state.in_([state.value for state in states]))
     if authority:

@@ -21,6 +21,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from onecert.ra.errors import WrongStateError
+from onecert.ra.operators.roles import ENTRY, REVIEW
 from onecert.server.languages import _
 
 
@@ -78,22 +79,6 @@ TRANSITIONS: Mapping[tuple[State, Act], State] = MappingProxyType(
         (State.ORDERED, Act.RECORD_REFUSED): State.REFUSED_BY_CA,
         (State.REFUSED_BY_CA, Act.REOPEN): State.RETURNED,
         (State.REFUSED_BY_CA, Act.WITHDRAW): State.WITHDRAWN,
-    }
-)
-
-ENTRY = "clerk.entry"
-REVIEW = "clerk.review"
-SECURITY = "security.officer"
-AUDITOR = "auditor"
-ADMINISTRATOR = "administrator"
-
-ROLES: Mapping[str, str] = MappingProxyType(
-    {
-        ENTRY: _("Entry clerk"),
-        REVIEW: _("Review clerk"),
-        SECURITY: _("Security officer"),
-        AUDITOR: _("Auditor"),
-        ADMINISTRATOR: _("Administrator"),
     }
 )
 

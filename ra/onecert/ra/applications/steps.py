@@ -13,9 +13,11 @@ from sqlalchemy import Connection, insert, update
 from onecert.ra.applications.records import Application, contributors, load_application
 from onecert.ra.applications.states import NEEDS_SECOND_PERSON, ROLE_OF_ACT, Act, check_move
 from onecert.ra.models import application_events, applications
+from onecert.ra.operators.acting import ActingOperator, certificate_of, with_certificate
+from onecert.ra.operators.reach import Reach
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
-from onecert.server.operators import Operator, check_different_people, check_role, check_usable
+from onecert.server.operators import Operator, check_different_people
 
 __all__ = ["OperatorSteps", "ServiceSteps"]
 
@@ -24,27 +26,30 @@ class OperatorSteps:
     """Steps that an operator takes. `load_operator` finds an account by id, for the rule of two people."""
 
     def __init__(
-        self, audit: AuditTrail, clock: Clock, load_operator: Callable[[Connection, str], Operator]
+        self,
+        audit: AuditTrail,
+        clock: Clock,
+        reach: Reach,
+        load_operator: Callable[[Connection, str], Operator],
     ) -> None:
         self._audit = audit
         self._clock = clock
+        self._reach = reach
         self._load_operator = load_operator
 
     def begin(
         self, connection: Connection, operator: Operator, application_id: str, act: Act
-    ) -> tuple[Application, datetime]:
-        """The checks that every act begins with: account, role, state, two people."""
+    ) -> tuple[Application, ActingOperator, datetime]:
+        """The checks that every act begins with: account, role, certificate, scope, state, two people."""
         now = self._clock.now()
-        # The account as it is now, not as it was when the page was opened.
-        operator = self._load_operator(connection, operator.id)
-        check_usable(operator, at=now)
-        check_role(operator, ROLE_OF_ACT[act])
+        operator = self._reach.account(connection, operator, ROLE_OF_ACT[act], at=now)
         current = load_application(connection, application_id, lock=True)
+        self._reach.check(connection, operator, current)
         check_move(current.state, act)
         if act in NEEDS_SECOND_PERSON:
             for other in contributors(connection, application_id):
                 check_different_people(operator, self._load_operator(connection, other))
-        return current, now
+        return current, operator, now
 
     def move(
         self,
@@ -87,13 +92,16 @@ class OperatorSteps:
                 event=event,
                 state=application.state.value,
                 note=note,
+                certificate_sha256=certificate_of(operator),
             )
         )
         details: dict[str, Any] = {
+            **with_certificate(operator),
             "number": application.number,
             "authority": application.authority,
             "type": application.kind.value,
             "revision": application.revision,
+            "point": application.point,
         }
         if application.content_sha256:
             details["content_sha256"] = application.content_sha256

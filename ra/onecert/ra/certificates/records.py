@@ -15,6 +15,7 @@ from onecert.ra.applications.records import MAX_PAGE, escaped_like
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import NotFoundError
 from onecert.ra.models import certificates, revocations
+from onecert.ra.operators.scopes import Scope
 
 __all__ = [
     "Certificate",
@@ -50,6 +51,7 @@ class Certificate:
     status: str
     status_since: datetime
     reason: str | None
+    point: str
 
     def shown_status(self, at: datetime) -> str:
         """good | hold | revoked | expired."""
@@ -74,6 +76,7 @@ class Revocation:
     last_error: str | None = None
     answered_at: datetime | None = None
     crl_number: int | None = None
+    certificate_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def find_by_application(connection: Connection, application_id: str) -> Certific
 
 def search_certificates(
     connection: Connection,
+    scope: Scope,
     *,
     search: str = "",
     idcard_hmac: str | None = None,
@@ -135,7 +139,7 @@ def search_certificates(
 ) -> CertificatePage:
     """Newest first: by the beginning of a name, a credit code, a serial or a SHA-256 thumbprint."""
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[Any] = select(*_COLUMNS)
+    query: Select[Any] = select(*_COLUMNS).where(scope.condition(certificates.c))
     if idcard_hmac:
         query = query.where(certificates.c.idcard_hmac == idcard_hmac)
     elif search:

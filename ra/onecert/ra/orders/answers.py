@@ -100,6 +100,7 @@ class Answers:
                     issued_at=now,
                     status="good",
                     status_since=now,
+                    point=application.point,
                 )
             )
             self._close_order(connection, order_id, "issued", now, None)

@@ -6,18 +6,19 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import list_elsewhere
-from onecert.ra.applications.records import Frozen, list_events, load_application, load_frozen
-from onecert.ra.applications.states import ENTRY, Act, acts_possible
+from onecert.ra.applications.records import Frozen, list_events, load_frozen
+from onecert.ra.applications.states import Act, acts_possible
 from onecert.ra.certificates.records import find_by_application
 from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import InvalidApplicationError, NotFoundError
+from onecert.ra.operators.roles import ENTRY
 from onecert.ra.orders.standing import find_order
 from onecert.ra.pages import forms, queue, review
-from onecert.ra.pages.common import lifeline, named_errors, the_ra
+from onecert.ra.pages.common import lifeline, named_errors, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
-from onecert.server.web import current_operator, notify, requires_role
+from onecert.server.web import notify, requires_role
 
 __all__ = ["blueprint"]
 
@@ -34,9 +35,9 @@ def blueprint() -> Blueprint:
 
 
 def _show(application_id: Any) -> str:
-    ra, operator = the_ra(), current_operator()
+    ra, operator = the_ra(), the_operator()
+    application = ra.reach.application(operator, str(application_id))
     with ra.database.reading() as connection:
-        application = load_application(connection, str(application_id))
         events = list_events(connection, application.id)
         certificate = find_by_application(connection, application.id)
         order = find_order(connection, application.order_id)
@@ -79,7 +80,7 @@ def _unsealed(application_id: str) -> tuple[Frozen | None, ServiceError | None]:
 @requires_role(ENTRY)
 def _act(application_id: Any) -> AnyResponse:
     """Submit, withdraw or take up again, from the application's own page."""
-    ra, operator, wanted = the_ra(), current_operator(), request.form.get("act", "")
+    ra, operator, wanted = the_ra(), the_operator(), request.form.get("act", "")
     if wanted == "withdraw":
         done = ra.applications.withdraw(operator, str(application_id))
         notify(_("%(number)s is withdrawn."), number=done.number)

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from sqlalchemy import select
 
-from onecert.ra.applications.states import ADMINISTRATOR, AUDITOR
+from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
 from onecert.ra.pages.common import the_ra
 from onecert.ra.pages.labels import AUDIT_EVENTS
 from onecert.server.languages import _, gettext

@@ -8,20 +8,18 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.records import list_events, load_application
-from onecert.ra.applications.states import SECURITY
 from onecert.ra.ca.errors import CaRefusedError, CaUnreachableError
 from onecert.ra.certificates.records import (
     Certificate,
     list_revocations,
-    load_certificate,
     search_certificates,
 )
+from onecert.ra.operators.roles import SECURITY
 from onecert.ra.pages import revocations
-from onecert.ra.pages.common import find_idcard, lifeline, the_ra
+from onecert.ra.pages.common import find_idcard, lifeline, the_operator, the_ra
 from onecert.ra.revocation.reasons import REASON_NAMES, RELEASE
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, format_datetime, gettext
-from onecert.server.web import current_operator
 
 __all__ = ["blueprint"]
 
@@ -38,7 +36,7 @@ def blueprint() -> Blueprint:
 
 def _search() -> AnyResponse | str:
     """A search for an id-card number is answered in place, so that the number is in no address."""
-    current_operator()
+    operator = the_operator()
     search = (request.form if request.method == "POST" else request.args).get("q", "").strip()[:128]
     idcard = find_idcard(search)
     if request.method == "POST" and idcard is None:
@@ -48,6 +46,7 @@ def _search() -> AnyResponse | str:
     with ra.database.reading() as connection:
         page = search_certificates(
             connection,
+            ra.reach.scope(connection, operator),
             search="" if idcard else search,
             idcard_hmac=hashed,
             cursor=request.args.get("cursor"),
@@ -62,9 +61,8 @@ def _search() -> AnyResponse | str:
 
 
 def _show(authority: str, serial: str) -> str:
-    ra, operator = the_ra(), current_operator()
-    with ra.database.reading() as connection:
-        certificate = load_certificate(connection, authority, serial)
+    ra, operator = the_ra(), the_operator()
+    certificate = ra.reach.certificate(operator, authority, serial)
     ca_problem: ServiceError | None = None
     try:
         certificate = ra.revoking.refresh(authority, certificate.serial_hex)
@@ -140,9 +138,7 @@ def _life(
 
 def _download(authority: str, serial: str) -> Response:
     """The certificate, or with `?chain=1` the certificate and the ones above it, in PEM."""
-    current_operator()
-    with the_ra().database.reading() as connection:
-        certificate = load_certificate(connection, authority, serial)
+    certificate = the_ra().reach.certificate(the_operator(), authority, serial)
     pem, name = certificate.certificate_pem, f"{authority}-{certificate.serial_hex}"
     if request.args.get("chain"):
         pem, name = pem.rstrip() + "\n" + certificate.chain_pem, name + "-chain"

@@ -6,16 +6,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, current_app
+from cryptography.hazmat.primitives.hashes import SHA256
+from flask import Flask, current_app, request
 
 from onecert.ra.applications.records import Event
 from onecert.ra.applications.states import STATE_NAMES
 from onecert.ra.content.fields import ALL_FIELDS, KIND_NAMES
 from onecert.ra.errors import FieldFault
+from onecert.ra.operators.acting import ActingOperator, acting
 from onecert.ra.pages import labels
 from onecert.ra.revocation.reasons import REASON_NAMES
 from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext, ngettext
+from onecert.server.operators.peer import read_peer_certificate
+from onecert.server.web import current_operator
+from onecert.server.web.access import current_session
+from onecert.server.web.frame import current_frame
 
 __all__ = [
     "EXTENSION",
@@ -25,6 +31,7 @@ __all__ = [
     "lifeline",
     "named_errors",
     "new_key",
+    "the_operator",
     "the_ra",
 ]
 
@@ -36,6 +43,15 @@ def the_ra() -> Ra:
     """The registration authority of this application."""
     ra: Ra = current_app.extensions[EXTENSION]
     return ra
+
+
+def the_operator() -> ActingOperator:
+    """Who makes this request, with the client certificate that the connection proved."""
+    operator, session = current_operator(), current_session()
+    if session is not None:
+        return acting(operator, session.certificate_sha256)
+    certificate = read_peer_certificate(request.environ, current_frame().sign_in.config)
+    return acting(operator, None if certificate is None else certificate.fingerprint(SHA256()).hex())
 
 
 def install_helpers(app: Flask) -> None:

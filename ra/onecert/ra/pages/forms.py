@@ -6,16 +6,17 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import Application, load_frozen
-from onecert.ra.applications.states import ENTRY, Act, State, acts_possible
+from onecert.ra.applications.records import Application
+from onecert.ra.applications.states import Act, State, acts_possible
 from onecert.ra.content.checking import Outcome
 from onecert.ra.content.fields import FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.errors import AuthorityUnknownError
-from onecert.ra.pages.common import field_errors, named_errors, new_key, the_ra
+from onecert.ra.operators.roles import ENTRY
+from onecert.ra.pages.common import field_errors, named_errors, new_key, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext
-from onecert.server.web import current_operator, notify, requires_role
+from onecert.server.web import notify, requires_role
 
 __all__ = ["add_to"]
 
@@ -47,7 +48,7 @@ def _new(authority: str, kind: str) -> AnyResponse | str:
         refused = _find_refusal(entry, key=key, application=None)
         if refused is not None:
             return refused
-    made = ra.applications.create(current_operator(), entry, request_key=key)
+    made = ra.applications.create(the_operator(), entry, request_key=key)
     if request.form.get("act") != "save" and made.state is State.DRAFT:
         return _submit(made)
     notify(_("Draft %(number)s is saved."), number=made.number)
@@ -57,8 +58,7 @@ def _new(authority: str, kind: str) -> AnyResponse | str:
 @requires_role(ENTRY)
 def _edit(application_id: Any) -> AnyResponse | str:
     ra = the_ra()
-    with ra.database.reading() as connection:
-        frozen = load_frozen(connection, ra.vault, str(application_id))
+    frozen = ra.reach.frozen(the_operator(), str(application_id))
     application = frozen.application
     if Act.SAVE not in acts_possible(application.state, frozenset({ENTRY})):
         return redirect(url_for("applications.show", application_id=application.id), 303)
@@ -79,7 +79,7 @@ def _edit(application_id: Any) -> AnyResponse | str:
             return refused
     revision = request.form.get("revision", "")
     saved = ra.applications.save(
-        current_operator(),
+        the_operator(),
         application.id,
         entry,
         revision=int(revision) if revision.isascii() and revision.isdigit() else -1,
@@ -91,7 +91,7 @@ def _edit(application_id: Any) -> AnyResponse | str:
 
 
 def _submit(application: Application) -> AnyResponse:
-    submitted = the_ra().applications.submit(current_operator(), application.id)
+    submitted = the_ra().applications.submit(the_operator(), application.id)
     notify(_("%(number)s is submitted. A second person reviews it now."), number=submitted.number)
     return redirect(url_for("applications.show", application_id=submitted.id), 303)
 

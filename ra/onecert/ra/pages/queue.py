@@ -4,10 +4,10 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.records import count_by_state, list_applications
-from onecert.ra.applications.states import ENTRY, REVIEW, State
-from onecert.ra.pages.common import find_idcard, the_ra
+from onecert.ra.applications.states import State
+from onecert.ra.operators.roles import ENTRY, REVIEW
+from onecert.ra.pages.common import find_idcard, the_operator, the_ra
 from onecert.server.operators import Operator
-from onecert.server.web import current_operator
 
 __all__ = ["TO_ENTER", "add_to"]
 
@@ -23,7 +23,7 @@ def add_to(pages: Blueprint) -> None:
 
 def _queue() -> AnyResponse | str:
     """The work queue; a search for an id-card number stays out of the address and so out of every log."""
-    operator = current_operator()
+    operator = the_operator()
     search = (request.form if request.method == "POST" else request.args).get("q", "").strip()[:128]
     idcard = find_idcard(search)
     if request.method == "POST" and idcard is None:
@@ -33,15 +33,17 @@ def _queue() -> AnyResponse | str:
     hashed = ra.vault.idcard_hmac(idcard) if idcard and request.method == "POST" else None
     states = _states_of(chosen, operator)
     with ra.database.reading() as connection:
+        scope = ra.reach.scope(connection, operator)
         page = list_applications(
             connection,
+            scope,
             states=states,
             search="" if idcard else search,
             idcard_hmac=hashed,
             cursor=request.args.get("cursor"),
             oldest_first=chosen != "all" and not search,
         )
-        counts = count_by_state(connection)
+        counts = count_by_state(connection, scope)
     return render_template(
         "ra/queue.html",
         page=page,

@@ -6,15 +6,16 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import list_elsewhere
-from onecert.ra.applications.records import contributors, load_frozen
-from onecert.ra.applications.states import REVIEW, State
+from onecert.ra.applications.records import contributors
+from onecert.ra.applications.states import State
 from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import NotFoundError
-from onecert.ra.pages.common import named_errors, the_ra
+from onecert.ra.operators.roles import REVIEW
+from onecert.ra.pages.common import named_errors, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values
 from onecert.server.languages import _, gettext
 from onecert.server.operators import SamePersonError, check_different_people
-from onecert.server.web import current_operator, notify, requires_role
+from onecert.server.web import notify, requires_role
 
 __all__ = ["add_to"]
 
@@ -27,10 +28,10 @@ def add_to(pages: Blueprint) -> None:
 
 @requires_role(REVIEW)
 def _review(application_id: Any) -> AnyResponse | str:
-    ra, operator = the_ra(), current_operator()
+    ra, operator = the_ra(), the_operator()
+    frozen = ra.reach.frozen(operator, str(application_id))
+    application = frozen.application
     with ra.database.reading() as connection:
-        frozen = load_frozen(connection, ra.vault, str(application_id))
-        application = frozen.application
         others = [ra.operators.load(connection, name) for name in contributors(connection, application.id)]
         elsewhere = list_elsewhere(connection, application)
         names = {account.id: account.name for account in ra.operators.all(connection)}
@@ -63,7 +64,7 @@ def _review(application_id: Any) -> AnyResponse | str:
 
 @requires_role(REVIEW)
 def _judge(application_id: Any) -> AnyResponse:
-    ra, operator = the_ra(), current_operator()
+    ra, operator = the_ra(), the_operator()
     wanted, reason = request.form.get("act", ""), request.form.get("reason", "")
     target = str(application_id)
     if wanted == "approve":

@@ -8,13 +8,13 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.records import load_application
-from onecert.ra.applications.states import SECURITY
-from onecert.ra.certificates.records import Certificate, load_certificate, search_certificates
+from onecert.ra.certificates.records import Certificate, search_certificates
 from onecert.ra.errors import NotFoundError
-from onecert.ra.pages.common import new_key, the_ra
+from onecert.ra.operators.roles import SECURITY
+from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.revocation.reasons import HOLD, REASONS, RELEASE
 from onecert.server.languages import _, gettext
-from onecert.server.web import current_operator, notify, requires_role
+from onecert.server.web import notify, requires_role
 
 __all__ = ["add_to"]
 
@@ -37,8 +37,7 @@ def _change(authority: str, serial: str, act: str) -> AnyResponse | str:
     if act not in _ACTS:
         raise NotFoundError(act[:32])
     ra = the_ra()
-    with ra.database.reading() as connection:
-        certificate = load_certificate(connection, authority, serial)
+    certificate = ra.reach.certificate(the_operator(), authority, serial)
     if request.method == "GET":
         # Hold and release have nothing to choose: their first page is the confirmation.
         return _page(certificate, act, "confirm" if _ACTS[act] else "choose", {}, {})
@@ -54,7 +53,7 @@ def _change(authority: str, serial: str, act: str) -> AnyResponse | str:
     if request.form.get("confirmed") != "yes":
         return _page(certificate, act, "confirm", request.form, {})
     revocation = ra.certificates.request_change(
-        current_operator(),
+        the_operator(),
         authority,
         certificate.serial_hex,
         reason=reason,
@@ -86,7 +85,9 @@ def _page(
         application = load_application(connection, certificate.application_id)
         others: Sequence[Certificate] = ()
         if certificate.uscc:
-            others = search_certificates(connection, search=certificate.uscc, limit=20).items
+            others = search_certificates(
+                connection, ra.reach.scope(connection, the_operator()), search=certificate.uscc, limit=20
+            ).items
     now = ra.clock.now()
     return render_template(
         "ra/revoke.html",

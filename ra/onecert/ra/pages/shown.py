@@ -4,9 +4,9 @@ from typing import Any
 
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Frozen
-from onecert.ra.applications.states import ENTRY, REVIEW
 from onecert.ra.content.fields import CERTIFICATE_FIELDS, FIELDS
 from onecert.ra.content.ids import masked_idcard
+from onecert.ra.operators.roles import ENTRY, REVIEW
 from onecert.server.operators import Operator
 
 __all__ = ["entry_of", "grouped_values"]

@@ -32,6 +32,8 @@ def application_json(application: Application) -> dict[str, Any]:
         "reviewed_by": application.reviewed_by,
         "reason": application.reason,
         "order": application.order_id,
+        "point": application.point,
+        "project": application.project,
     }
 
 
@@ -50,6 +52,7 @@ def application_detail(application: Application) -> dict[str, Any]:
                 "event": event.event,
                 "state": event.state.value,
                 "note": event.note,
+                "certificate_sha256": event.certificate_sha256,
             }
             for event in events
         ],
@@ -73,6 +76,7 @@ def certificate_json(certificate: Certificate) -> dict[str, Any]:
         "status_since": moment(certificate.status_since),
         "reason": certificate.reason,
         "application": certificate.application_id,
+        "point": certificate.point,
         "certificate_pem": certificate.certificate_pem,
         "chain_pem": certificate.chain_pem,
     }

@@ -5,16 +5,16 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import list_applications, load_application
-from onecert.ra.applications.states import ENTRY, State
+from onecert.ra.applications.records import list_applications
+from onecert.ra.applications.states import State
 from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import BodyError, InvalidApplicationError
-from onecert.ra.pages.common import new_key, the_ra
+from onecert.ra.operators.roles import ENTRY
+from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.rest.answers import application_detail, application_json
 from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
 from onecert.server.operators import check_role
-from onecert.server.web import current_operator
 
 __all__ = ["add_to"]
 
@@ -28,8 +28,7 @@ def add_to(api: Blueprint) -> None:
 
 
 def _list() -> Response:
-    current_operator()
-    ra = the_ra()
+    ra, operator = the_ra(), the_operator()
     search = request.args.get("q", "")[:128]
     keep_idcards_out(search)
     states = []
@@ -40,6 +39,7 @@ def _list() -> Response:
     with ra.database.reading() as connection:
         page = list_applications(
             connection,
+            ra.reach.scope(connection, operator),
             states=states,
             authority=request.args.get("authority"),
             search=search,
@@ -51,7 +51,7 @@ def _list() -> Response:
 
 def _create() -> tuple[Response, int]:
     """Enter an application. It is kept as a draft only when `draft` is true; otherwise faults refuse it."""
-    ra, operator, body = the_ra(), current_operator(), read_body()
+    ra, operator, body = the_ra(), the_operator(), read_body()
     check_role(operator, ENTRY)
     try:
         kind = Kind(read_text(body, "type"))
@@ -65,6 +65,8 @@ def _create() -> tuple[Response, int]:
         authority=read_text(body, "authority"),
         fields={str(name)[:64]: value[:2000] for name, value in list(fields.items())[:64]},
         csr=read_text(body, "csr_pem", default="")[: 2 * MAX_OCTETS],
+        point=read_text(body, "point", default="")[:32] or None,
+        project=read_text(body, "project", default="")[:32] or None,
     )
     is_draft, submit = body.get("draft", False), body.get("submit", False)
     if not isinstance(is_draft, bool) or not isinstance(submit, bool) or (is_draft and submit):
@@ -85,14 +87,12 @@ def _create() -> tuple[Response, int]:
 
 
 def _get(application_id: Any) -> Response:
-    current_operator()
-    with the_ra().database.reading() as connection:
-        application = load_application(connection, str(application_id))
+    application = the_ra().reach.application(the_operator(), str(application_id))
     return jsonify(application_detail(application))
 
 
 def _act(application_id: Any, act: str) -> Response:
-    ra, operator, target, body = the_ra(), current_operator(), str(application_id), read_body()
+    ra, operator, target, body = the_ra(), the_operator(), str(application_id), read_body()
     match act:
         case "submit":
             done = ra.applications.submit(operator, target)

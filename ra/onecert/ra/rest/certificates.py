@@ -6,11 +6,10 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.certificates.records import load_certificate, search_certificates
 from onecert.ra.errors import BodyError
-from onecert.ra.pages.common import find_idcard, new_key, the_ra
+from onecert.ra.pages.common import find_idcard, new_key, the_operator, the_ra
 from onecert.ra.rest.answers import certificate_detail, certificate_json
 from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
 from onecert.ra.revocation.reasons import HOLD, RELEASE
-from onecert.server.web import current_operator
 
 __all__ = ["add_to"]
 
@@ -26,7 +25,7 @@ def add_to(api: Blueprint) -> None:
 
 
 def _certificates() -> Response:
-    current_operator()
+    the_operator()
     search = request.args.get("q", "")[:128]
     keep_idcards_out(search)
     return _found(search, None)
@@ -34,7 +33,7 @@ def _certificates() -> Response:
 
 def _search() -> Response:
     """Search with the question in the body, for id-card numbers."""
-    current_operator()
+    the_operator()
     search = read_text(read_body(), "q", default="")[:128]
     idcard = find_idcard(search)
     hashed = the_ra().vault.idcard_hmac(idcard) if idcard else None
@@ -46,6 +45,7 @@ def _found(search: str, idcard_hmac: str | None) -> Response:
     with ra.database.reading() as connection:
         page = search_certificates(
             connection,
+            ra.reach.scope(connection, the_operator()),
             search=search,
             idcard_hmac=idcard_hmac,
             authority=request.args.get("authority"),
@@ -56,15 +56,13 @@ def _found(search: str, idcard_hmac: str | None) -> Response:
 
 
 def _certificate(authority: str, serial: str) -> Response:
-    current_operator()
-    with the_ra().database.reading() as connection:
-        found = load_certificate(connection, authority, serial)
+    found = the_ra().reach.certificate(the_operator(), authority, serial)
     return jsonify(certificate_detail(found))
 
 
 def _change(authority: str, serial: str, act: str) -> tuple[Response, int]:
     """Revoke, hold or release; 202 when the request is on record but the authority has not answered yet."""
-    ra, operator, body = the_ra(), current_operator(), read_body()
+    ra, operator, body = the_ra(), the_operator(), read_body()
     if act not in {"revoke", "hold", "release"}:
         raise BodyError("act")
     reason = {"hold": HOLD, "release": RELEASE}.get(act) or read_text(body, "reason")

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, Response, jsonify, request
 
-from onecert.ra.pages.common import the_ra
-from onecert.ra.rest import applications, certificates
+from onecert.ra.pages.common import the_operator, the_ra
+from onecert.ra.rest import applications, certificates, organisation
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
-from onecert.server.web import current_operator, public
+from onecert.server.web import public
 
 __all__ = ["blueprint"]
 
@@ -18,6 +18,7 @@ def blueprint() -> Blueprint:
     api.add_url_rule("/authorities", "authorities", _authorities)
     applications.add_to(api)
     certificates.add_to(api)
+    organisation.add_to(api)
     return api
 
 
@@ -27,7 +28,7 @@ def _openapi() -> Response:
 
 
 def _authorities() -> Response:
-    current_operator()
+    the_operator()
     listing = the_ra().directory.listing()
     return jsonify(
         {

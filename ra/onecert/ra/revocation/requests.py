@@ -5,22 +5,23 @@ then posted by `revoking.py` until the CA's answer is known.
 """
 
 import uuid
-from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from onecert.ra.applications.states import SECURITY
 from onecert.ra.certificates.records import Certificate, Revocation, load_certificate
 from onecert.ra.errors import RequestKeyReusedError, RevocationRefusedError
 from onecert.ra.models import revocations
+from onecert.ra.operators.acting import certificate_of, with_certificate
+from onecert.ra.operators.reach import Reach
+from onecert.ra.operators.roles import SECURITY
 from onecert.ra.orders.documents import REVOCATION_TYP, revocation_payload, sign_order
 from onecert.ra.revocation.reasons import HOLD, RELEASE, check_reason
 from onecert.ra.vault.keys import Keys
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
-from onecert.server.operators import Operator, check_role, check_usable
+from onecert.server.operators import Operator, check_role
 
 __all__ = ["Certificates"]
 
@@ -35,14 +36,14 @@ class Certificates:
         audit: AuditTrail,
         clock: Clock,
         keys: Keys,
-        load_operator: Callable[[Connection, str], Operator],
+        reach: Reach,
         registration_authority: str,
     ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
         self._keys = keys
-        self._load_operator = load_operator
+        self._reach = reach
         self._name = registration_authority
 
     def request_change(
@@ -72,8 +73,8 @@ class Certificates:
         if invalidity_date is not None and invalidity_date > now:
             raise RevocationRefusedError("INVALIDITY_IN_FUTURE")
         key = f"{operator.id}:{request_key}"[:128]
+        serial_hex = self._reach.certificate(operator, authority, serial_hex).serial_hex
         with self._database.reading() as connection:
-            serial_hex = load_certificate(connection, authority, serial_hex).serial_hex
             if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
                 return made
         # Sign outside the write transaction: a slow token must not hold up the counters.
@@ -91,10 +92,9 @@ class Certificates:
             at=now,
         )
         with self._database.transaction() as connection:
-            operator = self._load_operator(connection, operator.id)
-            check_usable(operator, at=now)
-            check_role(operator, SECURITY)
+            operator = self._reach.account(connection, operator, SECURITY, at=now)
             certificate = load_certificate(connection, authority, serial_hex, lock=True)
+            self._reach.check(connection, operator, certificate)
             if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
                 return made
             _check_change(connection, certificate, reason)
@@ -108,6 +108,7 @@ class Certificates:
                     note=note.strip()[:500] or None,
                     invalidity_date=invalidity_date,
                     requested_by=operator.id,
+                    certificate_sha256=certificate_of(operator),
                     document=document,
                     state="pending",
                     created_at=now,
@@ -120,7 +121,7 @@ class Certificates:
                 event="certificate.change_requested",
                 actor=operator.actor,
                 subject=f"certificate:{authority}/{serial_hex}",
-                details={"revocation": revocation_id, "reason": reason},
+                details={"revocation": revocation_id, "reason": reason, **with_certificate(operator)},
             )
         return revocation_id
 
