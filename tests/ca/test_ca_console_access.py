@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_people_are_masked_for_whom_it_is_no_need(world: Any) -> None:
             assert ("周**" in page.text) is not full
         assert client.get(f"{path}/certificate.pem").status_code == (200 if full else 403)
         assert "BEGIN CERTIFICATE" in client.get(f"{path}/chain.pem").text
+
+
+def test_rest_shows_a_reader_what_the_pages_show(world: Any) -> None:
+    """The CA's security staff see whose it is; whoever runs the machine sees that there is one."""
+    record = citizen(world)
+    for who, full in (("li", True), ("zhao", False)):
+        client = client_of(world, who)
+        page = client.get("/v1/certificates", query_string={"identity": IDCARD})
+        life = client.get(f"/v1/certificates/harbour/{record.serial}/history")
+        for answer in (page, life):
+            assert answer.status_code == 200
+            text = json.dumps(answer.json, ensure_ascii=False)
+            assert (IDCARD in text, "周示例" in text) == (full, full)
+        assert (life.json["certificate_pem"] is not None) is full
+        assert life.json["certificate"]["serial"] == record.serial
+    assert client_of(world, "qian").get("/v1/certificates").status_code == 403
+    views = audited(world, "certificate.history-read")
+    seen = [(view["actor"], view["masked"]) for view in views]
+    assert seen == [("operator:li", False), ("operator:zhao", True)]
 
 
 def test_every_view_is_on_record(world: Any) -> None:

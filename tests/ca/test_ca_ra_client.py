@@ -99,6 +99,34 @@ def test_a_roll_over_changes_nothing_for_the_registration_authority(lite: Any, c
     assert {each["serial"] for each in page.certificates} == {before.serial_hex, after.serial_hex}
 
 
+def test_the_name_of_the_line_finds_what_any_of_its_authorities_issued(lite: Any, client: CaClient) -> None:
+    """Searches and histories by the name that orders have; the name of a later authority finds its own."""
+    hold(lite, rekeyed_file(orders_from="2026-12-01T00:00:00+08:00"))
+    serials = [lite.issue().record.serial]
+    lite.clock.advance(timedelta(days=11))
+    lite.parts.authorities.reload()
+    serials += [lite.issue().record.serial, lite.issue().record.serial]
+    asked: Any = {"registration_authority": "ra", "asked_by": ["clerk1"], "at": lite.clock.now()}
+
+    def found(authority: str) -> list[str]:
+        named, after = [], None
+        while True:
+            where = {"authority": authority, "profile": "organisation"}
+            question = search_payload(where, limit=2, after=after, **asked)
+            page = client.search(sign_order(question, typ=SEARCH_TYP, key=lite.ra_key))
+            named += [str(each["serial"]) for each in page.certificates]
+            after = page.next
+            if after is None:
+                return sorted(named)
+
+    assert found("harbour") == sorted(serials)
+    assert found("harbour-b") == sorted(serials[1:])
+    for serial, issuer in zip(serials, ("harbour", "harbour-b", "harbour-b"), strict=True):
+        question = history_payload(authority="harbour", serial_hex=serial, **asked)
+        life = client.history(sign_order(question, typ=HISTORY_TYP, key=lite.ra_key))
+        assert life["certificate"]["authority"] == issuer
+
+
 def test_refusals_keep_their_code(lite: Any, client: CaClient) -> None:
     at = lite.clock.now()
     question = search_payload({"name": "王"}, registration_authority="ra", asked_by=["clerk1"], at=at)

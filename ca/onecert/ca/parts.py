@@ -228,7 +228,9 @@ def assemble(
             ),
         ),
         follow_ups=follow_ups,
-        enquiries=Enquiries(database, audit, clock, desk=desk, search=Search(database)),
+        enquiries=Enquiries(
+            database, audit, clock, desk=desk, search=Search(database), authorities=authorities
+        ),
         search_index=SearchIndex(database),
         batches=batches,
         batch_work=BatchWork(

@@ -6,14 +6,18 @@ Organisations' names and numbers are public; those of people, and of people with
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from onecert.ca.issuing.ledger import CertificateRecord
 from onecert.ca.profiles.profile import Profile
 from onecert.ca.search.questions import masked_entity
 
-__all__ = ["common_name", "is_personal", "masked_name", "shown_holder"]
+__all__ = ["common_name", "is_personal", "masked_life", "masked_name", "masked_row", "shown_holder"]
 
 _KINDS = frozenset({"idcard", "passport", "officer", "employee"})
+# What an event tells of people: who asked for it, and why in their words.
+_OF_PEOPLE = frozenset({"asked_by", "early"})
 _COMMON_NAME = re.compile(r"(?:^|, )CN=(.*?)(?=, [A-Za-z]{1,20}=|$)")
 
 
@@ -44,3 +48,33 @@ def shown_holder(record: CertificateRecord, *, full: bool) -> tuple[str, str]:
     if full:
         return name, record.entity
     return masked_name(name) if is_personal(record.entity) else name, masked_entity(record.entity)
+
+
+def masked_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A certificate as a search answers it, for whoever has no need to know whose it is.
+
+    Args:
+        row: as `found_json` wrote it.
+    """
+    entity, subject = str(row["entity"]), str(row["subject"])
+    if is_personal(entity):
+        subject = f"CN={masked_name(common_name(subject))}"
+    return {**row, "subject": subject, "entity": masked_entity(entity)}
+
+
+def masked_life(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A life line as `history` told it, without the certificate itself and without the people who asked."""
+    readings = told["readings"]
+    last = readings["last"]
+    return {
+        **told,
+        "certificate": masked_row(told["certificate"]),
+        "certificate_pem": None,
+        "events": [_without_people(event) for event in told["events"]],
+        "readings": {**readings, "last": None if last is None else _without_people(last)},
+    }
+
+
+def _without_people(event: Mapping[str, Any]) -> dict[str, Any]:
+    details = {name: value for name, value in event["details"].items() if name not in _OF_PEOPLE}
+    return {**event, "details": details}

@@ -9,10 +9,11 @@ masked, and each first page is an audit entry, with the fields that were asked f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.errors import OrderOutOfScopeError, UnknownCertificateError
 from onecert.ca.errors.search import SearchFieldError
 from onecert.ca.issuing.orders import Fields, OrderDesk
@@ -54,8 +55,16 @@ class Enquiries:
     """Answers questions about certificates."""
 
     def __init__(
-        self, database: Database, audit: AuditTrail, clock: Clock, *, desk: OrderDesk, search: Search
+        self,
+        database: Database,
+        audit: AuditTrail,
+        clock: Clock,
+        *,
+        desk: OrderDesk,
+        search: Search,
+        authorities: Authorities,
     ) -> None:
+        self._authorities = authorities
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -76,15 +85,26 @@ class Enquiries:
         question.fields.end()
         if after is not None and not isinstance(after, str):
             raise SearchFieldError("after")
+        query, members = self._of_line(read_query(where))
         page = self.search(
-            read_query(where),
+            query,
             limit=limit,
             after=after,
-            may_see=lambda found: question.scope.may_order(found.record.authority, found.record.profile),
+            may_see=lambda found: (
+                question.scope.may_order(found.record.authority, found.record.profile)
+                and (not members or found.record.authority in members)
+            ),
             actor=f"ra:{question.scope.name}",
             people=question.people,
         )
         return page_json(page)
+
+    def _of_line(self, query: Query) -> tuple[Query, frozenset[str]]:
+        """Let the name of a line stand for all its authorities, as in orders; nearly always it has one."""
+        joined = self._authorities.line(query.authority) if query.authority is not None else ()
+        if query.authority is None or not joined:
+            return query, frozenset()
+        return replace(query, authority=None), frozenset({query.authority, *joined})
 
     def search(
         self,
@@ -125,14 +145,16 @@ class Enquiries:
         question = self._open(document, HISTORY_TYPE)
         authority, serial = question.fields.text("authority"), question.fields.text("serial")
         question.fields.end()
-        query = read_query({"authority": authority, "serial": serial})
-        page = self._search.find(query, limit=1)
+        query, members = self._of_line(read_query({"authority": authority, "serial": serial}))
+        page = self._search.find(
+            query, limit=1, may_see=lambda found: not members or found.record.authority in members
+        )
         if not question.scope.may_revoke(authority):
             raise OrderOutOfScopeError(question.scope.name, authority, "*")
         if not page.found:
             raise UnknownCertificateError(authority, serial[:64])
         record = page.found[0].record
-        if not question.scope.may_order(authority, record.profile):
+        if not question.scope.may_order(record.authority, record.profile):
             raise OrderOutOfScopeError(question.scope.name, authority, record.profile)
         self.record_reading(
             record.authority,
@@ -161,10 +183,10 @@ class Enquiries:
             self._audit.record_many(connection, [entry])
 
 
-def page_json(page: Page, *, numbers: bool = False) -> dict[str, object]:
-    """A page as it is answered; with whole numbers of people only where that is allowed."""
+def page_json(page: Page) -> dict[str, object]:
+    """A page as a registration authority is answered, without whole numbers of people."""
     return {
-        "certificates": [found_json(found, numbers=numbers) for found in page.found],
+        "certificates": [found_json(found) for found in page.found],
         "sorted_by": page.sorted_by,
         "next": page.next,
     }
