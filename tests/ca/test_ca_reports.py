@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ca_ceremonies import hold, rekeyed_file
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from werkzeug.test import Client
@@ -108,6 +109,7 @@ class City:
             services=services or {"harbour": "harbour"},
             client=lambda: httpx.Client(transport=self.line, base_url="https://127.0.0.1:8443"),
             alarm_after=timedelta(hours=1),
+            joined=self.ca.parts.authorities.line,
         )
 
     def publish(self) -> None:
@@ -344,6 +346,36 @@ def test_one_authority_that_fails_does_not_stop_the_other(city: City) -> None:
     with pytest.raises(ReportRefusedError):
         city.make_reports(**{"harbour-root": "moon", "harbour": "harbour"}).run()
     assert city.entries() == 1
+
+
+def test_a_re_keyed_authority_goes_on_reporting(city: City) -> None:
+    """harbour gets a new key: from the first order that it fills, its certificates are on the record, too."""
+    city.issue()
+    hold(city.ca, rekeyed_file(orders_from="2026-12-01T00:00:00+08:00"))
+    city.reports.run()  # what the old one issued, and the responder of the new one
+    city.advance(11 * DAY)
+    known = city.entries()
+    assert city.ca.issue().record.authority == "harbour-b"
+    old, new = city.reports.standing()
+    assert (old.authority, old.service, new.authority, new.service) == (
+        "harbour", "harbour", "harbour-b", "harbour"
+    )  # fmt: skip
+    assert new.oldest_unreported is not None
+    assert city.reports.run() >= 1
+    assert city.entries() > known
+    assert [each.oldest_unreported for each in city.reports.standing()] == [None, None]
+    assert city.reports.run() == 0
+    # All of it once more: the supervision knows each already.
+    known = city.entries()
+    city.reports.begin_again("harbour-b", actor="test")
+    assert city.reports.run() >= 1
+    assert city.entries() == known
+
+
+def test_a_service_of_its_own_is_named_in_the_settings(city: City) -> None:
+    hold(city.ca, rekeyed_file(orders_from="2026-12-01T00:00:00+08:00"))
+    reports = city.make_reports(**{"harbour": "harbour", "harbour-b": "harbour-2027"})
+    assert reports.services() == {"harbour": "harbour", "harbour-b": "harbour-2027"}
 
 
 def test_nothing_is_reported_unless_the_settings_say_so(lite: Any) -> None:

@@ -20,4 +20,5 @@ def issuance_reports(parts: Parts, context: Context) -> IssuanceReports:
         services={authority: service or authority for authority, _, service in pairs},
         client=lambda: context.client("supervision"),
         alarm_after=parts.config.issuance_reports_alarm,
+        joined=parts.authorities.line,
     )

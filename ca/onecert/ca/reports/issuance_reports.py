@@ -98,9 +98,11 @@ class IssuanceReports:
     """Sends what is not acknowledged yet.
 
     Args:
-        services: authority -> its service on the trust list; empty: nothing is reported.
+        services: authority -> its service on the trust list; empty: nothing is reported. An authority that
+            joined its line, with the next key, is reported under the same service unless it is named itself.
         client: opens the way to the supervision.
         alarm_after: so old the oldest unreported certificate may be before the service is not ready.
+        joined: names the authorities that joined a line after its first.
     """
 
     def __init__(
@@ -113,7 +115,9 @@ class IssuanceReports:
         services: Mapping[str, str],
         client: Callable[[], httpx.Client],
         alarm_after: timedelta,
+        joined: Callable[[str], Sequence[str]] = lambda _authority: (),
     ) -> None:
+        self._joined = joined
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -132,7 +136,7 @@ class IssuanceReports:
             SupervisionAwayError, ReportRefusedError, TokenGoneError: the rest waits.
         """
         sent, failures = 0, []
-        for authority in self._services:
+        for authority in self.services():
             try:
                 while (count := self._send_next(authority)) is not None:
                     sent += count
@@ -142,6 +146,14 @@ class IssuanceReports:
         if failures:
             raise failures[0]
         return sent
+
+    def services(self) -> dict[str, str]:
+        """The authorities that are reported, each with its service; later ones of a line behind its first."""
+        found = dict(self._services)
+        for authority, service in self._services.items():
+            for each in self._joined(authority):
+                found.setdefault(each, service)
+        return found
 
     def check(self) -> None:
         """Readiness.
@@ -166,7 +178,7 @@ class IssuanceReports:
                     acknowledged_at=cursor.acknowledged_at,
                     oldest_unreported=_oldest_after(connection, authority, cursor.seq),
                 )
-                for authority, service in self._services.items()
+                for authority, service in self.services().items()
                 for cursor in [_cursor(connection, authority)]
             ]
 
@@ -176,7 +188,7 @@ class IssuanceReports:
         Raises:
             NotReportingError
         """
-        if authority not in self._services:
+        if authority not in self.services():
             raise NotReportingError(authority)
         with self._database.transaction() as connection:
             connection.execute(
@@ -225,7 +237,8 @@ class IssuanceReports:
         return len(found)
 
     def _post(self, authority: str, found: Sequence[Mapping[str, str]]) -> None:
-        payload = {"service": self._services[authority], "certificates": list(found)}
+        service = self.services()[authority]
+        payload = {"service": service, "certificates": list(found)}
         document = sign_document(payload, typ=REPORT_TYP, keys=[self._key()])
         try:
             with self._client() as client:
@@ -245,7 +258,7 @@ class IssuanceReports:
             raise ReportRefusedError(authority, str(said.get("code", f"HTTP {answer.status_code}"))[:64])
         # Some other server that says "200" to everything is no acknowledgement.
         counts = [said.get("new"), said.get("known")]
-        if said.get("service") != self._services[authority] or not _add_up(counts, len(found)):
+        if said.get("service") != service or not _add_up(counts, len(found)):
             raise SupervisionAwayError("an answer that is no acknowledgement")
 
     def _tell(self, authority: str) -> None:
