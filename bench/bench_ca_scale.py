@@ -33,7 +33,7 @@ from onecert.ca.signatures.tokens import root_token
 from onecert.server.contexts import open_member
 
 SMALLEST = 10_000
-ASKED = int(os.environ.get("SCALE_ROWS", "0"))
+ASKED = int(os.environ.get("SCALE_ROWS") or "0")
 SIZES = (SMALLEST, ASKED) if ASKED else (SMALLEST, 100_000, 1_000_000)
 # SQLite is for one process and smaller records: its ends are enough.
 ENGINES = {"postgresql": SIZES} if ASKED else {"postgresql": SIZES, "sqlite": (SIZES[0], SIZES[-1])}
