@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from onecert.server.streams import Writer
 from onecert.server.tls import WaitingServer
 
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -69,3 +70,31 @@ def test_a_body_that_nobody_reads_is_no_request(served: tuple[int, list[str]]) -
     said = heard(port, head + HIDDEN + HIDDEN.replace(b"hidden", b"next"))
     assert said.count(b"HTTP/1.1 200") == 2
     assert paths == ["/seen", "/next"]
+
+
+def test_requests_sent_together_are_all_answered(served: tuple[int, list[str]]) -> None:
+    """What was read with the first request is the second one: nobody waits for more of it."""
+    port, paths = served
+    one = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    said = heard(port, one % 1 + one % 2 + one % 3)
+    assert paths == ["/1", "/2", "/3"]
+    assert said.count(b"HTTP/1.1 200 OK\r\n") == said.count(b"\r\n\r\nok") == 3
+
+
+def test_head_and_body_arrive_in_one_piece() -> None:
+    """The head of an answer waits for what follows it, and goes alone when nothing does."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        writer = Writer(ours)
+        writer.hold()
+        writer.write(b"head ")
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+        writer.write(b"body")
+        assert theirs.recv(100) == b"head body"
+        writer.hold()
+        writer.write(b"head alone")
+        writer.flush()
+        writer.flush()
+        assert theirs.recv(100) == b"head alone"

@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from onecert.server.errors import ConfigError
 from onecert.server.folders import make_private_folder, write_file
+from onecert.server.streams import stream
 
 __all__ = ["TlsAdapter", "WaitingServer", "ensure_certificate"]
 
@@ -191,6 +192,11 @@ class StrictRequest(HTTPRequest):
             self.simple_response("413 Request Entity Too Large", "A body needs a Content-Length.\n")
             return
         super().respond()
+        self.conn.wfile.flush()
+
+    def send_headers(self) -> None:
+        self.conn.wfile.hold()
+        super().send_headers()
 
 
 class TlsConnection(HTTPConnection):
@@ -198,6 +204,9 @@ class TlsConnection(HTTPConnection):
 
     RequestHandlerClass = StrictRequest
     _is_greeted = False
+
+    def __init__(self, server: Any, sock: socket, makefile: object) -> None:
+        super().__init__(server, sock, stream)
 
     def communicate(self) -> bool:
         if isinstance(self.socket, ssl.SSLSocket) and not self._is_greeted:

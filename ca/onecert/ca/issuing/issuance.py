@@ -205,7 +205,7 @@ class Certifier:
         if record.state != INTENDED or record.tbs_der is None:
             return record
         self.check_profile(record, profile_sha256)
-        log.info("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
+        log.debug("certificate to be signed", extra={"authority": record.authority, "serial": record.serial})
         certificate_der = self.sign(issuer, key_label, record.serial, record.tbs_der)
         # 6. Certificate and audit entry, in one transaction.
         finished = self.ledger.record_issued(

@@ -233,7 +233,6 @@ class OrderHelpers:
             if self._is_closed or len(self._all) >= self._wanted:
                 return
             ours, theirs = get_context("spawn").Pipe()
-            _limit_waiting(ours)
             # Forked threads would take their locks with them, and the token's login.
             process = get_context("spawn").Process(
                 target=_work, args=(theirs, self._settings, at), daemon=True, name="orders"
@@ -250,6 +249,7 @@ class OrderHelpers:
             helper.process.start()
             theirs.close()
             helper.connection.recv_bytes()
+            _limit_waiting(helper.connection)
         except (OSError, EOFError):
             log.warning("a process that prepares orders did not start")
             self._forget(helper)
