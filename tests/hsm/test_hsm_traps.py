@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -82,6 +83,7 @@ def test_a_module_that_other_code_initialised_is_refused(run_program: RunProgram
 STARTER = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from onecert.hsm import KeyAlgorithm, ensure_softhsm_token, open_token
@@ -141,6 +143,7 @@ def test_a_token_that_another_process_made_is_found(
 LOGIN_WITHOUT_END = """
 import sys
 from pathlib import Path
+from typing import Any
 from onecert.hsm import TokenConfig, open_token
 pin = Path(sys.argv[3])
 token = open_token(TokenConfig(label=sys.argv[2], pin_file=pin, softhsm=Path(sys.argv[1])))
@@ -221,6 +224,37 @@ def test_a_login_lost_behind_our_back_is_renewed(make_token: MakeToken) -> None:
 
 
 # --- sessions that are lost -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", [KeyAlgorithm.P_256, KeyAlgorithm.RSA_2048])
+def test_a_series_of_signatures_goes_on_after_the_session_is_lost(
+    make_token: MakeToken, algorithm: KeyAlgorithm
+) -> None:
+    """Forty messages are signed in one call, and the sixth signature finds the session gone: each message has
+    its own signature, in its place."""
+    token = make_token()
+    key: Any = token.generate_key("series", algorithm)
+    how = (ECDSA,) if algorithm == KeyAlgorithm.P_256 else (padding.PKCS1v15(), hashes.SHA256())
+    messages = [f"message {number}".encode() for number in range(40)]
+    calls = []
+
+    class LostAtTheSixth:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        def sign(self, *arguments: Any, **named: Any) -> bytes:
+            calls.append(1)
+            if len(calls) == 6:
+                raise SessionHandleInvalid
+            signature: bytes = self.handle.sign(*arguments, **named)
+            return signature
+
+    for worker in token._pool._workers:
+        worker.handles[key._reference] = LostAtTheSixth(token._pool.locate(worker, key._reference))
+    for message, signature in zip(messages, key.sign_many(messages, *how), strict=True):
+        key.public_key().verify(signature, message, *how)
+    assert len(calls) >= 6
+    assert key.sign_many([], *how) == []
 
 
 def test_lost_sessions_are_opened_anew_while_threads_sign(make_token: MakeToken) -> None:

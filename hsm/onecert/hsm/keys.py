@@ -7,6 +7,7 @@ digest: SoftHSM has no ``CKM_ECDSA_SHA256``, and a CRL of 40 MB need not travel 
 decryption and key agreement (these are signing keys), and every way to the private parts.
 """
 
+from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
 from cryptography.hazmat.primitives import hashes
@@ -110,15 +111,33 @@ class TokenRSAPrivateKey(TokenKey, rsa.RSAPrivateKey):
         algorithm: Prehashed | hashes.HashAlgorithm | NoDigestInfo,
     ) -> bytes:
         """Sign with PKCS #1 v1.5 or PSS. ``NoDigestInfo`` signs the given bytes as they are (v1.5 only)."""
+        octets, mechanism, parameter = self._prepared(data, padding, algorithm)
+        return self._pool.sign(self._reference, octets, mechanism, parameter)
+
+    def sign_many(
+        self,
+        data: Sequence[bytes],
+        padding: padding.AsymmetricPadding,
+        algorithm: Prehashed | hashes.HashAlgorithm | NoDigestInfo,
+    ) -> list[bytes]:
+        """Sign several, as `sign` does one."""
+        if not data:
+            return []
+        prepared = [self._prepared(each, padding, algorithm) for each in data]
+        _octets, mechanism, parameter = prepared[0]
+        return self._pool.sign_many(self._reference, [each[0] for each in prepared], mechanism, parameter)
+
+    def _prepared(self, data: bytes, padding: object, algorithm: object) -> tuple[bytes, Mechanism, Any]:
+        """What the token signs, how, and with which parameter; the last two are the same for all data."""
         if isinstance(padding, _PKCS1):
             if isinstance(algorithm, NoDigestInfo):
-                return self._pool.sign(self._reference, bytes(data), Mechanism.RSA_PKCS)
+                return bytes(data), Mechanism.RSA_PKCS, None
             row, digest = self._digest(data, algorithm)
-            return self._pool.sign(self._reference, row.digest_info + digest, Mechanism.RSA_PKCS)
+            return row.digest_info + digest, Mechanism.RSA_PKCS, None
         if isinstance(padding, _PSS):
             row, digest = self._digest(data, algorithm)
             parameter = (row.mechanism, row.mgf, self._salt_octets(padding, row))
-            return self._pool.sign(self._reference, digest, Mechanism.RSA_PKCS_PSS, parameter)
+            return digest, Mechanism.RSA_PKCS_PSS, parameter
         raise self._unsupported(f"padding {getattr(padding, 'name', type(padding).__name__)}")
 
     def _salt_octets(self, pss: padding.PSS, row: HashRow) -> int:
@@ -167,21 +186,35 @@ class TokenECPrivateKey(TokenKey, ec.EllipticCurvePrivateKey):
 
     def sign(self, data: Buffer, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
         """Sign with ECDSA; the answer is DER, as everywhere in cryptography."""
+        digest = self._prepared(data, signature_algorithm)
+        return _ecdsa_der(self._pool.sign(self._reference, digest, Mechanism.ECDSA))
+
+    def sign_many(
+        self, data: Sequence[Buffer], signature_algorithm: ec.EllipticCurveSignatureAlgorithm
+    ) -> list[bytes]:
+        """Sign several, as `sign` does one."""
+        digests = [self._prepared(each, signature_algorithm) for each in data]
+        return [_ecdsa_der(raw) for raw in self._pool.sign_many(self._reference, digests, Mechanism.ECDSA)]
+
+    def _prepared(self, data: Buffer, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
         if not isinstance(signature_algorithm, ec.ECDSA):
             raise self._unsupported(type(signature_algorithm).__name__)
         if signature_algorithm.deterministic_signing:
             raise self._unsupported("deterministic ECDSA: the token draws the nonce")
         _row, digest = self._digest(data, signature_algorithm.algorithm)
         # FIPS 186-5, section 6.4.1: the leftmost bits of a digest that is longer than the group order.
-        raw = self._pool.sign(self._reference, digest[: self.key_size // 8], Mechanism.ECDSA)
-        half = len(raw) // 2
-        return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+        return digest[: self.key_size // 8]
 
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> bytes:
         raise self._unsupported("key agreement with a signing key")
 
     def private_numbers(self) -> NoReturn:
         self._refuse_export()
+
+
+def _ecdsa_der(raw: bytes) -> bytes:
+    half = len(raw) // 2
+    return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
 
 class TokenEd25519PrivateKey(TokenKey, ed25519.Ed25519PrivateKey):

@@ -9,8 +9,9 @@ lock, and every waiting call goes on. A call is repeated after such a recovery, 
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import pkcs11
@@ -37,6 +38,7 @@ T = TypeVar("T")
 WAIT_S = 30.0  # for a free session
 RETRIES = 2  # after a recovery; the second for a token that is lost twice at the same moment
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0  # between attempts to reach a token that is gone
+TOGETHER = 16  # signatures of one series before its session is given back
 HANDLES_MAX = 512  # cached for each session; unwrapped keys come and go
 
 
@@ -89,6 +91,32 @@ class SessionPool:
             return signature
 
         return self._again(again, "sign", lost, generation)
+
+    def sign_many(
+        self, reference: KeyReference, data: Sequence[bytes], mechanism: Mechanism, parameter: Any = None
+    ) -> list[bytes]:
+        """Sign several with the key, in their order.
+
+        Between two signatures there is next to nothing: whatever else is run there is fetched into the
+        processor's caches anew each time. The session is given back now and then, for who waits for one.
+        """
+        signatures: list[bytes] = []
+        for at in range(0, len(data), TOGETHER):
+            some = data[at : at + TOGETHER]
+            worker = self._take()
+            try:
+                key = worker.handles.get(reference) or self.locate(worker, reference)
+                sign = partial(key.sign, mechanism=mechanism, mechanism_param=parameter)
+                signatures.extend(map(sign, some))
+            except PKCS11Error:
+                log.info("a series of signatures was interrupted", extra={"token": self.label})
+            finally:
+                self._idle.put(worker)
+            # What is missing is signed one by one, which knows what to do about a token that is lost.
+            signatures += [
+                self.sign(reference, each, mechanism, parameter) for each in some[len(signatures) - at :]
+            ]
+        return signatures
 
     def with_key(self, reference: KeyReference, operation: str, act: Callable[[Any], T]) -> T:
         """Do something else with the key's handle; ``operation`` names it for messages."""
