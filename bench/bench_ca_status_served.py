@@ -23,11 +23,13 @@ from traffic import BIN, environment, free_port, stopping, wait_for
 
 SECONDS = 3
 GOALS = {"embedded": 5_000, "granian": 20_000}
+# The headers of our answer, and as many octets.
 HELLO = """
-BODY = b"x" * 900
+BODY = b"x" * {octets}
+HEADERS = [("Content-Type", "application/ocsp-response"), ("Content-Length", "{octets}")]
 def application(environ, start_response):
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response("200 OK", [("Content-Type", "application/ocsp-response"), ("Content-Length", "900")])
+    start_response("200 OK", [*HEADERS, ("Cache-Control", "no-store")])
     return [BODY]
 """
 EMBEDDED = """
@@ -43,8 +45,9 @@ listening_server(app, ("127.0.0.1", int(sys.argv[2])), threads=8).serve()
 @benchmark("ca.ocsp.presigned.embedded", "ca.ocsp.presigned.granian")
 def served(name: str) -> Iterator[Row]:
     """POST of a request to an answer that was signed ahead. Floor: hello-world of the same server."""
-    folder, script = place.new_folder("served"), _script()
-    (folder / "hello.py").write_text(HELLO, encoding="utf-8")
+    folder, request = place.new_folder("served"), _request()
+    script, octets = _script(request), len(ca().responders.answer("harbour", request).der)
+    (folder / "hello.py").write_text(HELLO.format(octets=octets), encoding="utf-8")
     run = partial(_embedded if name.endswith("embedded") else _granian, folder)
     with run("onecert.ca.status.process") as ours, run("hello") as hello:
         yield Row(
@@ -55,12 +58,15 @@ def served(name: str) -> Iterator[Row]:
         )
 
 
-def _script() -> Path:
+def _request() -> bytes:
     parts, leaf = ca(), _leaf()
     parts.responders.prepare()
     issuer = x509.load_der_x509_certificate(parts.authorities.get("harbour").certificate_der)
     builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA1())
-    request = builder.build().public_bytes(serialization.Encoding.DER)
+    return builder.build().public_bytes(serialization.Encoding.DER)
+
+
+def _script(request: bytes) -> Path:
     body = "".join(f"\\{octet:03d}" for octet in request)
     script = place.folder() / "post.lua"
     head = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/ocsp-request"\n'

@@ -35,16 +35,20 @@ def announce(folder: Path, number: int) -> None:
 
 
 class SeenChanges:
-    """The octets as they are at this moment; for any number of threads."""
+    """The octets as they are at this moment; for any number of threads.
+
+    Attributes:
+        octets: begin with them; empty when nobody says anything here.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = str(folder / FILE_NAME)
         self._identity: tuple[int, int] | None = None
-        self._octets: mmap.mmap | bytes = b""
+        self.octets: mmap.mmap | bytes = b""
 
     def newest(self) -> bytes:
         """The number in eight octets; empty when nobody says it here."""
-        return self._octets[:OCTETS]
+        return self.octets[:OCTETS]
 
     def look_again(self) -> None:
         """See whether there is a file now, or another one: a copy may have been put in its place."""
@@ -60,8 +64,8 @@ class SeenChanges:
             finally:
                 os.close(file)
         except (OSError, ValueError):  # ValueError: shorter than that
-            self._identity, self._octets = None, b""
+            self._identity, self.octets = None, b""
             return
         # What was mapped before goes with its last reader.
         with suppress(OSError):
-            self._identity, self._octets = (found.st_dev, found.st_ino), octets
+            self._identity, self.octets = (found.st_dev, found.st_ino), octets

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from onecert.ca.ocsp.answer_changes import SeenChanges
+from onecert.ca.ocsp.answer_changes import OCTETS, SeenChanges
 from onecert.ca.ocsp.prepared_answers import PreparedAnswers
 from onecert.ca.ocsp.stored_answers import READ_ERRORS, OcspAnswer
 
@@ -33,7 +33,7 @@ class ReadyAnswers:
         self._changes = SeenChanges(folder)
         self._looked_at = -1
         self._committed = b""
-        self._kept: dict[tuple[str, bytes], tuple[bytes, OcspAnswer]] = {}
+        self._kept: dict[tuple[str, bytes], tuple[bytes, int, OcspAnswer]] = {}
 
     def find(self, authority: str, request_der: bytes, at: int) -> OcspAnswer | None:
         """The answer to these octets, if nothing has changed and it is still valid.
@@ -47,10 +47,8 @@ class ReadyAnswers:
         found = self._kept.get((authority, request_der))
         if found is None:
             return None
-        change, answer = found
-        if change != self._changes.newest() or answer.next_update is None or at >= answer.next_update:
-            return None
-        return answer
+        change, next_update, answer = found
+        return answer if at < next_update and change == self._changes.octets[:OCTETS] else None
 
     def change(self) -> bytes:
         """Asked before an answer is read: what `keep` wants to be told; empty when nothing can be kept."""
@@ -67,11 +65,11 @@ class ReadyAnswers:
 
     def keep(self, authority: str, request_der: bytes, answer: OcspAnswer, *, change: bytes) -> None:
         """Keep an answer that was read after `change` was asked for."""
-        if not change:
+        if not change or answer.next_update is None:
             return
         if len(self._kept) >= KEPT_MAX:
             self._kept = {}
-        self._kept[authority, request_der] = (change, answer)
+        self._kept[authority, request_der] = (change, answer.next_update, answer)
 
     def _look_again(self) -> None:
         """Once a second: a file that somebody put in the folder, such as a copy, changes everything."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, formatdate, parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -79,6 +79,7 @@ class StatusApp:
     Args:
         timestamps: None: not here.
         max_age: how long caches may keep a list or an OCSP answer before they ask again.
+        prefix: what stands before each path; empty where the server has taken it off.
     """
 
     def __init__(
@@ -89,8 +90,11 @@ class StatusApp:
         clock: Clock,
         *,
         max_age: timedelta,
+        prefix: str = "",
     ) -> None:
         self._files = files
+        self._prefix = prefix
+        self._asked = lru_cache(maxsize=1024)(partial(_asked, prefix))
         self._responders = responders
         self._timestamps = timestamps
         self._clock = clock
@@ -104,9 +108,12 @@ class StatusApp:
             # request: with this status the server ends the connection.
             return _plain(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
-            asked = _asked(path)
+            asked = self._asked(path)
             if asked is not None:
-                return self._ocsp(environ, start_response, *asked)
+                return self._ocsp(environ, start_response, method, *asked)
+            if not path.startswith(self._prefix):
+                return _plain(start_response, HTTPStatus.NOT_FOUND)
+            path = path[len(self._prefix) :]
             match = _FILE.fullmatch(path)
             if match:
                 return self._file(environ, start_response, match[1], match[2])
@@ -182,10 +189,10 @@ class StatusApp:
         self,
         environ: dict[str, Any],
         start_response: StartResponse,
+        method: str,
         authority: str,
         request_der: bytes | None,
     ) -> Iterable[bytes]:
-        method = environ["REQUEST_METHOD"]
         if method == "POST" and request_der is None:
             content_type = environ.get("CONTENT_TYPE", "")
             if content_type != OCSP_REQUEST and content_type.split(";")[0].strip() != OCSP_REQUEST:
@@ -197,10 +204,11 @@ class StatusApp:
             answer = self._responders.answer(authority, request_der)
         except UnknownAuthorityError:
             return _plain(start_response, HTTPStatus.NOT_FOUND)
-        length = _length(len(answer.der))
+        answer_der = answer.der
+        length = _length(len(answer_der))
         if method == "POST" or answer.next_update is None or answer.this_update is None:
             start_response(_OK, [_OCSP_TYPE, length, _NO_STORE])
-            return [answer.der]
+            return [answer_der]
         etag = _etag(answer.der)
         left_s = answer.next_update - int(self._clock.now().timestamp())
         caching = [
@@ -241,10 +249,9 @@ class StatusApp:
         return [answer]
 
 
-@lru_cache(maxsize=1024)
-def _asked(path: str) -> tuple[str, bytes | None] | None:
+def _asked(prefix: str, path: str) -> tuple[str, bytes | None] | None:
     """Authority and, of a GET, the request that the path of an OCSP request names."""
-    match = _OCSP.fullmatch(path)
+    match = _OCSP.fullmatch(path, len(prefix)) if path.startswith(prefix) else None
     if match is None:
         return None
     return match[1], _decoded(match[2]) if match[2] else None

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from time import time
 from typing import Any
 
 from onecert.ca.config import CaConfig
@@ -46,9 +47,13 @@ class StatusProcess:
         files = StatusFiles(folder, read_only=True)
         signer = RemoteSigner(config.status_signer) if config.status_signer else None
 
+        seconds = time if isinstance(clock, SystemClock) else None
+
         def app(signer: RemoteSigner | None) -> StatusApp:
-            answers = FolderAnswers(files, clock.now, signer=signer, without_nonce=config.ocsp_without_nonce)
-            return StatusApp(files, answers, None, clock, max_age=config.status_max_age)
+            answers = FolderAnswers(
+                files, clock.now, seconds=seconds, signer=signer, without_nonce=config.ocsp_without_nonce
+            )
+            return StatusApp(files, answers, None, clock, max_age=config.status_max_age, prefix=PREFIX)
 
         self._signer = signer
         self._app = app(signer)
@@ -58,14 +63,10 @@ class StatusProcess:
         self._clock = clock
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        path: str = environ.get("PATH_INFO", "")
-        if path.startswith("/ca/"):
-            environ["PATH_INFO"] = path[3:]
-            app = self._last if _HEADER in environ else self._app
-            return app(environ, start_response)
-        if path == READY:
+        if environ.get("PATH_INFO") == READY:
             return self._ready(start_response)
-        return _answer(start_response, HTTPStatus.NOT_FOUND, b"Not Found\n", "text/plain; charset=utf-8")
+        app = self._last if _HEADER in environ else self._app
+        return app(environ, start_response)
 
     def close(self) -> None:
         """Close the connections to the signer."""
