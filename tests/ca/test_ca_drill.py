@@ -13,6 +13,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from ca_console import client_of, open_accounts
 from ca_mass_revocations import People
 from click.testing import CliRunner
 from cryptography import x509
@@ -34,6 +35,8 @@ from onecert.ca.profiles.file import profile_from_text
 from onecert.ca.revocation.mass_documents import read_selection
 from onecert.server.models import audit_entries
 from onecert.verifier.fetch import HttpFetch
+
+EN = {"Accept-Language": "en"}
 
 
 class Quiet(WSGIRequestHandler):
@@ -228,3 +231,68 @@ def test_commands(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ["rehearsal", "live"],
         ["live", "rehearsal"],
     )
+
+
+def officer(world: Any) -> Any:
+    open_accounts(world)
+    return client_of(world, "li")
+
+
+def test_a_drill_on_a_page_is_answered_at_once_and_done_by_the_job(served: Any) -> None:
+    """The request only puts it on the list; the page tells how far it is, and looks again by itself."""
+    client = officer(served)
+    answer = client.submit("/drills/run", {"authority": "harbour", "act": "run"})
+    assert answer.status_code == 303
+    number = answer.location.rpartition("/")[2]
+    assert served.parts.drills.show(number).state == "asked"
+    waiting = client.get(f"/drills/{number}", headers=EN).text
+    assert "begins within seconds" in waiting
+    assert 'http-equiv="refresh"' in waiting
+    again = client.submit("/drills/run", {"authority": "harbour", "act": "rehearse"}, headers=EN)
+    assert (again.status_code, "running already" in again.text) == (409, True)
+
+    jobs = {job.name: job for job in served.service.jobs}
+    jobs["ca.drills.asked"].run(served.clock.now())
+
+    done = served.parts.drills.show(number)
+    assert (done.state, done.actor) == ("done", "operator:li")
+    assert 'http-equiv="refresh"' not in client.get(f"/drills/{number}").text
+    assert served.parts.asked_drills.run() == []
+
+
+def test_a_running_drill_tells_its_step(served: Any) -> None:
+    client, seen = officer(served), []
+    note = served.parts.drills.note
+
+    def watched(number: str, step: str) -> None:
+        note(number, step)
+        seen.append(client.get(f"/drills/{number}", headers=EN).text)
+
+    served.parts.drills.note = watched
+    served.parts.asked_drills.ask("live", "harbour", actor="operator:li")
+    served.parts.asked_drills.run()
+    served.issue()
+    served.parts.asked_drills.ask("rehearsal", "harbour", actor="operator:li")
+    (rehearsed,) = served.parts.asked_drills.run()
+    assert [text for text in ("whether they accept", "until they refuse", "released again", "thrown away")
+            if not any(text in page for page in seen)] == []  # fmt: skip
+    assert rehearsed.state == "done"
+
+
+def test_what_could_never_be_done_is_refused_at_once_and_what_failed_ends(lite: Any) -> None:
+    asked = lite.parts.asked_drills
+    with pytest.raises(DrillProfileError):
+        asked.ask("live", "harbour", actor="operator:li")
+    with pytest.raises(NotOfferedError):
+        asked.ask("rehearsal", "harbour-root", actor="operator:li")
+    number = asked.ask("rehearsal", "harbour", actor="operator:li")
+    (failed,) = asked.run()  # no certificate of a holder is there
+    assert (failed.id, failed.state, failed.result) == (number, "failed", {"failed": "MASS_REVOCATION_EMPTY"})
+
+
+def test_what_a_process_left_running_is_closed(lite: Any) -> None:
+    number = lite.parts.drills.begin("live", "harbour", actor="operator:li")
+    assert lite.parts.asked_drills.run() == []
+    lite.clock.advance(timedelta(hours=1, seconds=1))
+    (closed,) = lite.parts.asked_drills.run()
+    assert (closed.id, closed.state, closed.result) == (number, "failed", {"failed": "INTERRUPTED"})

@@ -62,6 +62,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.ocsp", timedelta(seconds=30), lambda _at: parts.responders.prepare(), Scope.FOLDER),
             Job("ca.ocsp.new", timedelta(seconds=2), lambda _at: parts.responders.follow(), Scope.FOLDER),
             Job("ca.drills", timedelta(minutes=1), lambda _at: _drill(parts)),
+            Job("ca.drills.asked", timedelta(seconds=1), lambda _at: _drill_as_asked(parts)),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
             Job("ca.recovery", timedelta(seconds=5), lambda at: _recover(parts, at)),
@@ -164,6 +165,10 @@ def _follow_up(parts: Parts) -> None:
 def _drill(parts: Parts) -> None:
     if parts.config.drill_every:
         parts.drills.run_due(parts.config.drill_every)
+
+
+def _drill_as_asked(parts: Parts) -> None:
+    parts.asked_drills.run()
 
 
 def _revoke_many(parts: Parts) -> None:

@@ -21,6 +21,7 @@ from onecert.ca.checking.list_checker import ListChecker
 from onecert.ca.checking.record_checker import RecordChecker
 from onecert.ca.checking.rounds import CheckRounds
 from onecert.ca.config import CaConfig
+from onecert.ca.drills.asked import AskedDrills
 from onecert.ca.drills.drills import Drills
 from onecert.ca.drills.rehearsal import Rehearsal
 from onecert.ca.issuing.group_commit import GroupCommit
@@ -95,6 +96,7 @@ class Parts:
     mass_revocation_work: MassRevocationWork
     drills: Drills
     rehearsal: Rehearsal
+    asked_drills: AskedDrills
     ocsp_delegates: Delegates
     responders: Responders
     timestamp_delegates: Delegates
@@ -165,6 +167,7 @@ def assemble(
         limit=config.drill_limit,
         pause=sleep,
     )
+    rehearsal = Rehearsal(database, audit, clock, authorities=authorities, publisher=publisher, drills=drills)
     officers = SecurityOfficers(database, audit, clock, context.operators)
     officer_tokens = OfficerTokens(
         module=config.token_module, folder=context.data / "officers", store=context.shared / "softhsm"
@@ -265,8 +268,9 @@ def assemble(
             valid=config.mass_revocation_valid,
         ),
         drills=drills,
-        rehearsal=Rehearsal(
-            database, audit, clock, authorities=authorities, publisher=publisher, drills=drills
+        rehearsal=rehearsal,
+        asked_drills=AskedDrills(
+            database, clock, authorities=authorities, drills=drills, rehearsal=rehearsal
         ),
         mass_revocation_work=MassRevocationWork(
             database, audit, clock, publisher=publisher, forget_answers=ahead.forget

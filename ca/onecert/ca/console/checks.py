@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from flask import Blueprint, redirect, render_template
@@ -11,18 +10,22 @@ from flask import url_for as url
 from onecert.ca.checking.checked_record import RULES, is_about_list
 from onecert.ca.console.common import EVERYONE, READERS, Console, attempt, posted
 from onecert.ca.console.overview import readiness
-from onecert.ca.drills.drills import LIVE, drill_profile
+from onecert.ca.drills.drills import ASKED, LIVE, REHEARSAL, RUNNING, drill_profile
 from onecert.ca.errors import DrillProfileError
-from onecert.ca.revocation.mass_documents import read_selection
 from onecert.ca.revocation.security_officers import SECURITY_OFFICER
 from onecert.server.languages import _, gettext
-from onecert.server.web import current_operator, notify, requires_role
+from onecert.server.web import current_operator, requires_role
 
 __all__ = ["check_pages", "drill_pages"]
 
-# One drill at a time in a process: it waits for seconds in the request of who asked for it.
-_running = threading.Lock()
 CHART = 40
+# How far a running drill has come, in words.
+_STEPS = {
+    "issued": _("A certificate is made; verifiers are asked whether they accept it."),
+    "accepted": _("Verifiers accept it. It is being revoked, and they are asked until they refuse."),
+    "selected": _("The certificates are chosen; some are revoked and released again."),
+    "chunks-tried": _("The lists are made, and thrown away."),
+}
 
 
 def check_pages(console: Console) -> Blueprint:
@@ -73,33 +76,23 @@ def drill_pages(console: Console) -> Blueprint:
     @pages.get("/drills/<number>")
     @requires_role(*READERS)
     def show(number: str) -> str:
-        return render_template("ca/console/drill.html", drill=parts.drills.show(number))
+        drill = parts.drills.show(number)
+        step = _STEPS.get(str(drill.result.get("step")), _("It begins within seconds."))
+        return render_template(
+            "ca/console/drill.html", drill=drill, is_open=drill.state in {ASKED, RUNNING}, step=gettext(step)
+        )
 
     @pages.post("/drills/run")
     @requires_role(SECURITY_OFFICER)
     def run() -> Any:
         def act() -> Any:
-            if not _running.acquire(blocking=False):
-                notify(_("A drill is running already; look at it when it is done."), "warning")
-                return redirect(url("drills.index"), 303)
-            try:
-                done = _run(console, current_operator().actor)
-            finally:
-                _running.release()
-            return redirect(url("drills.show", number=done.id), 303)
+            kind = LIVE if posted("act") == "run" else REHEARSAL
+            number = parts.asked_drills.ask(kind, posted("authority", 64), actor=current_operator().actor)
+            return redirect(url("drills.show", number=number), 303)
 
         return attempt(act, page)
 
     return pages
-
-
-def _run(console: Console, actor: str) -> Any:
-    parts, authority = console.parts, posted("authority", 64)
-    if posted("act") == "run":
-        return parts.drills.run(authority, actor=actor)
-    return parts.rehearsal.run(
-        authority, read_selection({"everything": True}), [], reason="keyCompromise", actor=actor
-    )
 
 
 def _drillable(console: Console) -> list[str]:

@@ -49,7 +49,7 @@ __all__ = ["Drill", "Drills"]
 
 log = logging.getLogger(__name__)
 
-RUNNING, DONE, LATE, FAILED = "running", "done", "late", "failed"
+ASKED, RUNNING, DONE, LATE, FAILED = "asked", "running", "done", "late", "failed"
 LIVE, REHEARSAL = "live", "rehearsal"
 POLL_S = 0.05
 _PROFILES = ("drill", "tls-client", "operator")
@@ -128,10 +128,15 @@ class Drills:
             UnknownAuthorityError
             DrillProfileError: the authority has no profile that a drill may use; nothing was done.
         """
-        authority = self._authorities.get(authority_name)
-        profile = drill_profile(authority)
+        drill_profile(self._authorities.get(authority_name))
         number = self.begin(LIVE, authority_name, actor=actor)
+        return self.carry_out(number, authority_name, actor=actor)
+
+    def carry_out(self, number: str, authority_name: str, *, actor: str) -> Drill:
+        """Do the live drill that was begun under this number; whatever happens, it ends."""
         try:
+            authority = self._authorities.get(authority_name)
+            profile = drill_profile(authority)
             result = self._measure(authority, profile, number, actor)
         except (ServiceError, OSError) as exc:
             log.exception("drill failed", extra={"drill": number})
@@ -165,20 +170,26 @@ class Drills:
 
     # ------------------------------------------------------------------ the record
 
-    def begin(self, kind: str, authority: str, *, actor: str) -> str:
+    def begin(self, kind: str, authority: str, *, actor: str, state: str = RUNNING) -> str:
         """Put a drill on record; its number."""
         number = f"drill-{secrets.token_hex(8)}"
         values = {
             "id": number,
             "kind": kind,
             "authority": authority,
-            "state": RUNNING,
+            "state": state,
             "began_at": self._clock.now(),
             "actor": actor,
         }
         with self._database.transaction() as connection:
             connection.execute(insert(drills).values(values))
         return number
+
+    def note(self, number: str, step: str) -> None:
+        """Keep how far a running drill has come, for whoever watches."""
+        values = {"result": json.dumps({"step": step}, ensure_ascii=False)}
+        with self._database.transaction() as connection:
+            connection.execute(update(drills).where(drills.c.id == number).values(values))
 
     def end(
         self, number: str, state: str, result: Mapping[str, Any], *, refused_ms: int | None = None
@@ -230,6 +241,7 @@ class Drills:
         record = self._issue(authority, profile, number, actor)
         chain = [each.certificate_der for each in self._authorities.chain(authority)]
         probe = Probe(record.certificate_der or b"", chain, self._fetch)
+        self.note(number, "issued")
         # 2. Accepted, each way by itself: otherwise a refusal would say nothing.
         before = {way: probe.look(way, self._clock.now()) for way in Way}
         result: dict[str, Any] = {
@@ -238,6 +250,7 @@ class Drills:
         }
         if any(seen is not Seen.ACCEPTED for seen, _code in before.values()):
             return result | {"failed": _NOT_ACCEPTED}
+        self.note(number, "accepted")
         # 3. From the request on, both ways are asked until they refuse; the list is made in between.
         begun = monotonic()
 

@@ -7,7 +7,8 @@ authority's key, no number is spent, and nobody else waits longer than for a chu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -17,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from onecert.ca.authorities.authorities import Authorities, Authority
-from onecert.ca.drills.drills import DONE, REHEARSAL, Drill, Drills
+from onecert.ca.drills.drills import DONE, FAILED, REHEARSAL, Drill, Drills
 from onecert.ca.errors import NotOfferedError
 from onecert.ca.lists.crl import Scope, check_crl, draft_crl
 from onecert.ca.lists.publishing import CrlPublisher
@@ -30,8 +31,11 @@ from onecert.ca.signatures.algorithms import ThrowAwayKeys
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.errors import ServiceError
 
 __all__ = ["Rehearsal"]
+
+log = logging.getLogger(__name__)
 
 CHUNKS = 4
 _PARTITIONS = select(certificates.c.serial, certificates.c.crl_partition, certificates.c.status).where(
@@ -81,14 +85,55 @@ class Rehearsal:
     ) -> Drill:
         """Rehearse; the result has the times of all steps and what the whole would take.
 
+        A rehearsal that is refused leaves nothing behind.
+
         Raises:
             UnknownAuthorityError, NotOfferedError: not an issuing authority.
             MassRevocationLinesError, MassRevocationEmptyError, MassRevocationSelectionError
             LintError, CrlIncompleteError: the next list could not be made.
         """
-        authority = self._authorities.get(authority_name)
-        if authority.is_root:
+        self.check(authority_name)
+        result = self._measure(authority_name, selection, lines, reason, actor, lambda _step: None)
+        number = self._drills.begin(REHEARSAL, authority_name, actor=actor)
+        return self._drills.end(number, DONE, result)
+
+    def check(self, authority_name: str) -> None:
+        """Refuse an authority that issues nothing to holders.
+
+        Raises:
+            UnknownAuthorityError, NotOfferedError
+        """
+        if self._authorities.get(authority_name).is_root:
             raise NotOfferedError(authority_name, "*")
+
+    def carry_out(self, number: str, authority_name: str, selection: Selection, *, actor: str) -> Drill:
+        """Do the rehearsal that was begun under this number; whatever happens, it ends."""
+        try:
+            self.check(authority_name)
+            result = self._measure(
+                authority_name,
+                selection,
+                [],
+                "keyCompromise",
+                actor,
+                lambda step: self._drills.note(number, step),
+            )
+        except (ServiceError, OSError) as exc:
+            code = getattr(exc, "code", type(exc).__name__)
+            log.warning("rehearsal failed", extra={"drill": number, "code": code})
+            return self._drills.end(number, FAILED, {"failed": code})
+        return self._drills.end(number, DONE, result)
+
+    def _measure(  # noqa: PLR0917 - the one caller of each hands over its own
+        self,
+        authority_name: str,
+        selection: Selection,
+        lines: Sequence[str],
+        reason: str,
+        actor: str,
+        note: Callable[[str], None],
+    ) -> dict[str, Any]:
+        authority = self._authorities.get(authority_name)
         watch, at = _Stopwatch({}), self._clock.now()
         row = {"id": "rehearsal", "authority": authority_name, "reason": reason, "invalidity_date": None}
         # 1. The selection, as a proposal would freeze it.
@@ -96,12 +141,14 @@ class Rehearsal:
         with self._database.reading() as connection:
             selected = select_certificates(connection, authority_name, selection, lines, at=at)
         begun = watch.take("selected", begun)
+        note("selected")
         # 2. Some chunks in real transactions, undone.
         locked = [
             self._try_chunk(row | {"proposed_by": actor}, each.packed, at)
             for each in selected.chunks[:CHUNKS]
         ]
         begun = watch.take("chunks_tried", begun)
+        note("chunks-tried")
         # 3. Every list that would change, complete, with a signature that nobody could believe.
         lists = self._lists(authority, row, selected, at)
         watch.take("lists_built", begun)
@@ -118,8 +165,7 @@ class Rehearsal:
         }
         whole = watch.times["chunks_tried"] / tried * selected.certificates + watch.times["lists_built"]
         result["estimated_s"] = round(whole / 1000, 1)
-        number = self._drills.begin(REHEARSAL, authority_name, actor=actor)
-        return self._drills.end(number, DONE, result)
+        return result
 
     def _try_chunk(self, row: Mapping[str, Any], packed: bytes, at: datetime) -> float:
         """Do one chunk and undo it; how long others had to wait, in seconds."""

@@ -9,6 +9,7 @@ from onecert.server.languages import Message, _
 
 __all__ = [
     "DrillProfileError",
+    "DrillRunningError",
     "MassRevocationAlteredError",
     "MassRevocationChangedError",
     "MassRevocationEmptyError",
@@ -208,6 +209,20 @@ class DrillProfileError(CaError):
             text=_("The authority %(authority)s has no profile that a drill may use."),
             hint=_("Give it the profile “drill”, as two officers; nothing was issued."),
             authority=authority,
+        )
+
+
+class DrillRunningError(CaError):
+    """One drill of an authority at a time: two would measure each other."""
+
+    def __init__(self, authority: str, drill: str) -> None:
+        super().__init__(
+            "DRILL_RUNNING",
+            status=409,
+            text=_("A drill of %(authority)s is running already: %(drill)s."),
+            hint=_("Look at it, and ask again when it is done."),
+            authority=authority,
+            drill=drill,
         )
 
 
