@@ -23,8 +23,9 @@ from sqlalchemy import Connection, select
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.authorities.lines import check_active, with_predecessor
 from onecert.ca.certificates.checked_request import checked_request_of
-from onecert.ca.certificates.csr import CheckedKey, check_request, load_request
+from onecert.ca.certificates.csr import CertificateRequest, CheckedKey, load_request, proven_key
 from onecert.ca.certificates.draft import CheckedRequest, Draft, random_serial
+from onecert.ca.certificates.keys import check_key
 from onecert.ca.certificates.lint import check_certificate
 from onecert.ca.errors import (
     BlockedKeyError,
@@ -205,9 +206,9 @@ class Preparer:
         self, chunk: Chunk, lines: Sequence[_Readable], contents: Mapping[str, str], at: datetime
     ) -> Iterator[tuple[_Readable, _Draftable | KnownOrder | Refusal]]:
         opened = [(line, self._open(chunk, line, contents)) for line in lines]
+        requests = [(line, found, _request(found)) for line, found in opened]
         with_keys = [
-            (line, found, _checked_key(found) if isinstance(found, _Opened) else None)
-            for line, found in opened
+            (line, found, key if isinstance(key, Refusal) else _proven(key)) for line, found, key in requests
         ]
         for line, found, key in with_keys:
             if not isinstance(found, _Opened):
@@ -234,7 +235,8 @@ class Preparer:
             check_age(order.created_at, chunk.received_at, chunk.max_age)
             filling = self._authorities.filling(order.authority, chunk.received_at)
             check_active(filling)
-            order = replace(order, authority=filling.name)
+            if filling.name != order.authority:
+                order = replace(order, authority=filling.name)
             order = with_predecessor(order, self._authorities, self._renewals)
             profile = self._authorities.profile(
                 order.authority, order.profile, order.profile_version, order.profile_sha256
@@ -267,17 +269,19 @@ class Preparer:
     def _draft(self, lines: Sequence[_Draftable], at: datetime) -> Iterator[Line]:
         standing = self._standing(lines)
         written = [(line, self._write(line, standing, at)) for line in lines]
-        for line, draft in written:
-            outcome: Intent | Refusal
-            if isinstance(draft, Refusal):
-                outcome = draft
-            else:
-                try:
-                    check_certificate(self._throw_away.sign(draft.issuer.algorithm, draft.tbs_der), draft)
-                    outcome = intent_of(draft, line.order.record)
-                except CaError as exc:
-                    outcome = _refused(exc)
+        linted = [(line, self._lint(draft)) for line, draft in written]
+        for line, draft in linted:
+            outcome = draft if isinstance(draft, Refusal) else intent_of(draft, line.order.record)
             yield Line(number=line.number, order_id=line.order.id, outcome=outcome)
+
+    def _lint(self, draft: Draft | Refusal) -> Draft | Refusal:
+        if isinstance(draft, Refusal):
+            return draft
+        try:
+            check_certificate(self._throw_away.sign(draft.issuer.algorithm, draft.tbs_der), draft)
+        except CaError as exc:
+            return _refused(exc)
+        return draft
 
     def _write(self, line: _Draftable, standing: _Standing, at: datetime) -> Draft | Refusal:
         authority, request = self._authorities.get(line.order.authority), line.request
@@ -342,9 +346,21 @@ def _with_numbers_once(lines: Sequence[_Readable]) -> list[list[_Readable]]:
     return parts
 
 
-def _checked_key(found: _Opened) -> CheckedKey | Refusal:
+def _request(found: _Opened | KnownOrder | Refusal) -> CertificateRequest | Refusal | None:
+    """The request of an order that is allowed, its key within the rules; None: there is none to be read."""
+    if not isinstance(found, _Opened):
+        return None
     try:
-        return check_request(load_request(found.order.csr_pem), found.profile.key_kinds)
+        request = load_request(found.order.csr_pem)
+        check_key(request.public_key, found.profile.key_kinds)
+    except CaError as exc:
+        return _refused(exc)
+    return request
+
+
+def _proven(request: CertificateRequest | None) -> CheckedKey | Refusal | None:
+    try:
+        return None if request is None else proven_key(request)
     except CaError as exc:
         return _refused(exc)
 

@@ -81,6 +81,15 @@ def check_request(request: CertificateRequest, key_kinds: tuple[str, ...]) -> Ch
         RequestSm2IdError: signed with SM2 and an empty identifier.
     """
     check_key(request.public_key, key_kinds)
+    return proven_key(request)
+
+
+def proven_key(request: CertificateRequest) -> CheckedKey:
+    """Check the proof of possession alone, of a key that `keys.check_key` has passed.
+
+    Raises:
+        RequestDigestError, RequestSignatureError, RequestSm2IdError: see `check_request`.
+    """
     try:
         valid = _is_signed_by_its_key(request)
     except (UnsupportedAlgorithm, ValueError, TypeError) as exc:

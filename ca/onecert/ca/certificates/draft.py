@@ -131,6 +131,8 @@ class DraftMaker:
         self.issuer = issuer
         self.profile = profile
         self._before_names = issuer.algorithm.identifier_der + issuer.subject_der
+        # The moment of the last draft, and its validity: a batch has many drafts of one moment.
+        self._last: tuple[datetime, tuple[datetime, datetime, bytes]] | None = None
         partitions = issuer.crl_partitions if profile.status_pointers else 0
         self._fixed_extensions = [
             self._encode_fixed_extensions(partition) for partition in range(partitions + 1)
@@ -146,24 +148,12 @@ class DraftMaker:
         """
         if request.profile is not self.profile and request.profile.sha256 != self.profile.sha256:
             raise ProfileChangedError(request.profile.name, request.profile.version)
-        if request.terms is not None and request.terms.validity is not None:
-            not_before, not_after = request.terms.validity
-            if not_after > self.issuer.not_after:
-                raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
-        else:
-            not_before, not_after = certificate_term(
-                self.profile,
-                issuer=self.issuer.name,
-                issuer_not_before=self.issuer.not_before,
-                issuer_not_after=self.issuer.not_after,
-                at=at,
-                asked=request.not_after,
-            )
+        not_before, not_after, validity_der = self._validity(request, at)
         tbs_der = der.sequence(
-            der.explicit(0, der.integer(2)),
+            _VERSION_3,
             der.integer(serial),
             self._before_names,
-            der.sequence(der.time(not_before), der.time(not_after)),
+            validity_der,
             subject_der(request.subject) if request.terms is None else request.terms.subject_der,
             request.key.spki_der,
             der.explicit(3, der.sequence(*self._extensions(request, serial, key_number))),
@@ -177,6 +167,29 @@ class DraftMaker:
             not_after=not_after,
             tbs_der=tbs_der,
         )
+
+    def _validity(self, request: CheckedRequest, at: datetime) -> tuple[datetime, datetime, bytes]:
+        asked, terms = request.not_after, request.terms
+        if terms is not None and terms.validity is not None:
+            not_before, not_after = terms.validity
+            if not_after > self.issuer.not_after:
+                raise IssuerExpiresError(self.issuer.name, self.issuer.not_after.isoformat())
+            return not_before, not_after, _validity_der(not_before, not_after)
+        last = self._last
+        if asked is None and last is not None and last[0] == at:
+            return last[1]
+        not_before, not_after = certificate_term(
+            self.profile,
+            issuer=self.issuer.name,
+            issuer_not_before=self.issuer.not_before,
+            issuer_not_after=self.issuer.not_after,
+            at=at,
+            asked=asked,
+        )
+        validity = not_before, not_after, _validity_der(not_before, not_after)
+        if asked is None:
+            self._last = at, validity
+        return validity
 
     def _extensions(self, request: CheckedRequest, serial: int, key_number: int) -> list[bytes]:
         extensions = [
@@ -236,6 +249,13 @@ class DraftMaker:
         if access:
             pointers.append(der.extension("1.3.6.1.5.5.7.1.1", der.sequence(*access)))
         return pointers
+
+
+_VERSION_3 = der.explicit(0, der.integer(2))
+
+
+def _validity_der(not_before: datetime, not_after: datetime) -> bytes:
+    return der.sequence(der.time(not_before), der.time(not_after))
 
 
 def _distribution_point(url: str) -> bytes:
