@@ -189,8 +189,8 @@ def test_base_and_delta_are_one_act(world: Any) -> None:
             world.token.gone = world.token.signatures > signatures
             return bytes(sign(*arguments))
 
-    sign = world.parts.signer.sign
-    world.parts.signer.sign = FailsSecond().sign
+    sign = world.parts.signer.signature
+    world.parts.signer.signature = FailsSecond().sign
     assert revoke(world, serial).crl_number is None
     assert (list_der(world), list_der(world, DELTA)) == before
 

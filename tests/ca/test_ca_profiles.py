@@ -356,7 +356,7 @@ def test_list_lint_finds_each_difference() -> None:
         {"this_update": T - timedelta(seconds=1)},
         {"next_update": T + timedelta(days=2)},
         {"issuer": make_issuer()},
-        {"tbs_der": draft.tbs_der + b"\x00"},
+        {"tbs_parts": (*draft.tbs_parts, b"\x00")},
     ):
         with pytest.raises(LintError):
             check_crl(encoded, replace(draft, **change))

@@ -32,6 +32,7 @@ __all__ = [
     "certificates",
     "check_rounds",
     "crl_entries",
+    "crl_parts",
     "crl_removals",
     "crls",
     "destroyed_keys",
@@ -286,6 +287,16 @@ crl_removals = Table(
     Index("ca_crl_removals_by_partition", "authority", "crl_partition", "status_version"),
 )
 
+# The bytes of the newest list of each scope, when it is long: a list shares most of them with the one before.
+crl_parts = Table(
+    "ca_crl_parts",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("crl_partition", Integer, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 crls = Table(
     "ca_crls",
     metadata,
@@ -310,6 +321,8 @@ crls = Table(
     Column("delta_next_update", UtcDateTime, nullable=True),
     Column("delta_tbs_sha256", String(64), nullable=True),
     Column("base_number", BigInteger, nullable=True),
+    # Instead of `crl_der`: the SHA-256 of each part in order, in hex, with spaces between.
+    Column("parts", Text, nullable=True),
     Index("ca_crls_by_partition", "authority", "crl_partition", "number"),
     Index("ca_crls_by_end", "authority", "crl_partition", "next_update"),
 )

@@ -91,7 +91,23 @@ class CrlDraft:
     this_update: datetime
     next_update: datetime
     entries: int
-    tbs_der: bytes
+    tbs_parts: tuple[bytes, ...]
+
+    @property
+    def octets(self) -> int:
+        return sum(map(len, self.tbs_parts))
+
+    @property
+    def tbs_der(self) -> bytes:
+        """The whole in one piece: a copy, of whatever length."""
+        return b"".join(self.tbs_parts)
+
+    def signed_parts(self, signature: bytes) -> tuple[bytes, ...]:
+        """Put the list together: its bytes in pieces, of which the long ones are those of the draft."""
+        first, *middle, last = self.tbs_parts
+        end = last + self.issuer.algorithm.identifier_der + der.bit_string(signature)
+        size = len(first) + sum(map(len, middle)) + len(end)
+        return der.head(der.SEQUENCE, size) + first, *middle, end
 
 
 def draft_crl(
@@ -111,15 +127,19 @@ def draft_crl(
         count: how many entries that is; None: one in each part.
     """
     parts = list(entries)
-    tbs_der = der.sequence(
-        der.integer(1),
-        issuer.algorithm.identifier_der,
-        issuer.subject_der,
-        der.time(this_update),
-        der.time(next_update),
-        der.sequence(*parts) if any(parts) else b"",
-        der.explicit(0, _extensions(issuer, number, scope)),
+    size = sum(map(len, parts))
+    begin = b"".join(
+        (
+            der.integer(1),
+            issuer.algorithm.identifier_der,
+            issuer.subject_der,
+            der.time(this_update),
+            der.time(next_update),
+            der.head(der.SEQUENCE, size) if size else b"",
+        )
     )
+    end = der.explicit(0, _extensions(issuer, number, scope))
+    begin = der.head(der.SEQUENCE, len(begin) + size + len(end)) + begin
     return CrlDraft(
         issuer=issuer,
         scope=scope,
@@ -127,7 +147,7 @@ def draft_crl(
         this_update=this_update,
         next_update=next_update,
         entries=len(parts) if count is None else count,
-        tbs_der=tbs_der,
+        tbs_parts=(begin, *parts, end),
     )
 
 
@@ -170,13 +190,6 @@ def check_crl(crl_der: bytes, draft: CrlDraft) -> x509.CertificateRevocationList
 def signed_part(crl_der: bytes) -> bytes:
     """Cut the signed part out of a list, byte for byte; a library would encode all entries anew."""
     return der.element_at(der.content_of(crl_der), 0)[2]
-
-
-def is_list_of(crl_der: bytes, tbs_der: bytes) -> bool:
-    """Tell whether a list has this signed part; nothing of it is copied."""
-    length = crl_der[1] if len(crl_der) > 1 else 0
-    start = 2 + (length & 0x7F if length & 0x80 else 0)
-    return crl_der.startswith(tbs_der, start)
 
 
 def next_update_of(crl_der: bytes) -> datetime:

@@ -7,7 +7,7 @@ is ever altered in place: a list that is being signed keeps the segments it has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onecert.ca import der
 
@@ -35,6 +35,11 @@ class KeptEntries:
                 added.insert(0, segments.pop())
             segments += segments_of(added)
         return KeptEntries(segments=tuple(segment for segment in segments if segment), count=count)
+
+    def sharing(self, before: KeptEntries) -> KeptEntries:
+        """The same entries, in the segments of an earlier list where these are equal."""
+        known = {segment: segment for segment in before.segments}
+        return replace(self, segments=tuple(known.get(segment, segment) for segment in self.segments))
 
     def new_since(self, before: KeptEntries | None) -> tuple[bytes, ...]:
         """The segments that an earlier list did not have."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, select, true
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, literal_column, select, true
 
 from onecert.ca.errors import CrlIncompleteError
 from onecert.ca.issuing.ledger import GOOD
@@ -22,7 +22,7 @@ from onecert.ca.lists.reading import Disagreement, read_all
 from onecert.ca.models import authorities, certificates, crl_entries, crl_removals, crls
 from onecert.server.database import UtcDateTime
 
-__all__ = ["Delta", "Snapshot", "read_snapshot", "status_version"]
+__all__ = ["Delta", "Snapshot", "is_complete", "newest", "read_snapshot", "status_version"]
 
 # Each change is one search through the list; from so many on, reading it whole is quicker.
 CHANGES_MAX = 200
@@ -58,16 +58,16 @@ _SAME = (
     & (crl_entries.c.crl_partition == certificates.c.crl_partition)
     & (crl_entries.c.not_after == certificates.c.not_after)
 )
+# In the statement itself: with a parameter, SQLite cannot tell that a partial index has all such rows.
+_NOT_GOOD = certificates.c.status != literal_column(f"'{GOOD}'")
 _REVOKED = (
     (certificates.c.authority == bindparam("a"))
-    & (certificates.c.status != GOOD)
+    & _NOT_GOOD
     & (certificates.c.not_after >= bindparam("since"))
 )
 _LISTED = (crl_entries.c.authority == bindparam("a")) & (crl_entries.c.not_after >= bindparam("since"))
 _OUTSIDE = select(func.count()).where(
-    certificates.c.authority == bindparam("a"),
-    certificates.c.status != GOOD,
-    certificates.c.crl_partition > bindparam("n"),
+    certificates.c.authority == bindparam("a"), _NOT_GOOD, certificates.c.crl_partition > bindparam("n")
 )
 
 
@@ -81,10 +81,10 @@ class Delta:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The content of the next list of one scope, complete by the record.
+    """The content of the next list of one scope.
 
     `last_number` and `last_update` are those of the newest list of the authority, of any scope; 0 and None
-    before the first.
+    before the first. What `is_compared` is complete by the record; the other needs `is_complete`.
     """
 
     last_number: int
@@ -94,6 +94,7 @@ class Snapshot:
     status_version: int
     entries: KeptEntries
     delta: Delta | None
+    is_compared: bool
 
 
 def newest(connection: Connection, authority: str) -> tuple[int, datetime | None]:
@@ -125,7 +126,7 @@ def read_snapshot(
     Args:
         partition: 0 for the full list.
         before: an earlier snapshot of the same list: only what changed since is read and checked one by
-            one, and the number of entries by the record. None: every entry is read and compared.
+            one, and the caller has `is_complete` count the rest. None: every entry is read and compared.
 
     Raises:
         CrlIncompleteError: list and record do not agree.
@@ -138,6 +139,7 @@ def read_snapshot(
     since: datetime = connection.execute(_LATEST, names).scalar() or this_update
     names["since"] = since
     entries = _entries_after(connection, names, before, row.status_version) if before else None
+    is_compared = entries is None
     if entries is None:
         _check_partitions(connection, names, row.crl_partitions)
         entries = _all_entries(connection, names)
@@ -149,7 +151,20 @@ def read_snapshot(
         status_version=row.status_version,
         entries=entries,
         delta=_delta(connection, names, this_update) if with_delta else None,
+        is_compared=is_compared,
     )
+
+
+def is_complete(connection: Connection, authority: str, partition: int, snapshot: Snapshot) -> bool:
+    """Tell whether a snapshot has as many entries as certificates are revoked; see `is_compared`.
+
+    Args:
+        connection: the one of the snapshot, in the same transaction.
+    """
+    names = {"a": authority, "p": partition, "since": snapshot.since}
+    query = select(func.count()).where(_REVOKED, _in_scope(certificates, bool(partition)))
+    count: int = connection.execute(query, names).scalar_one()
+    return snapshot.entries.count == count
 
 
 # ---------------------------------------------------------------------- statements for both kinds of scope
@@ -202,12 +217,6 @@ def _all_entries(connection: Connection, names: dict[str, Any]) -> KeptEntries:
     return KeptEntries(segments=segments, count=sum(count for _segment, count in found))
 
 
-def _count(connection: Connection, names: dict[str, Any]) -> int:
-    query = select(func.count()).where(_REVOKED, _in_scope(certificates, bool(names["p"])))
-    count: int = connection.execute(query, names).scalar_one()
-    return count
-
-
 def _incomplete(connection: Connection, names: dict[str, Any]) -> CrlIncompleteError:
     """Count what is wrong, one by one; slow, and nothing is published anyway."""
     partition = bool(names["p"])
@@ -258,8 +267,7 @@ def _entries_after(
         if row.not_after >= names["since"]:
             put.append(row.entry_der)
     drop.update(int(row.serial, 16) for row in gone)
-    entries = kept.changed(drop=drop, put=put)
-    return entries if entries.count == _count(connection, names) else None
+    return kept.changed(drop=drop, put=put)
 
 
 def _is_revoked(connection: Connection, entry: Any) -> bool:

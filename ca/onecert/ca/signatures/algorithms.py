@@ -199,12 +199,19 @@ class Hashed:
     algorithm: hashes.HashAlgorithm
 
 
-def hashed(public_key: Any, data: bytes) -> Hashed | bytes:
-    """Hash data once for `sign` and `is_signature_valid`; some algorithms need the data itself."""
+def hashed(public_key: Any, *parts: bytes) -> Hashed | bytes:
+    """Hash data once for `sign` and `is_signature_valid`; some algorithms need the data itself.
+
+    Args:
+        parts: the data, in one piece or several.
+    """
     algorithm = algorithm_of(public_key).hash
     if algorithm is None:
-        return data
-    return Hashed(hashlib.new(algorithm.name, data).digest(), algorithm)
+        return b"".join(parts)
+    digest = hashlib.new(algorithm.name)
+    for part in parts:
+        digest.update(part)
+    return Hashed(digest.digest(), algorithm)
 
 
 def sign(key: Any, data: bytes | Hashed) -> bytes:

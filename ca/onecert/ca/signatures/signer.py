@@ -10,7 +10,15 @@ from prometheus_client import Counter, Histogram
 
 from onecert.ca.certificates.draft import Issuer
 from onecert.ca.errors import SignatureFaultError, TokenGoneError
-from onecert.ca.signatures.algorithms import PrivateKey, hashed, is_signature_valid, sign, signed, spki_der
+from onecert.ca.signatures.algorithms import (
+    Hashed,
+    PrivateKey,
+    hashed,
+    is_signature_valid,
+    sign,
+    signed,
+    spki_der,
+)
 from onecert.hsm.errors import TokenError
 from onecert.server import metrics
 
@@ -110,12 +118,22 @@ class Signer:
         First every signature, then every verification: the processor's caches hold the code of the token, or
         that of the verification, but not both, and to take turns would cost a fifth more.
         """
+        to_sign = [hashed(issuer.public_key, tbs) if len(tbs) > LONG_OCTETS else tbs for tbs in tbs_ders]
+        return [
+            signed(tbs_der, issuer.algorithm, signature)
+            for tbs_der, signature in zip(tbs_ders, self._signatures(issuer, label, to_sign), strict=True)
+        ]
+
+    def signature(self, issuer: Issuer, label: str, data: bytes | Hashed) -> bytes:
+        """Sign what the caller has hashed; return the signature alone, verified. Errors as of `sign`."""
+        return self._signatures(issuer, label, [data])[0]
+
+    def _signatures(self, issuer: Issuer, label: str, to_sign: Sequence[bytes | Hashed]) -> list[bytes]:
         key = self.key(label)
         if (issuer.name, label) not in self._compared:
             if spki_der(key.public_key()) != spki_der(issuer.public_key):
                 raise SignatureFaultError(issuer.name)
             self._compared.add((issuer.name, label))
-        to_sign = [hashed(issuer.public_key, tbs) if len(tbs) > LONG_OCTETS else tbs for tbs in tbs_ders]
         started = perf_counter()
         try:
             signatures = [sign(key, each) for each in to_sign]
@@ -128,7 +146,4 @@ class Signer:
         for signature, each in zip(signatures, to_sign, strict=True):
             if not is_signature_valid(issuer.public_key, signature, each):
                 raise SignatureFaultError(issuer.name)
-        return [
-            signed(tbs_der, issuer.algorithm, signature)
-            for tbs_der, signature in zip(tbs_ders, signatures, strict=True)
-        ]
+        return signatures

@@ -4,15 +4,18 @@
 (RFC 5280, section 4.2.2.1).
 
 Written beside and renamed over (POSIX rename is atomic), flushed to the disk before. A lock file and the
-number beside each list keep several processes from replacing a newer list by an older one.
+number beside each list keep several processes from replacing a newer list by an older one. A long list can be
+written and flushed before it may be published; what a killed process left of one is removed by the next.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from cryptography import x509
@@ -21,7 +24,25 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 
 from onecert.server.folders import put_in_place
 
-__all__ = ["StatusFiles"]
+__all__ = ["PreparedFile", "StatusFiles"]
+
+
+class PreparedFile:
+    """A file that is not published yet."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self.path = path
+        self._file = file
+        self.is_whole = False
+
+    def write(self, parts: Sequence[bytes]) -> None:
+        """Write all of it and flush it to the disk. Raises OSError."""
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        os.fsync(self._file.fileno())
+        self.is_whole = True
 
 
 class StatusFiles:
@@ -32,15 +53,44 @@ class StatusFiles:
         if not read_only:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def write_crl(self, authority: str, number: int, crl_der: bytes) -> bool:
-        """Publish a list unless the file holds this or a later number; tell whether it was written."""
+    def write_crl(
+        self, authority: str, number: int, *parts_der: bytes, prepared: PreparedFile | None = None
+    ) -> bool:
+        """Publish a list unless the file holds this or a later number; tell whether it was written.
+
+        Args:
+            parts_der: the list, in one piece or several.
+            prepared: what was written of it before.
+        """
         number_file = self.folder / f"{authority}.crl-number"
         with self._locked():
             if self.crl_number(authority) >= number and self.path(authority, "crl").exists():
                 return False
-            self._replace(self.path(authority, "crl"), crl_der)
+            if prepared is not None:
+                put_in_place(prepared.path, self.path(authority, "crl"))
+            else:
+                self._replace(self.path(authority, "crl"), *parts_der)
             self._replace(number_file, b"%d\n" % number)
         return True
+
+    @contextmanager
+    def preparing(self, name: str) -> Iterator[PreparedFile]:
+        """Begin a list that `write_crl` may put in its place inside the block; otherwise nothing is left.
+
+        Raises:
+            OSError
+        """
+        with self._locked():
+            for left in self.folder.glob(f".{name}.crl.*"):
+                _remove_unless_in_use(left)
+            path = self.folder / f".{name}.crl.{secrets.token_hex(6)}"
+            file = path.open("xb", buffering=0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            with file:
+                yield PreparedFile(path, file)
+        finally:
+            path.unlink(missing_ok=True)
 
     def write_certificate(
         self, authority: str, certificate_der: bytes, *, others_der: Sequence[bytes] = ()
@@ -89,10 +139,19 @@ class StatusFiles:
             yield
 
     @staticmethod
-    def _replace(path: Path, content: bytes) -> None:
+    def _replace(path: Path, *parts: bytes) -> None:
         beside = path.with_name(path.name + ".new")
         with beside.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(beside, path)
+
+
+def _remove_unless_in_use(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        pass
