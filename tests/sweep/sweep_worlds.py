@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,14 @@ class Place:
     copied: Callable[[str, Path], str]  # URL -> URL
     end_connections: Callable[[str], None]
     remove: Callable[[str], None]
+    empty: list[tuple[Path, str]] = field(default_factory=list)  # a folder and a database with tables alone
 
     def prepare(self, prepare: Callable[[Any, dict[str, Any]], None]) -> Prepared:
         """Make a world, let `prepare` act in it, and close it."""
         folder = self.folders()
-        url = self.new(folder)
+        url = self._with_tables(folder)
         clock = FixedClock(T)
         world = self._world(folder, url, SweptToken("ca"), SweptToken("ca-root"), clock, None)
-        migrate(world.context.database, *_PACKAGES)
         memo: dict[str, Any] = {}
         prepare(world, memo)
         close(world)
@@ -133,6 +133,20 @@ class Place:
         self.end_connections(url)
         world.context = _ca.make_context(world.context.shared, open_database(url), world.clock)
         world.restart()
+
+    def _with_tables(self, folder: Path) -> str:
+        """A database with all tables and nothing in them, made once and copied."""
+        if not self.empty:
+            home = self.folders()
+            url = self.new(home)
+            made = open_database(url)
+            migrate(made, *_PACKAGES)
+            made.close()
+            self.end_connections(url)
+            self.empty.append((home, url))
+        ((home, url),) = self.empty
+        shutil.copytree(home, folder, dirs_exist_ok=True)
+        return self.copied(url, folder)
 
     def _world(
         self, folder: Path, url: str, token: SweptToken, roots: SweptToken, clock: FixedClock, ra_key: Any
