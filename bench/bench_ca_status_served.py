@@ -14,10 +14,7 @@ from pathlib import Path
 
 import place
 from bench_ca import ca
-from bench_ca_status import _leaf
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509 import ocsp
+from bench_ca_status import _request
 from harness import Amount, Row, benchmark
 from traffic import BIN, environment, free_port, stopping, wait_for
 
@@ -46,6 +43,7 @@ listening_server(app, ("127.0.0.1", int(sys.argv[2])), threads=8).serve()
 def served(name: str) -> Iterator[Row]:
     """POST of a request to an answer that was signed ahead. Floor: hello-world of the same server."""
     folder, request = place.new_folder("served"), _request()
+    ca().responders.prepare()
     script, octets = _script(request), len(ca().responders.answer("harbour", request).der)
     (folder / "hello.py").write_text(HELLO.format(octets=octets), encoding="utf-8")
     run = partial(_embedded if name.endswith("embedded") else _granian, folder)
@@ -56,14 +54,6 @@ def served(name: str) -> Iterator[Row]:
             floor=Amount(work=lambda: _rate(script, hello, "/"), name="the server's hello-world"),
             notes=[f"goals: 0.8 of the floor, {GOALS[name.rpartition('.')[2]]:,} a second"],
         )
-
-
-def _request() -> bytes:
-    parts, leaf = ca(), _leaf()
-    parts.responders.prepare()
-    issuer = x509.load_der_x509_certificate(parts.authorities.get("harbour").certificate_der)
-    builder = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA1())
-    return builder.build().public_bytes(serialization.Encoding.DER)
 
 
 def _script(request: bytes) -> Path:
