@@ -1,8 +1,7 @@
 """One registration authority per test, on a database of its own, with keys in software and a fake CA."""
 
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from onecert.ra.operators.roles import ROLES
 from onecert.ra.service import make_ra
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
-from onecert.server.database import Database, migrate
+from onecert.server.database import Database
 from onecert.server.members import Context
 from onecert.server.operators import Operator, Operators
 from onecert.server.operators.models import operators
@@ -136,25 +135,11 @@ class Ra:
             return list(connection.execute(table.select()).mappings())
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database to copy: migrating once is much quicker than once for each test."""
-    path = tmp_path_factory.mktemp("ra") / "ra.db"
-    database = Database(f"sqlite:///{path}")
-    migrate(database, "onecert.server.migrations", "onecert.ra.migrations")
-    database.close()
-    return path
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def ra(request: pytest.FixtureRequest, tmp_path: Path, empty_database: Path) -> Iterator[Ra]:
+@pytest.fixture
+def ra(tmp_path: Path, database_url: str, migrate_by_copy: Callable[..., None]) -> Iterator[Ra]:
     """A registration authority on each database engine."""
-    if request.param == "sqlite":
-        shutil.copy(empty_database, tmp_path / "ra.db")
-        database = Database(f"sqlite:///{tmp_path / 'ra.db'}")
-    else:
-        database = Database(request.getfixturevalue("postgresql_url"))
-        migrate(database, "onecert.server.migrations", "onecert.ra.migrations")
+    migrate_by_copy(database_url, "onecert.server.migrations", "onecert.ra.migrations")
+    database = Database(database_url)
     made = Ra(tmp_path, database)
     yield made
     made.database.close()

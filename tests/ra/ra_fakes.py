@@ -131,6 +131,8 @@ class FakeCa:
             return _json(200, {"authorities": [self._authority(name) for name in self.authorities]})
         if path == "/v1/orders":
             return self._order(body)
+        if path == "/v1/deliveries":
+            return self._delivery(body)
         if path == "/v1/revocations":
             return self._revocation(body)
         if path.startswith("/v1/certificates/"):
@@ -160,7 +162,24 @@ class FakeCa:
             raise OutageError
         return _json(201, answer)
 
+    def _delivery(self, body: bytes) -> tuple[int, bytes, str]:
+        payload = self._verified(body, "onecert-delivery+json")
+        if payload is None:
+            return _problem(401, "ORDER_SIGNATURE")
+        order = self.orders[payload["order"]][0]
+        if "revoke_replaced" in order:
+            self._end(order)
+        return _json(200, {"order": payload["order"], "replaced": "done" if "replaces" in order else None})
+
+    def _end(self, order: dict[str, Any]) -> None:
+        """Revoke what an order follows."""
+        place = (order["replaces"]["authority"], order["replaces"]["serial"])
+        reason = order["revoke_replaced"]["reason"]
+        self.status[place] = {"serial": place[1], "status": "revoked", "reason": reason}
+
     def _issue(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if payload.get("kind") == "replace":
+            self._end(payload)
         key, issuer = self.authorities[payload["authority"]]
         csr = x509.load_pem_x509_csr(payload["csr_pem"].encode())
         serial = 1 << 150 | secrets.randbits(140)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ra_fakes import DAY, IDCARD, OTHER_USCC, idcard, make_csr, make_key
 
 from onecert.ra import errors
-from onecert.ra.applications.states import State
+from onecert.ra.life.machine import State
 from onecert.ra.models import applications, certificates, claims, metadata
 from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from ra_fakes import make_csr
 
-from onecert.ra.applications.states import State
 from onecert.ra.batches.imports import import_rows, read_rows
 from onecert.ra.ca.errors import CaUnreachableError
 from onecert.ra.errors import ImportFileError
+from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 from onecert.server.languages import gettext, set_language
 

@@ -7,8 +7,8 @@ import pytest
 from ra_fakes import make_csr, make_key
 
 from onecert.ra.applications.records import split_personal
-from onecert.ra.applications.states import State
 from onecert.ra.errors import TokenNotReadyError
+from onecert.ra.life.machine import State
 from onecert.ra.models import applications, certificates, orders, revocations
 from onecert.server.models import audit_entries
 from onecert.verifier.jws import key_id, verify_document

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ra_fakes import IDCARD, OTHER_USCC, USCC, idcard, make_csr, make_key
 
-from onecert.ra.applications.states import State
 from onecert.ra.content.fields import FIELDS, Kind
+from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 
 FORM = {

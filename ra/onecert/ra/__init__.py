@@ -1,8 +1,8 @@
 """Registration: applications, two-person approval, orders to the CA, and the clerks' and security staff's
 pages."""
 
-from onecert.ra.applications.states import State
 from onecert.ra.config import RaConfig
 from onecert.ra.content.fields import Kind
+from onecert.ra.life.machine import State
 
 __all__ = ["Kind", "RaConfig", "State"]

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from onecert.ra.applications.records import list_applications
-from onecert.ra.applications.states import State
 from onecert.ra.batches.imports import RowReport, import_rows, read_rows
 from onecert.ra.errors import FieldFault
+from onecert.ra.life.machine import State
 from onecert.ra.member import make_keys
 from onecert.ra.operators.scopes import EVERYWHERE
 from onecert.ra.service import Ra, make_ra

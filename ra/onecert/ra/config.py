@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["RaConfig"]
 
@@ -21,3 +22,4 @@ class RaConfig:
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False
     certificate_required: bool = False
+    duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from onecert.server.database import UtcDateTime
@@ -72,6 +73,12 @@ applications = Table(
     Column("order_id", String(36), nullable=True),
     Column("point", String(32), nullable=False, server_default="main"),
     Column("project", String(32), nullable=True),
+    Column("business", String(16), nullable=False, server_default="new"),
+    Column(
+        "follows_authority", String(64), nullable=True
+    ),  # the certificate that a renewal and so on follows
+    Column("follows_serial", String(64), nullable=True),
+    Column("follows_reason", String(32), nullable=True),
     UniqueConstraint("id", name="ra_applications_id"),
     UniqueConstraint("request_key", name="ra_applications_request_key"),
     Index("ra_applications_by_state", "state", "state_since", "seq"),
@@ -117,7 +124,15 @@ orders = Table(
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("last_error", Text, nullable=True),
     Column("answered_at", UtcDateTime, nullable=True),
+    Column("delivery", String(16), nullable=True),  # pending | done | refused: the CA told of the hand-over
+    Column("delivered_by", String(64), nullable=True),
     Index("ra_orders_pending", "state", "next_attempt_at"),
+    Index(
+        "ra_orders_deliveries",
+        "next_attempt_at",
+        sqlite_where=text("delivery = 'pending'"),
+        postgresql_where=text("delivery = 'pending'"),
+    ),
 )
 
 certificates = Table(

@@ -11,6 +11,7 @@ from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import CaClient
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
+from onecert.ra.life.duties import Duties
 from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
@@ -75,6 +76,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         load_operator=context.operators.load,
         reach=reach,
         entries=entries,
+        duties=Duties.from_settings(config.duties_apart),
     )
     certificates = Certificates(
         database=database,
@@ -82,6 +84,14 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         clock=clock,
         keys=keys,
         reach=reach,
+        registration_authority=name,
+    )
+    revoking = Revoking(
+        database=database,
+        audit=audit,
+        clock=clock,
+        client=client,
+        sign=certificates.sign,
         registration_authority=name,
     )
     return Ra(
@@ -103,16 +113,10 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             client=client,
             entries=entries,
             registration_authority=name,
+            learn=revoking.refresh,
         ),
         certificates=certificates,
-        revoking=Revoking(
-            database=database,
-            audit=audit,
-            clock=clock,
-            client=client,
-            sign=certificates.sign,
-            registration_authority=name,
-        ),
+        revoking=revoking,
         world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
         operators=context.operators,
         reach=reach,

@@ -10,18 +10,19 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from onecert.ra.applications.duplicates import release_claim, take_claim, take_key
 from onecert.ra.applications.entries import Entries, Entry
+from onecert.ra.applications.following import Followed, check_followed, check_kept
 from onecert.ra.applications.records import (
     Application,
+    Frozen,
     find_by_request_key,
     is_request_known,
     load_application,
 )
-from onecert.ra.applications.states import ROLE_OF_ACT, Act, check_move
 from onecert.ra.applications.steps import OperatorSteps
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.errors import (
@@ -31,7 +32,9 @@ from onecert.ra.errors import (
     ReasonMissingError,
     StaleFormError,
 )
-from onecert.ra.models import applications
+from onecert.ra.life.duties import Duties
+from onecert.ra.life.machine import Act, Business, check_move, roles_of
+from onecert.ra.models import applications, orders
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.points.points import check_place
@@ -59,12 +62,13 @@ class Applications:
         load_operator: Callable[[Connection, str], Operator],
         reach: Reach,
         entries: Entries,
+        duties: Duties,
     ) -> None:
         self._database = database
         self._clock = clock
         self._directory = directory
         self._reach = reach
-        self._steps = OperatorSteps(audit, clock, reach, load_operator)
+        self._steps = OperatorSteps(audit, clock, reach, load_operator, duties)
         self.entries = entries
 
     def create(self, operator: Operator, entry: Entry, *, request_key: str) -> Application:
@@ -100,6 +104,7 @@ class Applications:
                         created_by=operator.id,
                         point=point,
                         project=entry.project,
+                        **_followed(entry.follows),
                         **prepared.columns(),
                     )
                 )
@@ -146,11 +151,12 @@ class Applications:
         """
         frozen = self._reach.frozen(operator, application_id)
         check_role(operator, ENTRY)
-        check_move(frozen.application.state, Act.SUBMIT)
+        check_move(frozen.application.business, frozen.application.state, Act.SUBMIT)
         checked = self.entries.recheck(frozen)
         key = frozen.application.entity_key
         if key is None:
             raise RuntimeError("content without a fault has no entity")  # the two checks disagree
+        follows = self._check_followed(operator, frozen)
         profile = self._directory.profile(frozen.application.authority, frozen.application.profile)
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
@@ -164,6 +170,7 @@ class Applications:
                 kind=current.kind,
                 application_id=application_id,
                 at=now,
+                follows=follows,
             )
             take_key(connection, key_sha256=checked.request.key_sha256, application_id=application_id)
             changes = {
@@ -183,6 +190,34 @@ class Applications:
                 changes=changes,
             )
 
+    def follow(
+        self,
+        operator: Operator,
+        followed: Followed,
+        entry: Entry,
+        *,
+        request_key: str,
+    ) -> Application:
+        """Keep a draft of a renewal, change or replacement; fields that `entry` lacks are the old ones.
+
+        Raises:
+            FollowRefusedError: the certificate's status or the reason does not let it be followed so.
+        """
+        check_role(operator, ENTRY)
+        certificate = self._reach.certificate(operator, followed.authority, followed.serial_hex)
+        check_followed(followed.business, certificate)
+        before = self._reach.frozen(operator, certificate.application_id)
+        made = Entry(
+            kind=certificate.kind,
+            authority=certificate.authority,
+            fields={**before.values, **entry.fields},
+            csr=entry.csr,
+            point=entry.point or before.application.point,
+            project=entry.project,
+            follows=followed,
+        )
+        return self.create(operator, made, request_key=request_key)
+
     def approve(self, operator: Operator, application_id: str, *, content_sha256: str) -> Application:
         """Approve exactly the content with this hash; the order follows outside (see `orders`).
 
@@ -191,8 +226,8 @@ class Applications:
             SamePersonError: the reviewer entered it, under whatever account.
         """
         frozen = self._reach.frozen(operator, application_id)
-        check_role(operator, ROLE_OF_ACT[Act.APPROVE])
-        check_move(frozen.application.state, Act.APPROVE)
+        check_role(operator, *roles_of(frozen.application.business, Act.APPROVE))
+        check_move(frozen.application.business, frozen.application.state, Act.APPROVE)
         # What is in the database now must still be what was submitted: a row changed from outside is not
         # approved.
         if frozen.sha256(self.entries.recheck(frozen)) != content_sha256:
@@ -236,6 +271,14 @@ class Applications:
                 changes={},
             )
 
+    def deliver(self, operator: Operator, application_id: str) -> Application:
+        """The holder has it; what it follows is revoked now, if the order says so (see `orders`)."""
+        return self._hand_on(operator, application_id, Act.DELIVER, "delivered")
+
+    def archive(self, operator: Operator, application_id: str) -> Application:
+        """The papers are filed."""
+        return self._hand_on(operator, application_id, Act.ARCHIVE, "archived")
+
     def reopen(self, operator: Operator, application_id: str) -> Application:
         """Take up again what the CA refused; it is corrected, submitted and reviewed again."""
         self._reach.application(operator, application_id)
@@ -251,6 +294,32 @@ class Applications:
                 at=now,
                 changes=changes,
             )
+
+    def _hand_on(self, operator: Operator, application_id: str, act: Act, event: str) -> Application:
+        self._reach.application(operator, application_id)
+        with self._database.transaction() as connection:
+            current, operator, now = self._steps.begin(connection, operator, application_id, act)
+            if act is Act.DELIVER and current.follows_serial is not None:
+                connection.execute(
+                    update(orders)
+                    .where(orders.c.id == current.order_id)
+                    .values(delivery="pending", delivered_by=operator.id, next_attempt_at=now)
+                )
+            return self._steps.move(
+                connection, current, operator=operator, act=act, event=event, at=now, changes={}
+            )
+
+    def _check_followed(self, operator: Operator, frozen: Frozen) -> str | None:
+        """The application whose certificate this one follows, after a look at both; None: it follows none."""
+        application = frozen.application
+        if application.follows_authority is None or application.follows_serial is None:
+            return None
+        certificate = self._reach.certificate(
+            operator, application.follows_authority, application.follows_serial
+        )
+        check_followed(application.business, certificate)
+        check_kept(frozen, self._reach.frozen(operator, certificate.application_id))
+        return certificate.application_id
 
     def _place(self, connection: Connection, operator: Operator, entry: Entry) -> str:
         """The point where this is entered, open and within the operator's scope."""
@@ -285,3 +354,15 @@ class Applications:
                 changes=changes,
                 note=reason,
             )
+
+
+def _followed(followed: Followed | None) -> dict[str, str]:
+    """The columns of what an application follows."""
+    if followed is None:
+        return {"business": Business.NEW.value}
+    return {
+        "business": followed.business.value,
+        "follows_authority": followed.authority,
+        "follows_serial": followed.serial_hex,
+        "follows_reason": followed.reason,
+    }

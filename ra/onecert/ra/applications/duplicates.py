@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from onecert.ra.applications.records import Application, load_application
-from onecert.ra.applications.states import OPEN, State
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import DuplicateError, KeyRepeatedError
+from onecert.ra.life.machine import HAS_CERTIFICATE, OPEN, State
 from onecert.ra.models import applications, certificates, claims
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "find_duplicate",
     "find_key_holder",
     "list_elsewhere",
+    "pass_claim",
     "release_claim",
     "take_claim",
     "take_key",
@@ -53,55 +54,109 @@ def entity_key(kind: Kind, values: Mapping[str, str], idcard_hmac: str | None) -
     return f"uscc:{uscc}+idcard:{idcard_hmac}" if uscc else None
 
 
+def _same(key: str, authority: str, kind: Kind, *, follows: bool) -> tuple[ColumnElement[bool], ...]:
+    """The claim on a certificate, or (`follows`) the claim on being its successor."""
+    word = f"{kind.value}+" if follows else kind.value
+    return claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == word
+
+
 def find_duplicate(
-    connection: Connection, *, key: str, authority: str, kind: Kind, besides: str | None, at: datetime
+    connection: Connection,
+    *,
+    key: str,
+    authority: str,
+    kind: Kind,
+    besides: str | None,
+    at: datetime,
+    follows: bool = False,
 ) -> Application | None:
-    """The application that already holds this claim, unless its certificate is no longer live."""
-    holder = connection.scalar(
-        select(claims.c.application_id).where(
-            claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value
-        )
-    )
+    """The application that already holds this claim, unless its certificate is no longer live.
+
+    `follows`: the claim of renewals, changes and replacements, of which one is open at a time.
+    """
+    same = _same(key, authority, kind, follows=follows)
+    holder = connection.scalar(select(claims.c.application_id).where(*same))
     if holder is None or holder == besides:
         return None
     application = load_application(connection, holder)
     if application.state in OPEN or (
-        application.state is State.ISSUED and _has_live_certificate(connection, holder, at)
+        application.state in HAS_CERTIFICATE and _has_live_certificate(connection, holder, at)
     ):
         return application
     return None
 
 
 def take_claim(
-    connection: Connection, *, key: str, authority: str, kind: Kind, application_id: str, at: datetime
+    connection: Connection,
+    *,
+    key: str,
+    authority: str,
+    kind: Kind,
+    application_id: str,
+    at: datetime,
+    follows: str | None = None,
 ) -> None:
     """Hold the entity for this application, within the transaction that submits it.
+
+    Args:
+        follows: the application whose certificate this one follows; it keeps its own claim until the new
+            certificate exists.
 
     Raises:
         DuplicateError: another application has it; also when that one was only a moment quicker.
     """
-    same = (claims.c.entity_key == key, claims.c.authority == authority, claims.c.kind == kind.value)
+    is_following = follows is not None
+    same = _same(key, authority, kind, follows=is_following)
     holder = connection.scalar(select(claims.c.application_id).where(*same))
-    found = find_duplicate(connection, key=key, authority=authority, kind=kind, besides=application_id, at=at)
-    if found is not None:
-        raise duplicate_error(found)
+    for besides, of_followers in ((application_id, is_following), (follows, not is_following)):
+        found = find_duplicate(
+            connection,
+            key=key,
+            authority=authority,
+            kind=kind,
+            besides=besides,
+            at=at,
+            follows=of_followers,
+        )
+        if found is not None:
+            raise duplicate_error(found)
     # Only the claim that was just seen to be stale goes; on PostgreSQL another one may have been committed
     # since.
     if holder is not None:
         connection.execute(delete(claims).where(*same, claims.c.application_id == holder))
-    row = insert(claims).values(
-        entity_key=key, authority=authority, kind=kind.value, application_id=application_id
-    )
+    word = f"{kind.value}+" if is_following else kind.value
+    row = insert(claims).values(entity_key=key, authority=authority, kind=word, application_id=application_id)
     try:
         with connection.begin_nested():
             connection.execute(row)
     except IntegrityError:
         found = find_duplicate(
-            connection, key=key, authority=authority, kind=kind, besides=application_id, at=at
+            connection,
+            key=key,
+            authority=authority,
+            kind=kind,
+            besides=application_id,
+            at=at,
+            follows=is_following,
         )
         if found is None:
             raise
         raise duplicate_error(found) from None
+
+
+def pass_claim(connection: Connection, application: Application) -> None:
+    """The successor's certificate exists: from now on the entity is held by its application."""
+    key, authority, kind = application.entity_key, application.authority, application.kind
+    if application.follows_serial is None or key is None:
+        return
+    follower = _same(key, authority, kind, follows=True)
+    connection.execute(delete(claims).where(*follower, claims.c.application_id == application.id))
+    connection.execute(delete(claims).where(*_same(key, authority, kind, follows=False)))
+    connection.execute(
+        insert(claims).values(
+            entity_key=key, authority=authority, kind=kind.value, application_id=application.id
+        )
+    )
 
 
 def release_claim(connection: Connection, application_id: str) -> None:
@@ -155,7 +210,7 @@ def list_elsewhere(connection: Connection, application: Application) -> list[Els
         .where(
             same,
             applications.c.id != application.id,
-            applications.c.state.in_([state.value for state in OPEN | {State.ISSUED}]),
+            applications.c.state.in_([state.value for state in OPEN | HAS_CERTIFICATE]),
         )
         .order_by(applications.c.seq.desc())
         .limit(20)

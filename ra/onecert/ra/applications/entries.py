@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecert.ra.applications.duplicates import duplicate_error, entity_key, find_duplicate, find_key_holder
+from onecert.ra.applications.following import Followed
 from onecert.ra.applications.records import Frozen, place_of, split_personal
 from onecert.ra.content.checking import CheckedContent, Outcome, check_content, display_name
 from onecert.ra.content.csr import MAX_OCTETS
@@ -33,6 +34,7 @@ class Entry:
     csr: str | bytes
     point: str | None = None  # None: where the operator works
     project: str | None = None
+    follows: Followed | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,13 @@ class Entries:
         with self._database.reading() as connection:
             if key is not None:
                 found = find_duplicate(
-                    connection, key=key, authority=entry.authority, kind=entry.kind, besides=besides, at=now
+                    connection,
+                    key=key,
+                    authority=entry.authority,
+                    kind=entry.kind,
+                    besides=besides,
+                    at=now,
+                    follows=entry.follows is not None,
                 )
                 if found is not None:
                     return duplicate_error(found)

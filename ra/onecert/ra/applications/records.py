@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from onecert.ra.applications.states import State
 from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import NotFoundError, RequestKeyReusedError
+from onecert.ra.life.duties import Duty, people_of
+from onecert.ra.life.machine import Business, State
 from onecert.ra.models import application_events, applications
 from onecert.ra.operators.scopes import Scope
 from onecert.ra.vault.sealed import Vault
@@ -68,6 +69,10 @@ class Application:
     order_id: str | None
     point: str
     project: str | None
+    business: Business
+    follows_authority: str | None
+    follows_serial: str | None
+    follows_reason: str | None
 
     @property
     def number(self) -> str:
@@ -86,7 +91,13 @@ class Frozen:
 
     def sha256(self, checked: CheckedContent) -> str:
         """The content hash with this application's salt."""
-        return checked.sha256(self.salt)
+        application = self.application
+        if application.follows_serial is None:
+            return checked.sha256(self.salt)
+        follows = (application.follows_authority, application.follows_serial, application.follows_reason)
+        return checked.sha256(
+            self.salt, business=application.business.value, follows="/".join(map(str, follows))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +131,7 @@ def _application(row: Mapping[str, Any]) -> Application:
     values = dict(row)
     values["kind"] = Kind(values["kind"])
     values["state"] = State(values["state"])
+    values["business"] = Business(values["business"])
     return Application(**values)
 
 
@@ -204,15 +216,7 @@ def list_events(connection: Connection, application_id: str) -> list[Event]:
 
 def contributors(connection: Connection, application_id: str) -> list[str]:
     """Ids of everyone who entered or changed the application, in any of its rounds."""
-    rows = connection.scalars(
-        select(application_events.c.actor)
-        .where(
-            application_events.c.application_id == application_id,
-            application_events.c.event.in_(["created", "saved", "submitted", "reopened"]),
-        )
-        .distinct()
-    )
-    return sorted(rows)
+    return people_of(connection, application_id, [Duty.ENTER])
 
 
 def count_by_state(connection: Connection, scope: Scope) -> dict[State, int]:
@@ -228,6 +232,7 @@ def list_applications(
     scope: Scope,
     *,
     states: Sequence[State] = (),
+    business: Business | None = None,
     authority: str | None = None,
     search: str = "",
     idcard_hmac: str | None = None,
@@ -247,6 +252,8 @@ def list_applications(
     query: Select[Any] = select(*_COLUMNS).where(scope.condition(applications.c))
     if states:
         query = query.where(applications.c.state.in_([state.value for state in states]))
+    if business is not None:
+        query = query.where(applications.c.business == business.value)
     if authority:
         query = query.where(applications.c.authority == authority)
     if idcard_hmac:

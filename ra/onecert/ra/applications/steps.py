@@ -10,14 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, update
 
-from onecert.ra.applications.records import Application, contributors, load_application
-from onecert.ra.applications.states import NEEDS_SECOND_PERSON, ROLE_OF_ACT, Act, check_move
+from onecert.ra.applications.records import Application, load_application
+from onecert.ra.life.duties import Duties
+from onecert.ra.life.machine import Act, check_move, roles_of
 from onecert.ra.models import application_events, applications
 from onecert.ra.operators.acting import ActingOperator, certificate_of, with_certificate
 from onecert.ra.operators.reach import Reach
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
-from onecert.server.operators import Operator, check_different_people
+from onecert.server.operators import Operator, check_role
 
 __all__ = ["OperatorSteps", "ServiceSteps"]
 
@@ -31,24 +32,24 @@ class OperatorSteps:
         clock: Clock,
         reach: Reach,
         load_operator: Callable[[Connection, str], Operator],
+        duties: Duties,
     ) -> None:
         self._audit = audit
         self._clock = clock
         self._reach = reach
         self._load_operator = load_operator
+        self._duties = duties
 
     def begin(
         self, connection: Connection, operator: Operator, application_id: str, act: Act
     ) -> tuple[Application, ActingOperator, datetime]:
         """The checks that every act begins with: account, role, certificate, scope, state, two people."""
         now = self._clock.now()
-        operator = self._reach.account(connection, operator, ROLE_OF_ACT[act], at=now)
         current = load_application(connection, application_id, lock=True)
+        operator = self._reach.account(connection, operator, *roles_of(current.business, act), at=now)
         self._reach.check(connection, operator, current)
-        check_move(current.state, act)
-        if act in NEEDS_SECOND_PERSON:
-            for other in contributors(connection, application_id):
-                check_different_people(operator, self._load_operator(connection, other))
+        check_role(operator, *check_move(current.business, current.state, act).roles)
+        self._duties.check(connection, operator, application_id, act, self._load_operator)
         return current, operator, now
 
     def move(
@@ -64,7 +65,7 @@ class OperatorSteps:
         note: str | None = None,
     ) -> Application:
         """Do the act: change the row, and write it into the life line and the audit trail."""
-        move = check_move(current.state, act)
+        move = check_move(current.business, current.state, act)
         values = {**changes, "state": move.after.value, "revision": current.revision + 1}
         if move.after is not move.before:
             values["state_since"] = at
@@ -102,6 +103,7 @@ class OperatorSteps:
             "type": application.kind.value,
             "revision": application.revision,
             "point": application.point,
+            "business": application.business.value,
         }
         if application.content_sha256:
             details["content_sha256"] = application.content_sha256
@@ -136,7 +138,7 @@ class ServiceSteps:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         """A step of the service itself, with life line and audit entry."""
-        move = check_move(current.state, act)
+        move = check_move(current.business, current.state, act)
         connection.execute(
             update(applications)
             .where(applications.c.id == current.id)

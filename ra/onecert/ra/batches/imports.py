@@ -18,10 +18,10 @@ from pathlib import Path
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Application
-from onecert.ra.applications.states import State
 from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import FieldFault, ImportFileError, InvalidApplicationError
+from onecert.ra.life.machine import State
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.server.operators import Operator

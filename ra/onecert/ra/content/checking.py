@@ -60,9 +60,9 @@ class CheckedContent:
             "type": self.kind.value,
         }
 
-    def sha256(self, salt: str) -> str:
-        """Hex SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical_json(self.as_json(salt))).hexdigest()
+    def sha256(self, salt: str, **follows: str) -> str:
+        """Hex SHA-256 of the canonical JSON; `follows` says of which certificate this is the successor."""
+        return hashlib.sha256(canonical_json({**self.as_json(salt), **follows})).hexdigest()
 
 
 @dataclass(frozen=True)

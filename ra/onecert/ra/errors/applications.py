@@ -9,6 +9,7 @@ __all__ = [
     "AuthorityUnknownError",
     "ContentChangedError",
     "DuplicateError",
+    "FollowRefusedError",
     "InvalidApplicationError",
     "KeyRepeatedError",
     "ProfileMissingError",
@@ -122,6 +123,30 @@ class KeyRepeatedError(RaError):
             hint=_("Have the applicant make a new key pair and a new request; a key serves one certificate."),
             number=number,
         )
+
+
+_FOLLOW_TEXTS = {
+    "FOLLOW_STATUS": (
+        _("The certificate cannot be followed in this way; its status is “%(value)s”."),
+        _("Choose another kind of business: after a loss a replacement, otherwise a new application."),
+    ),
+    "FOLLOW_HOLDER": (
+        _("The holder is not the one of application %(value)s, whose certificate this follows."),
+        _("Renewal, change and replacement keep the holder; for another one enter a new application."),
+    ),
+    "FOLLOW_REASON": (
+        _("The old certificate cannot be revoked for this reason here."),
+        _("Choose one of: %(value)s."),
+    ),
+}
+
+
+class FollowRefusedError(RaError):
+    """This certificate cannot be renewed, changed or replaced so."""
+
+    def __init__(self, code: str, value: str) -> None:
+        text, hint = _FOLLOW_TEXTS[code]
+        super().__init__(code, status=409, text=text, hint=hint, value=value)
 
 
 class ReasonMissingError(RaError):

@@ -11,13 +11,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import Connection, insert, update
 
+from onecert.ra.applications.duplicates import pass_claim
 from onecert.ra.applications.records import Application, load_application
-from onecert.ra.applications.states import Act, State
 from onecert.ra.applications.steps import ServiceSteps
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import IssuedAnswer
 from onecert.ra.ca.errors import CaAnswerError, CaRefusedError, CaUnreachableError
 from onecert.ra.content.csr import key_sha256
+from onecert.ra.life.machine import Act, State
 from onecert.ra.models import certificates, orders
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -103,6 +104,7 @@ class Answers:
                     point=application.point,
                 )
             )
+            pass_claim(connection, application)
             self._close_order(connection, order_id, "issued", now, None)
             details = {"serial": f"{certificate.serial_number:x}"}
             self._steps.move(

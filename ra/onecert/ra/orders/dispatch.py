@@ -10,23 +10,27 @@ The last step, what the CA answered, is in `answers.py`.
 """
 
 import logging
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import insert, select, update
 
 from onecert.ra.applications.entries import Entries
+from onecert.ra.applications.following import follow_payload
 from onecert.ra.applications.records import Application, Frozen, load_application, load_frozen
-from onecert.ra.applications.states import Act, State
 from onecert.ra.applications.steps import ServiceSteps
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import TOO_OLD, CaClient
 from onecert.ra.ca.errors import CaRefusedError, CaUnreachableError
+from onecert.ra.ca.questions import DELIVERY_TYP, delivery_payload
 from onecert.ra.errors import (
     AuthorityUnknownError,
     ContentChangedError,
     InvalidApplicationError,
     ProfileMissingError,
 )
+from onecert.ra.life.machine import Act, Business, State
 from onecert.ra.models import applications, orders
 from onecert.ra.orders.answers import Answers
 from onecert.ra.orders.documents import ORDER_TYP, issuance_payload, sign_order
@@ -43,6 +47,7 @@ __all__ = ["Dispatch"]
 log = logging.getLogger(__name__)
 
 BATCH = 100
+DELIVERY_WAIT = timedelta(minutes=1)
 
 
 class Dispatch:
@@ -61,6 +66,7 @@ class Dispatch:
         client: CaClient,
         entries: Entries,
         registration_authority: str,
+        learn: Callable[[str, str], object],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -70,6 +76,7 @@ class Dispatch:
         self._client = client
         self._entries = entries
         self._name = registration_authority
+        self._learn = learn
         self._steps = ServiceSteps(audit, registration_authority)
         self._answers = Answers(database=database, clock=clock, directory=directory, steps=self._steps)
 
@@ -89,7 +96,56 @@ class Dispatch:
                 raise
             log.warning("order not carried out yet", extra={"application": application_id, "code": exc.code})
         with self._database.reading() as connection:
-            return load_application(connection, application_id)
+            done = load_application(connection, application_id)
+        if done.state is State.ISSUED and done.business is Business.REPLACE:
+            self._learn_followed(done)
+        return done
+
+    def tell_delivery(self, order_id: str | None) -> None:
+        """Tell the CA that the holder has it, and learn what became of the certificate that it follows.
+
+        Without an answer the job tells it again.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(orders).where(orders.c.id == order_id, orders.c.delivery == "pending")
+            ).one_or_none()
+            if row is None:
+                return
+            application = load_application(connection, row.application_id)
+        now = self._clock.now()
+        payload = delivery_payload(
+            registration_authority=self._name, delivered_by=[row.delivered_by], at=now, order=row.id
+        )
+        try:
+            document = sign_order(payload, typ=DELIVERY_TYP, key=self._keys.order_key())
+            self._client.post_delivery(row.id, document)
+        except CaRefusedError as exc:
+            log.error("delivery refused", extra={"order": row.id, "code": exc.ca_code})
+            changes: dict[str, Any] = {
+                "delivery": "refused",
+                "last_error": f"{exc.detail} ({exc.ca_code})"[:200],
+            }
+        except ServiceError as exc:
+            log.warning("delivery not told yet", extra={"order": row.id, "code": exc.code})
+            changes = {"next_attempt_at": now + DELIVERY_WAIT, "last_error": exc.code}
+        else:
+            changes = {"delivery": "done", "last_error": None}
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(orders).where(orders.c.id == row.id, orders.c.delivery == "pending").values(**changes)
+            )
+        if changes.get("delivery") == "done":
+            self._learn_followed(application)
+
+    def _learn_followed(self, application: Application) -> None:
+        """The CA has revoked what this follows; pages that show it ask again anyway."""
+        if application.follows_authority is None or application.follows_serial is None:
+            return
+        try:
+            self._learn(application.follows_authority, application.follows_serial)
+        except ServiceError as exc:
+            log.warning("status not learned yet", extra={"application": application.id, "code": exc.code})
 
     def run(self, at: datetime) -> None:
         """The job: everything approved and not yet signed, every order whose answer is unknown and due."""
@@ -110,6 +166,16 @@ class Dispatch:
                     .limit(BATCH)
                 )
             )
+            undelivered = list(
+                connection.scalars(
+                    select(orders.c.id)
+                    .where(orders.c.delivery == "pending", orders.c.next_attempt_at <= at)
+                    .order_by(orders.c.next_attempt_at)
+                    .limit(BATCH)
+                )
+            )
+        for order_id in undelivered:
+            self.tell_delivery(order_id)
         for application_id in [*unsigned, *due]:
             try:
                 self.carry_out(application_id)
@@ -180,6 +246,7 @@ class Dispatch:
         payload = issuance_payload(
             application, content, profile, registration_authority=self._name, at=self._clock.now()
         )
+        payload = follow_payload(payload, application)
         document = sign_order(payload, typ=ORDER_TYP, key=self._keys.order_key())
         return self._vault.seal(f"order:{application.order_id}", document)
 

@@ -1,6 +1,6 @@
 """How an order stands, for pages: attempts, last trouble, next attempt."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -21,12 +21,13 @@ class OrderState:
     next_attempt_at: datetime
     last_error: str | None
     answered_at: datetime | None
+    delivery: str | None
 
 
 def find_order(connection: Connection, order_id: str | None) -> OrderState | None:
     """The order with this number, once it is signed."""
     if order_id is None:
         return None
-    columns = [column for column in orders.c if column.name not in {"document_sealed", "application_id"}]
+    columns = [orders.c[field.name] for field in fields(OrderState)]
     row = connection.execute(select(*columns).where(orders.c.id == order_id)).one_or_none()
     return None if row is None else OrderState(**row._mapping)

@@ -7,10 +7,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import list_elsewhere
 from onecert.ra.applications.records import Frozen, list_events, load_frozen
-from onecert.ra.applications.states import Act, acts_possible
 from onecert.ra.certificates.records import find_by_application
 from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import InvalidApplicationError, NotFoundError
+from onecert.ra.life.machine import Act, acts_possible
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.orders.standing import find_order
 from onecert.ra.pages import forms, queue, review
@@ -44,7 +44,7 @@ def _show(application_id: Any) -> str:
         names = {account.id: account.name for account in ra.operators.all(connection)}
         elsewhere = list_elsewhere(connection, application)
         frozen, problem = _unsealed(application.id)
-    acts = acts_possible(application.state, operator.roles)
+    acts = acts_possible(application.business, application.state, operator.roles)
     outcome = ra.entries.check(entry_of(frozen)) if frozen else None
     return render_template(
         "ra/application.html",

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask, current_app, request
 
 from onecert.ra.applications.records import Event
-from onecert.ra.applications.states import STATE_NAMES
 from onecert.ra.content.fields import ALL_FIELDS, KIND_NAMES
 from onecert.ra.errors import FieldFault
+from onecert.ra.life.machine import BUSINESS_NAMES, STATE_NAMES
 from onecert.ra.operators.acting import ActingOperator, acting
 from onecert.ra.pages import labels
 from onecert.ra.revocation.reasons import REASON_NAMES
@@ -67,6 +67,7 @@ def install_helpers(app: Flask) -> None:
         revocation_states=labels.REVOCATION_STATES,
         reason_names=REASON_NAMES,
         kind_names=KIND_NAMES,
+        business_names=BUSINESS_NAMES,
         age=age,
         authority_title=lambda name: the_ra().directory.listing().shown(name),
     )

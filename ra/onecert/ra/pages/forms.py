@@ -7,10 +7,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Application
-from onecert.ra.applications.states import Act, State, acts_possible
 from onecert.ra.content.checking import Outcome
 from onecert.ra.content.fields import FIELDS, GROUP_NAMES, KIND_HELP, Kind
 from onecert.ra.errors import AuthorityUnknownError
+from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.pages.common import field_errors, named_errors, new_key, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of
@@ -60,7 +60,7 @@ def _edit(application_id: Any) -> AnyResponse | str:
     ra = the_ra()
     frozen = ra.reach.frozen(the_operator(), str(application_id))
     application = frozen.application
-    if Act.SAVE not in acts_possible(application.state, frozenset({ENTRY})):
+    if Act.SAVE not in acts_possible(application.business, application.state, frozenset({ENTRY})):
         return redirect(url_for("applications.show", application_id=application.id), 303)
     if request.method == "GET":
         outcome = ra.entries.check(entry_of(frozen)) if application.state is State.RETURNED else None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from onecert.ra.applications.states import State
+from onecert.ra.life.machine import State
 from onecert.server.languages import _
 
 __all__ = ["AUDIT_EVENTS", "EVENT_NAMES", "SIGHTING_NAMES", "STATE_KINDS", "STATUS_KINDS", "STATUS_NAMES"]
@@ -16,7 +16,11 @@ STATE_KINDS: Mapping[State, str] = MappingProxyType(
         State.RETURNED: "warning",
         State.APPROVED: "info",
         State.ORDERED: "info",
+        State.REVIEWED: "info",
         State.ISSUED: "success",
+        State.DELIVERED: "success",
+        State.ARCHIVED: "neutral",
+        State.DONE: "success",
         State.REFUSED_BY_CA: "danger",
         State.REJECTED: "danger",
         State.WITHDRAWN: "neutral",
@@ -36,6 +40,8 @@ EVENT_NAMES: Mapping[str, str] = MappingProxyType(
         "ordered": _("Ordered from the authority"),
         "issued": _("Certificate issued"),
         "refused_by_ca": _("Refused by the authority"),
+        "delivered": _("Handed over to the holder"),
+        "archived": _("Papers filed"),
     }
 )
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(

@@ -4,7 +4,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.records import count_by_state, list_applications
-from onecert.ra.applications.states import State
+from onecert.ra.life.machine import State
 from onecert.ra.operators.roles import ENTRY, REVIEW
 from onecert.ra.pages.common import find_idcard, the_operator, the_ra
 from onecert.server.operators import Operator

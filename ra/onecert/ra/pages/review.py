@@ -7,9 +7,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import list_elsewhere
 from onecert.ra.applications.records import contributors
-from onecert.ra.applications.states import State
 from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import NotFoundError
+from onecert.ra.life.machine import State
 from onecert.ra.operators.roles import REVIEW
 from onecert.ra.pages.common import named_errors, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values

@@ -32,8 +32,20 @@ def application_json(application: Application) -> dict[str, Any]:
         "reviewed_by": application.reviewed_by,
         "reason": application.reason,
         "order": application.order_id,
+        "business": application.business.value,
+        "follows": _follows(application),
         "point": application.point,
         "project": application.project,
+    }
+
+
+def _follows(application: Application) -> dict[str, str | None] | None:
+    if application.follows_serial is None:
+        return None
+    return {
+        "authority": application.follows_authority,
+        "serial": application.follows_serial,
+        "reason": application.follows_reason,
     }
 
 

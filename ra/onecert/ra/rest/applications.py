@@ -6,14 +6,14 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import list_applications
-from onecert.ra.applications.states import State
 from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import BodyError, InvalidApplicationError
+from onecert.ra.life.machine import Business, State
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.rest.answers import application_detail, application_json
-from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
+from onecert.ra.rest.common import keep_idcards_out, read_body, read_fields, read_limit, read_text
 from onecert.server.operators import check_role
 
 __all__ = ["add_to"]
@@ -36,11 +36,15 @@ def _list() -> Response:
         if name not in set(State):
             raise BodyError("state")
         states.append(State(name))
+    business = request.args.get("business")
+    if business is not None and business not in set(Business):
+        raise BodyError("business")
     with ra.database.reading() as connection:
         page = list_applications(
             connection,
             ra.reach.scope(connection, operator),
             states=states,
+            business=Business(business) if business else None,
             authority=request.args.get("authority"),
             search=search,
             cursor=request.args.get("cursor"),
@@ -57,13 +61,10 @@ def _create() -> tuple[Response, int]:
         kind = Kind(read_text(body, "type"))
     except ValueError:
         raise BodyError("type") from None
-    fields = body.get("fields", {})
-    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
-        raise BodyError("fields")
     entry = Entry(
         kind=kind,
         authority=read_text(body, "authority"),
-        fields={str(name)[:64]: value[:2000] for name, value in list(fields.items())[:64]},
+        fields=read_fields(body),
         csr=read_text(body, "csr_pem", default="")[: 2 * MAX_OCTETS],
         point=read_text(body, "point", default="")[:32] or None,
         project=read_text(body, "project", default="")[:32] or None,
@@ -105,6 +106,12 @@ def _act(application_id: Any, act: str) -> Response:
             done = ra.applications.reject(operator, target, reason=read_text(body, "reason", default=""))
         case "withdraw":
             done = ra.applications.withdraw(operator, target)
+        case "deliver":
+            delivered = ra.applications.deliver(operator, target)
+            ra.dispatch.tell_delivery(delivered.order_id)
+            done = delivered
+        case "archive":
+            done = ra.applications.archive(operator, target)
         case "reopen":
             done = ra.applications.reopen(operator, target)
         case _:

@@ -4,11 +4,15 @@ from datetime import datetime
 
 from flask import Blueprint, Response, jsonify, request
 
+from onecert.ra.applications.entries import Entry
+from onecert.ra.applications.following import Followed
 from onecert.ra.certificates.records import load_certificate, search_certificates
+from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.errors import BodyError
+from onecert.ra.life.machine import Business, State
 from onecert.ra.pages.common import find_idcard, new_key, the_operator, the_ra
-from onecert.ra.rest.answers import certificate_detail, certificate_json
-from onecert.ra.rest.common import keep_idcards_out, read_body, read_limit, read_text
+from onecert.ra.rest.answers import application_detail, certificate_detail, certificate_json
+from onecert.ra.rest.common import keep_idcards_out, read_body, read_fields, read_limit, read_text
 from onecert.ra.revocation.reasons import HOLD, RELEASE
 
 __all__ = ["add_to"]
@@ -63,6 +67,8 @@ def _certificate(authority: str, serial: str) -> Response:
 def _change(authority: str, serial: str, act: str) -> tuple[Response, int]:
     """Revoke, hold or release; 202 when the request is on record but the authority has not answered yet."""
     ra, operator, body = the_ra(), the_operator(), read_body()
+    if act in {"renew", "change", "replace"}:
+        return _follow(authority, serial, Business(act))
     if act not in {"revoke", "hold", "release"}:
         raise BodyError("act")
     reason = {"hold": HOLD, "release": RELEASE}.get(act) or read_text(body, "reason")
@@ -88,3 +94,26 @@ def _change(authority: str, serial: str, act: str) -> tuple[Response, int]:
     return jsonify(
         {**certificate_detail(found), "revocation": revocation}
     ), 202 if state == "pending" else 200
+
+
+def _follow(authority: str, serial: str, business: Business) -> tuple[Response, int]:
+    """Enter a renewal, change or replacement; fields that are not named stay those of the old application."""
+    ra, operator, body = the_ra(), the_operator(), read_body()
+    certificate = ra.reach.certificate(operator, authority, serial)
+    followed = Followed.of(business, certificate, read_text(body, "reason", default=""))
+    submit = body.get("submit", False)
+    if not isinstance(submit, bool):
+        raise BodyError("submit")
+    entry = Entry(
+        kind=certificate.kind,
+        authority=certificate.authority,
+        fields=read_fields(body),
+        csr=read_text(body, "csr_pem")[: 2 * MAX_OCTETS],
+        point=read_text(body, "point", default="")[:32] or None,
+        project=read_text(body, "project", default="")[:32] or None,
+    )
+    key = request.headers.get("Idempotency-Key", "")[:64] or new_key()
+    made = ra.applications.follow(operator, followed, entry, request_key=key)
+    if submit and made.state is State.DRAFT:
+        made = ra.applications.submit(operator, made.id)
+    return jsonify(application_detail(made)), 201

@@ -9,7 +9,7 @@ from flask import request
 from onecert.ra.errors import BodyError, SearchByPostError
 from onecert.ra.pages.common import find_idcard
 
-__all__ = ["keep_idcards_out", "moment", "read_body", "read_limit", "read_text"]
+__all__ = ["keep_idcards_out", "moment", "read_body", "read_fields", "read_limit", "read_text"]
 
 
 def read_body() -> Mapping[str, Any]:
@@ -28,6 +28,14 @@ def read_text(body: Mapping[str, Any], name: str, *, default: str | None = None)
     if not isinstance(value, str) or "\0" in value:
         raise BodyError(name)
     return value
+
+
+def read_fields(body: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of an application as typed; what is absurdly long is cut, the checks refuse it anyway."""
+    fields = body.get("fields", {})
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise BodyError("fields")
+    return {str(name)[:64]: value[:2000] for name, value in list(fields.items())[:64]}
 
 
 def read_limit() -> int:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from onecert.ra.applications.states import State
 from onecert.ra.content.fields import FIELDS, Kind
+from onecert.ra.life.machine import CERTIFICATE, State
 from onecert.ra.rest import openapi_organisation
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
@@ -61,7 +61,9 @@ def _paths() -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/authorities": {"get": operation("List authorities and profiles", "Authorities")},
         "/applications": {
-            "get": operation("List applications", "ApplicationPage", [*listing, query("state")]),
+            "get": operation(
+                "List applications", "ApplicationPage", [*listing, query("state"), query("business")]
+            ),
             "post": operation("Enter an application", "Application", [idempotent], "Entry", status="201"),
         },
         "/applications/{id}": {"get": operation("One application", "Application", identifier)},
@@ -78,9 +80,15 @@ def _paths() -> dict[str, Any]:
         "reject": "Reason",
         "withdraw": None,
         "reopen": None,
+        "deliver": None,
+        "archive": None,
     }.items():
         summary = f"{act.capitalize()} an application"
         paths[f"/applications/{{id}}/{act}"] = {"post": operation(summary, "Application", identifier, body)}
+    for act in ("renew", "change", "replace"):
+        summary = f"Enter an application to {act} a certificate"
+        follow = operation(summary, "Application", [*place, idempotent], "Following", status="201")
+        paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": follow}
     for act in ("revoke", "hold", "release"):
         change = operation(
             f"{act.capitalize()} a certificate",
@@ -118,6 +126,8 @@ def _schemas() -> dict[str, Any]:
         "reviewed_by": MAYBE,
         "reason": MAYBE,
         "order": MAYBE,
+        "business": {"enum": sorted(CERTIFICATE)},
+        "follows": {"oneOf": [ref("Followed"), {"type": "null"}]},
         "point": TEXT,
         "project": MAYBE,
     }
@@ -180,6 +190,22 @@ def _schemas() -> dict[str, Any]:
                 "submit": {"type": "boolean", "description": "submit it for review at once"},
             },
             required=["type", "authority"],
+        ),
+        "Followed": record({"authority": TEXT, "serial": TEXT, "reason": TEXT}),
+        "Following": record(
+            {
+                "fields": {
+                    "type": "object",
+                    "additionalProperties": TEXT,
+                    "description": "what differs from the old application",
+                },
+                "csr_pem": TEXT,
+                "reason": {"enum": ["affiliationChanged", "keyCompromise", "superseded"]},
+                "point": TEXT,
+                "project": TEXT,
+                "submit": {"type": "boolean"},
+            },
+            required=["csr_pem"],
         ),
         "Approval": record({"content_sha256": TEXT}),
         "Reason": record({"reason": {"type": "string", "minLength": 2, "maxLength": 500}}),

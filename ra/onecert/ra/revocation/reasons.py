@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from onecert.ra.errors import RevocationReasonError
+from onecert.ra.life.machine import Business
 from onecert.server.languages import _
 
-__all__ = ["HOLD", "REASONS", "REASON_NAMES", "RELEASE", "check_reason"]
+__all__ = ["HOLD", "REASONS", "REASON_NAMES", "RELEASE", "business_of", "check_reason"]
 
 HOLD = "certificateHold"
 RELEASE = "removeFromCRL"
@@ -44,6 +45,11 @@ REASON_NAMES: Mapping[str, str] = MappingProxyType(
         "aACompromise": _("The attribute authority's key is in wrong hands"),
     }
 )
+
+
+def business_of(reason: str) -> Business:
+    """Which business type a change of status is."""
+    return {HOLD: Business.HOLD, RELEASE: Business.RELEASE}.get(reason, Business.REVOKE)
 
 
 def check_reason(reason: str) -> None:

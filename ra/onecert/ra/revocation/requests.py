@@ -11,12 +11,12 @@ from sqlalchemy import Connection, insert, select
 
 from onecert.ra.certificates.records import Certificate, Revocation, load_certificate
 from onecert.ra.errors import RequestKeyReusedError, RevocationRefusedError
+from onecert.ra.life.machine import Act, State, check_move
 from onecert.ra.models import revocations
 from onecert.ra.operators.acting import certificate_of, with_certificate
 from onecert.ra.operators.reach import Reach
-from onecert.ra.operators.roles import SECURITY
 from onecert.ra.orders.documents import REVOCATION_TYP, revocation_payload, sign_order
-from onecert.ra.revocation.reasons import HOLD, RELEASE, check_reason
+from onecert.ra.revocation.reasons import HOLD, RELEASE, business_of, check_reason
 from onecert.ra.vault.keys import Keys
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -67,8 +67,9 @@ class Certificates:
             RevocationReasonError, RevocationRefusedError: this cannot be done to this certificate now.
             RequestKeyReusedError: the key was used for another certificate or reason.
         """
-        check_role(operator, SECURITY)
         check_reason(reason)
+        step = check_move(business_of(reason), State.DRAFT, Act.DECIDE)
+        check_role(operator, *step.roles)
         now = self._clock.now()
         if invalidity_date is not None and invalidity_date > now:
             raise RevocationRefusedError("INVALIDITY_IN_FUTURE")
@@ -92,7 +93,7 @@ class Certificates:
             at=now,
         )
         with self._database.transaction() as connection:
-            operator = self._reach.account(connection, operator, SECURITY, at=now)
+            operator = self._reach.account(connection, operator, *step.roles, at=now)
             certificate = load_certificate(connection, authority, serial_hex, lock=True)
             self._reach.check(connection, operator, certificate)
             if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:

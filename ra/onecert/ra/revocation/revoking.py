@@ -15,8 +15,9 @@ from onecert.ra.ca.client import TOO_OLD, CaClient, RevokedAnswer
 from onecert.ra.ca.errors import CaAnswerError, CaRefusedError, CaUnreachableError
 from onecert.ra.certificates.records import Certificate, load_certificate, load_revocation
 from onecert.ra.errors import NotFoundError
+from onecert.ra.life.machine import Act, State, check_move
 from onecert.ra.models import certificates, revocations
-from onecert.ra.revocation.reasons import HOLD, RELEASE
+from onecert.ra.revocation.reasons import HOLD, RELEASE, business_of
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 2
 _LONGEST_WAIT_S = 60
 BATCH = 100
+# The words of the table for the states of the machine.
+STATE_OF = {"pending": State.ORDERED, "done": State.DONE, "refused": State.REFUSED_BY_CA}
 EVENTS = {HOLD: "certificate.held", RELEASE: "certificate.released"}
 
 
@@ -140,7 +143,7 @@ class Revoking:
     def _record_done(self, row: Any, answer: RevokedAnswer) -> str:
         status = {HOLD: "hold", RELEASE: "good"}.get(row.reason, "revoked")
         with self._database.transaction() as connection:
-            if not self._close(connection, row.id, "done", None, answer.crl_number):
+            if not self._close(connection, row, Act.RECORD_DONE, None, answer.crl_number):
                 return "done"
             self._set_status(
                 connection,
@@ -161,9 +164,8 @@ class Revoking:
 
     def _record_refused(self, row: Any, refusal: CaRefusedError) -> str:
         with self._database.transaction() as connection:
-            if self._close(
-                connection, row.id, "refused", f"{refusal.detail} ({refusal.ca_code})"[:500], None
-            ):
+            error = f"{refusal.detail} ({refusal.ca_code})"[:500]
+            if self._close(connection, row, Act.RECORD_REFUSED, error, None):
                 self._audit.record(
                     connection,
                     event="certificate.change_refused",
@@ -190,15 +192,17 @@ class Revoking:
     def _close(
         self,
         connection: Connection,
-        revocation_id: str,
-        state: str,
+        row: Any,
+        act: Act,
         error: str | None,
         crl_number: int | None,
     ) -> bool:
         """Record the answer; False when another process was first."""
+        step = check_move(business_of(row.reason), STATE_OF[row.state], act)
+        state = next(word for word, after in STATE_OF.items() if after is step.after)
         changed = connection.execute(
             update(revocations)
-            .where(revocations.c.id == revocation_id, revocations.c.state == "pending")
+            .where(revocations.c.id == row.id, revocations.c.state == "pending")
             .values(
                 state=state,
                 answered_at=self._clock.now(),
