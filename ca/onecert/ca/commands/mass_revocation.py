@@ -124,7 +124,10 @@ def propose(
             made = parts.mass_revocations.add_lines(made.mass_revocation, content)
     click.echo(json.dumps(made.as_json(), ensure_ascii=False))
     say(
-        _("hint: to be confirmed before %(until)s: onecert ca mass-revocation confirm %(number)s"),
+        _(
+            "hint: to be confirmed before %(until)s: onecert ca mass-revocation confirm %(number)s "
+            "--officer ID --seen SHA256 --apply"
+        ),
         until=made.expires_at.isoformat(),
         number=made.mass_revocation,
     )
