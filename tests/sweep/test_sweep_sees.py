@@ -17,7 +17,7 @@ from sweep_runner import sweep
 from sweep_scenarios import SCENARIOS
 from sweep_worlds import Place, Prepared, sqlite_place
 
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 
 REVOKE = next(each for each in SCENARIOS if each.name == "revoke")
 ORDER = next(each for each in SCENARIOS if each.name == "order")

@@ -24,8 +24,9 @@ from onecert.ca.config import CaConfig
 from onecert.ca.drills.asked import AskedDrills
 from onecert.ca.drills.drills import Drills
 from onecert.ca.drills.rehearsal import Rehearsal
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.group_commit import GroupCommit
-from onecert.ca.issuing.issuance import Certifier, Issuance
+from onecert.ca.issuing.issuance import Issuance
 from onecert.ca.issuing.ledger import Ledger
 from onecert.ca.issuing.order_preparing import OrderHelpers
 from onecert.ca.issuing.orders import OrderDesk

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select
 from onecert.ca.authorities.authorities import DESTROYED, Authorities, Authority
 from onecert.ca.certificates.csr import CheckedKey
 from onecert.ca.certificates.draft import CheckedRequest, key_identifier
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.ledger import ABANDONED, GOOD, ISSUED, OrderRecord
 from onecert.ca.models import certificates
 from onecert.ca.signatures.algorithms import PublicKey, key_kind, spki_der

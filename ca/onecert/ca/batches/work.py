@@ -30,7 +30,7 @@ from onecert.ca.batches.claims import ChunkClaims
 from onecert.ca.batches.ledger import BatchLedger, ChunkTakenError, Signed
 from onecert.ca.batches.preparing import Chunk, KnownOrder, Line, Preparer, Refusal
 from onecert.ca.errors import CaError, OrderAbandonedError, TryAgainError
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.ledger import (
     ABANDONED,
     INTENDED,

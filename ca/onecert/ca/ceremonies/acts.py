@@ -18,7 +18,7 @@ from onecert.ca.authorities.authorities import ROOT, Authority
 from onecert.ca.ceremonies.plans import AuthorityPlan, CeremonyFile
 from onecert.ca.certificates.draft import CheckedRequest, DraftMaker
 from onecert.ca.errors import CeremonyChangedError, CeremonyFileError
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.ledger import CertificateRecord, OrderRecord
 from onecert.ca.lists.names import looks_like_list
 from onecert.ca.lists.publishing import CrlPublisher

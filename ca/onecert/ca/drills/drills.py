@@ -32,7 +32,7 @@ from onecert.ca.certificates.checked_request import checked_request
 from onecert.ca.drills.models import drills
 from onecert.ca.drills.probe import Probe, Seen, Way
 from onecert.ca.errors import DrillProfileError, UnknownDrillError
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.ledger import CertificateRecord, OrderRecord
 from onecert.ca.issuing.order_notices import RevocationOrder
 from onecert.ca.issuing.orders import content_sha256

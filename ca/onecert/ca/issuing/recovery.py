@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.errors import CaError, UnknownAuthorityError
-from onecert.ca.issuing.issuance import Certifier
+from onecert.ca.issuing.certifier import Certifier
 from onecert.ca.issuing.ledger import CertificateRecord, OrderRecord
 from onecert.ca.issuing.order_documents import payload_of
 from onecert.ca.models import orders
