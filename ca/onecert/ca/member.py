@@ -65,6 +65,7 @@ def service_of(parts: Parts, context: Context) -> Service:
             Job("ca.drills.asked", timedelta(seconds=1), lambda _at: _drill_as_asked(parts)),
             Job("ca.mass-revocations", timedelta(seconds=1), lambda _at: _revoke_many(parts)),
             Job("ca.reports", timedelta(seconds=30), lambda _at: _report(reports)),
+            Job("ca.retention", timedelta(days=1), lambda _at: _keep_house(parts)),
             Job("ca.recovery", timedelta(seconds=5), lambda at: _recover(parts, at)),
             # What other processes changed: in the memory of each, and in the files of each folder.
             Job("ca.reload", timedelta(seconds=5), lambda _at: _reload(parts), Scope.PROCESS),
@@ -169,6 +170,10 @@ def _drill(parts: Parts) -> None:
 
 def _drill_as_asked(parts: Parts) -> None:
     parts.asked_drills.run()
+
+
+def _keep_house(parts: Parts) -> None:
+    parts.housekeeping.run()
 
 
 def _revoke_many(parts: Parts) -> None:

@@ -9,6 +9,7 @@ from time import sleep
 from urllib.parse import urlsplit
 
 from onecert.ca.archive.archives import Archives
+from onecert.ca.archive.housekeeping import Housekeeping
 from onecert.ca.archive.removal import ArchiveRemoval
 from onecert.ca.archive.stamp import stamped
 from onecert.ca.authorities.authorities import Authorities
@@ -106,6 +107,7 @@ class Parts:
     checker: RecordChecker
     list_checker: ListChecker
     check_rounds: CheckRounds
+    housekeeping: Housekeeping
     archives: Archives
     archive_removal: ArchiveRemoval
 
@@ -292,6 +294,7 @@ def assemble(
         recovery=Recovery(database, authorities, certifier, revocation, context.processes),
         checker=checker,
         list_checker=list_checker,
+        housekeeping=Housekeeping(database, audit, clock, keep_years=config.keep_years),
         check_rounds=CheckRounds(
             database,
             audit,

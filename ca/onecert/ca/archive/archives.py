@@ -18,10 +18,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import ColumnElement, bindparam, func, insert, select, tuple_, update
 
+from onecert.ca.archive.acts import (
+    KINDS,
+    ActKind,
+    act_index_line,
+    acts_of_month,
+    gather_acts,
+    is_act,
+)
 from onecert.ca.archive.check import ArchiveReport, check_archive
 from onecert.ca.archive.file import ARCHIVE_TYPE, FORMAT, Archive, ArchiveWriter, sha256_of_file
+from onecert.ca.archive.limits import begin_of_kept
 from onecert.ca.archive.models import archived_certificates, archives
-from onecert.ca.archive.record import Record, gather
+from onecert.ca.archive.record import Record, gather, index_line
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.errors.archives import (
     ArchiveMissingError,
@@ -31,6 +40,7 @@ from onecert.ca.errors.archives import (
 from onecert.ca.issuing.ledger import INTENDED
 from onecert.ca.issuing.registration_authorities import RegistrationAuthorities, RegistrationAuthority
 from onecert.ca.models import certificates
+from onecert.ca.revocation.mass_models import security_officers
 from onecert.server.audit import AuditTrail, Json
 from onecert.server.audit.heads import find_newest_head
 from onecert.server.clock import Clock
@@ -159,10 +169,28 @@ class Archives:
                 yield Due(authority=authority.name, month=f"{begin:%Y-%m}", certificates=count)
                 begin = end
 
+        for kind in KINDS.values():
+            yield from self._due_acts(kind, limit)
+
+    def _due_acts(self, kind: ActKind, limit: datetime) -> Iterator[Due]:
+        begin = datetime(1970, 1, 1, tzinfo=UTC)
+        while begin < limit:
+            query = select(func.min(kind.ended)).where(
+                kind.table.c.state.in_(kind.states), kind.ended >= begin, kind.ended < limit
+            )
+            with self._database.reading() as connection:
+                first = connection.scalar(query)
+                if first is None:
+                    return
+                begin, end = _month_of(first)
+                count = sum(1 for _row in acts_of_month(connection, kind, begin, end))
+            if count:
+                yield Due(authority=kind.name, month=f"{begin:%Y-%m}", certificates=count)
+            begin = end
+
     def _limit(self) -> datetime:
         """The begin of the first month that must be kept whole."""
-        now = self._clock.now().astimezone(UTC)
-        return datetime(now.year - self._keep_years, now.month, 1, tzinfo=UTC)
+        return begin_of_kept(self._clock.now(), self._keep_years)
 
     def _first_end(self, authority: str, begin: datetime, end: datetime) -> datetime | None:
         with self._database.reading() as connection:
@@ -190,6 +218,7 @@ class Archives:
         """Write a month of an authority into archives of at most about so many octets each.
 
         Args:
+            authority: or one of `acts.KINDS`: batches or mass revocations that were finished in the month.
             month: 2011-11, of the end of the certificates.
             again: give up what was exported of this month and not removed.
 
@@ -197,26 +226,29 @@ class Archives:
             ArchiveNotDueError: the month must be kept, has nothing, or is exported.
         """
         begin, end = _month_of(datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC))
-        name = self._authorities.get(authority).name
+        kind = KINDS.get(authority)
+        name = authority if kind is not None else self._authorities.get(authority).name
         if end > self._limit():
             raise ArchiveNotDueError(name, month)
         standing = [each for each in self.entries() if (each.authority, each.ended_from) == (name, begin)]
         for each in standing:
             if each.state == REMOVING or (each.state == EXPORTED and not again):
                 raise ArchiveNotDueError(name, month, exported=each.name)
-        if not self._count(name, begin, end):
+        if kind is None and not self._count(name, begin, end):
             raise ArchiveNotDueError(name, month)
         place = make_private_folder((folder or self._folder).absolute())
         made: list[ArchiveEntry] = []
-        pages = self._pages(name, begin, end)
+        pages = self._pages(name, begin, end) if kind is None else self._act_pages(kind, begin, end)
         records = next(pages, None)
+        if records is None:
+            raise ArchiveNotDueError(name, month)
         number = max((each.number for each in self.entries()), default=0)
         while records is not None:
             number += 1
-            path = place / f"{name}-{month}-{number}.zip"
+            path = place / f"{name.lstrip('=')}-{month}-{number}.zip"
             with ArchiveWriter(path) as writer:
                 while records is not None and (not writer.segments or writer.octets < max_octets):
-                    writer.add(records)
+                    writer.add(records, index_line if kind is None else act_index_line)
                     records = next(pages, None)
                 manifest = self._manifest(writer, name, (begin, end), actor)
                 document = sign_document(manifest, typ=ARCHIVE_TYPE, keys=[self._audit_key()])
@@ -237,20 +269,33 @@ class Archives:
             yield records
             after, serial = rows[-1]["not_after"], rows[-1]["serial"]
 
+    def _act_pages(self, kind: ActKind, begin: datetime, end: datetime) -> Iterator[list[Record]]:
+        """One act to a segment: a batch may have a hundred thousand lines."""
+        with self._database.reading() as connection:
+            ids = [row["id"] for row in acts_of_month(connection, kind, begin, end)]
+        for number in ids:
+            with self._database.reading() as connection:
+                query = select(kind.table).where(kind.table.c.id == number)
+                yield gather_acts(connection, kind, connection.execute(query).mappings().all())
+
     def _manifest(
         self, writer: ArchiveWriter, authority: str, month: tuple[datetime, datetime], actor: str
     ) -> dict[str, Any]:
         with self._database.reading() as connection:
             head = find_newest_head(connection)
-        known = self._authorities.get(authority)
+            officers = connection.execute(select(security_officers)).mappings().all()
+        known = None if is_act(authority) else self._authorities.get(authority)
         return {
             "archive": writer.path.stem,
             "format": FORMAT,
             "authority": authority,
-            "authority_certificate": base64.b64encode(known.certificate_der).decode("ascii"),
+            "authority_certificate": known and base64.b64encode(known.certificate_der).decode("ascii"),
             "chain": [
                 base64.b64encode(each.certificate_der).decode("ascii")
-                for each in self._authorities.chain(known)
+                for each in (self._authorities.chain(known) if known else ())
+            ],
+            "officers": [
+                {"name": each["id"], "kid": each["kid"], "pem": each["key_pem"]} for each in officers
             ],
             "registration_authorities": [
                 {"name": each.name, "kid": each.key_id, "pem": _pem(each)}
@@ -356,6 +401,8 @@ class Archives:
         """
         chosen = self._with_serial(wanted["serial"]) if "serial" in wanted else None
         for entry in self.entries():
+            if is_act(entry.authority) and not wanted.keys() <= {"id"}:
+                continue
             if entry.state not in (REMOVING, REMOVED) or (chosen is not None and entry.number not in chosen):
                 continue
             path = Path(entry.file)
@@ -363,7 +410,7 @@ class Archives:
                 raise ArchiveMissingError(entry.name, entry.file)
             with Archive(path, self.keys()) as archive:
                 for line in archive.index():
-                    if all(_fits(name, value, line[name]) for name, value in wanted.items()):
+                    if all(_fits(name, value, line.get(name, "")) for name, value in wanted.items()):
                         yield entry.name, line
 
     def _with_serial(self, serial: str) -> set[int]:

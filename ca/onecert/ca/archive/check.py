@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +20,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from onecert.ca.archive.file import Archive, octets_of
-from onecert.ca.archive.record import Record
+from onecert.ca.archive.acts import KINDS, act_documents, act_faults, is_act, signers_of
+from onecert.ca.archive.file import Archive
+from onecert.ca.archive.record import Record, octets
 from onecert.ca.archive.stamp import has_digest
 from onecert.ca.errors.archives import ArchiveFaultyError
 from onecert.ca.issuing.order_documents import payload_of
@@ -37,6 +39,8 @@ from onecert.verifier.signatures import PublicKey
 __all__ = ["ArchiveReport", "check_archive"]
 
 FAULTS_MAX = 100
+# The serials of a mass revocation may stand in its proposal.
+ACT_MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ def check_archive(
     with Archive(path, keys) as archive:
         manifest = archive.manifest
         counts = _Counts()
-        checker = _RecordChecker(manifest, keeps_hashes=audit_export is not None)
+        checker = _checker_of(manifest, keeps_hashes=audit_export is not None)
         for number in range(1, archive.segments + 1):
             records = archive.segment(number)
             for record in records:
@@ -110,9 +114,50 @@ def check_archive(
     )
 
 
+def _checker_of(manifest: Mapping[str, Any], *, keeps_hashes: bool) -> _RecordChecker | _ActChecker:
+    if is_act(manifest["authority"]):
+        return _ActChecker(manifest, keeps_hashes=keeps_hashes)
+    return _RecordChecker(manifest, keeps_hashes=keeps_hashes)
+
+
+class _ActChecker:
+    """Checks batches and mass revocations, which stand where others have certificates."""
+
+    def __init__(self, manifest: Mapping[str, Any], *, keeps_hashes: bool) -> None:
+        self._kind = KINDS[manifest["authority"]]
+        self._signers = signers_of(manifest)
+        self._keeps_hashes = keeps_hashes
+
+    def faults(self, record: Record, counts: _Counts) -> list[str]:
+        """Name what is wrong with one record."""
+        try:
+            name = self._kind.subject(record["act"])
+            found = [*act_faults(record, self._kind), *self._signature_faults(record, counts)]
+            for entry in record["audit"]:
+                counts.entries += 1
+                if entry["subject"] != name or _hash(entry) != entry["hash"]:
+                    found.append(f"audit entry {entry['seq']} is not as it was written")
+                if self._keeps_hashes:
+                    counts.hashes[entry["seq"]] = entry["hash"]
+        except (ValueError, KeyError, TypeError, zlib.error) as exc:
+            return [type(exc).__name__]
+        return [f"{name}: {fault}" for fault in found]
+
+    def _signature_faults(self, record: Record, counts: _Counts) -> Iterator[str]:
+        for typ, document in act_documents(record, self._kind):
+            if _kid_of(document) not in self._signers:
+                counts.unproved += 1
+                continue
+            try:
+                verify_document(document, typ=typ, keys=self._signers, max_bytes=ACT_MAX_BYTES)
+                counts.signed += 1
+            except VerifyError as exc:
+                yield f"the signature of {typ}: {exc.code}"
+
+
 class _RecordChecker:
     def __init__(self, manifest: Mapping[str, Any], *, keeps_hashes: bool) -> None:
-        issuer = x509.load_der_x509_certificate(octets_of(manifest["authority_certificate"]))
+        issuer = x509.load_der_x509_certificate(octets(manifest["authority_certificate"]))
         self._issuer_key = key_of_certificate(issuer)
         self._authority = manifest["authority"]
         self._from = datetime.fromisoformat(manifest["ended_from"])
@@ -153,7 +198,7 @@ class _RecordChecker:
             yield "no audit entry tells that it was issued"
 
     def _certificate_faults(self, row: Record, ended: datetime) -> Iterator[str]:
-        certificate = x509.load_der_x509_certificate(octets_of(row["certificate_der"]))
+        certificate = x509.load_der_x509_certificate(octets(row["certificate_der"]))
         tbs_der = certificate.tbs_certificate_bytes
         if not is_signature_valid(self._issuer_key, certificate.signature, tbs_der):
             yield "the signature is not one of this authority's key"
@@ -164,7 +209,7 @@ class _RecordChecker:
         if order is None:
             yield "the order is missing"
             return
-        document = octets_of(order["document"])
+        document = octets(order["document"])
         payload = payload_of(document)
         if (order["id"], order["serial"]) != (row["order_id"], row["serial"]):
             yield "the order is another one"

@@ -11,12 +11,11 @@ longer than its signed manifest says.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +28,7 @@ from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import verify_document
 from onecert.verifier.signatures import PublicKey
 
-__all__ = ["ARCHIVE_TYPE", "FORMAT", "Archive", "ArchiveWriter", "octets_of", "sha256_of_file"]
+__all__ = ["ARCHIVE_TYPE", "FORMAT", "Archive", "ArchiveWriter", "sha256_of_file"]
 
 ARCHIVE_TYPE = "onecert-archive+json"
 FORMAT = 1
@@ -56,12 +55,16 @@ class ArchiveWriter:
         """How long the file is by now."""
         return self._file.tell()
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Add a segment."""
+    def add(self, records: Sequence[Record], line: Callable[[Record], Record] = index_line) -> None:
+        """Add a segment.
+
+        Args:
+            line: what a record is searched by.
+        """
         self.segments += 1
         self.certificates += len(records)
         self._part(f"records/{self.segments:06d}.jsonl", records)
-        self._part(f"index/{self.segments:06d}.jsonl", [index_line(each) for each in records])
+        self._part(f"index/{self.segments:06d}.jsonl", [line(each) for each in records])
 
     def finish(self, manifest: bytes, stamp: bytes | None = None) -> None:
         """Write the signed manifest of all parts, and give the file its name.
@@ -178,11 +181,6 @@ def _manifest(document: bytes, keys: Mapping[str, PublicKey]) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise ArchiveFaultyError([f"{MANIFEST}: format {manifest.get('format')}"])
     return manifest
-
-
-def octets_of(text: str | None) -> bytes:
-    """Octets as a record has them; none for nothing."""
-    return base64.b64decode(text) if text else b""
 
 
 def sha256_of_file(path: Path) -> str:

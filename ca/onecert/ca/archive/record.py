@@ -19,7 +19,7 @@ from onecert.ca.renewals.models import successions
 from onecert.server.audit.canonical import time_text
 from onecert.server.models import audit_entries
 
-__all__ = ["Record", "gather", "index_line", "remove"]
+__all__ = ["Record", "audited", "gather", "index_line", "octets", "plain", "remove"]
 
 Record: TypeAlias = dict[str, Any]
 
@@ -44,17 +44,17 @@ def gather(connection: Connection, rows: Sequence[RowMapping]) -> list[Record]:
     revoked = _by(connection, revocations, authority, serials)
     listed = _by(connection, crl_entries, authority, serials)
     released = _by(connection, crl_removals, authority, serials)
-    audited = _audited(connection, [f"{authority}/{serial}" for serial in serials])
+    trail = audited(connection, [f"{authority}/{serial}" for serial in serials])
     return [
         {
-            "certificate": _plain(row),
-            "order": _plain(ordered[row["order_id"]]) if row["order_id"] in ordered else None,
-            "follows": _plain(of_order[row["order_id"]]) if row["order_id"] in of_order else None,
+            "certificate": plain(row),
+            "order": plain(ordered[row["order_id"]]) if row["order_id"] in ordered else None,
+            "follows": plain(of_order[row["order_id"]]) if row["order_id"] in of_order else None,
             "followed_by": followed[row["serial"]],
             "revocations": revoked[row["serial"]],
             "list_entries": listed[row["serial"]],
             "list_removals": released[row["serial"]],
-            "audit": audited[f"{authority}/{row['serial']}"],
+            "audit": trail[f"{authority}/{row['serial']}"],
         }
         for row in rows
     ]
@@ -92,11 +92,12 @@ def _by(
     query = select(table).where(table.c.authority == authority, table.c.serial.in_(serials))
     found: dict[str, list[Record]] = defaultdict(list)
     for row in connection.execute(query.order_by(*table.primary_key)).mappings():
-        found[row["serial"]].append(_plain(row))
+        found[row["serial"]].append(plain(row))
     return found
 
 
-def _audited(connection: Connection, subjects: Sequence[str]) -> dict[str, list[Record]]:
+def audited(connection: Connection, subjects: Sequence[str]) -> dict[str, list[Record]]:
+    """Audit entries by their subjects, spelled as they were hashed."""
     query = select(audit_entries).where(audit_entries.c.subject.in_(subjects)).order_by(audit_entries.c.seq)
     found: dict[str, list[Record]] = defaultdict(list)
     for row in connection.execute(query).mappings():
@@ -109,7 +110,13 @@ def _rows(connection: Connection, query: Any) -> Iterable[RowMapping]:
     return connection.execute(query).mappings()
 
 
-def _plain(row: RowMapping) -> Record:
+def octets(text: str | None) -> bytes:
+    """Octets as a record has them; none for nothing."""
+    return base64.b64decode(text) if text else b""
+
+
+def plain(row: RowMapping) -> Record:
+    """A row as it stands in an archive."""
     return {str(name): _value(value) for name, value in row.items()}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from onecert.ca.archive.acts import KINDS, ActKind, chunks_of, gather_acts, remove_acts
 from onecert.ca.archive.archives import EXPORTED, REMOVED, REMOVING, ArchiveEntry, Archives
 from onecert.ca.archive.file import Archive
 from onecert.ca.archive.models import archived_certificates, archives, order_digest
@@ -158,15 +159,21 @@ class ArchiveRemoval:
                 return  # another process was quicker
             standing = _standing(connection, entry.authority, records)
             different = [
-                each["certificate"]["serial"]
+                _name_of(each)
                 for each, now in zip(records, standing, strict=True)
                 if now is None or _without_trail(each) != _without_trail(now)
             ]
             if different:
                 raise ArchiveFaultyError([f"{serial}: the record has changed since" for serial in different])
-            if remove(connection, entry.authority, records) != len(records):
+            kind = KINDS.get(entry.authority)
+            gone = (
+                remove(connection, entry.authority, records)
+                if kind is None
+                else remove_acts(connection, kind, records)
+            )
+            if gone != len(records):
                 raise ArchiveFaultyError([f"segment {number}: the record has changed since"])
-            for each in records:
+            for each in records if kind is None else ():
                 self._keep_name(connection, entry, each["certificate"])
             connection.execute(update(archives).where(of_archive).values(values))
             facts = {"segment": number, "of": entry.segments, "certificates": len(records)}
@@ -193,7 +200,14 @@ class ArchiveRemoval:
             raise ArchiveFaultyError([f"{row['serial']}: archived before"])
 
 
+def _name_of(record: Record) -> str:
+    return str(record["certificate"]["serial"] if "certificate" in record else record["act"]["id"])
+
+
 def _standing(connection: Connection, authority: str, records: Sequence[Record]) -> list[Record | None]:
+    kind = KINDS.get(authority)
+    if kind is not None:
+        return _standing_acts(connection, kind, records)
     serials = [each["certificate"]["serial"] for each in records]
     query = select(certificates).where(
         certificates.c.authority == authority, certificates.c.serial.in_(serials)
@@ -201,6 +215,18 @@ def _standing(connection: Connection, authority: str, records: Sequence[Record])
     rows = connection.execute(query.with_for_update()).mappings().all()
     found = {each["certificate"]["serial"]: each for each in gather(connection, rows)}
     return [found.get(serial) for serial in serials]
+
+
+def _standing_acts(connection: Connection, kind: ActKind, records: Sequence[Record]) -> list[Record | None]:
+    """The acts as they stand; None: gone, or needed again by a certificate on record."""
+    ids = [_name_of(each) for each in records]
+    query = select(kind.table).where(kind.table.c.id.in_(ids)).with_for_update()
+    rows = connection.execute(query).mappings().all()
+    free = [
+        row for row in rows if not kind.is_needed(connection, row, chunks_of(connection, kind, row["id"]))
+    ]
+    found = {_name_of(each): each for each in gather_acts(connection, kind, free)}
+    return [found.get(name) for name in ids]
 
 
 def _without_trail(record: Record) -> Record:

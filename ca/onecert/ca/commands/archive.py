@@ -34,7 +34,7 @@ def _month(_context: click.Context, _option: click.Parameter, value: str) -> str
 
 @click.group()
 def archive() -> None:
-    """Records of certificates that ended long ago; docs/decisions/0008-retention.md."""
+    """Records of certificates, batches and mass revocations that ended long ago: docs/decisions/0008."""
 
 
 @archive.command()
@@ -47,8 +47,8 @@ def due(data: Path, config: Path | None) -> None:
 
 
 @archive.command()
-@click.option("--authority", required=True)
-@click.option("--month", required=True, callback=_month, help="Of the end of the certificates: 2011-11.")
+@click.option("--authority", required=True, help="An authority, =batches or =mass-revocations.")
+@click.option("--month", required=True, callback=_month, help="Of the end of what it is about: 2011-11.")
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Another folder.")
 @click.option(
     "--max-gib",
