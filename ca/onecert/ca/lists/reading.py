@@ -19,9 +19,10 @@ from onecert.ca.lists.entries import serial_of
 
 __all__ = ["Disagreement", "read_all"]
 
-# Rows of SQLite that become one segment: more than a segment's octets, so that its bounds stay where they are
-# from one reading to the next.
+# What becomes one segment: more than a segment's octets, so that its bounds stay where they are from one
+# reading to the next.
 ROWS_AT_ONCE = 32_768
+PAGES_AT_ONCE = 512
 
 
 class Disagreement(Exception):  # noqa: N818 - no error yet: somebody else counts what is wrong
@@ -30,22 +31,23 @@ class Disagreement(Exception):  # noqa: N818 - no error yet: somebody else count
 
 # What entry and certificate have in common.
 _NAMES = "serial, crl_partition, not_after"
-_SCOPE = " AND crl_partition = :p"
-_LISTED = "FROM ca_crl_entries WHERE {plus}authority = :a AND {plus}not_after >= :since{scope}"
+_LISTED = "FROM ca_crl_entries WHERE {plus}authority = :a AND {plus}not_after >= :since"
+# The full list in the order in which the rows lie in the file: any index would jump about in it. The list of
+# a partition by the index, so that so many partitions do not read everything so many times.
+_OF_PARTITION = " AND crl_partition = :p GROUP BY substr(serial, 3, 2) ORDER BY substr(serial, 3, 2)"
 _REVOKED = "FROM ca_certificates WHERE authority = :a AND status <> 'good' AND not_after >= :since{scope}"
-# In the order in which they lie in the file: any index would jump about in it.
 _SQLITE = f"""
 SELECT CAST(group_concat(entry_der, '') AS BLOB), group_concat(serial, ' '), group_concat(crl_partition, ' '),
     group_concat(not_after, ' ')
-{_LISTED.replace("{plus}", "+")} AND rowid >= :begin AND rowid < :end
-"""
+{_LISTED}"""
+_SQLITE_ROWS = _SQLITE.format(plus="+") + " AND rowid >= :begin AND rowid < :end"
 _SQLITE_REVOKED = f"SELECT serial, CAST(crl_partition AS TEXT), not_after {_REVOKED}"
 _SUM = f"sum(hash_record_extended(ROW({_NAMES}), :key))"
-_POSTGRESQL = f"""
-SELECT string_agg(entry_der, ''::bytea), string_agg(serial, ' '), {_SUM}
-{_LISTED.replace("{plus}", "")}
-GROUP BY substr(serial, 3, 2) ORDER BY substr(serial, 3, 2)
-"""
+_POSTGRESQL = f"SELECT string_agg(entry_der, ''::bytea), string_agg(serial, ' '), {_SUM} {_LISTED}"
+_POSTGRESQL_PAGES = "SELECT pg_relation_size('ca_crl_entries') / current_setting('block_size')::int"
+_POSTGRESQL_ROWS = (
+    _POSTGRESQL.format(plus="") + " AND ctid >= CAST(:begin AS tid) AND ctid < CAST(:end AS tid)"
+)
 _POSTGRESQL_REVOKED = f"SELECT coalesce({_SUM}, 0) {_REVOKED}"
 
 
@@ -59,42 +61,48 @@ def read_all(connection: Connection, names: dict[str, Any]) -> list[tuple[bytes,
         Disagreement: an entry is not the one of its row, or a certificate is revoked and has none, or the
             other way round, or the two tell different partitions or ends.
     """
-    scope = _SCOPE if names["p"] else ""
     listed = 0
     found = []
-    read = _read_postgresql if connection.dialect.name == "postgresql" else _read_sqlite
-    key = secrets.randbits(62)
-    for segment, serials, total in read(connection, names | {"key": key}, scope):
+    is_postgresql = connection.dialect.name == "postgresql"
+    names = names | {"key": secrets.randbits(62)}
+    for row in _postgresql_rows(connection, names) if is_postgresql else _sqlite_rows(connection, names):
+        if row[0] is None:
+            continue
+        segment, serials = bytes(row[0]), row[1].split(" ")
         _check(segment, serials)
-        listed += total
+        if is_postgresql:
+            listed += int(row[2])
+        else:
+            listed += sum(map(hash, zip(serials, row[2].split(" "), row[3].split(" "), strict=True)))
         found.append((segment, len(serials)))
-    if listed != _revoked(connection, names | {"key": key}, scope):
+    if listed != _revoked(connection, names):
         raise Disagreement
     return found
 
 
-def _read_sqlite(
-    connection: Connection, names: dict[str, Any], scope: str
-) -> Iterator[tuple[bytes, list[str], int]]:
+def _sqlite_rows(connection: Connection, names: dict[str, Any]) -> Iterator[Any]:
+    if names["p"]:
+        yield from connection.execute(text(_SQLITE.format(plus="") + _OF_PARTITION), names)
+        return
     last = connection.exec_driver_sql("SELECT max(rowid) FROM ca_crl_entries").scalar() or 0
-    query = text(_SQLITE.format(scope=scope))
     for begin in range(0, last + 1, ROWS_AT_ONCE):
         bounds = {"begin": begin, "end": begin + ROWS_AT_ONCE}
-        segment, *joined = connection.execute(query, names | bounds).one()
-        if segment is not None:
-            serials, partitions, ends = (column.split(" ") for column in joined)
-            yield segment, serials, sum(map(hash, zip(serials, partitions, ends, strict=True)))
+        yield connection.execute(text(_SQLITE_ROWS), names | bounds).one()
 
 
-def _read_postgresql(
-    connection: Connection, names: dict[str, Any], scope: str
-) -> Iterator[tuple[bytes, list[str], int]]:
-    query = text(_POSTGRESQL.format(scope=scope))
-    for segment, serials, total in connection.execute(query, names):
-        yield bytes(segment), serials.split(" "), int(total)
+def _postgresql_rows(connection: Connection, names: dict[str, Any]) -> Iterator[Any]:
+    if names["p"]:
+        yield from connection.execute(text(_POSTGRESQL.format(plus="") + _OF_PARTITION), names)
+        return
+    last = connection.exec_driver_sql(_POSTGRESQL_PAGES).scalar() or 0
+    for begin in range(0, last + 1, PAGES_AT_ONCE):
+        bounds = {"begin": f"({begin},0)", "end": f"({begin + PAGES_AT_ONCE},0)"}
+        yield connection.execute(text(_POSTGRESQL_ROWS), names | bounds).one()
 
 
-def _revoked(connection: Connection, names: dict[str, Any], scope: str) -> int:
+def _revoked(connection: Connection, names: dict[str, Any]) -> int:
+    """Sum up the certificates that are revoked."""
+    scope = " AND crl_partition = :p" if names["p"] else ""
     if connection.dialect.name == "postgresql":
         query = text(_POSTGRESQL_REVOKED.format(scope=scope))
         return int(connection.execute(query, names).scalar_one())
