@@ -33,12 +33,13 @@ def test_renewed_delivered_found_and_told(lite: Any, client: CaClient) -> None:
     at = lite.clock.now()
     old = lite.issue().record
     payload = following(
-        lite.order_payload(early="the holder asked for it"),
+        lite.order_payload(),
         kind="renew",
         authority="harbour",
         serial_hex=old.serial,
         reason="superseded",
         when="delivered",
+        early="the holder asked for it",
     )
     issued = client.post_order(payload["order"], sign_order(payload, typ=ORDER_TYP, key=lite.ra_key))
     told = delivery_payload(
@@ -84,12 +85,13 @@ def test_a_roll_over_changes_nothing_for_the_registration_authority(lite: Any, c
     assert (offered["filled_by"], len(offered["profiles"])) == ("harbour-b", 2)
     for old in (before, after):
         payload = following(
-            lite.order_payload(early="the holder asked for it"),
+            lite.order_payload(),
             kind="renew",
             authority="harbour",
             serial_hex=old.serial_hex,
             reason="superseded",
             when="issued",
+            early="the holder asked for it",
         )
         client.post_order(payload["order"], sign_order(payload, typ=ORDER_TYP, key=lite.ra_key))
     question = search_payload(

@@ -33,6 +33,7 @@ def following(
     serial_hex: str,
     reason: str | None = None,
     when: str | datetime | None = None,
+    early: str | None = None,
 ) -> dict[str, Any]:
     """Make an issuance order one that follows a certificate.
 
@@ -42,11 +43,14 @@ def following(
         authority, serial_hex: the certificate that is followed.
         reason: why that one is revoked; None: it is not (`renew` and `rekey` only).
         when: `issued`, `delivered` or a moment; None with `replace`, which revokes first.
+        early: why it is renewed before the profile's window; for whom the CA permits it (`renew` only).
     """
     order = dict(payload) | {"kind": kind, "replaces": {"authority": authority, "serial": serial_hex}}
     if reason is not None:
         at = timestamp(when) if isinstance(when, datetime) else when
         order["revoke_replaced"] = {"reason": reason} | ({} if at is None else {"when": at})
+    if early is not None:
+        order["early"] = early
     return order
 
 
