@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, select, update
 
 from onecert.ca.archive.models import archived_certificates, order_digest
 from onecert.ca.batches.batches import ACCEPTED, BEGUN, DONE, WAITING
+from onecert.ca.batches.by_keys import ByKeys
 from onecert.ca.batches.models import batch_chunks, batches
 from onecert.ca.batches.preparing import Chunk
 from onecert.ca.errors import CaError, OrderAlteredError
@@ -274,26 +275,11 @@ def _number_key(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["authority"], row["entity"], row["key_sha256"]
 
 
-class _ByKeys:
-    """A query for the rows of some keys, on the cursor of an act."""
-
-    def __init__(self, table: Table, key: str = "key_sha256") -> None:
-        self._columns = [column.name for column in table.c]
-        self._sql = f"SELECT {', '.join(self._columns)} FROM {table.name} WHERE {key} IN "  # noqa: S608 - names of ours
-
-    def find(self, act: Act, wanted: Iterable[str], *, authority: str = "") -> list[dict[str, Any]]:
-        """List the rows of these keys; where an authority is named, its rows."""
-        keys = list(wanted)
-        mark = "?" if act.dialect == "sqlite" else "%s"
-        scope, names = (f" AND authority = {mark}", [authority]) if authority else ("", [])
-        act.cursor.execute(f"{self._sql}({', '.join([mark] * len(keys))}){scope}", [*keys, *names])
-        return [dict(zip(self._columns, row, strict=True)) for row in act.cursor.fetchall()]
-
-
-_BLOCKED, _HOLDERS, _NUMBERS = _ByKeys(blocked_keys), _ByKeys(keys), _ByKeys(key_numbers)
-_WEAK = _ByKeys(key_fingerprints, "fingerprint")
-_ARCHIVED_SERIALS = _ByKeys(archived_certificates, "serial")
-_ARCHIVED_ORDERS = _ByKeys(archived_certificates, "order_sha256")
+_BLOCKED, _HOLDERS = ByKeys(blocked_keys.c.key_sha256, blocked_keys.c.key_sha256), ByKeys(keys.c.key_sha256)
+_NUMBERS = ByKeys(key_numbers.c.key_sha256)
+_WEAK = ByKeys(key_fingerprints.c.fingerprint, key_fingerprints.c.fingerprint)
+_ARCHIVED_SERIALS = ByKeys(archived_certificates.c.serial, archived_certificates.c.serial)
+_ARCHIVED_ORDERS = ByKeys(archived_certificates.c.order_sha256, archived_certificates.c.order_sha256)
 
 
 def _write_alone(

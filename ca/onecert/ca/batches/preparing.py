@@ -7,6 +7,7 @@ and key numbers are claimed in the transaction that puts the intents on record.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -18,10 +19,9 @@ from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from sqlalchemy import Connection, select
-
 from onecert.ca.authorities.authorities import Authorities
 from onecert.ca.authorities.lines import check_active, with_predecessor
+from onecert.ca.batches.by_keys import ByKeys
 from onecert.ca.certificates.checked_request import checked_request_of
 from onecert.ca.certificates.csr import CertificateRequest, CheckedKey, load_request, proven_key
 from onecert.ca.certificates.draft import CheckedRequest, Draft, random_serial
@@ -46,6 +46,7 @@ from onecert.ca.renewals.record import Renewals
 from onecert.ca.renewals.renewal import FIRST
 from onecert.ca.signatures.algorithms import ThrowAwayKeys
 from onecert.server.database import Database
+from onecert.server.statements import Act
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import load_json
 
@@ -296,31 +297,27 @@ class Preparer:
 
     def _known(self, ids: set[str]) -> dict[str, str]:
         """The hashes of the contents of those of these orders that are on record."""
-        query = select(orders.c.id, orders.c.content_sha256).where(orders.c.id.in_(ids))
         with self._database.reading() as connection:
-            return {row.id: row.content_sha256 for row in connection.execute(query)}
+            return {row["id"]: row["content_sha256"] for row in _CONTENTS.find(Act(connection), ids)}
 
     def _standing(self, lines: Sequence[_Draftable]) -> _Standing:
         standing = _Standing()
         with self._database.reading() as connection:
-            self._read_numbers(connection, lines, standing)
+            act = Act(connection)
+            for authority in {line.order.authority for line in lines}:
+                entities = {line.request.entity for line in lines if line.order.authority == authority}
+                for row in _NUMBERS.find(act, entities, authority=authority):
+                    numbers = standing.numbers.setdefault((authority, row["entity"]), {})
+                    numbers[row["key_sha256"]] = row["number"]
             wanted = {line.request.key.sha256 for line in lines}
-            query = select(keys.c.key_sha256, keys.c.entity).where(keys.c.key_sha256.in_(wanted))
-            for key, entity in connection.execute(query):
-                standing.holders[key] = entity
-            blocked = select(blocked_keys.c.key_sha256).where(blocked_keys.c.key_sha256.in_(wanted))
-            standing.blocked.update(connection.scalars(blocked))
+            standing.holders = {row["key_sha256"]: row["entity"] for row in _HOLDERS.find(act, wanted)}
+            standing.blocked = {row["key_sha256"] for row in _BLOCKED.find(act, wanted)}
         return standing
 
-    @staticmethod
-    def _read_numbers(connection: Connection, lines: Sequence[_Draftable], standing: _Standing) -> None:
-        for authority in {line.order.authority for line in lines}:
-            entities = {line.request.entity for line in lines if line.order.authority == authority}
-            query = select(key_numbers.c.entity, key_numbers.c.key_sha256, key_numbers.c.number).where(
-                key_numbers.c.authority == authority, key_numbers.c.entity.in_(entities)
-            )
-            for entity, key, number in connection.execute(query):
-                standing.numbers.setdefault((authority, entity), {})[key] = number
+
+_CONTENTS = ByKeys(orders.c.id, orders.c.id, orders.c.content_sha256)
+_NUMBERS, _HOLDERS = ByKeys(key_numbers.c.entity), ByKeys(keys.c.key_sha256)
+_BLOCKED = ByKeys(blocked_keys.c.key_sha256, blocked_keys.c.key_sha256)
 
 
 def _payload(text: bytes) -> dict[str, Any]:
@@ -396,6 +393,10 @@ def start(database: Database, status_url: str, test_identities: bool) -> None:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # A chunk makes some ten thousand objects and no cycles: the collector need not look through what was
+    # imported, and seldom through the chunk.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     _preparer[:] = [Preparer(database, Authorities(database, status_url), test_identities=test_identities)]
 
 

@@ -7,7 +7,7 @@ The key chooses: RSA and P-256 sign with SHA-256, P-384 with SHA-384, SM2 with S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,6 +223,15 @@ def sign(key: Any, data: bytes | Hashed) -> bytes:
     else:
         signature = key.sign(data, *algorithm.how)
     return signature
+
+
+def sign_all(key: Any, data: Sequence[bytes | Hashed]) -> list[bytes]:
+    """Sign several, as `sign` does one; a key on a token makes a series of them."""
+    series = getattr(key, "sign_many", None)
+    if series is None or any(isinstance(each, Hashed) for each in data):
+        return [sign(key, each) for each in data]
+    signatures: list[bytes] = series(data, *algorithm_of(key).how)
+    return signatures
 
 
 def is_signature_valid(public_key: Any, signature: bytes, data: bytes | Hashed) -> bool:

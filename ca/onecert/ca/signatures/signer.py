@@ -15,7 +15,7 @@ from onecert.ca.signatures.algorithms import (
     PrivateKey,
     hashed,
     is_signature_valid,
-    sign,
+    sign_all,
     signed,
     spki_der,
 )
@@ -136,7 +136,7 @@ class Signer:
             self._compared.add((issuer.name, label))
         started = perf_counter()
         try:
-            signatures = [sign(key, each) for each in to_sign]
+            signatures = sign_all(key, to_sign)
         except TokenError as exc:
             self._has_failed = True
             _errors.labels(self._token).inc()
