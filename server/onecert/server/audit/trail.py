@@ -195,11 +195,14 @@ def _hash(content: str) -> str:
 
 
 def _check_no_secrets(value: object) -> None:
+    if type(value) is str:
+        return
     if isinstance(value, Mapping):
         for name, item in value.items():
             if isinstance(name, str) and _is_secret_name(name):
                 raise AuditError(f"the details name a secret: {name}")
-            _check_no_secrets(item)
+            if type(item) is not str:
+                _check_no_secrets(item)
     elif isinstance(value, list | tuple):
         for item in value:
             _check_no_secrets(item)
