@@ -13,33 +13,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from onecert.ca.authorities.authorities import Authorities, Authority
-from onecert.ca.errors import ClockWentBackError, CrlPartitionsError, TryAgainError
+from onecert.ca.errors import CrlPartitionsError, TryAgainError
 from onecert.ca.lists.contents import (
-    IN_PARTS_OCTETS,
     keep_result,
     lock_authority,
     missing_parts,
     put_parts,
 )
-from onecert.ca.lists.crl import check_crl
-from onecert.ca.lists.drafting import HashedDraft, draft_lists, hash_draft, sha256_of
+from onecert.ca.lists.drafting import HashedDraft, sha256_of
+from onecert.ca.lists.making import HashedDrafts, ListMaker, at_once
 from onecert.ca.lists.names import PARTITIONS_MAX, list_name, looks_like_list
 from onecert.ca.lists.published import PublishedCrl, PublishedLists
-from onecert.ca.lists.snapshot import Snapshot, is_complete, newest, read_snapshot
+from onecert.ca.lists.snapshot import newest
 from onecert.ca.models import authorities as authorities_table
 from onecert.ca.models import crls
-from onecert.ca.signatures.algorithms import ThrowAwayKeys
 from onecert.ca.signatures.signer import Signer
 from onecert.ca.status.files import PreparedFile, StatusFiles
 from onecert.server.audit import AuditTrail
@@ -49,13 +44,9 @@ from onecert.server.statements import insert_if_absent
 
 __all__ = ["CrlPublisher", "PublishedCrl"]
 
-_One = TypeVar("_One")
-_Other = TypeVar("_Other")
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 10
-# A clock that is corrected by less than this does not stop the lists; this_update then stands still.
-CLOCK_TOLERANCE = timedelta(seconds=60)
 # So much goes on record in a transaction of its own, while nobody waits for the authority's row.
 PARTS_AHEAD = 8
 
@@ -65,24 +56,6 @@ _NEWEST_VERSION = (
     .order_by(crls.c.number.desc())
     .limit(1)
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """A list that this process made: its content, and the hashes of its segments."""
-
-    snapshot: Snapshot
-    sha256_of: dict[bytes, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _HashedDrafts:
-    """What is about to be signed. `sha256_of` has a long list's segments, and is empty for a short one."""
-
-    full: HashedDraft
-    delta: HashedDraft | None
-    snapshot: Snapshot
-    sha256_of: dict[bytes, str]
 
 
 class CrlPublisher(PublishedLists):
@@ -103,10 +76,9 @@ class CrlPublisher(PublishedLists):
         self._clock = clock
         self._authorities = authorities
         self._signer = signer
-        self._throw_away = ThrowAwayKeys()
+        self._maker = ListMaker(clock)
         self._locks: dict[str, threading.Lock] = {}
         self._locks_lock = threading.Lock()
-        self._made: dict[tuple[str, int], _Made] = {}
 
     def publish(
         self,
@@ -146,8 +118,7 @@ class CrlPublisher(PublishedLists):
                 # 3. Number and hash on record; then 4. the key, 5. the comparison, 6. the result on record.
                 if self._record_intent(authority, partition, hashed):
                     made = self._sign(authority, partition, hashed, actor)
-                    kept = _Made(snapshot=hashed.snapshot, sha256_of=hashed.sha256_of)
-                    self._made[authority_name, partition] = kept
+                    self._maker.remember(authority_name, partition, hashed)
                     return made
         raise TryAgainError
 
@@ -200,81 +171,13 @@ class CrlPublisher(PublishedLists):
             raise CrlPartitionsError(authority_name, count, opened)
         return opened
 
-    def _draft(self, authority: Authority, partition: int, *, anew: bool, is_last: bool) -> _HashedDrafts:
-        """Read, check, write, lint and hash, all from one state of the record."""
+    def _draft(self, authority: Authority, partition: int, *, anew: bool, is_last: bool) -> HashedDrafts:
         published = self._published_number(authority.name)
-        made = self._made.get((authority.name, partition))
         with self._database.reading() as connection:
             self._check_record(connection, authority.name, published)
-            if made is not None and not anew:
-                snapshot = self._read(connection, authority, partition, is_last=is_last, before=made.snapshot)
-                hashed = self._lint_and_hash(connection, authority, partition, snapshot, is_last=is_last)
-                if hashed is not None:
-                    return hashed
-            snapshot = self._read(connection, authority, partition, is_last=is_last)
-            if made is not None:
-                snapshot = replace(snapshot, entries=snapshot.entries.sharing(made.snapshot.entries))
-            hashed = self._lint_and_hash(connection, authority, partition, snapshot, is_last=is_last)
-        if hashed is None:
-            raise TryAgainError
-        return hashed
+            return self._maker.make(connection, authority, partition, anew=anew, is_last=is_last)
 
-    def _read(
-        self,
-        connection: Connection,
-        authority: Authority,
-        partition: int,
-        *,
-        is_last: bool,
-        before: Snapshot | None = None,
-    ) -> Snapshot:
-        now = self._clock.now().replace(microsecond=0)
-        _number, last = newest(connection, authority.name)
-        if last is not None and last - now > CLOCK_TOLERANCE:
-            raise ClockWentBackError(now.isoformat(), last.isoformat())
-        with_delta = bool(authority.delta_lifetime) and not is_last
-        return read_snapshot(
-            connection, authority.name, partition, now=now, with_delta=with_delta, before=before
-        )
-
-    def _lint_and_hash(
-        self,
-        connection: Connection,
-        authority: Authority,
-        partition: int,
-        snapshot: Snapshot,
-        *,
-        is_last: bool,
-    ) -> _HashedDrafts | None:
-        """Lint what was never linted, hash meanwhile. None: the snapshot is not what the record says."""
-        made = self._made.get((authority.name, partition))
-        drafts = draft_lists(
-            authority, partition, snapshot, made=made.snapshot if made else None, is_last=is_last
-        )
-        segments, is_long = snapshot.entries.segments, drafts.full.octets > IN_PARTS_OCTETS
-
-        def hash_all() -> _HashedDrafts:
-            before = made.sha256_of if made else {}
-            digests = {each: before.get(each) or sha256_of(each) for each in segments if is_long}
-            return _HashedDrafts(
-                full=hash_draft(drafts.full),
-                delta=hash_draft(drafts.delta) if drafts.delta else None,
-                snapshot=snapshot,
-                sha256_of=digests,
-            )
-
-        def check() -> bool:
-            if not snapshot.is_compared and not is_complete(connection, authority.name, partition, snapshot):
-                return False
-            # Signed with a throw-away key.
-            for draft in filter(None, (drafts.to_lint, drafts.delta)):
-                check_crl(self._throw_away.sign(authority.issuer.algorithm, draft.tbs_der), draft)
-            return True
-
-        is_right, hashed = _at_once(check, hash_all, is_long=is_long)
-        return hashed if is_right else None
-
-    def _record_intent(self, authority: Authority, partition: int, hashed: _HashedDrafts) -> bool:
+    def _record_intent(self, authority: Authority, partition: int, hashed: HashedDrafts) -> bool:
         """Put the number on record. False: there is a list with this number, later time or newer content."""
         draft, snapshot = hashed.full.draft, hashed.snapshot
         delta = hashed.delta.draft if hashed.delta else None
@@ -308,13 +211,13 @@ class CrlPublisher(PublishedLists):
                 },
             )
 
-    def _sign(self, authority: Authority, partition: int, hashed: _HashedDrafts, actor: str) -> PublishedCrl:
+    def _sign(self, authority: Authority, partition: int, hashed: HashedDrafts, actor: str) -> PublishedCrl:
         draft, name = hashed.full.draft, list_name(authority.name, partition)
         parts = self._signed(authority, hashed.full)
         delta = hashed.delta.draft if hashed.delta else None
         delta_der = b"".join(self._signed(authority, hashed.delta)) if hashed.delta else None
         delta_sha256 = sha256_of(delta_der) if delta_der else None
-        is_long = draft.octets > IN_PARTS_OCTETS
+        is_long = hashed.is_long
         by_hash = [(hashed.sha256_of.get(part) or sha256_of(part), part) for part in parts] if is_long else []
         details: dict[str, Any] = {"number": draft.number, "entries": draft.entries}
         with ExitStack() as stack:
@@ -325,7 +228,7 @@ class CrlPublisher(PublishedLists):
                 if prepared is not None:
                     _write_ahead(prepared, parts)
 
-            _put, sha256 = _at_once(put_down, partial(sha256_of, *parts), is_long=is_long)
+            _put, sha256 = at_once(put_down, partial(sha256_of, *parts), is_long=is_long)
             details["sha256"] = sha256
             if delta is not None:
                 details["delta"] = {"base": delta.scope.base_number, "sha256": delta_sha256}
@@ -384,12 +287,3 @@ def _write_ahead(file: PreparedFile, parts: Sequence[bytes]) -> None:
         file.write(parts)
     except OSError:
         log.warning("a list was not written ahead", extra={"file": file.path.name})
-
-
-def _at_once(here: Callable[[], _One], beside: Callable[[], _Other], *, is_long: bool) -> tuple[_One, _Other]:
-    """Do two things, of which one is done by a thread of its own when that is worth it."""
-    if not is_long:
-        return here(), beside()
-    with ThreadPoolExecutor(1) as thread:
-        other = thread.submit(beside)
-        return here(), other.result()
