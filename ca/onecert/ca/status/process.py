@@ -56,9 +56,10 @@ class StatusProcess:
             return StatusApp(files, answers, None, clock, max_age=config.status_max_age, prefix=PREFIX)
 
         self._signer = signer
-        self._app = app(signer)
+        # Bound methods: quicker to call than their objects.
+        self._app = app(signer).__call__
         # Asked by another status process: whoever asks on could be asked by the one he asks.
-        self._last = app(None)
+        self._last = app(None).__call__
         self._folder = folder
         self._clock = clock
 
@@ -121,7 +122,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     global _built  # noqa: PLW0603 - one application for each process
     if _built is None:
         with _building:
-            _built = _built or _from_environment()
+            _built = _built or _from_environment().__call__
     return _built(environ, start_response)
 
 
