@@ -13,12 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from onecert.hsm import ModuleError, Token, ensure_softhsm_token, find_module, open_token
+from onecert.server.database import Database, migrate
 
 # --- hsm ------------------------------------------------------------------------------------------
 # A process has one SoftHSM store, so all tests of a process share `softhsm_store`; each makes tokens of its
@@ -95,14 +98,18 @@ def _postgresql_user() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Path]:
-    """The socket folder of a running PostgreSQL server; user ``tester``, database ``postgres``."""
+def _postgresql_program(name: str) -> str:
     found = [Path(folder) for folder in _POSTGRESQL_FOLDERS if (Path(folder) / "postgres").exists()]
     on_path = shutil.which("postgres")
     if not found and on_path is None:
         _skip_or_fail("needs PostgreSQL (Debian package postgresql)")
-    programs = found[0] if found else Path(str(on_path)).parent
+    return str((found[0] if found else Path(str(on_path)).parent) / name)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Path]:
+    """The socket folder of a running PostgreSQL server; user ``tester``, database ``postgres``."""
+    programs = Path(_postgresql_program("postgres")).parent
     # Not pytest's temporary folder: another user must reach it, and a socket's path is at most 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="onecert-pg-"))
     data = home / "data"
@@ -150,17 +157,88 @@ def as_postgresql_user() -> Callable[[list[str]], list[str]]:
     return _as_user
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server: Path) -> Iterator[str]:
-    """The URL of a new, empty schema on PostgreSQL."""
+@contextmanager
+def _new_schema(server: Path) -> Iterator[str]:
     schema = f"test_{secrets.token_hex(6)}"
-    where = {"host": str(postgresql_server), "user": "tester", "dbname": "postgres"}
+    where = {"host": str(server), "user": "tester", "dbname": "postgres"}
     with psycopg.connect(**where, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
-    yield f"postgresql+psycopg://tester@/postgres?host={postgresql_server}&options=-csearch_path%3D{schema}"
+    yield f"postgresql+psycopg://tester@/postgres?host={server}&options=-csearch_path%3D{schema}"
     with psycopg.connect(**where, autocommit=True) as connection:
         connection.execute("SET lock_timeout = '5s'")
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Path) -> Iterator[str]:
+    """The URL of a new, empty schema on PostgreSQL."""
+    with _new_schema(postgresql_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def prepared_schema(postgresql_server: Path) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """``fill = prepared_schema(prepare)``, then ``fill(url)``: a copy of what `prepare` made of a schema.
+
+    To migrate takes many times longer than to repeat what came of it.
+    """
+
+    def prepared(prepare: Callable[[str], None]) -> Callable[[str], None]:
+        with _new_schema(postgresql_server) as url:
+            prepare(url)
+            name = url.rpartition("%3D")[2]
+            command = [_postgresql_program("pg_dump"), "-h", str(postgresql_server), "-U", "tester"]
+            command += ["--schema", name, "--rows-per-insert=100", "--no-owner", "postgres"]
+            dump = subprocess.run(_as_user(command), check=True, capture_output=True, text=True).stdout
+        # Without what is for psql alone, and the schema itself, which is there.
+        left_out = ("\\restrict ", "\\unrestrict ", f"CREATE SCHEMA {name};")
+        script = "".join(line for line in dump.splitlines(keepends=True) if not line.startswith(left_out))
+
+        def fill(url: str) -> None:
+            with psycopg.connect(
+                host=str(postgresql_server), user="tester", dbname="postgres", autocommit=True
+            ) as connection:
+                connection.execute(script.replace(name, url.rpartition("%3D")[2]).encode())
+
+        return fill
+
+    return prepared
+
+
+@pytest.fixture(scope="session")
+def migrate_by_copy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """``migrate_by_copy(url, "onecert.server.migrations", …)``: an empty database gets its tables.
+
+    For tests that are not about migrating: it is done once for each engine and set of packages.
+    """
+    known: dict[tuple[str, ...], Callable[[str], None]] = {}
+
+    def migrated(url: str, packages: tuple[str, ...]) -> None:
+        database = Database(url)
+        migrate(database, *packages)
+        database.close()
+
+    def prepared(engine: str, packages: tuple[str, ...]) -> Callable[[str], None]:
+        if engine != "sqlite":
+            prepare: Callable[..., Callable[[str], None]] = request.getfixturevalue("prepared_schema")
+            return prepare(lambda url: migrated(url, packages))
+        path = tmp_path_factory.mktemp("migrated") / "migrated.db"
+        migrated(f"sqlite:///{path}", packages)
+
+        def fill(url: str) -> None:
+            shutil.copy(path, url.removeprefix("sqlite:///"))
+
+        return fill
+
+    def migrate_by_copy(url: str, *packages: str) -> None:
+        key = (url.partition(":")[0], *packages)
+        if key not in known:
+            known[key] = prepared(key[0], packages)
+        known[key](url)
+
+    return migrate_by_copy
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -209,3 +287,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # --- end of second opinions -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """``eventually(look, within_s)`` looks again and again until there is something, and returns it."""
+
+    def wait(look: Callable[[], Any], within_s: float = 30.0) -> Any:
+        deadline = time.monotonic() + within_s
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"not within {within_s} s"
+            time.sleep(0.1)
+        return found
+
+    return wait

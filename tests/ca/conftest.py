@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import make_url
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -31,7 +32,7 @@ from onecert.ca.member import member, service_of
 from onecert.ca.parts import Parts, assemble
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
-from onecert.server.database import Database, migrate
+from onecert.server.database import Database
 from onecert.server.documents import sign_document
 from onecert.server.members import Context, Service
 from onecert.server.operators import Operators, SignInConfig
@@ -168,64 +169,103 @@ def _no_peers(service: str) -> Any:
     raise AssertionError(f"the CA asks nobody, not even {service}")
 
 
-def _build_world(folder: Path, url: str, ledger_type: type[Ledger] = Ledger) -> Iterator[World]:
-    database = Database(url)
-    migrate(database, "onecert.server.migrations", "onecert.ca.migrations")
-    clock = FixedClock(T)
+_PACKAGES = ("onecert.server.migrations", "onecert.ca.migrations")
+
+
+@contextmanager
+def _opened(folder: Path, url: str, like: World | None = None, **more: Any) -> Iterator[World]:
+    """A world on a migrated database; `like` names one whose copy the folder and the database are."""
+    database, clock = Database(url), FixedClock(T)
+    if like is not None:
+        more |= {"ra_key": like.ra_key}
     try:
         yield World(
             context=make_context(folder, database, clock),
             config=CaConfig(batch_workers=0),
-            token=SoftToken("ca"),
-            roots=SoftToken("ca-root"),
+            token=like.token.copy() if like else SoftToken("ca"),
+            roots=like.roots.copy() if like else SoftToken("ca-root"),
             clock=clock,
-            ledger_type=ledger_type,
+            **more,
         )
     finally:
         database.close()
 
 
-@pytest.fixture
-def empty_world(tmp_path: Path) -> Iterator[World]:
-    """A CA on SQLite before any ceremony."""
-    yield from _build_world(tmp_path, f"sqlite:///{tmp_path / 'ca.db'}")
-
-
-@pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
-    """The harbour CA (P-256) with one registered RA; runs on SQLite and on PostgreSQL."""
-    with contextmanager(_build_world)(tmp_path, database_url) as made:
-        yield made.hold("harbour").register("harbour:*", "harbour:*+early")
-
-
-@pytest.fixture(scope="session")
-def held(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The harbour CA after its ceremony, closed; `lite` works on copies of it."""
-    folder = tmp_path_factory.mktemp("held")
-    with contextmanager(_build_world)(folder, f"sqlite:///{folder / 'ca.db'}") as made:
+def _hold(folder: Path, url: str) -> World:
+    """The harbour CA (P-256) with one registered RA, closed."""
+    with _opened(folder, url) as made:
         made.hold("harbour").register("harbour:*", "harbour:*+early")
         with made.context.database.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
         return made
 
 
+@pytest.fixture
+def empty_world(tmp_path: Path, migrate_by_copy: Callable[..., None]) -> Iterator[World]:
+    """A CA on SQLite before any ceremony."""
+    url = f"sqlite:///{tmp_path / 'ca.db'}"
+    migrate_by_copy(url, *_PACKAGES)
+    with _opened(tmp_path, url) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def held(tmp_path_factory: pytest.TempPathFactory, migrate_by_copy: Callable[..., None]) -> World:
+    """The harbour CA after its ceremony, closed; `world` and `lite` work on copies of it."""
+    folder = tmp_path_factory.mktemp("held")
+    url = f"sqlite:///{folder / 'ca.db'}"
+    migrate_by_copy(url, *_PACKAGES)
+    return _hold(folder, url)
+
+
+@pytest.fixture(scope="session")
+def held_on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared_schema: Callable[[Callable[[str], None]], Callable[[str], None]],
+    migrate_by_copy: Callable[..., None],
+) -> tuple[World, Callable[[str], None]]:
+    """The same on PostgreSQL, and what fills an empty schema with a copy of it."""
+    folder, made = tmp_path_factory.mktemp("held-on-postgresql"), list[World]()
+
+    def prepare(url: str) -> None:
+        migrate_by_copy(url, *_PACKAGES)
+        made.append(_hold(folder, url))
+
+    fill = prepared_schema(prepare)
+    return made[0], fill
+
+
 @contextmanager
 def copied(held: World, folder: Path, ledger_type: type[Ledger] = Ledger) -> Iterator[World]:
     """A copy of a closed world in a folder, opened."""
     shutil.copytree(held.context.shared, folder, dirs_exist_ok=True)
-    database, clock = Database(f"sqlite:///{folder / 'ca.db'}"), FixedClock(T)
-    try:
-        yield World(
-            context=make_context(folder, database, clock),
-            config=CaConfig(batch_workers=0),
-            token=held.token.copy(),
-            roots=held.roots.copy(),
-            clock=clock,
-            ledger_type=ledger_type,
-            ra_key=held.ra_key,
-        )
-    finally:
-        database.close()
+    with _opened(folder, f"sqlite:///{folder / 'ca.db'}", held, ledger_type=ledger_type) as world:
+        yield world
+
+
+@contextmanager
+def _copied_on(
+    request: pytest.FixtureRequest, folder: Path, url: str, ledger_type: type[Ledger] = Ledger
+) -> Iterator[World]:
+    """A copy of the harbour CA on the engine that a test asks for."""
+    if url.startswith("sqlite"):
+        held = request.getfixturevalue("held")
+        shutil.copytree(held.context.shared, folder, dirs_exist_ok=True)
+        for path in folder.glob("ca.db*"):
+            path.rename(path.with_name(path.name.replace("ca.db", Path(str(make_url(url).database)).name)))
+    else:
+        held, fill = request.getfixturevalue("held_on_postgresql")
+        shutil.copytree(held.context.shared, folder, dirs_exist_ok=True)
+        fill(url)
+    with _opened(folder, url, held, ledger_type=ledger_type) as world:
+        yield world
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[World]:
+    """The harbour CA (P-256) with one registered RA; runs on SQLite and on PostgreSQL."""
+    with _copied_on(request, tmp_path, database_url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -243,11 +283,11 @@ def copies(held: World) -> Callable[[Path], AbstractContextManager[World]]:
 
 
 @pytest.fixture
-def faulty(tmp_path: Path, database_url: str) -> Iterator[World]:
+def faulty(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> Iterator[World]:
     """Like `world`, with a record that can be interrupted at each commit."""
     FaultyLedger.fault = FaultyLedger.crash = None
-    with contextmanager(_build_world)(tmp_path, database_url, FaultyLedger) as made:
-        yield made.hold("harbour").register("harbour:*", "harbour:*+early")
+    with _copied_on(request, tmp_path, database_url, FaultyLedger) as made:
+        yield made
 
 
 @pytest.fixture

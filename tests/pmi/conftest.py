@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from onecert.pmi.policy import PolicySource, Resource
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock
-from onecert.server.database import Database, migrate
+from onecert.server.database import Database
 from onecert.server.members import Context
 from onecert.server.operators import Operator, Operators
 from onecert.server.web.testing import FrameClient
@@ -193,13 +193,12 @@ def id_number(sequence: int) -> str:
 
 
 class Pmi:
-    """Everything of one PMI, with an authority ``tax-office`` when asked for."""
+    """Everything of one PMI on a migrated database, with an authority ``tax-office`` when asked for."""
 
     def __init__(self, store: Path, folder: Path, url: str) -> None:
         self.ca = Ca()
         self.clock = FixedClock(T)
         self.database = Database(url)
-        migrate(self.database, "onecert.server.migrations", "onecert.pmi.migrations")
         audit = AuditTrail("pmi", self.clock)
         self.operators = Operators(folder, audit=audit, clock=self.clock, roles=member.roles)
         self.context = Context(
@@ -339,29 +338,41 @@ class Pmi:
 
 
 @pytest.fixture
-def pmi(softhsm_store: Path, tmp_path: Path) -> Iterator[Pmi]:
+def new_pmi(
+    softhsm_store: Path, tmp_path: Path, migrate_by_copy: Callable[..., None]
+) -> Iterator[Callable[[str], Pmi]]:
+    """Makes a PMI on an empty database; closed after the test."""
+    made: list[Pmi] = []
+
+    def new(url: str) -> Pmi:
+        migrate_by_copy(url, "onecert.server.migrations", "onecert.pmi.migrations")
+        made.append(Pmi(softhsm_store, tmp_path, url))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def pmi(bare_pmi: Pmi) -> Pmi:
     """A PMI that is set up, on SQLite."""
-    made = Pmi(softhsm_store, tmp_path, f"sqlite:///{tmp_path / 'pmi.db'}")
-    made.set_up()
-    yield made
-    made.close()
+    bare_pmi.set_up()
+    return bare_pmi
 
 
 @pytest.fixture
-def pmi_on_both(softhsm_store: Path, tmp_path: Path, database_url: str) -> Iterator[Pmi]:
+def pmi_on_both(new_pmi: Callable[[str], Pmi], database_url: str) -> Pmi:
     """A PMI that is set up, once on SQLite and once on PostgreSQL."""
-    made = Pmi(softhsm_store, tmp_path, database_url)
+    made = new_pmi(database_url)
     made.set_up()
-    yield made
-    made.close()
+    return made
 
 
 @pytest.fixture
-def bare_pmi(softhsm_store: Path, tmp_path: Path) -> Iterator[Pmi]:
+def bare_pmi(new_pmi: Callable[[str], Pmi], tmp_path: Path) -> Pmi:
     """A PMI without authority, catalogue and policy."""
-    made = Pmi(softhsm_store, tmp_path, f"sqlite:///{tmp_path / 'pmi.db'}")
-    yield made
-    made.close()
+    return new_pmi(f"sqlite:///{tmp_path / 'pmi.db'}")
 
 
 @pytest.fixture(scope="session")
