@@ -31,9 +31,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
-        for name, value in vars(record).items():
-            if name not in _STANDARD:
-                line[name] = WITHHELD if is_secret_name(name) else _plain(value)
+        given = vars(record)
+        for name in sorted(given.keys() - _STANDARD):
+            line[name] = WITHHELD if is_secret_name(name) else _plain(given[name])
         if record.exc_info:
             line["trace"] = redact(self.formatException(record.exc_info))
         return _encode(line)
@@ -55,6 +55,8 @@ def set_up_logging(level: str = "INFO", *, stream: TextIO | None = None) -> None
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return redact(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
