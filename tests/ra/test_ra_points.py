@@ -175,6 +175,8 @@ def test_nobody_enrols_themselves(ra, admins) -> None:
         ({"valid_until": T - DAY}, EnrolmentInvalidError),
         ({"certificate_pem": "rubbish"}, EnrolmentInvalidError),
         ({"operator_id": "wang"}, EnrolmentInvalidError),
+        ({"operator_id": "x" * 65}, EnrolmentInvalidError),
+        ({"name": "陈" * 81}, EnrolmentInvalidError),
         ({"scope": (Grant("nowhere"),)}, ScopeInvalidError),
     ],
 )

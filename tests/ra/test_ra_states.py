@@ -91,6 +91,7 @@ def test_people_never_do_the_services_own_acts() -> None:
     assert set(BUSINESS_NAMES) == set(Business)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(Business)), st.sampled_from(list(State)), st.sampled_from(list(Act)))
 def test_an_act_is_a_step_of_the_table_or_refused(business: Business, state: State, act: Act) -> None:
     """There is no third way."""

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import httpx
 
+from onecert.ra import models
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entries
+from onecert.ra.applications.steps import OperatorSteps, ServiceSteps, Store
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import CaClient
+from onecert.ra.cases.acts import Cases
+from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
 from onecert.ra.life.duties import Duties
@@ -47,6 +51,7 @@ class Ra:
     operators: Operators
     reach: Reach
     points: Points
+    cases: Cases
     enrolments: Enrolments
     close: Callable[[], None]
 
@@ -68,6 +73,8 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         load_operator=context.operators.load,
         certificate_required=config.certificate_required,
     )
+    duties = Duties.from_settings(config.duties_apart)
+    case_store = Store("case", models.cases, load_case)
     applications = Applications(
         database=database,
         audit=audit,
@@ -76,7 +83,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         load_operator=context.operators.load,
         reach=reach,
         entries=entries,
-        duties=Duties.from_settings(config.duties_apart),
+        duties=duties,
     )
     certificates = Certificates(
         database=database,
@@ -93,6 +100,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         client=client,
         sign=certificates.sign,
         registration_authority=name,
+        case_steps=ServiceSteps(case_store, audit, name),
     )
     return Ra(
         config=config,
@@ -120,6 +128,15 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
         operators=context.operators,
         reach=reach,
+        cases=Cases(
+            database=database,
+            clock=clock,
+            reach=reach,
+            steps=OperatorSteps(
+                case_store, audit, clock, reach=reach, load_operator=context.operators.load, duties=duties
+            ),
+            certificates=certificates,
+        ),
         points=Points(database=database, audit=audit, clock=clock, reach=reach),
         enrolments=Enrolments(
             database=database,

@@ -23,7 +23,7 @@ from onecert.ra.applications.records import (
     is_request_known,
     load_application,
 )
-from onecert.ra.applications.steps import OperatorSteps
+from onecert.ra.applications.steps import OperatorSteps, Store
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.errors import (
     ContentChangedError,
@@ -43,7 +43,9 @@ from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.operators import Operator, check_role
 
-__all__ = ["Applications"]
+__all__ = ["APPLICATIONS", "Applications"]
+
+APPLICATIONS: Store[Application] = Store("application", applications, load_application)
 
 
 class Applications:
@@ -68,7 +70,9 @@ class Applications:
         self._clock = clock
         self._directory = directory
         self._reach = reach
-        self._steps = OperatorSteps(audit, clock, reach, load_operator, duties)
+        self._steps = OperatorSteps(
+            APPLICATIONS, audit, clock, reach=reach, load_operator=load_operator, duties=duties
+        )
         self.entries = entries
 
     def create(self, operator: Operator, entry: Entry, *, request_key: str) -> Application:

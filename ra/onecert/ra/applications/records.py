@@ -75,6 +75,11 @@ class Application:
     follows_reason: str | None
 
     @property
+    def details(self) -> dict[str, Any]:
+        """For the audit entry of a step, besides what each has."""
+        return {"order": self.order_id}
+
+    @property
     def number(self) -> str:
         """What people call it: day of entry in China and a running number."""
         return f"{self.created_at.astimezone(_CHINA):%Y%m%d}-{self.seq:06d}"

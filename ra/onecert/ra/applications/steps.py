@@ -1,39 +1,80 @@
-"""One step of an application: the row, its life line and its audit entry, in the transaction of the act.
+"""One step of an application or a case: the row, its life line and its audit entry, in one transaction.
 
 `OperatorSteps` are what people do, with the checks that every act begins with; `ServiceSteps` are what the
 service does by itself with the CA's answers. Neither writes personal numbers.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, Table, insert, update
 
-from onecert.ra.applications.records import Application, load_application
+from onecert.ra.content.fields import Kind
 from onecert.ra.life.duties import Duties
-from onecert.ra.life.machine import Act, check_move, roles_of
-from onecert.ra.models import application_events, applications
+from onecert.ra.life.machine import Act, Business, State, check_move, roles_of
+from onecert.ra.models import application_events
 from onecert.ra.operators.acting import ActingOperator, certificate_of, with_certificate
 from onecert.ra.operators.reach import Reach
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.operators import Operator, check_role
 
-__all__ = ["OperatorSteps", "ServiceSteps"]
+__all__ = ["OperatorSteps", "Record", "ServiceSteps", "Store"]
 
 
-class OperatorSteps:
+class Record(Protocol):
+    """What steps need of a piece of business."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def business(self) -> Business: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def revision(self) -> int: ...
+    @property
+    def point(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def content_sha256(self) -> str | None: ...
+    @property
+    def details(self) -> dict[str, Any]: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Store(Generic[R]):
+    """Where pieces of business of one form are kept; `name` is what life line and audit trail call them."""
+
+    name: str
+    table: Table
+    load: Callable[..., R]
+
+
+class OperatorSteps(Generic[R]):
     """Steps that an operator takes. `load_operator` finds an account by id, for the rule of two people."""
 
     def __init__(
         self,
+        store: Store[R],
         audit: AuditTrail,
         clock: Clock,
+        *,
         reach: Reach,
         load_operator: Callable[[Connection, str], Operator],
         duties: Duties,
     ) -> None:
+        self._store = store
         self._audit = audit
         self._clock = clock
         self._reach = reach
@@ -41,21 +82,21 @@ class OperatorSteps:
         self._duties = duties
 
     def begin(
-        self, connection: Connection, operator: Operator, application_id: str, act: Act
-    ) -> tuple[Application, ActingOperator, datetime]:
+        self, connection: Connection, operator: Operator, record_id: str, act: Act
+    ) -> tuple[R, ActingOperator, datetime]:
         """The checks that every act begins with: account, role, certificate, scope, state, two people."""
         now = self._clock.now()
-        current = load_application(connection, application_id, lock=True)
+        current = self._store.load(connection, record_id, lock=True)
         operator = self._reach.account(connection, operator, *roles_of(current.business, act), at=now)
         self._reach.check(connection, operator, current)
         check_role(operator, *check_move(current.business, current.state, act).roles)
-        self._duties.check(connection, operator, application_id, act, self._load_operator)
+        self._duties.check(connection, operator, record_id, act, self._load_operator)
         return current, operator, now
 
     def move(
         self,
         connection: Connection,
-        current: Application,
+        current: R,
         *,
         operator: Operator,
         act: Act,
@@ -63,21 +104,22 @@ class OperatorSteps:
         at: datetime,
         changes: Mapping[str, Any],
         note: str | None = None,
-    ) -> Application:
+    ) -> R:
         """Do the act: change the row, and write it into the life line and the audit trail."""
         move = check_move(current.business, current.state, act)
         values = {**changes, "state": move.after.value, "revision": current.revision + 1}
         if move.after is not move.before:
             values["state_since"] = at
-        connection.execute(update(applications).where(applications.c.id == current.id).values(**values))
-        after = load_application(connection, current.id)
+        table = self._store.table
+        connection.execute(update(table).where(table.c.id == current.id).values(**values))
+        after = self._store.load(connection, current.id)
         self.write(connection, after, event=event, operator=operator, at=at, note=note)
         return after
 
     def write(
         self,
         connection: Connection,
-        application: Application,
+        record: R,
         *,
         event: str,
         operator: Operator,
@@ -87,48 +129,47 @@ class OperatorSteps:
         """One step of the life line and its audit entry. Neither holds personal numbers."""
         connection.execute(
             insert(application_events).values(
-                application_id=application.id,
+                application_id=record.id,
                 at=at,
                 actor=operator.id,
                 event=event,
-                state=application.state.value,
+                state=record.state.value,
                 note=note,
                 certificate_sha256=certificate_of(operator),
             )
         )
         details: dict[str, Any] = {
             **with_certificate(operator),
-            "number": application.number,
-            "authority": application.authority,
-            "type": application.kind.value,
-            "revision": application.revision,
-            "point": application.point,
-            "business": application.business.value,
+            "number": record.number,
+            "authority": record.authority,
+            "type": record.kind.value,
+            "revision": record.revision,
+            "point": record.point,
+            "business": record.business.value,
+            "content_sha256": record.content_sha256,
+            **record.details,
         }
-        if application.content_sha256:
-            details["content_sha256"] = application.content_sha256
-        if application.order_id and event == "approved":
-            details["order"] = application.order_id
         self._audit.record(
             connection,
-            event=f"application.{event}",
+            event=f"{self._store.name}.{event}",
             actor=f"operator:{operator.id}",
-            subject=f"application:{application.id}",
-            details=details,
+            subject=f"{self._store.name}:{record.id}",
+            details={name: value for name, value in details.items() if value is not None},
         )
 
 
-class ServiceSteps:
+class ServiceSteps(Generic[R]):
     """Steps that the service takes by itself, under the name of the registration authority."""
 
-    def __init__(self, audit: AuditTrail, registration_authority: str) -> None:
+    def __init__(self, store: Store[R], audit: AuditTrail, registration_authority: str) -> None:
+        self._store = store
         self._audit = audit
         self._name = registration_authority
 
     def move(
         self,
         connection: Connection,
-        current: Application,
+        current: R,
         *,
         act: Act,
         event: str,
@@ -139,9 +180,10 @@ class ServiceSteps:
     ) -> None:
         """A step of the service itself, with life line and audit entry."""
         move = check_move(current.business, current.state, act)
+        table = self._store.table
         connection.execute(
-            update(applications)
-            .where(applications.c.id == current.id)
+            update(table)
+            .where(table.c.id == current.id)
             .values(
                 state=move.after.value,
                 state_since=at,
@@ -161,8 +203,8 @@ class ServiceSteps:
         )
         self._audit.record(
             connection,
-            event=f"application.{event}",
+            event=f"{self._store.name}.{event}",
             actor="ra:" + self._name,
-            subject=f"application:{current.id}",
-            details={"number": current.number, "order": current.order_id, **(details or {})},
+            subject=f"{self._store.name}:{current.id}",
+            details={"number": current.number, **current.details, **(details or {})},
         )

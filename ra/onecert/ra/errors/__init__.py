@@ -5,6 +5,7 @@ What the CA answers, or fails to answer, is in `onecert.ra.ca.errors`.
 
 from onecert.ra.errors.applications import (
     AuthorityUnknownError,
+    CaseInvalidError,
     ContentChangedError,
     DuplicateError,
     FollowRefusedError,
@@ -42,6 +43,7 @@ from onecert.ra.errors.revocations import RevocationReasonError, RevocationRefus
 __all__ = [
     "AuthorityUnknownError",
     "BodyError",
+    "CaseInvalidError",
     "CertificateRequiredError",
     "ContentChangedError",
     "DuplicateError",

@@ -7,6 +7,7 @@ from onecert.server.languages import _
 
 __all__ = [
     "AuthorityUnknownError",
+    "CaseInvalidError",
     "ContentChangedError",
     "DuplicateError",
     "FollowRefusedError",
@@ -147,6 +148,19 @@ class FollowRefusedError(RaError):
     def __init__(self, code: str, value: str) -> None:
         text, hint = _FOLLOW_TEXTS[code]
         super().__init__(code, status=409, text=text, hint=hint, value=value)
+
+
+class CaseInvalidError(RaError):
+    """A case that lacks something or says what its business type has no place for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "CASE_INVALID",
+            status=422,
+            text=_("The value “%(name)s” is missing or wrong for this kind of business."),
+            hint=_("A revocation needs a reason, unlocking and key recovery a note on the papers shown."),
+            name=name,
+        )
 
 
 class ReasonMissingError(RaError):

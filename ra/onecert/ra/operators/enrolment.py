@@ -11,6 +11,7 @@ is sealed while a request waits and wiped when it is decided.
 """
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,9 @@ from onecert.server.database import Database
 from onecert.server.operators import Operator, Operators, check_different_people, check_role
 
 __all__ = ["Ask", "Enrolment", "EnrolmentKind", "Enrolments", "list_enrolments"]
+
+
+_ID = re.compile(r"[a-z][a-z0-9.-]{0,63}", re.ASCII)
 
 
 class EnrolmentKind(StrEnum):
@@ -301,6 +305,11 @@ def _check_ask(ask: Ask, roles: Mapping[str, str], now: datetime) -> None:
             raise EnrolmentInvalidError(name)
         if given and not needed and not (enrols and name == "certificate_pem"):
             raise EnrolmentInvalidError(name)
+    # What the account's own rules refuse for good is refused before a second person is asked.
+    if not _ID.fullmatch(ask.operator_id):
+        raise EnrolmentInvalidError("operator")
+    if len(ask.name.strip()) > 80 or not ask.name.isprintable():
+        raise EnrolmentInvalidError("name")
     if not set(ask.roles) <= set(roles):
         raise EnrolmentInvalidError("roles")
     if ask.valid_until is not None and (ask.valid_until.tzinfo is None or ask.valid_until <= now):

@@ -6,11 +6,14 @@ authority or profile is not found, word for word as if it did not exist; the att
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from onecert.ra.applications.records import Application, Frozen, load_application, load_frozen
+from onecert.ra.cases.records import Case, load_case
 from onecert.ra.certificates.records import Certificate, load_certificate
+from onecert.ra.content.fields import Kind
 from onecert.ra.errors import NotFoundError, OutOfReachError
 from onecert.ra.operators.acting import (
     ActingOperator,
@@ -27,6 +30,17 @@ from onecert.server.database import Database
 from onecert.server.operators import Operator, check_role, check_usable
 
 __all__ = ["Reach"]
+
+
+class Placed(Protocol):
+    """What a scope looks at."""
+
+    @property
+    def point(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
 
 
 class Reach:
@@ -69,13 +83,13 @@ class Reach:
         """What this operator may see; for lists."""
         return load_scope(connection, operator.id)
 
-    def check(self, connection: Connection, operator: Operator, found: Application | Certificate) -> None:
+    def check(self, connection: Connection, operator: Operator, found: Placed) -> None:
         """Raise `OutOfReachError` when this record is another point's.
 
-        A refusal rolls a transaction back: ask `application` or `certificate` first, which audit it.
+        A refusal rolls a transaction back: ask `application`, `case` or `certificate` first, which audit it.
         """
         if not self.scope(connection, operator).covers(found.point, found.authority, found.kind.value):
-            raise OutOfReachError(_name_of(found))
+            raise OutOfReachError(found.authority)
 
     def application(self, operator: Operator, application_id: str) -> Application:
         """Raises `NotFoundError` when there is none in reach; then also audited if there is one elsewhere."""
@@ -93,6 +107,17 @@ class Reach:
         self.application(operator, application_id)
         with self._database.reading() as connection:
             return load_frozen(connection, self._vault, application_id)
+
+    def case(self, operator: Operator, case_id: str) -> Case:
+        """Raises `NotFoundError` when there is none in reach; then also audited if there is one elsewhere."""
+        try:
+            with self._database.reading() as connection:
+                found = load_case(connection, case_id)
+                self.check(connection, operator, found)
+        except OutOfReachError:
+            self._refuse(operator, f"case:{case_id}")
+            raise NotFoundError(case_id) from None
+        return found
 
     def certificate(self, operator: Operator, authority: str, serial_hex: str) -> Certificate:
         """Raises `NotFoundError` when there is none in reach; then also audited if there is one elsewhere."""
@@ -114,7 +139,3 @@ class Reach:
                 subject=subject,
                 details={"why": "OUT_OF_SCOPE", **with_certificate(operator)},
             )
-
-
-def _name_of(found: Application | Certificate) -> str:
-    return found.id if isinstance(found, Application) else f"{found.authority}/{found.serial_hex}"

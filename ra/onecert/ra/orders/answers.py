@@ -36,7 +36,7 @@ class Answers:
     """Records each answer once: of two processes that bring one, the second finds the state changed."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, directory: Directory, steps: ServiceSteps
+        self, *, database: Database, clock: Clock, directory: Directory, steps: ServiceSteps[Application]
     ) -> None:
         self._database = database
         self._clock = clock

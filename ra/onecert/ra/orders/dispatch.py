@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from onecert.ra.applications.acts import APPLICATIONS
 from onecert.ra.applications.entries import Entries
 from onecert.ra.applications.following import follow_payload
 from onecert.ra.applications.records import Application, Frozen, load_application, load_frozen
@@ -77,7 +78,7 @@ class Dispatch:
         self._entries = entries
         self._name = registration_authority
         self._learn = learn
-        self._steps = ServiceSteps(audit, registration_authority)
+        self._steps = ServiceSteps(APPLICATIONS, audit, registration_authority)
         self._answers = Answers(database=database, clock=clock, directory=directory, steps=self._steps)
 
     def carry_out(self, application_id: str) -> Application:

@@ -42,6 +42,9 @@ EVENT_NAMES: Mapping[str, str] = MappingProxyType(
         "refused_by_ca": _("Refused by the authority"),
         "delivered": _("Handed over to the holder"),
         "archived": _("Papers filed"),
+        "consented": _("Consented to by a security officer"),
+        "completed": _("Carried out"),
+        "done": _("Carried out by the authority"),
     }
 )
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
@@ -90,6 +93,7 @@ REVOCATION_STATES: Mapping[str, str] = MappingProxyType(
 AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
     {
         **{f"application.{name}": text for name, text in EVENT_NAMES.items()},
+        **{f"case.{name}": text for name, text in EVENT_NAMES.items()},
         "certificate.change_requested": _("Change of status requested"),
         "certificate.change_refused": _("Change of status refused by the authority"),
         "certificate.revoked": _("Certificate revoked"),

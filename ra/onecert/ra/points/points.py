@@ -150,6 +150,8 @@ def check_place(connection: Connection, point: str, project: str | None) -> None
 
 
 def _point(connection: Connection, point_id: str) -> Point:
+    if not _ID.fullmatch(point_id):
+        raise PointUnknownError(point_id)
     row = connection.execute(select(points).where(points.c.id == point_id)).one_or_none()
     if row is None:
         raise PointUnknownError(point_id)
@@ -157,6 +159,8 @@ def _point(connection: Connection, point_id: str) -> Point:
 
 
 def _project(connection: Connection, project_id: str) -> Project:
+    if not _ID.fullmatch(project_id):
+        raise PointUnknownError(project_id)
     row = connection.execute(select(projects).where(projects.c.id == project_id)).one_or_none()
     if row is None:
         raise PointUnknownError(project_id)

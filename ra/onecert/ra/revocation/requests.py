@@ -5,6 +5,7 @@ then posted by `revoking.py` until the CA's answer is known.
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
@@ -23,7 +24,20 @@ from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.operators import Operator, check_role
 
-__all__ = ["Certificates"]
+__all__ = ["Certificates", "Prepared"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A signed request that is not on record yet."""
+
+    revocation: Revocation
+    document: bytes
+
+    @property
+    def id(self) -> str:
+        """Its number."""
+        return self.revocation.id
 
 
 class Certificates:
@@ -79,18 +93,8 @@ class Certificates:
             if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
                 return made
         # Sign outside the write transaction: a slow token must not hold up the counters.
-        revocation_id = str(uuid.uuid4())
-        document = self.sign(
-            Revocation(
-                id=revocation_id,
-                authority=authority,
-                serial_hex=serial_hex,
-                reason=reason,
-                invalidity_date=invalidity_date,
-                requested_by=operator.id,
-                created_at=now,
-            ),
-            at=now,
+        prepared = self.prepare(
+            operator, authority, serial_hex, reason=reason, invalidity_date=invalidity_date
         )
         with self._database.transaction() as connection:
             operator = self._reach.account(connection, operator, *step.roles, at=now)
@@ -98,33 +102,77 @@ class Certificates:
             self._reach.check(connection, operator, certificate)
             if (made := _find_request(connection, key, authority, serial_hex, reason)) is not None:
                 return made
-            _check_change(connection, certificate, reason)
-            connection.execute(
-                insert(revocations).values(
-                    id=revocation_id,
-                    request_key=key,
-                    authority=authority,
-                    serial_hex=serial_hex,
-                    reason=reason,
-                    note=note.strip()[:500] or None,
-                    invalidity_date=invalidity_date,
-                    requested_by=operator.id,
-                    certificate_sha256=certificate_of(operator),
-                    document=document,
-                    state="pending",
-                    created_at=now,
-                    attempts=0,
-                    next_attempt_at=now,
-                )
+            self.keep(connection, operator, certificate, prepared, note=note, request_key=key)
+        return prepared.id
+
+    def prepare(
+        self,
+        operator: Operator,
+        authority: str,
+        serial_hex: str,
+        *,
+        reason: str,
+        invalidity_date: datetime | None,
+    ) -> Prepared:
+        """Sign the request under a number of its own; nothing is on record yet."""
+        now = self._clock.now()
+        revocation = Revocation(
+            id=str(uuid.uuid4()),
+            authority=authority,
+            serial_hex=serial_hex,
+            reason=reason,
+            invalidity_date=invalidity_date,
+            requested_by=operator.id,
+            created_at=now,
+        )
+        return Prepared(revocation, self.sign(revocation, at=now))
+
+    def keep(
+        self,
+        connection: Connection,
+        operator: Operator,
+        certificate: Certificate,
+        prepared: Prepared,
+        *,
+        note: str,
+        request_key: str,
+    ) -> None:
+        """Put a prepared request on record, in the transaction of the act; `certificate` is locked.
+
+        Raises:
+            RevocationRefusedError: this cannot be done to this certificate now.
+        """
+        revocation = prepared.revocation
+        _check_change(connection, certificate, revocation.reason)
+        connection.execute(
+            insert(revocations).values(
+                id=revocation.id,
+                request_key=request_key,
+                authority=revocation.authority,
+                serial_hex=revocation.serial_hex,
+                reason=revocation.reason,
+                note=note.strip()[:500] or None,
+                invalidity_date=revocation.invalidity_date,
+                requested_by=operator.id,
+                certificate_sha256=certificate_of(operator),
+                document=prepared.document,
+                state="pending",
+                created_at=revocation.created_at,
+                attempts=0,
+                next_attempt_at=revocation.created_at,
             )
-            self._audit.record(
-                connection,
-                event="certificate.change_requested",
-                actor=operator.actor,
-                subject=f"certificate:{authority}/{serial_hex}",
-                details={"revocation": revocation_id, "reason": reason, **with_certificate(operator)},
-            )
-        return revocation_id
+        )
+        self._audit.record(
+            connection,
+            event="certificate.change_requested",
+            actor=operator.actor,
+            subject=f"certificate:{revocation.authority}/{revocation.serial_hex}",
+            details={
+                "revocation": revocation.id,
+                "reason": revocation.reason,
+                **with_certificate(operator),
+            },
+        )
 
     def sign(self, revocation: Revocation, *, at: datetime) -> bytes:
         """The signed request, as posted to the CA."""

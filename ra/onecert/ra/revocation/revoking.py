@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from onecert.ra.applications.steps import ServiceSteps
 from onecert.ra.ca.client import TOO_OLD, CaClient, RevokedAnswer
 from onecert.ra.ca.errors import CaAnswerError, CaRefusedError, CaUnreachableError
+from onecert.ra.cases.records import Case, find_case_of_revocation
 from onecert.ra.certificates.records import Certificate, load_certificate, load_revocation
 from onecert.ra.errors import NotFoundError
 from onecert.ra.life.machine import Act, State, check_move
@@ -48,6 +50,7 @@ class Revoking:
         client: CaClient,
         sign: Callable[..., bytes],
         registration_authority: str,
+        case_steps: ServiceSteps[Case],
     ) -> None:
         self._database = database
         self._audit = audit
@@ -55,6 +58,7 @@ class Revoking:
         self._client = client
         self._sign = sign
         self._name = registration_authority
+        self._case_steps = case_steps
 
     def carry_out(self, revocation_id: str) -> str:
         """Post a request now and return its state: done, refused, or pending when the CA could not be
@@ -211,7 +215,15 @@ class Revoking:
                 crl_number=crl_number,
             )
         )
-        return changed.rowcount == 1
+        if changed.rowcount != 1:
+            return False
+        case = find_case_of_revocation(connection, row.id)
+        if case is not None:
+            event = "done" if act is Act.RECORD_DONE else "refused_by_ca"
+            changes = {"answer": error}
+            now = self._clock.now()
+            self._case_steps.move(connection, case, act=act, event=event, at=now, changes=changes, note=error)
+        return True
 
     def _set_status(
         self,

@@ -1,0 +1,1 @@
+"""Business without an application of its own: what clerks ask for about a certificate that exists."""

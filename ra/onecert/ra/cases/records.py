@@ -1,0 +1,116 @@
+"""Cases as they are on record: hold, release, revoke, unlock and key recovery, asked for by a clerk.
+
+A case names one certificate and says why. Its life line stands with the applications' (same table, by its
+id), and its states are those of `life/machine.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from onecert.ra.applications.records import MAX_PAGE
+from onecert.ra.content.fields import Kind
+from onecert.ra.errors import NotFoundError
+from onecert.ra.life.machine import Business, State
+from onecert.ra.models import cases
+from onecert.ra.operators.scopes import Scope
+
+__all__ = ["Case", "CasePage", "find_case_of_revocation", "list_cases", "load_case"]
+
+_CHINA = timezone(timedelta(hours=8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One piece of business about one certificate."""
+
+    seq: int
+    id: str
+    business: Business
+    state: State
+    state_since: datetime
+    revision: int
+    point: str
+    authority: str
+    serial_hex: str
+    kind: Kind
+    name: str
+    reason: str
+    note: str
+    invalidity_date: datetime | None
+    content_sha256: str
+    created_at: datetime
+    created_by: str
+    reviewed_by: str | None
+    answer: str | None  # why it was rejected, or what the CA answered
+    revocation_id: str | None
+
+    @property
+    def number(self) -> str:
+        """What people call it: day of entry in China, and a running number of its own."""
+        return f"{self.created_at.astimezone(_CHINA):%Y%m%d}-C{self.seq:06d}"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """For the audit entry of a step."""
+        return {"serial": self.serial_hex, "reason": self.reason, "revocation": self.revocation_id}
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """One page of a list; `next` is the cursor of the following page."""
+
+    items: Sequence[Case]
+    next: str | None
+
+
+_COLUMNS = [column for column in cases.c if column.name != "request_key"]
+
+
+def load_case(connection: Connection, case_id: str, *, lock: bool = False) -> Case:
+    """Raises `NotFoundError` when there is none; `lock` holds the row until the transaction ends."""
+    query = select(*_COLUMNS).where(cases.c.id == case_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFoundError(case_id)
+    return _case(row)
+
+
+def find_case_of_revocation(connection: Connection, revocation_id: str) -> Case | None:
+    """The case that led to an order of revocation; None: a security officer decided alone."""
+    case_id = connection.scalar(select(cases.c.id).where(cases.c.revocation_id == revocation_id))
+    return None if case_id is None else load_case(connection, case_id, lock=True)
+
+
+def list_cases(
+    connection: Connection,
+    scope: Scope,
+    *,
+    states: Sequence[State] = (),
+    business: Business | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> CasePage:
+    """One page, newest first; `cursor` is `next` of the page before, anything else the beginning."""
+    limit = max(1, min(limit, MAX_PAGE))
+    query = select(*_COLUMNS).where(scope.condition(cases.c))
+    if states:
+        query = query.where(cases.c.state.in_([state.value for state in states]))
+    if business is not None:
+        query = query.where(cases.c.business == business.value)
+    if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18:
+        query = query.where(cases.c.seq < int(cursor))
+    rows = connection.execute(query.order_by(cases.c.seq.desc()).limit(limit + 1)).all()
+    items = [_case(row) for row in rows[:limit]]
+    return CasePage(items, str(items[-1].seq) if len(rows) > limit else None)
+
+
+def _case(row: Row[Any]) -> Case:
+    values = dict(row._mapping)
+    values["business"] = Business(values["business"])
+    values["state"] = State(values["state"])
+    values["kind"] = Kind(values["kind"])
+    return Case(**values)
