@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -220,20 +219,6 @@ class Orders:
 @pytest.fixture
 def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
     return command
-
-
-@pytest.fixture
-def eventually() -> Callable[..., Any]:
-    """``eventually(look, within_s)`` looks again and again until there is something, and returns it."""
-
-    def wait(look: Callable[[], Any], within_s: float = 30.0) -> Any:
-        deadline = time.monotonic() + within_s
-        while not (found := look()):
-            assert time.monotonic() < deadline, f"not within {within_s} s"
-            time.sleep(0.1)
-        return found
-
-    return wait
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ def ready(shell: Shell, world: Any, tmp_path: Path) -> Shell:  # noqa: F811
     return shell
 
 
-def test_the_pin_is_asked_for_each_signature(ready: Shell, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_pin_is_asked_for_each_signature(
+    ready: Shell, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A wrong one is refused, the next at once is not even tried; both leave the draft unsigned."""
+    # Longer than any of these commands takes.
+    monkeypatch.setattr("onecert.hsm.pin.FIRST_WAIT", timedelta(minutes=5))
     caplog.set_level(logging.DEBUG)
     ready("draft", "sign", "--officer", "wang", typed="", code=1)
     assert "PIN_MISSING" in ready.err
