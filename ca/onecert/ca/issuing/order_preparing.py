@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 PATIENCE = timedelta(seconds=5)
 # How long an order waits for a helper that is busy. The service itself is what all orders share: what another
 # process can do, it does not do.
-WAIT = timedelta(milliseconds=50)
+WAIT = timedelta(milliseconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
