@@ -104,9 +104,12 @@ class Collector:
             return body
 
         @wraps(write_crl)
-        def write_seen(files: StatusFiles, authority: str, number: int, crl_der: bytes) -> bool:
-            keep("crl", crl_der)
-            return write_crl(files, authority, number, crl_der)
+        def write_seen(
+            files: StatusFiles, authority: str, number: int, *parts_der: bytes, **more: Any
+        ) -> bool:
+            prepared = more.get("prepared")
+            keep("crl", prepared.path.read_bytes() if prepared is not None else b"".join(parts_der))
+            return write_crl(files, authority, number, *parts_der, **more)
 
         @wraps(write_certificate)
         def certificate_seen(files: StatusFiles, authority: str, certificate_der: bytes, **more: Any) -> None:
