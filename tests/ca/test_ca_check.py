@@ -194,7 +194,6 @@ def test_an_intent_that_nobody_resolved_is_named(faulty: Any, day: Any) -> None:
     assert "unfinished" in found(faulty)
 
 
-@pytest.mark.deliberately_wrong("the list of another authority, and rubbish, in the place of a list")
 def test_lists_are_read_as_they_are_served(world: Any, day: Any) -> None:
     """Missing, rubbish, altered, of another authority, older than on record, past its time."""
     serial = issued(world)
