@@ -254,7 +254,7 @@ def test_return_reject_withdraw_reopen_by_rest(ra, clerk, reviewer) -> None:
     assert clerk.api("GET", "/applications/00000000-0000-4000-8000-000000000000").status_code == 404
 
 
-@pytest.mark.parametrize("ra", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_database_is_gone(ra, clerk) -> None:
     """503 with a sentence, and nothing half-done."""
     ra.database.path.rename(ra.database.path.with_suffix(".away"))

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from onecert.ra.models import metadata
 from onecert.server.models import audit_entries
 
-pytestmark = pytest.mark.parametrize("ra", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def body(ra, **changes: str) -> dict[str, Any]:

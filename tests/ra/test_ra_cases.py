@@ -94,7 +94,7 @@ def test_the_status_changed_in_between(ra, certificate) -> None:
         ("new", {"note": "papers"}),
     ],
 )
-@pytest.mark.parametrize("ra", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_case_has_what_its_business_needs(ra, certificate, business, words) -> None:
     """A reason or note is missing, or has no place there. Must be refused."""
     with pytest.raises(CaseInvalidError):

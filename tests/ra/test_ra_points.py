@@ -180,7 +180,7 @@ def test_nobody_enrols_themselves(ra, admins) -> None:
         ({"scope": (Grant("nowhere"),)}, ScopeInvalidError),
     ],
 )
-@pytest.mark.parametrize("ra", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_wrong_request_is_refused(ra, admins, changes, error) -> None:
     """One value is wrong; nothing is on record."""
     with pytest.raises(error):
