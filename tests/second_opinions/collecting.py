@@ -73,12 +73,14 @@ class Collector:
         key = (kind, digest.digest(), self._wrong)
         if key in self._seen:
             return
-        self._seen.add(key)
         path = self._folder / digest.hexdigest()
         if not path.exists():
-            path.write_bytes(content)
+            # Not by Path: the faults that the sweep injects there are for the product, not for us.
+            with open(path, "wb") as file:
+                file.write(content)
         line = {"kind": kind, "sha256": digest.hexdigest(), "test": self._test, "wrong": self._wrong}
         self._index.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._seen.add(key)
 
     def _keep_all(self, found: Iterable[tuple[str, bytes]]) -> None:
         for kind, content in found:
