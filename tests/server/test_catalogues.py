@@ -2,23 +2,30 @@
 
 What counts as a text: the first argument of ``_()``, ``gettext()``, ``notify()`` and ``NavItem()``, both of
 ``ngettext()``; every literal ``text=`` and ``hint=`` of a call (errors); the role names of a ``Member``; in
-templates ``_()`` and ``{% trans %}``.
+templates ``_()`` and ``{% trans %}``; of the `onecert` command what `--help` shows of every command, option
+and argument.
 """
 
 import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import click
 import pytest
 from babel.messages.pofile import read_po
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
+from onecert.server.cli import onecert
+from onecert.server.help import normalised, package_of
+
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("server", "ca", "ra", "pmi", "supervision")
+HELP_MEMBERS = ("server",)
 MARKERS = {"_", "gettext", "notify", "NavItem"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 CJK = re.compile(r"[\u3400-\u9fff]")
@@ -45,13 +52,44 @@ def texts_of(member: str) -> dict[str, str]:
     for file in sorted(package(member).rglob("*.html")):
         for each in in_template(file):
             found.setdefault(each.msgid, each.place)
+    for owner, each in in_commands():
+        if owner == f"onecert.{member}" and member in HELP_MEMBERS:
+            found.setdefault(each.msgid, each.place)
     return found
+
+
+@cache
+def in_commands() -> list[tuple[str, Found]]:
+    """Each help text of the tree of commands, with the package that speaks it."""
+    return list(in_command(onecert, click.Context(onecert, info_name="onecert"), "onecert.server"))
+
+
+def in_command(command: click.Command, ctx: click.Context, above: str) -> Iterator[tuple[str, Found]]:
+    owner = package_of(command, above)
+    for text in (command.help, command.short_help, command.epilog):
+        if text:
+            yield owner, Found(normalised(text), ctx.command_path)
+    for each in command.params:
+        if text := getattr(each, "help", None):
+            yield owner, Found(normalised(text), f"{ctx.command_path} ({each.name})")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(ctx):
+            below = command.get_command(ctx, name)
+            assert below is not None
+            yield from in_command(below, click.Context(below, parent=ctx, info_name=name), owner)
+
+
+@cache
+def in_click() -> set[str]:
+    """The words of click itself, which the server's catalogue speaks."""
+    files = Path(click.__file__).parent.glob("*.py")
+    return {each.msgid for file in files for each in in_python(file)} | {"required", "deprecated"}
 
 
 def in_python(file: Path) -> Iterator[Found]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
-            place = f"{file.relative_to(ROOT)}:{node.lineno}"
+            place = f"{file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}:{node.lineno}"
             for text in literals(node):
                 yield Found(text, place)
 
@@ -117,7 +155,7 @@ def test_every_text_is_translated(member: str) -> None:
 @members
 def test_no_translation_is_left_over(member: str) -> None:
     """A text that was changed in the code leaves its old translation behind."""
-    unused = sorted(catalogue(member).keys() - texts_of(member).keys())
+    unused = sorted(catalogue(member).keys() - texts_of(member).keys() - in_click())
 
     assert not unused, "not used any more:\n" + "\n".join(map(repr, unused))
 

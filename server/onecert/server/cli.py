@@ -19,7 +19,8 @@ from typing import Any, Protocol, runtime_checkable
 import click
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import current_language, gettext, set_language
+from onecert.server.help import HelpContext, click_words, speaking
+from onecert.server.languages import _, current_language, gettext, set_language
 from onecert.server.redaction import redact
 from onecert.verifier.errors import RefusedError
 
@@ -33,6 +34,8 @@ ENTRY_POINT_GROUP = "onecert.commands"
 class _Commands(click.Group):
     """A group whose commands are entry points."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
 
@@ -44,7 +47,7 @@ class _Commands(click.Group):
                 return _unloadable(cmd_name, exc)
             if not isinstance(command, click.Command):
                 raise TypeError(f"entry point {cmd_name} of {ENTRY_POINT_GROUP} is not a command")
-            return command
+            return speaking(command)
         return None
 
 
@@ -68,7 +71,7 @@ def _unloadable(name: str, exc: ImportError) -> click.Command:
         callback=explain,
         params=list(anything),
         context_settings={"ignore_unknown_options": True},
-        help="(cannot be loaded; reinstall its member)",
+        help=_("(cannot be loaded; reinstall its member)"),
     )
 
 
@@ -83,10 +86,13 @@ def onecert(ctx: click.Context, debug: bool) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    debug = "--debug" in arguments
+    with set_language(_language()), click_words():
+        return _run(arguments, debug="--debug" in arguments)
+
+
+def _run(arguments: Sequence[str], *, debug: bool) -> int:
     try:
-        with set_language(_language()):
-            result: Any = onecert.main(list(arguments), prog_name="onecert", standalone_mode=False)
+        result: Any = onecert.main(list(arguments), prog_name="onecert", standalone_mode=False)
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:
@@ -100,8 +106,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as exc:
         if debug:
             traceback.print_exc()
-        with set_language(_language()):
-            return _explain(exc)
+        return _explain(exc)
     return result if isinstance(result, int) else DONE
 
 
