@@ -25,7 +25,7 @@ from onecert.server.help import normalised, package_of
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("server", "ca", "ra", "pmi", "supervision")
-HELP_MEMBERS = ("server",)
+HELP_MEMBERS = ("server", "ca", "ra", "pmi")
 MARKERS = {"_", "gettext", "notify", "NavItem"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 CJK = re.compile(r"[\u3400-\u9fff]")
