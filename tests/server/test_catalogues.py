@@ -25,7 +25,6 @@ from onecert.server.help import normalised, package_of
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = ("server", "ca", "ra", "pmi", "supervision")
-HELP_MEMBERS = ("server", "ca", "ra", "pmi")
 MARKERS = {"_", "gettext", "notify", "NavItem"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 CJK = re.compile(r"[\u3400-\u9fff]")
@@ -43,6 +42,7 @@ def package(member: str) -> Path:
     return ROOT / member / "onecert" / member
 
 
+@cache
 def texts_of(member: str) -> dict[str, str]:
     """msgid -> place, of a member's code and templates."""
     found: dict[str, str] = {}
@@ -53,7 +53,7 @@ def texts_of(member: str) -> dict[str, str]:
         for each in in_template(file):
             found.setdefault(each.msgid, each.place)
     for owner, each in in_commands():
-        if owner == f"onecert.{member}" and member in HELP_MEMBERS:
+        if owner == f"onecert.{member}":
             found.setdefault(each.msgid, each.place)
     return found
 
@@ -124,6 +124,7 @@ def in_template(file: Path) -> Iterator[Found]:
                 yield Found(part, f"{file.relative_to(ROOT)}:{line}")
 
 
+@cache
 def catalogue(member: str) -> dict[str, str]:
     """msgid -> Chinese text; a plural's two msgids share their text."""
     path = package(member) / "locale" / "zh" / "LC_MESSAGES" / "messages.po"
