@@ -53,9 +53,6 @@ class _WideFormatter(click.HelpFormatter):
     left of these spaces goes when the text is taken out.
     """
 
-    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, _spaced(f"{translate('Usage:')} " if prefix is None else prefix))
-
     def write_text(self, text: str) -> None:
         super().write_text(_spaced(text))
 
