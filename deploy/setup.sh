@@ -94,14 +94,14 @@ pip_of() { # a new environment at $1
         fi
     fi
 }
-packages() { # environment, requirements file, what for
-    stamp="$1/.requirements"
-    wanted=$(sha256sum "$2" | cut -d' ' -f1)
-    if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+packages() { # environment, requirements file, what for, more options for pip
+    stamp="$1/.$(basename "$2")"
+    pinned=$(sha256sum "$2" | cut -d' ' -f1)
+    if [ "$(cat "$stamp" 2>/dev/null || true)" != "$pinned" ]; then
         say "installing Python packages for $3 ($2, pinned with hashes)"
-        "$1/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$2" ||
+        "$1/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$2" ${4:-} ||
             fail "the Python packages of $2 could not be installed" "check the network and pip's settings ('pip config list')"
-        printf '%s' "$wanted" >"$stamp"
+        printf '%s' "$pinned" >"$stamp"
     fi
 }
 environment=.venv
@@ -115,6 +115,7 @@ if [ "$what" = test ] || [ -e "$environment/.with-tests" ]; then
 else
     packages "$environment" requirements/run.txt "running"
 fi
+packages "$environment" requirements/browser.txt "browsers" --no-deps
 
 # 4. The members, editable, so that the checkout is what runs
 members="verifier hsm server ca ra pmi supervision testkit"
@@ -169,11 +170,15 @@ if [ "$what" = test ]; then
         command -v nginx >/dev/null || debian nginx-light
         command -v curl >/dev/null || debian curl
         command -v jq >/dev/null || debian jq
+        # People's ways through the pages (tests/browser), on pages that show Chinese.
+        command -v chromium >/dev/null || debian chromium
+        [ -n "$(fc-list :lang=zh-cn 2>/dev/null)" ] || debian fonts-noto-cjk fontconfig
         # Other implementations that judge what the CA signed while the tests ran (tests/second_opinions).
         command -v certtool >/dev/null || debian gnutls-bin
         { command -v java >/dev/null && [ -e /usr/share/java/bcpkix.jar ] && [ -e /usr/share/java/bsh.jar ]; } ||
             debian default-jre-headless libbcpkix-java bsh
     else
+        command -v chromium >/dev/null || say "without chromium, which needs root: the pages are not walked in a browser"
         command -v certtool >/dev/null || say "without gnutls-bin, which needs root: GnuTLS does not judge what the CA signs in the tests"
         [ -e /usr/share/java/bcpkix.jar ] || say "without libbcpkix-java, bsh and default-jre-headless, which need root: nor does Bouncy Castle"
     fi
