@@ -158,6 +158,7 @@ certificates = Table(
     Column("status_since", UtcDateTime, nullable=False),
     Column("reason", String(32), nullable=True),
     Column("point", String(32), nullable=False, server_default="main"),
+    Column("token_number", String(64), nullable=True),  # serial number of the token that it is on
     UniqueConstraint("order_id", name="ra_certificates_order"),
     Index("ra_certificates_by_point", "point", "issued_at"),
     Index("ra_certificates_by_issued", "issued_at"),
@@ -166,6 +167,12 @@ certificates = Table(
     Index("ra_certificates_by_idcard", "idcard_hmac"),
     Index("ra_certificates_by_serial", "serial_hex"),
     Index("ra_certificates_by_application", "application_id"),
+    Index(
+        "ra_certificates_by_token",
+        "token_number",
+        sqlite_where=text("token_number IS NOT NULL"),
+        postgresql_where=text("token_number IS NOT NULL"),
+    ),
 )
 
 revocations = Table(

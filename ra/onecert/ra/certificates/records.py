@@ -52,6 +52,7 @@ class Certificate:
     status_since: datetime
     reason: str | None
     point: str
+    token_number: str | None = None
 
     def shown_status(self, at: datetime) -> str:
         """good | hold | revoked | expired."""
