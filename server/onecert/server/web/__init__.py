@@ -22,11 +22,12 @@ from onecert.server.web.app import create_frame
 from onecert.server.web.csrf import csrf_token
 from onecert.server.web.frame import Frame, frame_of
 from onecert.server.web.landing import landing_app
-from onecert.server.web.navigation import NavItem
+from onecert.server.web.navigation import NavItem, SearchBox
 
 __all__ = [
     "Frame",
     "NavItem",
+    "SearchBox",
     "create_frame",
     "csrf_token",
     "current_operator",

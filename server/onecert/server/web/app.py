@@ -22,10 +22,11 @@ from onecert.server.operators.certificates import OperatorCertificates
 from onecert.server.operators.sign_in import SignIn
 from onecert.server.web import csrf, filters, health, sign_in
 from onecert.server.web.access import current_operator, is_public, is_signed_api
+from onecert.server.web.assets import Assets, htmx_file
 from onecert.server.web.errors import install_error_handlers
 from onecert.server.web.frame import Frame, current_frame, set_frame
 from onecert.server.web.headers import set_security_headers
-from onecert.server.web.navigation import SERVICE_TITLES, NavItem
+from onecert.server.web.navigation import SERVICE_TITLES, NavItem, SearchBox
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,6 +48,7 @@ def create_frame(
     context: Context,
     *,
     navigation: Sequence[NavItem] = (),
+    search: SearchBox | None = None,
     title: str | None = None,
     package: str | None = None,
     max_request_bytes: int = MAX_REQUEST_BYTES,
@@ -55,10 +57,13 @@ def create_frame(
 
     Args:
         member: the member, or its name. navigation: in the order shown; an entry whose endpoint does not
-            exist stops the first page, not the start. title: marked text shown in the page header;
-            default: the name of the service from navigation.py. package: has ``templates/`` or
-            ``web/templates/`` and ``locale/``; default ``onecert.<name>``. max_request_bytes: larger
-            requests are refused with 413.
+            exist stops the first page, not the start. search: on top of every page. title: marked text
+            shown in the page header; default: the name of the service from navigation.py. package: has
+            ``templates/`` or ``web/templates/``, ``static/`` (found by ``asset()``) and ``locale/``; default
+            ``onecert.<name>``. max_request_bytes: larger requests are refused with 413.
+
+    Raises:
+        AssetPackageMissingError: htmx is not installed.
     """
     name = str(getattr(member, "name", member))
     if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
@@ -79,6 +84,7 @@ def create_frame(
         title=title or str(SERVICE_TITLES.get(name, name)),
         package=package,
         navigation=tuple(navigation),
+        search=search,
         sign_in=SignIn(
             database=context.database,
             operators=context.operators,
@@ -92,6 +98,9 @@ def create_frame(
             config=config,
         ),
         role_labels=context.operators.roles,
+        assets=Assets(
+            [folder / "static" for folder in _folders(package) if folder != HERE], {"htmx.js": htmx_file()}
+        ),
     )
     set_frame(app, frame)
     app.jinja_loader = _loader(package)  # Flask would look into one folder; ours has two

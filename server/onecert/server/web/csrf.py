@@ -21,7 +21,9 @@ import secrets
 from flask import Response, g, request
 
 from onecert.server.errors import ServiceError
-from onecert.server.web.access import is_rest, is_signed_api
+from onecert.server.operators.errors import SignInRequiredError
+from onecert.server.web.access import is_public, is_rest, is_signed_api
+from onecert.server.web.frame import current_frame
 
 __all__ = [
     "FIELD",
@@ -64,7 +66,12 @@ def csrf_token() -> str:
 
 
 def check_form() -> None:
-    """Raises FormRefusedError for an unsafe request that is not one of our own forms."""
+    """Let our own forms through.
+
+    Raises:
+        FormRefusedError: an unsafe request that is not one of them.
+        SignInRequiredError: it is one, but its session has ended.
+    """
     if request.method in _SAFE_METHODS or is_signed_api():
         return
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
@@ -76,8 +83,17 @@ def check_form() -> None:
         return
     given = request.headers.get(HEADER) or request.form.get(FIELD, "")
     value = _binding()
-    if value is None or not hmac.compare_digest(given.encode(), token_for(value).encode()):
-        raise FormRefusedError
+    if value is not None and hmac.compare_digest(given.encode(), token_for(value).encode()):
+        return
+    if not is_public() and g.get("session") is None and _is_of_ended_session(given):
+        # Our own form, sent after its session had ended: that is no forgery, and is said as what it is.
+        raise SignInRequiredError
+    raise FormRefusedError
+
+
+def _is_of_ended_session(given: str) -> bool:
+    cookie = request.cookies.get(current_frame().session_cookie)
+    return cookie is not None and hmac.compare_digest(given.encode(), token_for(cookie).encode())
 
 
 def set_form_cookie(response: Response) -> Response:

@@ -24,11 +24,13 @@ from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError
 from onecert.server.operators.sign_in_errors import TooManyAttemptsError
+from onecert.server.web import kept
 from onecert.server.web.access import is_rest
+from onecert.server.web.csrf import FormRefusedError
 from onecert.server.web.frame import current_frame
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 
-__all__ = ["install_error_handlers", "wants_json"]
+__all__ = ["install_error_handlers", "is_part", "wants_json"]
 
 log = logging.getLogger(__name__)
 PROBLEM_TYPE = "urn:onecert:problem:"
@@ -102,8 +104,19 @@ def wants_json() -> bool:
     return best != "text/html"
 
 
+def is_part() -> bool:
+    """Whether htmx asks for a part of a page, so that the page around it stays."""
+    return bool(request.headers.get("HX-Request")) and not request.headers.get("HX-Boosted")
+
+
 def _service_error(exc: ServiceError) -> Response:
-    if isinstance(exc, SignInRequiredError) and not wants_json() and request.method in {"GET", "HEAD"}:
+    if isinstance(exc, (SignInRequiredError, FormRefusedError)) and not wants_json() and kept.is_kept():
+        return kept.kept_form()
+    if (
+        isinstance(exc, SignInRequiredError)
+        and not (wants_json() or is_part())
+        and request.method in {"GET", "HEAD"}
+    ):
         here = request.full_path.rstrip("?") if request.path != "/" else None
         return make_response(redirect(url_for("frame.sign_in", next=here), 303))
     if not exc.is_refusal:
@@ -171,7 +184,7 @@ def _unexpected_error(_exc: Exception) -> Response:
 def _show(answer: Answer) -> Response:
     title = gettext(TITLES.get(answer.status, OTHER_TITLE))
     if not wants_json():
-        page = render_template("error.html", answer=answer, title=title)
+        page = render_template("error_part.html" if is_part() else "error.html", answer=answer, title=title)
         return make_response(page, answer.status)
     problem = {
         "type": PROBLEM_TYPE + answer.code.lower().replace("_", "-"),

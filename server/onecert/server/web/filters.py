@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, request, url_for
@@ -14,12 +11,14 @@ from markupsafe import Markup
 from onecert.server import languages
 from onecert.server.operators.roles import Operator
 from onecert.server.web.access import current_session
+from onecert.server.web.assets import asset
 from onecert.server.web.csrf import csrf_token
 from onecert.server.web.frame import current_frame, frame_of
 
 __all__ = ["install"]
 
-STATIC = Path(__file__).parent / "static"
+# On every page of somebody who is signed in, after htmx; each is described in its own first lines.
+PAGE_SCRIPTS = ("session.js", "submit.js", "autosave.js", "keyboard.js")
 
 
 def install(app: Flask) -> None:
@@ -38,7 +37,8 @@ def install(app: Flask) -> None:
         serial=_serial_element,
     )
     environment.globals.update(
-        asset=_asset,
+        asset=asset,
+        page_scripts=PAGE_SCRIPTS,
         csrf_token=csrf_token,
         current_language=languages.current_language,
         languages=languages.LANGUAGES,
@@ -70,16 +70,6 @@ def _serial_element(value: str | int) -> Markup:
     return Markup('<code class="serial">{}</code>').format(text)
 
 
-def _asset(filename: str) -> str:
-    """URL of a static file that changes with its content, so that browsers may keep it."""
-    return url_for("frame.static", filename=filename, v=_content_hash(filename))
-
-
-@cache
-def _content_hash(filename: str) -> str:
-    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:12]
-
-
 def _page_operator() -> Operator | None:
     # A page never asks for a certificate: on an error page that would be another error.
     session = current_session()
@@ -102,6 +92,7 @@ def _page_navigation() -> list[dict[str, Any]]:
         {
             "label": languages.gettext(item.label),
             "url": url_for(item.endpoint),
+            "key": item.key,
             "is_here": here == item.endpoint
             or (item.endpoint.endswith(".index") and _same_section(here, item.endpoint)),
         }

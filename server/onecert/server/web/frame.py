@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
 from onecert.server.operators.sign_in import SignIn
-from onecert.server.web.navigation import NavItem
+from onecert.server.web.navigation import NavItem, SearchBox
+
+if TYPE_CHECKING:
+    from onecert.server.web.assets import Assets
 
 __all__ = ["Frame", "current_frame", "frame_of", "set_frame"]
 
@@ -28,6 +32,8 @@ class Frame:
     navigation: Sequence[NavItem]
     sign_in: SignIn
     role_labels: Mapping[str, str]
+    assets: Assets
+    search: SearchBox | None = None
     # Readiness: name -> raises ServiceError. The server adds the member's own when the service is built.
     checks: dict[str, Callable[[], None]] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ __all__ = ["CONTENT_SECURITY_POLICY", "set_security_headers"]
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; script-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 # Referrer-Policy: not "no-referrer", because browsers then send "Origin: null" with our own forms.
 _HEADERS = {

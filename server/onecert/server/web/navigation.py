@@ -7,16 +7,31 @@ from dataclasses import dataclass
 
 from onecert.server.languages import Message, _
 
-__all__ = ["SERVICE_TEXTS", "SERVICE_TITLES", "NavItem"]
+__all__ = ["SERVICE_TEXTS", "SERVICE_TITLES", "NavItem", "SearchBox"]
 
 
 @dataclass(frozen=True)
 class NavItem:
-    """One entry: a marked text, a Flask endpoint and, when it is not for everybody, the roles that see it."""
+    """One entry: a marked text, a Flask endpoint and, when it is not for everybody, the roles that see it.
+
+    `key`: "g" and then this key go there.
+    """
 
     label: str
     endpoint: str
     roles: tuple[str, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class SearchBox:
+    """The search on top of every page: a marked text, and the endpoint that takes POST with the field ``q``.
+
+    POST, because a number of a person's document must stand in no address.
+    """
+
+    label: str
+    endpoint: str
 
 
 # Names of the members for people. A member that is not in the list shows the name it is mounted under.

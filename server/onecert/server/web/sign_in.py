@@ -6,27 +6,26 @@ prefetching by browsers would otherwise burn it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 
 from onecert.server.operators.peer import is_local_browser, read_peer_certificate
+from onecert.server.web import assets
 from onecert.server.web.access import current_operator, current_session, public
+from onecert.server.web.csrf import csrf_token
 from onecert.server.web.frame import Frame, current_frame
 
 __all__ = ["blueprint", "render_home", "safe_next"]
 
-HERE = Path(__file__).parent
 MAX_NEXT = 500
 
 
 def blueprint() -> Blueprint:
     """The frame's own pages, mounted into every service."""
-    pages = Blueprint(
-        "frame", __name__, static_folder=str(HERE / "static"), static_url_path="/frame", template_folder=None
-    )
+    pages = Blueprint("frame", __name__)
+    pages.add_url_rule("/frame/<path:filename>", "static", assets.serve)
+    pages.add_url_rule("/session", "session", _session)
     pages.add_url_rule("/sign-in", "sign_in", _page)
     pages.add_url_rule("/sign-in/certificate", "sign_in_certificate", _by_certificate, methods=["POST"])
     pages.add_url_rule("/sign-in/<token>", "sign_in_link", _link_page, methods=["GET"])
@@ -52,6 +51,11 @@ def safe_next(given: str | None) -> str:
     if not given.startswith("/") or given.startswith("//"):
         return home
     return request.script_root + given
+
+
+def _session() -> Response:
+    """Who is signed in now, for a page whose session ended under it: the operator and the new form token."""
+    return jsonify({"operator": current_operator().id, "csrf_token": csrf_token()})
 
 
 @public
