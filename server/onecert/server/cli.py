@@ -99,7 +99,7 @@ def _run(arguments: Sequence[str], *, debug: bool) -> int:
         exc.show()
         return exc.exit_code if isinstance(exc, click.UsageError) else REFUSED
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped")
+        _say(gettext(_("stopped")))
         return REFUSED
     except BrokenPipeError:
         return DONE
@@ -121,7 +121,7 @@ def _explain(exc: Exception) -> int:
     if isinstance(exc, ServiceError):
         _say(f"{gettext(exc.text, **exc.facts)} [{exc.code}]")
         if exc.hint:
-            _say(f"hint: {gettext(exc.hint, **exc.facts)}")
+            _hint(gettext(exc.hint, **exc.facts))
         return REFUSED if exc.is_refusal else NOT_CHECKED
     if isinstance(exc, OSError) and exc.filename is not None:
         _say(f"{exc.filename}: {exc.strerror}")
@@ -130,15 +130,19 @@ def _explain(exc: Exception) -> int:
         # Errors of the verifier and of the token layer know their own texts.
         _say(f"{exc.text(current_language())} [{exc.code}]")
         if hint := exc.hint(current_language()):
-            _say(f"hint: {hint}")
+            _hint(hint)
         return REFUSED if isinstance(exc, RefusedError) else NOT_CHECKED
-    _say(f"unexpected error: {type(exc).__name__}: {exc}")
-    _say("hint: nothing more was done; run it again with `onecert --debug …` and report what it shows")
+    _say(gettext(_("unexpected error: %(error)s"), error=f"{type(exc).__name__}: {exc}"))
+    _hint(gettext(_("nothing more was done; run it again with `onecert --debug …` and report what it shows")))
     return NOT_CHECKED
 
 
 def _say(text: str) -> None:
     print(redact(text), file=sys.stderr)
+
+
+def _hint(text: str) -> None:
+    _say(gettext(_("hint: %(text)s"), text=text))
 
 
 def _language() -> str:

@@ -25,7 +25,7 @@ from onecert.ca.revocation.mass_documents import (
 )
 from onecert.ca.revocation.security_officers import PROFILE_OFFICER, SECURITY_OFFICER
 from onecert.server.commands.options import common_options
-from onecert.server.languages import _
+from onecert.server.languages import _, gettext
 
 __all__ = ["mass_revocation", "security_officer"]
 
@@ -39,7 +39,8 @@ SEEN_MIN = 12
 def read_pin(officer: str, *, new: bool = False) -> str:
     """A PIN from the terminal, unseen; in a pipe the next line of stdin. Never an argument."""
     if sys.stdin.isatty():
-        return str(click.prompt(f"PIN of {officer}", hide_input=True, confirmation_prompt=new, err=True))
+        asked = gettext(_("PIN of %(officer)s"), officer=officer)
+        return str(click.prompt(asked, hide_input=True, confirmation_prompt=new, err=True))
     return sys.stdin.readline().rstrip("\r\n")
 
 

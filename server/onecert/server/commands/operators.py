@@ -180,7 +180,7 @@ def _certificate(file: Path) -> x509.Certificate:
 def _read_number() -> str:
     """On a terminal the number is not shown; from a pipe it is one line."""
     if sys.stdin.isatty():
-        return str(click.prompt("Identity document number", hide_input=True, err=True))
+        return str(click.prompt(gettext("Identity document number"), hide_input=True, err=True))
     return sys.stdin.readline().strip()
 
 
