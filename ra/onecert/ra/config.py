@@ -22,4 +22,15 @@ class RaConfig:
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False
     certificate_required: bool = False
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_tls: Literal["starttls", "implicit"] = "starttls"
+    smtp_ca_file: Path | None = None
+    smtp_user: str | None = None
+    smtp_password_file: Path | None = None
+    smtp_timeout: timedelta = timedelta(seconds=20)
+    mail_from: str = "onecert@localhost"
+    office_mail: str | None = None
+    notices_every: timedelta = timedelta(seconds=30)
+    report_zone: str = "Asia/Shanghai"
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()

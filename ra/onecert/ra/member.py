@@ -1,6 +1,7 @@
 """Announces the registration authority to the server: `onecert up` runs it when it is installed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from onecert.ra.app import create_app
 from onecert.ra.config import RaConfig
@@ -38,6 +39,8 @@ def build(config: RaConfig, context: Context) -> Service:
         jobs=[
             Job("ra.orders", config.resend_every, ra.dispatch.run),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
+            Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
+            Job("ra.notices.send", config.notices_every, ra.notices.run),
         ],
         checks={"token": keys.check},
         audit_key=keys.find_order_key(),

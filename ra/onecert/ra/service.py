@@ -16,6 +16,9 @@ from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
 from onecert.ra.life.duties import Duties
+from onecert.ra.notices.due import Collector
+from onecert.ra.notices.sending import Notices
+from onecert.ra.notices.service import make_notices
 from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
@@ -53,6 +56,8 @@ class Ra:
     points: Points
     cases: Cases
     enrolments: Enrolments
+    notices: Notices
+    notices_due: Collector
     close: Callable[[], None]
 
 
@@ -145,6 +150,12 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             vault=vault,
             reach=reach,
             operators=context.operators,
+        ),
+        notices=make_notices(config, context, vault=vault, directory=directory),
+        notices_due=Collector(
+            database=database,
+            operators=context.operators,
+            tells_accounts=config.office_mail is not None,
         ),
         close=http.close,
     )
