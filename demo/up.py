@@ -10,7 +10,13 @@ from commands import Process
 PEOPLE = [
     ("ra", "clerk1", "第一受理员", "first clerk"),
     ("ra", "clerk2", "第二受理员（复核）", "second clerk, reviews"),
+    ("ra", "clerk3", "第二复核员", "second reviewer"),
+    ("ra", "media1", "制证员", "media clerk: keys, tokens, handing over"),
+    ("ra", "archive1", "档案管理员", "archive clerk"),
     ("ra", "security1", "安全人员", "security officer"),
+    ("ra", "security2", "安全人员（第二人）", "security officer, the second"),
+    ("ra", "admin1", "管理员", "administrator: points, operators"),
+    ("ra", "admin2", "管理员（第二人）", "administrator, the second"),
     ("ca", "chen", "CA 安全员", "security officer of the CA"),
     ("ca", "zhou", "CA 安全员（第二人）", "security officer of the CA, the second"),
     ("pmi", "attribute1", "属性机构人员", "attribute-authority officer"),
