@@ -6,6 +6,7 @@ from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
 from onecert.ra.pages import applications, audit, certificates
+from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext
@@ -29,6 +30,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(audit.blueprint())
+    app.register_blueprint(search_pages.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)
     return app

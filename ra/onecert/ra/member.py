@@ -39,6 +39,7 @@ def build(config: RaConfig, context: Context) -> Service:
         jobs=[
             Job("ra.orders", config.resend_every, ra.dispatch.run),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
+            Job("ra.search", config.resend_every, ra.backfill.run),
             Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
             Job("ra.notices.send", config.notices_every, ra.notices.run),
         ],

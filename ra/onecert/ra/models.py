@@ -84,8 +84,8 @@ applications = Table(
     UniqueConstraint("request_key", name="ra_applications_request_key"),
     Index("ra_applications_by_state", "state", "state_since", "seq"),
     Index("ra_applications_by_point", "point", "state", "seq"),
-    Index("ra_applications_by_name", "name"),
-    Index("ra_applications_by_uscc", "uscc"),
+    Index("ra_applications_of_name", "name", "seq"),
+    Index("ra_applications_of_uscc", "uscc", "seq"),
     Index("ra_applications_by_idcard", "idcard_hmac"),
     Index("ra_applications_by_key", "key_sha256"),
 )
@@ -158,12 +158,15 @@ certificates = Table(
     Column("status_since", UtcDateTime, nullable=False),
     Column("reason", String(32), nullable=True),
     Column("point", String(32), nullable=False, server_default="main"),
+    Column("sha1", String(40), nullable=True),  # of the same; empty until the job `ra.search` has come by
     Column("token_number", String(64), nullable=True),  # serial number of the token that it is on
     UniqueConstraint("order_id", name="ra_certificates_order"),
     Index("ra_certificates_by_point", "point", "issued_at"),
     Index("ra_certificates_by_issued", "issued_at"),
-    Index("ra_certificates_by_name", "name"),
-    Index("ra_certificates_by_uscc", "uscc"),
+    Index("ra_certificates_of_name", "name", "issued_at", "serial_hex"),
+    Index("ra_certificates_of_uscc", "uscc", "issued_at", "serial_hex"),
+    Index("ra_certificates_by_sha1", "sha1"),
+    Index("ra_certificates_by_sha256", "sha256"),
     Index("ra_certificates_by_idcard", "idcard_hmac"),
     Index("ra_certificates_by_serial", "serial_hex"),
     Index("ra_certificates_by_application", "application_id"),

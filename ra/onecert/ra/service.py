@@ -25,6 +25,8 @@ from onecert.ra.orders.dispatch import Dispatch
 from onecert.ra.points.points import Points
 from onecert.ra.revocation.requests import Certificates
 from onecert.ra.revocation.revoking import Revoking
+from onecert.ra.search.backfill import Backfill
+from onecert.ra.search.find import Search
 from onecert.ra.vault.keys import Keys
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
@@ -56,6 +58,8 @@ class Ra:
     points: Points
     cases: Cases
     enrolments: Enrolments
+    search: Search
+    backfill: Backfill
     notices: Notices
     notices_due: Collector
     close: Callable[[], None]
@@ -142,6 +146,8 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             ),
             certificates=certificates,
         ),
+        search=Search(database=database, clock=clock, vault=vault, reach=reach),
+        backfill=Backfill(database=database, vault=vault),
         points=Points(database=database, audit=audit, clock=clock, reach=reach),
         enrolments=Enrolments(
             database=database,

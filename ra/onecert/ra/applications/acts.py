@@ -38,6 +38,7 @@ from onecert.ra.models import applications, orders
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.points.points import check_place
+from onecert.ra.search.index import remember_marks, remember_name
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -112,6 +113,8 @@ class Applications:
                         **prepared.columns(),
                     )
                 )
+                remember_name(connection, prepared.columns()["name"])
+                remember_marks(connection, application_id, prepared.marks)
                 created = load_application(connection, application_id)
                 self._steps.write(connection, created, event="created", operator=operator, at=now)
                 return created
@@ -141,6 +144,8 @@ class Applications:
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.SAVE)
             if current.revision != revision:
                 raise StaleFormError
+            remember_name(connection, prepared.columns()["name"])
+            remember_marks(connection, application_id, prepared.marks)
             changes = {**prepared.columns(), "profile": profile.name, "profile_version": profile.version}
             return self._steps.move(
                 connection, current, operator=operator, act=Act.SAVE, event="saved", at=now, changes=changes

@@ -17,6 +17,7 @@ from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import Kind
 from onecert.ra.content.ids import masked_idcard
 from onecert.ra.errors import DuplicateError, InvalidApplicationError, KeyRepeatedError
+from onecert.ra.search.index import marks_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -49,6 +50,7 @@ class PreparedEntry:
     open_fields: str
     personal_sealed: bytes
     request_hmac: str
+    marks: Mapping[str, str]  # keyed hashes by which it is found, see onecert.ra.search
 
     def columns(self) -> dict[str, Any]:
         """The entry as a row of the table has it."""
@@ -143,6 +145,7 @@ class Entries:
             open_fields=json.dumps(opened, ensure_ascii=False),
             personal_sealed=self._vault.seal_json(place_of(application_id), {**personal, "salt": salt}),
             request_hmac=self._vault.content_hmac(_request_text(entry)),
+            marks=marks_of(self._vault, sound),
         )
 
     def _hash_person(self, kind: Kind, outcome: Outcome) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, tuple_
 
 from onecert.ra.applications.records import MAX_PAGE
 from onecert.ra.content.fields import Kind
@@ -18,9 +18,18 @@ from onecert.ra.life.machine import Business, State
 from onecert.ra.models import cases
 from onecert.ra.operators.scopes import Scope
 
-__all__ = ["Case", "CasePage", "find_case_of_revocation", "list_cases", "load_case"]
+__all__ = [
+    "Case",
+    "CasePage",
+    "find_case_of_revocation",
+    "list_cases",
+    "list_cases_of",
+    "load_case",
+    "load_case_by_number",
+]
 
 _CHINA = timezone(timedelta(hours=8))
+_UNDER_WAY = (State.SUBMITTED, State.REVIEWED, State.APPROVED, State.ORDERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,30 @@ def find_case_of_revocation(connection: Connection, revocation_id: str) -> Case 
     """The case that led to an order of revocation; None: a security officer decided alone."""
     case_id = connection.scalar(select(cases.c.id).where(cases.c.revocation_id == revocation_id))
     return None if case_id is None else load_case(connection, case_id, lock=True)
+
+
+def load_case_by_number(connection: Connection, seq: int, scope: Scope) -> Case | None:
+    """The case of a running number, if it is in scope."""
+    query = select(*_COLUMNS).where(cases.c.seq == seq, scope.condition(cases.c))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _case(row)
+
+
+def list_cases_of(
+    connection: Connection, places: Sequence[tuple[str, str]], *, limit: int = 200
+) -> dict[tuple[str, str], list[Case]]:
+    """Cases under way, by the certificates (authority, serial) that they are about, newest first."""
+    if not places:
+        return {}
+    query = select(*_COLUMNS).where(
+        tuple_(cases.c.authority, cases.c.serial_hex).in_(places),
+        cases.c.state.in_([state.value for state in _UNDER_WAY]),
+    )
+    found: dict[tuple[str, str], list[Case]] = {}
+    for row in connection.execute(query.order_by(cases.c.seq.desc()).limit(limit)):
+        case = _case(row)
+        found.setdefault((case.authority, case.serial_hex), []).append(case)
+    return found
 
 
 def list_cases(

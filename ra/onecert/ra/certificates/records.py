@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
 
 from onecert.ra.applications.records import MAX_PAGE, escaped_like
 from onecert.ra.content.fields import Kind
@@ -22,6 +22,7 @@ __all__ = [
     "CertificatePage",
     "Revocation",
     "find_by_application",
+    "list_certificates",
     "list_revocations",
     "load_certificate",
     "load_revocation",
@@ -52,6 +53,7 @@ class Certificate:
     status_since: datetime
     reason: str | None
     point: str
+    sha1: str | None = None
     token_number: str | None = None
 
     def shown_status(self, at: datetime) -> str:
@@ -126,6 +128,21 @@ def find_by_application(connection: Connection, application_id: str) -> Certific
         select(*_COLUMNS).where(certificates.c.application_id == application_id)
     ).one_or_none()
     return None if row is None else _certificate(row)
+
+
+def list_certificates(
+    connection: Connection,
+    scope: Scope,
+    where: ColumnElement[bool],
+    *,
+    limit: int,
+    by_serial: bool = False,
+) -> list[Certificate]:
+    """The newest that fit a condition and are in scope; the condition has an index of its own."""
+    table = certificates.c
+    query = select(*_COLUMNS).where(where, scope.condition(table))
+    order = [table.serial_hex] if by_serial else [table.issued_at.desc(), table.serial_hex.desc()]
+    return [_certificate(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
 def search_certificates(

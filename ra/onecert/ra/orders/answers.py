@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from sqlalchemy import Connection, insert, update
 
 from onecert.ra.applications.duplicates import pass_claim
@@ -94,6 +94,7 @@ class Answers:
                     idcard_hmac=application.idcard_hmac,
                     idcard_masked=application.idcard_masked,
                     sha256=certificate.fingerprint(SHA256()).hex(),
+                    sha1=certificate.fingerprint(SHA1()).hex(),  # noqa: S303 - a name that people search by
                     certificate_pem=answer.certificate_pem,
                     chain_pem="".join(answer.chain_pem),
                     not_before=certificate.not_valid_before_utc,

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
-from onecert.ra.rest import applications, cases, certificates, organisation
+from onecert.ra.rest import applications, cases, certificates, organisation, search
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
 from onecert.server.web import public
@@ -20,6 +20,7 @@ def blueprint() -> Blueprint:
     cases.add_to(api)
     certificates.add_to(api)
     organisation.add_to(api)
+    search.add_to(api)
     return api
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from onecert.ra.content.fields import FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
-from onecert.ra.rest import openapi_cases, openapi_organisation
+from onecert.ra.rest import openapi_cases, openapi_organisation, search
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
     MAYBE_MOMENT,
@@ -101,7 +101,7 @@ def _paths() -> dict[str, Any]:
             "content": {"application/json": {"schema": ref("Certificate")}},
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
-    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths()}
+    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **search.paths()}
 
 
 def _schemas() -> dict[str, Any]:
@@ -153,6 +153,7 @@ def _schemas() -> dict[str, Any]:
     return {
         **openapi_cases.schemas(),
         **openapi_organisation.schemas(),
+        **search.schemas(),
         "ApplicationSummary": record(application),
         "Application": record(
             {

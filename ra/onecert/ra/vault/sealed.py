@@ -60,6 +60,10 @@ class Vault:
         """
         return hmac.new(self._key(), number.encode(), hashlib.sha256).hexdigest()
 
+    def search_hmac(self, text: str) -> str:
+        """HMAC-SHA-256 of another sealed value by which a record is found, hex; see `search/terms.py`."""
+        return hmac.new(self._key(), b"search\0" + text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
     def content_hmac(self, text: str) -> str:
         """HMAC-SHA-256 of what a request said, hex; tells whether another one said the same."""
         return hmac.new(
