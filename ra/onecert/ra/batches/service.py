@@ -1,0 +1,73 @@
+"""Puts the feature together: what people do (`Batches`), and what the jobs do (`BatchWork`)."""
+
+from collections.abc import Callable
+
+from onecert.ra.applications.acts import Applications
+from onecert.ra.applications.records import Application
+from onecert.ra.applications.steps import OperatorSteps, ServiceSteps
+from onecert.ra.batches.acts import BATCHES, Batches
+from onecert.ra.batches.checking import RowRules
+from onecert.ra.batches.entering import Entering
+from onecert.ra.batches.work import BatchWork
+from onecert.ra.ca.authorities import Directory
+from onecert.ra.config import RaConfig
+from onecert.ra.content.consent import ConsentTexts
+from onecert.ra.life.duties import Duties
+from onecert.ra.operators.reach import Reach
+from onecert.ra.vault.sealed import Vault
+from onecert.server.members import Context
+
+__all__ = ["make_batches"]
+
+
+def make_batches(
+    config: RaConfig,
+    context: Context,
+    *,
+    vault: Vault,
+    directory: Directory,
+    reach: Reach,
+    duties: Duties,
+    applications: Applications,
+    carry_out: Callable[[str], Application],
+    texts: ConsentTexts,
+) -> tuple[Batches, BatchWork]:
+    """Build both on a context. `carry_out` takes an approved application to the CA."""
+    database, audit, clock = context.database, context.audit, context.clock
+    load_operator, name = context.operators.load, config.registration_authority
+    steps = OperatorSteps(BATCHES, audit, clock, reach=reach, load_operator=load_operator, duties=duties)
+    own_steps = ServiceSteps(BATCHES, audit, name)
+    rules = RowRules(test_ids=config.test_ids, required=tuple(config.fields_required), texts=texts)
+    batches = Batches(
+        database=database,
+        clock=clock,
+        vault=vault,
+        directory=directory,
+        reach=reach,
+        steps=steps,
+        max_octets=config.batch_max_mb * 1_000_000,
+        present_texts=texts.present,
+        needs_two=config.two_reviewers().needed,
+    )
+    entering = Entering(
+        database=database,
+        audit=audit,
+        clock=clock,
+        vault=vault,
+        applications=applications,
+        steps=own_steps,
+        load_operator=load_operator,
+        carry_out=carry_out,
+        rules=rules,
+    )
+    work = BatchWork(
+        database=database,
+        audit=audit,
+        clock=clock,
+        vault=vault,
+        rules=rules,
+        workers=config.batch_workers,
+        enter=entering.enter,
+        order=entering.order,
+    )
+    return batches, work
