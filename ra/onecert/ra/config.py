@@ -33,4 +33,9 @@ class RaConfig:
     office_mail: str | None = None
     notices_every: timedelta = timedelta(seconds=30)
     report_zone: str = "Asia/Shanghai"
+    materials_required: tuple[str, ...] = ()
+    evidence_file_mb: int = 20
+    evidence_total_mb: int = 100
+    evidence_files: int = 30
+    papers_font: Path | None = None
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()

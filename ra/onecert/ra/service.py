@@ -15,6 +15,9 @@ from onecert.ra.cases.acts import Cases
 from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
+from onecert.ra.evidence.acts import EvidenceActs, Limits
+from onecert.ra.evidence.files import Files
+from onecert.ra.evidence.keeping import EvidenceKeeping
 from onecert.ra.life.duties import Duties
 from onecert.ra.notices.due import Collector
 from onecert.ra.notices.sending import Notices
@@ -58,6 +61,8 @@ class Ra:
     points: Points
     cases: Cases
     enrolments: Enrolments
+    evidence: EvidenceActs
+    evidence_keeping: EvidenceKeeping
     search: Search
     backfill: Backfill
     notices: Notices
@@ -83,6 +88,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         certificate_required=config.certificate_required,
     )
     duties = Duties.from_settings(config.duties_apart)
+    files = Files(context.data / "evidence")
     case_store = Store("case", models.cases, load_case)
     applications = Applications(
         database=database,
@@ -93,6 +99,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         reach=reach,
         entries=entries,
         duties=duties,
+        materials_required=config.materials_required,
     )
     certificates = Certificates(
         database=database,
@@ -163,5 +170,15 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             operators=context.operators,
             tells_accounts=config.office_mail is not None,
         ),
+        evidence=EvidenceActs(
+            database=database,
+            audit=audit,
+            clock=clock,
+            vault=vault,
+            reach=reach,
+            files=files,
+            limits=Limits.of(config),
+        ),
+        evidence_keeping=EvidenceKeeping(database, files, keys),
         close=http.close,
     )

@@ -32,6 +32,8 @@ from onecert.ra.errors import (
     ReasonMissingError,
     StaleFormError,
 )
+from onecert.ra.evidence import records as evidence
+from onecert.ra.evidence.freezing import check_complete, freeze
 from onecert.ra.life.duties import Duties
 from onecert.ra.life.machine import Act, Business, check_move, roles_of
 from onecert.ra.models import applications, orders
@@ -66,7 +68,9 @@ class Applications:
         reach: Reach,
         entries: Entries,
         duties: Duties,
+        materials_required: tuple[str, ...] = (),
     ) -> None:
+        self._materials_required = materials_required
         self._database = database
         self._clock = clock
         self._directory = directory
@@ -157,6 +161,7 @@ class Applications:
         Raises:
             InvalidApplicationError: fields are missing or wrong.
             DuplicateError, KeyRepeatedError: somebody already has it.
+            EvidenceMissingError: the policy wants materials that are not there.
         """
         frozen = self._reach.frozen(operator, application_id)
         check_role(operator, ENTRY)
@@ -171,6 +176,12 @@ class Applications:
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
             if current.revision != frozen.application.revision or revision not in {None, current.revision}:
                 raise StaleFormError
+            if evidence.frozen(connection, application_id) != frozen.evidence:
+                raise StaleFormError
+            check_complete(
+                connection, self._materials_required, application_id, current.business, current.kind
+            )
+            freeze(connection, application_id, at=now)
             release_claim(connection, application_id)
             take_claim(
                 connection,

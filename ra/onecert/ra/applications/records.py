@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, func, or_, select
 from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import NotFoundError, RequestKeyReusedError
+from onecert.ra.evidence import records as evidence
 from onecert.ra.life.duties import Duty, people_of
 from onecert.ra.life.machine import Business, State
 from onecert.ra.models import application_events, applications
@@ -93,16 +94,17 @@ class Frozen:
     values: Mapping[str, str]
     csr_pem: str
     salt: str
+    evidence: tuple[tuple[str, str], ...] = ()  # (material, SHA-256 of the file), sorted
 
     def sha256(self, checked: CheckedContent) -> str:
         """The content hash with this application's salt."""
         application = self.application
-        if application.follows_serial is None:
-            return checked.sha256(self.salt)
-        follows = (application.follows_authority, application.follows_serial, application.follows_reason)
-        return checked.sha256(
-            self.salt, business=application.business.value, follows="/".join(map(str, follows))
-        )
+        # What was submitted before there was any evidence has the same hash as then.
+        further: dict[str, Any] = {"evidence": self.evidence} if self.evidence else {}
+        if application.follows_serial is not None:
+            follows = (application.follows_authority, application.follows_serial, application.follows_reason)
+            further |= {"business": application.business.value, "follows": "/".join(map(str, follows))}
+        return checked.sha256(self.salt, **further)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +185,8 @@ def load_frozen(connection: Connection, vault: Vault, application_id: str) -> Fr
     ).one()
     personal = vault.unseal_json(place_of(application_id), row.personal_sealed)
     salt = str(personal.pop("salt"))
-    return Frozen(application, {**json.loads(row.fields), **personal}, row.csr_pem, salt)
+    values = {**json.loads(row.fields), **personal}
+    return Frozen(application, values, row.csr_pem, salt, evidence.frozen(connection, application_id))
 
 
 def place_of(application_id: str) -> str:

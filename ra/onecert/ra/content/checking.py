@@ -60,9 +60,13 @@ class CheckedContent:
             "type": self.kind.value,
         }
 
-    def sha256(self, salt: str, **follows: str) -> str:
-        """Hex SHA-256 of the canonical JSON; `follows` says of which certificate this is the successor."""
-        return hashlib.sha256(canonical_json({**self.as_json(salt), **follows})).hexdigest()
+    def sha256(self, salt: str, **further: Any) -> str:
+        """Hex SHA-256 of the canonical JSON.
+
+        Args:
+            further: the certificate that this follows, and the evidence that came with it.
+        """
+        return hashlib.sha256(canonical_json({**self.as_json(salt), **further})).hexdigest()
 
 
 @dataclass(frozen=True)

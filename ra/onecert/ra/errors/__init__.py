@@ -27,6 +27,7 @@ from onecert.ra.errors.base import (
     TokenNotReadyError,
 )
 from onecert.ra.errors.batches import ImportFileError
+from onecert.ra.errors.evidence import EvidenceDamagedError, EvidenceMissingError, EvidenceRefusedError
 from onecert.ra.errors.organisation import (
     CertificateRequiredError,
     EnrolmentClosedError,
@@ -49,6 +50,9 @@ __all__ = [
     "DuplicateError",
     "EnrolmentClosedError",
     "EnrolmentInvalidError",
+    "EvidenceDamagedError",
+    "EvidenceMissingError",
+    "EvidenceRefusedError",
     "FieldFault",
     "FollowRefusedError",
     "ImportFileError",

@@ -45,6 +45,9 @@ EVENT_NAMES: Mapping[str, str] = MappingProxyType(
         "consented": _("Consented to by a security officer"),
         "completed": _("Carried out"),
         "done": _("Carried out by the authority"),
+        "evidence_added": _("Evidence added"),
+        "evidence_removed": _("Evidence removed"),
+        "evidence_set_aside": _("Evidence set aside"),
     }
 )
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
@@ -101,6 +104,7 @@ AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
         "certificate.released": _("Certificate released from hold"),
         "certificate.status_learned": _("New status learned from the authority"),
         "import.finished": _("Import finished"),
+        "evidence.opened": _("Evidence with a person's number opened"),
         "access.refused": _("Another point's record asked for and refused"),
         "point.opened": _("Acceptance point opened or renamed"),
         "point.closed": _("Acceptance point closed"),
