@@ -5,31 +5,34 @@ from flask import Flask, Response, jsonify, request
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
-from onecert.ra.pages import applications, audit, certificates
+from onecert.ra.pages import applications, audit, certificates, organisation
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext
 from onecert.server.members import Context, Member
-from onecert.server.web import NavItem, create_frame
+from onecert.server.web import NavItem, SearchBox, create_frame
 
 __all__ = ["create_app"]
 
 NAVIGATION = (
-    NavItem(_("Applications"), "applications.index"),
-    NavItem(_("Certificates"), "certificates.index"),
-    NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR)),
+    NavItem(_("Applications"), "applications.index", key="q"),
+    NavItem(_("Certificates"), "certificates.index", key="c"),
+    NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
+    NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR), key="a"),
 )
+SEARCH = SearchBox(_("Name, credit code, id number, serial, thumbprint"), "search.find")
 
 
 def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     """Build the application; tests build a new one each time."""
-    app = create_frame(member, context, navigation=NAVIGATION, package="onecert.ra")
+    app = create_frame(member, context, navigation=NAVIGATION, search=SEARCH, package="onecert.ra")
     app.extensions[EXTENSION] = ra
     install_helpers(app)
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(audit.blueprint())
+    app.register_blueprint(organisation.blueprint())
     app.register_blueprint(search_pages.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)

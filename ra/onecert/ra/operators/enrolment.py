@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from cryptography import x509
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from onecert.ra.errors import EnrolmentClosedError, EnrolmentInvalidError, NotFoundError, ReasonMissingError
 from onecert.ra.models import enrolments
@@ -34,7 +34,7 @@ from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.operators import Operator, Operators, check_different_people, check_role
 
-__all__ = ["Ask", "Enrolment", "EnrolmentKind", "Enrolments", "list_enrolments"]
+__all__ = ["Ask", "Enrolment", "EnrolmentKind", "Enrolments", "count_waiting", "list_enrolments"]
 
 
 _ID = re.compile(r"[a-z][a-z0-9.-]{0,63}", re.ASCII)
@@ -126,6 +126,9 @@ class Enrolments:
                 "scope": [asdict(grant) for grant in grants],
                 "certificate_pem": ask.certificate_pem,
             }
+            twin = _find_twin(connection, ask, acting.id, json.dumps(content, ensure_ascii=False))
+            if twin is not None:
+                return twin
             connection.execute(
                 insert(enrolments).values(
                     id=request_id,
@@ -264,6 +267,20 @@ class Enrolments:
         )
 
 
+def _find_twin(connection: Connection, ask: Ask, asked_by: str, content: str) -> Enrolment | None:
+    """The same request of the same administrator that still waits: a double click, not a second wish."""
+    row = connection.execute(
+        select(enrolments).where(
+            enrolments.c.state == "waiting",
+            enrolments.c.kind == ask.kind.value,
+            enrolments.c.operator_id == ask.operator_id,
+            enrolments.c.asked_by == asked_by,
+            enrolments.c.content == content,
+        )
+    ).first()
+    return None if row is None else _enrolment(row._mapping)
+
+
 def load_enrolment(connection: Connection, request_id: str) -> Enrolment:
     """Raises `NotFoundError` when there is none."""
     row = connection.execute(select(enrolments).where(enrolments.c.id == request_id)).one_or_none()
@@ -278,6 +295,11 @@ def list_enrolments(connection: Connection, *, state: str | None = None, limit: 
     if state is not None:
         query = query.where(enrolments.c.state == state)
     return [_enrolment(row._mapping) for row in connection.execute(query)]
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many requests wait for a second person."""
+    return connection.scalar(select(func.count()).where(enrolments.c.state == "waiting")) or 0
 
 
 def _enrolment(row: RowMapping) -> Enrolment:

@@ -1,0 +1,1 @@
+"""What an operator finds on their desk: work that waits, and what they did last."""
