@@ -59,19 +59,33 @@ def test_no_state_is_a_dead_end(business: Business) -> None:
 def test_no_path_skips_the_second_person(business: Business) -> None:
     """Without the approval nothing is ordered or done, but for a security officer's own decision."""
     worked = {State.APPROVED, State.ORDERED, State.ISSUED, State.DONE, State.REVIEWED, State.REFUSED_BY_CA}
-    alone = frozenset({Act.APPROVE, Act.DECIDE})
+    judged = frozenset({Act.APPROVE, Act.PASS_ON})  # a reviewer's yes, which either ends it or passes it on
+    alone = judged | {Act.DECIDE}
     assert reachable(business, without=alone).isdisjoint(worked)
     if business in STATUS:
         assert {row.roles for (of, _s, act), row in TRANSITIONS.items() if act is Act.DECIDE} == {(SECURITY,)}
     else:
-        assert reachable(business, without=frozenset({Act.APPROVE})).isdisjoint(worked)
+        assert reachable(business, without=judged).isdisjoint(worked)
     if business is Business.RECOVERY:
         assert State.APPROVED not in reachable(business, without=frozenset({Act.CONSENT}))
 
 
+@every_business
+def test_what_was_passed_on_needs_the_second_reviewer(business: Business) -> None:
+    """Where the first reviewer may only pass on, nothing is worked without the second one's yes."""
+    worked = {State.APPROVED, State.ORDERED, State.ISSUED, State.DONE, State.REFUSED_BY_CA}
+    if State.SECOND_REVIEW not in reachable(business):
+        assert not {act for of, _s, act in TRANSITIONS if of is business} & {Act.PASS_ON, Act.CONFIRM}
+        return
+    one = frozenset({Act.APPROVE, Act.CONFIRM})
+    assert reachable(business, without=one).isdisjoint(worked)
+    assert (Duty.SECOND, Duty.REVIEW) in FLOOR
+    assert (Duty.SECOND, Duty.ENTER) in FLOOR
+
+
 def test_whoever_judges_is_kept_apart_by_every_policy() -> None:
     """The floor: each act that judges has a duty that differs from entering, whatever the settings say."""
-    for act in (Act.APPROVE, Act.RETURN, Act.REJECT, Act.CONSENT):
+    for act in (Act.APPROVE, Act.RETURN, Act.REJECT, Act.CONSENT, Act.PASS_ON, Act.CONFIRM):
         assert (DUTY_OF_ACT[act], Duty.ENTER) in FLOOR
     assert Duties.from_settings(()).apart == FLOOR
     assert (Duty.MAKE, Duty.REVIEW) in Duties.from_settings(["make-review"]).apart

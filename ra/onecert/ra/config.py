@@ -5,6 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from onecert.ra.review.service_level import ServiceLevels, WorkingTime
+from onecert.ra.review.thresholds import TwoReviewers
+
 __all__ = ["RaConfig"]
 
 
@@ -21,6 +24,15 @@ class RaConfig:
     authorities_keep: timedelta = timedelta(seconds=60)
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False
+    fields_required: tuple[str, ...] = ("address", "postcode")
+    consent_texts: Path | None = None
+    registry: str | None = None
+    trust_root: Path | None = None
+    registry_every: timedelta = timedelta(minutes=10)
+    registry_refused: tuple[Literal["differs", "unknown", "cancelled", "revoked", "unchecked"], ...] = (
+        "cancelled",
+        "revoked",
+    )
     certificate_required: bool = False
     smtp_host: str | None = None
     smtp_port: int = 587
@@ -33,9 +45,43 @@ class RaConfig:
     office_mail: str | None = None
     notices_every: timedelta = timedelta(seconds=30)
     report_zone: str = "Asia/Shanghai"
+    browser_keys: tuple[Literal["organisation", "citizen", "employee", "device"], ...] = ()
+    code_life: timedelta = timedelta(days=14)
+    media_stock_required: bool = False
     materials_required: tuple[str, ...] = ()
     evidence_file_mb: int = 20
     evidence_total_mb: int = 100
     evidence_files: int = 30
     papers_font: Path | None = None
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()
+    second_review: tuple[str, ...] = ()
+    service_levels: tuple[str, ...] = (
+        "state=submitted|second_review within=4h",
+        "state=approved|ordered within=1h",
+        "state=returned|refused_by_ca within=5d",
+        "state=issued within=5d",
+        "state=delivered within=10d",
+    )
+    working_days: str = "12345"
+    working_hours: str = "09:00-17:00"
+    holidays: tuple[str, ...] = ()
+    pick_keep: timedelta = timedelta(minutes=10)
+    unlock_limit: int = 3
+    unlock_window: timedelta = timedelta(hours=24)
+    batch_max_mb: int = 50
+    batch_workers: int = 2
+    key_centre_outbox: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` when a policy is not one."""
+        self.two_reviewers()
+        self.levels()
+
+    def two_reviewers(self) -> TwoReviewers:
+        """When two reviewers must agree."""
+        return TwoReviewers.from_settings(self.second_review)
+
+    def levels(self) -> ServiceLevels:
+        """How long something may wait."""
+        working = WorkingTime.from_settings(self.working_days, self.working_hours, self.holidays)
+        return ServiceLevels.from_settings(self.service_levels, working)

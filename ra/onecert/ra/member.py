@@ -12,6 +12,8 @@ from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job
 from onecert.server.members import Context, Kept, Member, Service
 
+BATCHES_EVERY = timedelta(seconds=2)
+
 __all__ = ["build", "keep", "make_keys", "member"]
 
 
@@ -37,9 +39,15 @@ def build(config: RaConfig, context: Context) -> Service:
     return Service(
         app=create_app(member, context, ra),
         jobs=[
+            Job("ra.batches", BATCHES_EVERY, ra.batch_work.run),
             Job("ra.orders", config.resend_every, ra.dispatch.run),
+            Job("ra.public-tries", timedelta(hours=1), ra.tries.forget_old),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
             Job("ra.search", config.resend_every, ra.backfill.run),
+            Job("ra.handovers", config.resend_every, ra.handovers.run),
+            Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
+            Job("ra.notices.send", config.notices_every, ra.notices.run),
+            Job("ra.register", config.registry_every, ra.entries.findings.register.refresh),
             Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
             Job("ra.notices.send", config.notices_every, ra.notices.run),
         ],

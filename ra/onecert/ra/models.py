@@ -70,6 +70,7 @@ applications = Table(
     Column("created_by", String(64), nullable=False),
     Column("submitted_by", String(64), nullable=True),
     Column("reviewed_by", String(64), nullable=True),
+    Column("passed_on_by", String(64), nullable=True),  # the first reviewer, where two must agree
     Column("reason", Text, nullable=True),  # of a return, a rejection, a refusal by the CA
     Column("order_id", String(36), nullable=True),
     Column("point", String(32), nullable=False, server_default="main"),
@@ -80,10 +81,14 @@ applications = Table(
     ),  # the certificate that a renewal and so on follows
     Column("follows_serial", String(64), nullable=True),
     Column("follows_reason", String(32), nullable=True),
+    Column("follows_early", String(200), nullable=True),  # why it is renewed before the profile's window
+    Column("findings", Text, nullable=True),  # JSON of what submitting found out; part of the content's hash
     UniqueConstraint("id", name="ra_applications_id"),
     UniqueConstraint("request_key", name="ra_applications_request_key"),
     Index("ra_applications_by_state", "state", "state_since", "seq"),
     Index("ra_applications_by_point", "point", "state", "seq"),
+    Index("ra_applications_by_queue", "point", "state", "state_since", "seq"),
+    Index("ra_applications_by_author", "created_by", "seq"),
     Index("ra_applications_of_name", "name", "seq"),
     Index("ra_applications_of_uscc", "uscc", "seq"),
     Index("ra_applications_by_idcard", "idcard_hmac"),

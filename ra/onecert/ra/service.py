@@ -6,15 +6,25 @@ from dataclasses import dataclass
 import httpx
 
 from onecert.ra import models
-from onecert.ra.applications.acts import Applications
+from onecert.ra.applications.acts import APPLICATIONS, Applications
 from onecert.ra.applications.entries import Entries
+from onecert.ra.applications.findings import Findings
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps, Store
+from onecert.ra.batches.acts import Batches
+from onecert.ra.batches.service import make_batches
+from onecert.ra.batches.work import BatchWork
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import CaClient
 from onecert.ra.cases.acts import Cases
+from onecert.ra.cases.handover import HandOvers
 from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
+from onecert.ra.delivery.codes import Codes
+from onecert.ra.delivery.handing import Delivery
+from onecert.ra.delivery.tries import Tries
+from onecert.ra.keys.making import KeyMaking
+from onecert.ra.content.consent import ConsentTexts
 from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.files import Files
 from onecert.ra.evidence.keeping import EvidenceKeeping
@@ -22,10 +32,18 @@ from onecert.ra.life.duties import Duties
 from onecert.ra.notices.due import Collector
 from onecert.ra.notices.sending import Notices
 from onecert.ra.notices.service import make_notices
+from onecert.ra.media.passes import Passes
+from onecert.ra.media.stock import Stock
+from onecert.ra.notices.due import Collector
+from onecert.ra.notices.sending import Notices
+from onecert.ra.notices.service import make_notices
 from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
 from onecert.ra.points.points import Points
+from onecert.ra.registry.snapshot import make_registry
+from onecert.ra.review.picks import Picks
+from onecert.ra.review.service_level import ServiceLevels
 from onecert.ra.revocation.requests import Certificates
 from onecert.ra.revocation.revoking import Revoking
 from onecert.ra.search.backfill import Backfill
@@ -60,9 +78,22 @@ class Ra:
     reach: Reach
     points: Points
     cases: Cases
+    handovers: HandOvers
+    batches: Batches
+    batch_work: BatchWork
+    duties: Duties
+    picks: Picks
+    levels: ServiceLevels
     enrolments: Enrolments
     evidence: EvidenceActs
     evidence_keeping: EvidenceKeeping
+    search: Search
+    backfill: Backfill
+    stock: Stock
+    passes: Passes
+    key_making: KeyMaking
+    delivery: Delivery
+    tries: Tries
     search: Search
     backfill: Backfill
     notices: Notices
@@ -78,7 +109,20 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
     client = CaClient(http, timeout_s=config.ca_timeout.total_seconds())
     vault = Vault(keys, database)
     directory = Directory(client, database, clock, keep=config.authorities_keep)
-    entries = Entries(database=database, clock=clock, vault=vault, test_ids=config.test_ids)
+    findings = Findings(
+        clock=clock,
+        texts=ConsentTexts.load(config.consent_texts),
+        register=make_registry(config.registry, config.trust_root, context.data / "registry"),
+        refused=config.registry_refused,
+    )
+    entries = Entries(
+        database=database,
+        clock=clock,
+        vault=vault,
+        findings=findings,
+        test_ids=config.test_ids,
+        required=config.fields_required,
+    )
     reach = Reach(
         database=database,
         audit=audit,
@@ -100,6 +144,22 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         entries=entries,
         duties=duties,
         materials_required=config.materials_required,
+        two_reviewers=config.two_reviewers(),
+    )
+    steps = OperatorSteps(
+        APPLICATIONS, audit, clock, reach=reach, load_operator=context.operators.load, duties=duties
+    )
+    own_steps = ServiceSteps(APPLICATIONS, audit, name)
+    tries = Tries(database, vault, clock)
+    stock = Stock(
+        database=database,
+        audit=audit,
+        clock=clock,
+        reach=reach,
+        stock_required=config.media_stock_required,
+    )
+    key_making = KeyMaking(
+        database=database, clock=clock, reach=reach, steps=steps, own_steps=own_steps, stock=stock
     )
     certificates = Certificates(
         database=database,
@@ -118,6 +178,36 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         registration_authority=name,
         case_steps=ServiceSteps(case_store, audit, name),
     )
+    dispatch = Dispatch(
+        database=database,
+        audit=audit,
+        clock=clock,
+        vault=vault,
+        keys=keys,
+        directory=directory,
+        client=client,
+        entries=entries,
+        registration_authority=name,
+        learn=revoking.refresh,
+    )
+    batches, batch_work = make_batches(
+        config,
+        context,
+        vault=vault,
+        directory=directory,
+        reach=reach,
+        duties=duties,
+        applications=applications,
+        carry_out=dispatch.carry_out,
+        texts=findings.texts,
+    )
+    handovers = HandOvers(
+        database=database,
+        clock=clock,
+        keys=keys,
+        outbox=config.key_centre_outbox or context.data / "key-centre",
+        registration_authority=name,
+    )
     return Ra(
         config=config,
         clock=clock,
@@ -127,18 +217,9 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         directory=directory,
         entries=entries,
         applications=applications,
-        dispatch=Dispatch(
-            database=database,
-            audit=audit,
-            clock=clock,
-            vault=vault,
-            keys=keys,
-            directory=directory,
-            client=client,
-            entries=entries,
-            registration_authority=name,
-            learn=revoking.refresh,
-        ),
+        dispatch=dispatch,
+        batches=batches,
+        batch_work=batch_work,
         certificates=certificates,
         revoking=revoking,
         world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
@@ -152,7 +233,21 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
                 case_store, audit, clock, reach=reach, load_operator=context.operators.load, duties=duties
             ),
             certificates=certificates,
+            handovers=handovers,
+            unlock_limit=config.unlock_limit,
+            unlock_window=config.unlock_window,
         ),
+        handovers=handovers,
+        duties=duties,
+        picks=Picks(
+            database=database,
+            clock=clock,
+            reach=reach,
+            duties=duties,
+            load_operator=context.operators.load,
+            keep=config.pick_keep,
+        ),
+        levels=config.levels(),
         search=Search(database=database, clock=clock, vault=vault, reach=reach),
         backfill=Backfill(database=database, vault=vault),
         points=Points(database=database, audit=audit, clock=clock, reach=reach),
@@ -164,6 +259,30 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             reach=reach,
             operators=context.operators,
         ),
+        stock=stock,
+        passes=Passes(
+            database=database,
+            audit=audit,
+            clock=clock,
+            vault=vault,
+            reach=reach,
+            operators=context.operators,
+            tries=tries,
+        ),
+        key_making=key_making,
+        delivery=Delivery(
+            database=database,
+            clock=clock,
+            vault=vault,
+            reach=reach,
+            codes=Codes(database=database, vault=vault, clock=clock, tries=tries, life=config.code_life),
+            key_making=key_making,
+            steps=steps,
+            own_steps=own_steps,
+            browser_keys=config.browser_keys,
+            test_ids=config.test_ids,
+        ),
+        tries=tries,
         notices=make_notices(config, context, vault=vault, directory=directory),
         notices_due=Collector(
             database=database,

@@ -6,9 +6,11 @@ layer: pages, REST and import only carry. What was typed is checked in `entries.
 what was shown. After an approval `onecert.ra.orders.dispatch` signs and sends the order.
 """
 
+import json
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, insert, update
 from sqlalchemy.exc import IntegrityError
@@ -35,11 +37,16 @@ from onecert.ra.errors import (
 from onecert.ra.evidence import records as evidence
 from onecert.ra.evidence.freezing import check_complete, freeze
 from onecert.ra.life.duties import Duties
-from onecert.ra.life.machine import Act, Business, check_move, roles_of
+from onecert.ra.life.machine import Act, Business, State, check_move, roles_of
 from onecert.ra.models import applications, orders
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.points.points import check_place
+from onecert.ra.review.filing import Filing, check_filing, write_filing
+from onecert.ra.review.picks import drop_pick
+from onecert.ra.review.reasons import Remark, check_remarks, summary
+from onecert.ra.review.remarks import write_remarks
+from onecert.ra.review.thresholds import TwoReviewers, facts_of
 from onecert.ra.search.index import remember_marks, remember_name
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -69,7 +76,9 @@ class Applications:
         entries: Entries,
         duties: Duties,
         materials_required: tuple[str, ...] = (),
+        two_reviewers: TwoReviewers | None = None,
     ) -> None:
+        self._two_reviewers = two_reviewers or TwoReviewers()
         self._materials_required = materials_required
         self._database = database
         self._clock = clock
@@ -167,6 +176,8 @@ class Applications:
         check_role(operator, ENTRY)
         check_move(frozen.application.business, frozen.application.state, Act.SUBMIT)
         checked = self.entries.recheck(frozen)
+        findings = self.entries.findings.freeze(checked.values, recorded_by=operator.id, at=self._clock.now())
+        frozen = replace(frozen, findings=findings)
         key = frozen.application.entity_key
         if key is None:
             raise RuntimeError("content without a fault has no entity")  # the two checks disagree
@@ -195,9 +206,11 @@ class Applications:
             take_key(connection, key_sha256=checked.request.key_sha256, application_id=application_id)
             changes = {
                 "content_sha256": frozen.sha256(checked),
+                "findings": json.dumps(findings, ensure_ascii=False),
                 "profile_version": profile.version,
                 "submitted_by": operator.id,
                 "reviewed_by": None,
+                "passed_on_by": None,
                 "reason": None,
             }
             return self._steps.move(
@@ -241,39 +254,62 @@ class Applications:
     def approve(self, operator: Operator, application_id: str, *, content_sha256: str) -> Application:
         """Approve exactly the content with this hash; the order follows outside (see `orders`).
 
+        Where the policy wants two reviewers, the first one's approval passes it on to the second.
+
         Raises:
             ContentChangedError: the hash is not the one on record, or the record does not match its own hash.
-            SamePersonError: the reviewer entered it, under whatever account.
+            SamePersonError: the reviewer entered it, or is the first reviewer, under whatever account.
         """
         frozen = self._reach.frozen(operator, application_id)
-        check_role(operator, *roles_of(frozen.application.business, Act.APPROVE))
-        check_move(frozen.application.business, frozen.application.state, Act.APPROVE)
+        before = frozen.application
+        check_role(operator, *roles_of(before.business, Act.APPROVE))
+        act, event = Act.APPROVE, "approved"
+        if before.state is State.SECOND_REVIEW:
+            act, event = Act.CONFIRM, "confirmed"
+        elif self._two_reviewers.needed(facts_of(before, frozen.values)):
+            act, event = Act.PASS_ON, "passed_on"
+        check_move(before.business, before.state, act)
         # What is in the database now must still be what was submitted: a row changed from outside is not
         # approved.
         if frozen.sha256(self.entries.recheck(frozen)) != content_sha256:
             raise ContentChangedError
         with self._database.transaction() as connection:
-            current, operator, now = self._steps.begin(connection, operator, application_id, Act.APPROVE)
-            if current.content_sha256 != content_sha256 or current.revision != frozen.application.revision:
+            current, operator, now = self._steps.begin(connection, operator, application_id, act)
+            if current.content_sha256 != content_sha256 or current.revision != before.revision:
                 raise ContentChangedError
-            changes = {"reviewed_by": operator.id, "order_id": str(uuid.uuid4()), "reason": None}
+            changes: dict[str, str | None] = {"reason": None}
+            if act is Act.PASS_ON:
+                changes |= {"passed_on_by": operator.id}
+            else:
+                changes |= {"reviewed_by": operator.id, "order_id": str(uuid.uuid4())}
+            drop_pick(connection, application_id)
             return self._steps.move(
-                connection,
-                current,
-                operator=operator,
-                act=Act.APPROVE,
-                event="approved",
-                at=now,
-                changes=changes,
+                connection, current, operator=operator, act=act, event=event, at=now, changes=changes
             )
 
-    def send_back(self, operator: Operator, application_id: str, *, reason: str) -> Application:
-        """Return it to the entry clerk for correction."""
-        return self._judge(operator, application_id, Act.RETURN, "returned", reason)
+    def send_back(
+        self, operator: Operator, application_id: str, *, reason: str = "", remarks: Sequence[Remark] = ()
+    ) -> Application:
+        """Return it to the entry clerk for correction.
+
+        Args:
+            reason: words about the application as a whole; the same as a remark `OTHER`.
+            remarks: reasons from the list, each at its field; with no `reason` at least one.
+        """
+        if reason.strip():
+            remarks = [*remarks, Remark(code="OTHER", words=reason)]
+        kind = self._reach.application(operator, application_id).kind
+        checked = check_remarks(kind, remarks)
+        return self._judge(
+            operator, application_id, Act.RETURN, "returned", reason=summary(checked), remarks=checked
+        )
 
     def reject(self, operator: Operator, application_id: str, *, reason: str) -> Application:
         """Refuse it for good; the applicant may apply again."""
-        return self._judge(operator, application_id, Act.REJECT, "rejected", reason)
+        reason = reason.strip()
+        if not 2 <= len(reason) <= 500:
+            raise ReasonMissingError
+        return self._judge(operator, application_id, Act.REJECT, "rejected", reason=reason)
 
     def withdraw(self, operator: Operator, application_id: str) -> Application:
         """End it at the applicant's wish, as long as the CA has not been asked, or has refused."""
@@ -295,16 +331,24 @@ class Applications:
         """The holder has it; what it follows is revoked now, if the order says so (see `orders`)."""
         return self._hand_on(operator, application_id, Act.DELIVER, "delivered")
 
-    def archive(self, operator: Operator, application_id: str) -> Application:
-        """The papers are filed."""
-        return self._hand_on(operator, application_id, Act.ARCHIVE, "archived")
+    def archive(
+        self, operator: Operator, application_id: str, *, filing: Filing | None = None
+    ) -> Application:
+        """The papers are filed; `filing` says where and which."""
+        checked = check_filing(filing) if filing is not None else None
+        return self._hand_on(operator, application_id, Act.ARCHIVE, "archived", filing=checked)
 
     def reopen(self, operator: Operator, application_id: str) -> Application:
         """Take up again what the CA refused; it is corrected, submitted and reviewed again."""
         self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.REOPEN)
-            changes = {"content_sha256": None, "order_id": None, "reviewed_by": None}
+            changes = {
+                "content_sha256": None,
+                "order_id": None,
+                "reviewed_by": None,
+                "passed_on_by": None,
+            }
             return self._steps.move(
                 connection,
                 current,
@@ -315,7 +359,15 @@ class Applications:
                 changes=changes,
             )
 
-    def _hand_on(self, operator: Operator, application_id: str, act: Act, event: str) -> Application:
+    def _hand_on(
+        self,
+        operator: Operator,
+        application_id: str,
+        act: Act,
+        event: str,
+        *,
+        filing: Filing | None = None,
+    ) -> Application:
         self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, application_id, act)
@@ -325,8 +377,17 @@ class Applications:
                     .where(orders.c.id == current.order_id)
                     .values(delivery="pending", delivered_by=operator.id, next_attempt_at=now)
                 )
+            if filing is not None:
+                write_filing(connection, application_id, filing, actor=operator.id, at=now)
             return self._steps.move(
-                connection, current, operator=operator, act=act, event=event, at=now, changes={}
+                connection,
+                current,
+                operator=operator,
+                act=act,
+                event=event,
+                at=now,
+                changes={},
+                note=filing.place if filing is not None else None,
             )
 
     def _check_followed(self, operator: Operator, frozen: Frozen) -> str | None:
@@ -353,17 +414,31 @@ class Applications:
         return point
 
     def _judge(
-        self, operator: Operator, application_id: str, act: Act, event: str, reason: str
+        self,
+        operator: Operator,
+        application_id: str,
+        act: Act,
+        event: str,
+        *,
+        reason: str,
+        remarks: Sequence[Remark] = (),
     ) -> Application:
-        reason = reason.strip()
-        if not 2 <= len(reason) <= 500:
-            raise ReasonMissingError
         self._reach.application(operator, application_id)
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, application_id, act)
             if act is Act.REJECT:
                 release_claim(connection, application_id)
             changes = {"reviewed_by": operator.id, "reason": reason}
+            drop_pick(connection, application_id)
+            if remarks:
+                write_remarks(
+                    connection,
+                    application_id,
+                    revision=current.revision + 1,
+                    actor=operator.id,
+                    at=now,
+                    wanted=remarks,
+                )
             return self._steps.move(
                 connection,
                 current,
@@ -385,4 +460,5 @@ def _followed(followed: Followed | None) -> dict[str, str]:
         "follows_authority": followed.authority,
         "follows_serial": followed.serial_hex,
         "follows_reason": followed.reason,
+        **({"follows_early": followed.early} if followed.early else {}),
     }

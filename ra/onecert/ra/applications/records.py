@@ -5,12 +5,12 @@ queue works while the token is away, and an id-card number appears there only ma
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select
 
 from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
@@ -27,6 +27,8 @@ __all__ = [
     "ApplicationPage",
     "Event",
     "Frozen",
+    "application_columns",
+    "application_of",
     "count_by_state",
     "escaped_like",
     "find_by_request_key",
@@ -34,9 +36,13 @@ __all__ = [
     "list_applications",
     "list_events",
     "load_application",
+    "load_applications",
     "load_frozen",
     "split_personal",
 ]
+
+# What people still change; findings of an earlier round say nothing of it.
+UNJUDGED = frozenset({State.DRAFT, State.RETURNED, State.REFUSED_BY_CA})
 
 _CHINA = timezone(timedelta(hours=8))
 MAX_PAGE = 200
@@ -66,6 +72,7 @@ class Application:
     created_by: str
     submitted_by: str | None
     reviewed_by: str | None
+    passed_on_by: str | None
     reason: str | None
     order_id: str | None
     point: str
@@ -74,6 +81,7 @@ class Application:
     follows_authority: str | None
     follows_serial: str | None
     follows_reason: str | None
+    follows_early: str | None = None
 
     @property
     def details(self) -> dict[str, Any]:
@@ -94,17 +102,23 @@ class Frozen:
     values: Mapping[str, str]
     csr_pem: str
     salt: str
+    findings: Mapping[str, Any] | None = None  # what submitting found out; None: not submitted, or long ago
     evidence: tuple[tuple[str, str], ...] = ()  # (material, SHA-256 of the file), sorted
 
     def sha256(self, checked: CheckedContent) -> str:
         """The content hash with this application's salt."""
         application = self.application
-        # What was submitted before there was any evidence has the same hash as then.
-        further: dict[str, Any] = {"evidence": self.evidence} if self.evidence else {}
+        more: dict[str, Any] = {}
         if application.follows_serial is not None:
             follows = (application.follows_authority, application.follows_serial, application.follows_reason)
-            further |= {"business": application.business.value, "follows": "/".join(map(str, follows))}
-        return checked.sha256(self.salt, **further)
+            more |= {"business": application.business.value, "follows": "/".join(map(str, follows))}
+        if application.follows_early is not None:
+            more["early"] = application.follows_early
+        if self.findings is not None:
+            more["findings"] = self.findings
+        if self.evidence:  # what was submitted before there was any has the same hash as then
+            more["evidence"] = self.evidence
+        return checked.sha256(self.salt, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +144,17 @@ class ApplicationPage:
 _COLUMNS = [
     column
     for column in applications.c
-    if column.name not in {"request_key", "request_hmac", "fields", "personal_sealed", "csr_pem"}
+    if column.name not in {"request_key", "request_hmac", "fields", "findings", "personal_sealed", "csr_pem"}
 ]
 
 
-def _application(row: Mapping[str, Any]) -> Application:
+def application_columns() -> Sequence[Column[Any]]:
+    """What lists read: everything but the sealed and the long."""
+    return _COLUMNS
+
+
+def application_of(row: Mapping[str, Any]) -> Application:
+    """A row with `application_columns` as a value."""
     values = dict(row)
     values["kind"] = Kind(values["kind"])
     values["state"] = State(values["state"])
@@ -148,7 +168,7 @@ def load_application(connection: Connection, application_id: str, *, lock: bool 
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFoundError(application_id)
-    return _application(row._asdict())
+    return application_of(row._asdict())
 
 
 def find_by_request_key(connection: Connection, request_key: str, request_hmac: str) -> Application | None:
@@ -163,7 +183,7 @@ def find_by_request_key(connection: Connection, request_key: str, request_hmac: 
         return None
     values = dict(row._mapping)
     before = values.pop("request_hmac")
-    made = _application(values)
+    made = application_of(values)
     if before is not None and before != request_hmac:
         raise RequestKeyReusedError(made.number)
     return made
@@ -179,14 +199,24 @@ def load_frozen(connection: Connection, vault: Vault, application_id: str) -> Fr
     """The application with its personal fields; needs the token."""
     application = load_application(connection, application_id)
     row = connection.execute(
-        select(applications.c.fields, applications.c.personal_sealed, applications.c.csr_pem).where(
-            applications.c.id == application_id
-        )
+        select(
+            applications.c.fields,
+            applications.c.findings,
+            applications.c.personal_sealed,
+            applications.c.csr_pem,
+        ).where(applications.c.id == application_id)
     ).one()
     personal = vault.unseal_json(place_of(application_id), row.personal_sealed)
     salt = str(personal.pop("salt"))
-    values = {**json.loads(row.fields), **personal}
-    return Frozen(application, values, row.csr_pem, salt, evidence.frozen(connection, application_id))
+    findings = json.loads(row.findings) if row.findings and application.state not in UNJUDGED else None
+    return Frozen(
+        application,
+        {**json.loads(row.fields), **personal},
+        row.csr_pem,
+        salt,
+        findings,
+        evidence.frozen(connection, application_id),
+    )
 
 
 def place_of(application_id: str) -> str:
@@ -247,17 +277,19 @@ def list_applications(
     cursor: str | None = None,
     limit: int = 50,
     oldest_first: bool = False,
+    conditions: Sequence[ColumnElement[bool]] = (),
 ) -> ApplicationPage:
-    """One page, newest first (or oldest first, for work queues).
+    """One page, newest first (or oldest first).
 
     Args:
         scope: whose records: an operator's, or `EVERYWHERE` for the service itself.
         search: beginning of a name, a credit code, or an application number.
         idcard_hmac: look for this person instead.
         cursor: `next` of the page before; anything else counts as the beginning.
+        conditions: more of a WHERE clause.
     """
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[Any] = select(*_COLUMNS).where(scope.condition(applications.c))
+    query: Select[Any] = select(*_COLUMNS).where(scope.condition(applications.c), *conditions)
     if states:
         query = query.where(applications.c.state.in_([state.value for state in states]))
     if business is not None:
@@ -273,7 +305,7 @@ def list_applications(
         query = query.where(applications.c.seq > after if oldest_first else applications.c.seq < after)
     order = applications.c.seq if oldest_first else applications.c.seq.desc()
     rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
-    items = [_application(row._asdict()) for row in rows[:limit]]
+    items = [application_of(row._asdict()) for row in rows[:limit]]
     return ApplicationPage(items, str(items[-1].seq) if len(rows) > limit else None)
 
 
@@ -298,4 +330,13 @@ def faults_by_field(outcome: Outcome) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for fault in outcome.faults:
         found.setdefault(fault.field, []).append(fault)
+    return found
+
+
+def load_applications(connection: Connection, ids: Iterable[str]) -> list[Application]:
+    """Those of these that there are, in no order; asked for hundreds at a time."""
+    wanted, found = sorted(set(ids)), []
+    for at in range(0, len(wanted), 400):
+        query = select(*_COLUMNS).where(applications.c.id.in_(wanted[at : at + 400]))
+        found += [application_of(row._asdict()) for row in connection.execute(query)]
     return found

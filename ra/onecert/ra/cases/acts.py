@@ -2,21 +2,24 @@
 
     hold, release, revoke   a clerk asks with the form in hand, a second person approves: the order is signed
                             in that step and goes the way of `onecert.ra.revocation`
-    unlock                  approved by a second person, carried out by a media clerk, who records it done
+    unlock                  approved by a second person, carried out by a media clerk, who records it done; so
+                            many times within so many hours for one certificate, as the settings say
     recovery                approved by a second person, consented to by a security officer, handed to the key
-                            centre by a security officer, who records it done
+                            centre by a security officer as a signed document (`handover.py`)
 
 Like applications, what is approved is what was shown: the hash of a case goes with the approval.
 """
 
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from onecert.ra.applications.records import list_events
 from onecert.ra.applications.steps import OperatorSteps
+from onecert.ra.cases.handover import HandOvers
 from onecert.ra.cases.records import Case, load_case
 from onecert.ra.certificates.records import Certificate, load_certificate
 from onecert.ra.content.checking import canonical_json
@@ -26,6 +29,7 @@ from onecert.ra.errors import (
     ReasonMissingError,
     RequestKeyReusedError,
     RevocationRefusedError,
+    UnlockLimitError,
 )
 from onecert.ra.life.machine import STATUS, Act, Business, State, check_move
 from onecert.ra.models import cases
@@ -53,7 +57,13 @@ class Cases:
         reach: Reach,
         steps: OperatorSteps[Case],
         certificates: Certificates,
+        handovers: HandOvers,
+        unlock_limit: int = 3,
+        unlock_window: timedelta = timedelta(hours=24),
     ) -> None:
+        self._handovers = handovers
+        self._unlock_limit = unlock_limit
+        self._unlock_window = unlock_window
         self._database = database
         self._clock = clock
         self._reach = reach
@@ -81,6 +91,7 @@ class Cases:
         Raises:
             CaseInvalidError: something is missing, or this business type has no case.
             RequestKeyReusedError: the key came with another content.
+            UnlockLimitError: the token was unlocked too often of late.
         """
         if business not in CASES:
             raise CaseInvalidError("business")
@@ -98,6 +109,8 @@ class Cases:
                 operator = self._reach.account(connection, operator, *step.roles, at=now)
                 if (made := _find(connection, key, sha256)) is not None:
                     return made
+                if business is Business.UNLOCK:
+                    self._check_unlocks(connection, certificate, besides=None, at=now)
                 connection.execute(
                     insert(cases).values(
                         id=case_id,
@@ -171,8 +184,40 @@ class Cases:
         return self._step(operator, case_id, Act.CONSENT, "consented")
 
     def complete(self, operator: Operator, case_id: str) -> Case:
-        """It has been carried out: the token is unlocked, or the key centre has taken over."""
-        return self._step(operator, case_id, Act.COMPLETE, "completed")
+        """It has been carried out: the token is unlocked, or the key centre gets the signed document.
+
+        Raises:
+            UnlockLimitError: the token was unlocked too often of late.
+        """
+        case = self._reach.case(operator, case_id)
+        check_role(operator, *check_move(case.business, case.state, Act.COMPLETE).roles)
+        certificate = self._reach.certificate(operator, case.authority, case.serial_hex)
+        document = None
+        if case.business is Business.RECOVERY:
+            with self._database.reading() as connection:
+                events = list_events(connection, case_id)
+            consented = next((e.actor for e in reversed(events) if e.event == "consented"), None)
+            people = {"consented_by": consented, "handed_over_by": operator.id}
+            # Signed outside the write transaction: a slow token must not hold up the counters.
+            document = self._handovers.sign(case, certificate_sha256=certificate.sha256, people=people)
+        with self._database.transaction() as connection:
+            current, operator, now = self._steps.begin(connection, operator, case_id, Act.COMPLETE)
+            if case.business is Business.UNLOCK:
+                self._check_unlocks(connection, certificate, besides=case_id, at=now)
+            if document is not None:
+                self._handovers.keep(connection, case_id, document, at=now)
+            done = self._steps.move(
+                connection,
+                current,
+                operator=operator,
+                act=Act.COMPLETE,
+                event="completed",
+                at=now,
+                changes={},
+            )
+        if document is not None:
+            self._handovers.lay_out(case_id)  # else the job does
+        return done
 
     def withdraw(self, operator: Operator, case_id: str) -> Case:
         """End it at the applicant's wish."""
@@ -184,6 +229,32 @@ class Cases:
         if not 2 <= len(reason) <= 500:
             raise ReasonMissingError
         return self._step(operator, case_id, Act.REJECT, "rejected", note=reason, reviewed=True)
+
+    def _check_unlocks(
+        self, connection: Connection, certificate: Certificate, *, besides: str | None, at: datetime
+    ) -> None:
+        """Count what is asked for or done; the certificate's row orders two who count at once."""
+        load_certificate(connection, certificate.authority, certificate.serial_hex, lock=True)
+        over = [State.REJECTED.value, State.WITHDRAWN.value]
+        since = at - self._unlock_window
+        times = list(
+            connection.scalars(
+                select(cases.c.state_since)
+                .where(
+                    cases.c.authority == certificate.authority,
+                    cases.c.serial_hex == certificate.serial_hex,
+                    cases.c.business == Business.UNLOCK.value,
+                    cases.c.state.not_in(over),
+                    cases.c.id != (besides or ""),
+                    cases.c.state_since > since,
+                )
+                .order_by(cases.c.state_since)
+            )
+        )
+        if len(times) >= self._unlock_limit:
+            again = times[len(times) - self._unlock_limit] + self._unlock_window
+            hours = int(self._unlock_window.total_seconds() // 3600)
+            raise UnlockLimitError(limit=self._unlock_limit, hours=hours, again=again)
 
     def _step(
         self,

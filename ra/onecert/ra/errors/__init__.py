@@ -26,7 +26,15 @@ from onecert.ra.errors.base import (
     SearchByPostError,
     TokenNotReadyError,
 )
-from onecert.ra.errors.batches import ImportFileError
+from onecert.ra.errors.batches import BatchFileError, BatchRefusedError
+from onecert.ra.errors.delivery import (
+    BrowserKeyRefusedError,
+    CodeRefusedError,
+    CounterCodeError,
+    MediumRefusedError,
+    RecipientInvalidError,
+    TooManyTriesError,
+)
 from onecert.ra.errors.evidence import EvidenceDamagedError, EvidenceMissingError, EvidenceRefusedError
 from onecert.ra.errors.organisation import (
     CertificateRequiredError,
@@ -39,14 +47,26 @@ from onecert.ra.errors.organisation import (
     PointUnknownError,
     ScopeInvalidError,
 )
+from onecert.ra.errors.review import (
+    FilingInvalidError,
+    NothingToReviewError,
+    ObjectionsError,
+    ReturnReasonError,
+    UnlockLimitError,
+)
 from onecert.ra.errors.revocations import RevocationReasonError, RevocationRefusedError
 
 __all__ = [
     "AuthorityUnknownError",
+    "BatchFileError",
+    "BatchRefusedError",
     "BodyError",
+    "BrowserKeyRefusedError",
     "CaseInvalidError",
     "CertificateRequiredError",
+    "CodeRefusedError",
     "ContentChangedError",
+    "CounterCodeError",
     "DuplicateError",
     "EnrolmentClosedError",
     "EnrolmentInvalidError",
@@ -54,11 +74,14 @@ __all__ = [
     "EvidenceMissingError",
     "EvidenceRefusedError",
     "FieldFault",
+    "FilingInvalidError",
     "FollowRefusedError",
-    "ImportFileError",
     "InvalidApplicationError",
     "KeyRepeatedError",
+    "MediumRefusedError",
     "NotFoundError",
+    "NothingToReviewError",
+    "ObjectionsError",
     "OrganisationInvalidError",
     "OutOfReachError",
     "PointClosedError",
@@ -67,7 +90,9 @@ __all__ = [
     "ProfileMissingError",
     "RaError",
     "ReasonMissingError",
+    "RecipientInvalidError",
     "RequestKeyReusedError",
+    "ReturnReasonError",
     "RevocationReasonError",
     "RevocationRefusedError",
     "ScopeInvalidError",
@@ -75,5 +100,7 @@ __all__ = [
     "SearchByPostError",
     "StaleFormError",
     "TokenNotReadyError",
+    "TooManyTriesError",
+    "UnlockLimitError",
     "WrongStateError",
 ]

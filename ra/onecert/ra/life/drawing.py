@@ -16,7 +16,8 @@ _HEAD = """\
 
 Drawn from `ra/onecert/ra/life/machine.py` by `python -m onecert.ra.life.drawing`; a test keeps it fresh. A
 role in brackets takes the step; without one the service takes it itself. **2** marks a step that needs
-another person than those before (`duties.py`); the setting `duties_apart` adds more pairs.
+another person than those before (`duties.py`); the setting `duties_apart` adds more pairs. Where the setting
+`second_review` asks for two reviewers, `pass_on` stands in the place of `approve`, and `confirm` follows.
 """
 
 

@@ -1,8 +1,8 @@
 """Separation of duties: which duties on one piece of business need different people, asked in one place.
 
-The floor cannot be lowered: whoever entered never reviews, and whoever consents did neither. The setting
-`duties_apart` adds to it, such as `make-enter` (who hands over did not enter). A duty is looked at in all
-rounds of a piece of business, and two accounts of one person are one person.
+The floor cannot be lowered: whoever entered never reviews, and whoever reviews second or consents did
+neither. The setting `duties_apart` adds to it, such as `make-enter` (who hands over did not enter). A duty is
+looked at in all rounds of a piece of business, and two accounts of one person are one person.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +26,7 @@ class Duty(StrEnum):
 
     ENTER = "enter"
     REVIEW = "review"
+    SECOND = "second"
     CONSENT = "consent"
     MAKE = "make"
     ARCHIVE = "archive"
@@ -40,7 +41,10 @@ DUTY_OF_ACT: Mapping[Act, Duty] = MappingProxyType(
         Act.APPROVE: Duty.REVIEW,
         Act.RETURN: Duty.REVIEW,
         Act.REJECT: Duty.REVIEW,
+        Act.PASS_ON: Duty.REVIEW,
+        Act.CONFIRM: Duty.SECOND,
         Act.CONSENT: Duty.CONSENT,
+        Act.BRING_KEY: Duty.MAKE,
         Act.DELIVER: Duty.MAKE,
         Act.COMPLETE: Duty.MAKE,
         Act.ARCHIVE: Duty.ARCHIVE,
@@ -59,7 +63,10 @@ DUTY_OF_EVENT: Mapping[str, Duty] = MappingProxyType(
         "evidence_set_aside": Duty.ENTER,
         "decided": Duty.ENTER,
         "approved": Duty.REVIEW,
+        "passed_on": Duty.REVIEW,
+        "confirmed": Duty.SECOND,
         "consented": Duty.CONSENT,
+        "key_brought": Duty.MAKE,
         "delivered": Duty.MAKE,
         "completed": Duty.MAKE,
         "archived": Duty.ARCHIVE,
@@ -67,7 +74,17 @@ DUTY_OF_EVENT: Mapping[str, Duty] = MappingProxyType(
 )
 
 # (the later duty, the earlier one that somebody else must have done)
-FLOOR = frozenset({(Duty.REVIEW, Duty.ENTER), (Duty.CONSENT, Duty.ENTER), (Duty.CONSENT, Duty.REVIEW)})
+FLOOR = frozenset(
+    {
+        (Duty.REVIEW, Duty.ENTER),
+        (Duty.REVIEW, Duty.MAKE),  # a key that was brought is part of what is reviewed
+        (Duty.SECOND, Duty.ENTER),
+        (Duty.SECOND, Duty.MAKE),
+        (Duty.SECOND, Duty.REVIEW),
+        (Duty.CONSENT, Duty.ENTER),
+        (Duty.CONSENT, Duty.REVIEW),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,8 @@ class Duties:
         for word in apart:
             later, _dash, earlier = word.partition("-")
             pairs.add((Duty(later), Duty(earlier)))
+            if Duty(earlier) is Duty.REVIEW:
+                pairs.add((Duty(later), Duty.SECOND))  # whoever is apart from a reviewer is so from both
         return cls(frozenset(pairs))
 
     def check(

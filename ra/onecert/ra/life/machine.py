@@ -2,8 +2,9 @@
 
 Pure: no database, no clock. Every act asks here before it writes anything, below the web layer, so a page,
 the REST interface, an import and a job all meet the same rules. tests/ra hold by property: nothing reaches an
-order without a second person, but for a security officer's own hold, release or revocation, and from every
-state an end can be reached. docs/ra-life.md is drawn from this table (`drawing.py`).
+order without a second person, but for a security officer's own hold, release or revocation; what the policy
+says needs two reviewers (`review/thresholds.py`) reaches it only through `pass_on` and `confirm`; and from
+every state an end can be reached. docs/ra-life.md is drawn from this table (`drawing.py`).
 
 Who may not be the same person is in `duties.py`.
 """
@@ -57,6 +58,7 @@ class State(StrEnum):
     DRAFT = "draft"
     SUBMITTED = "submitted"
     RETURNED = "returned"
+    SECOND_REVIEW = "second_review"
     REVIEWED = "reviewed"
     APPROVED = "approved"
     ORDERED = "ordered"
@@ -78,9 +80,12 @@ class Act(StrEnum):
     APPROVE = "approve"
     RETURN = "return"
     REJECT = "reject"
+    PASS_ON = "pass_on"  # noqa: S105 -- a step, not a password
+    CONFIRM = "confirm"
     CONSENT = "consent"
     DECIDE = "decide"
     REOPEN = "reopen"
+    BRING_KEY = "bring_key"
     COMPLETE = "complete"
     DELIVER = "deliver"
     ARCHIVE = "archive"
@@ -122,10 +127,19 @@ TABLE: tuple[Transition, ...] = (
     Transition(_PAPERS, State.RETURNED, Act.SAVE, State.RETURNED, (ENTRY,)),
     Transition(_PAPERS, State.RETURNED, Act.SUBMIT, State.SUBMITTED, (ENTRY,)),
     Transition(_PAPERS, State.RETURNED, Act.WITHDRAW, State.WITHDRAWN, (ENTRY,)),
+    # The request of a key that was made at the counter; in a browser, the service brings it.
+    Transition(CERTIFICATE, State.DRAFT, Act.BRING_KEY, State.DRAFT, (ENTRY, MEDIA)),
+    Transition(CERTIFICATE, State.RETURNED, Act.BRING_KEY, State.RETURNED, (ENTRY, MEDIA)),
     # Reviewing: always a second person
     Transition(CERTIFICATE | _BATCH | _UNLOCK, State.SUBMITTED, Act.APPROVE, State.APPROVED, (REVIEW,)),
     Transition(_PAPERS, State.SUBMITTED, Act.RETURN, State.RETURNED, (REVIEW,)),
     Transition(_EVERY - STATUS, State.SUBMITTED, Act.REJECT, State.REJECTED, (REVIEW,)),
+    # Above a threshold of the policy: a second reviewer, who is neither the first nor whoever entered it.
+    Transition(_PAPERS, State.SUBMITTED, Act.PASS_ON, State.SECOND_REVIEW, (REVIEW,)),
+    Transition(_PAPERS, State.SECOND_REVIEW, Act.CONFIRM, State.APPROVED, (REVIEW,)),
+    Transition(_PAPERS, State.SECOND_REVIEW, Act.RETURN, State.RETURNED, (REVIEW,)),
+    Transition(_PAPERS, State.SECOND_REVIEW, Act.REJECT, State.REJECTED, (REVIEW,)),
+    Transition(_PAPERS, State.SECOND_REVIEW, Act.WITHDRAW, State.WITHDRAWN, (ENTRY,)),
     # A key comes back only when a third person, who answers for security, agrees as well.
     Transition(_RECOVERY, State.SUBMITTED, Act.APPROVE, State.REVIEWED, (REVIEW,)),
     Transition(_RECOVERY, State.REVIEWED, Act.CONSENT, State.APPROVED, (SECURITY,)),
@@ -177,7 +191,15 @@ ENDS: Mapping[Business, frozenset[State]] = MappingProxyType(
 HAS_CERTIFICATE = frozenset({State.ISSUED, State.DELIVERED, State.ARCHIVED})
 # While an application is in one of these, no second one for the same entity, authority and type.
 OPEN = frozenset(
-    {State.SUBMITTED, State.RETURNED, State.APPROVED, State.ORDERED, State.REFUSED_BY_CA, State.REVIEWED}
+    {
+        State.SUBMITTED,
+        State.RETURNED,
+        State.SECOND_REVIEW,
+        State.APPROVED,
+        State.ORDERED,
+        State.REFUSED_BY_CA,
+        State.REVIEWED,
+    }
 )
 
 BUSINESS_NAMES: Mapping[Business, str] = MappingProxyType(
@@ -200,6 +222,7 @@ STATE_NAMES: Mapping[State, str] = MappingProxyType(
         State.DRAFT: _("Draft"),
         State.SUBMITTED: _("Waiting for review"),
         State.RETURNED: _("Returned"),
+        State.SECOND_REVIEW: _("Waiting for a second reviewer"),
         State.REVIEWED: _("Waiting for a security officer"),
         State.APPROVED: _("Approved"),
         State.ORDERED: _("Ordered from the CA"),

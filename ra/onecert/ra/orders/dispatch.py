@@ -228,7 +228,7 @@ class Dispatch:
                 act=Act.RETURN_UNSIGNED,
                 event="returned",
                 at=self._clock.now(),
-                changes={"reason": reason, "order_id": None, "reviewed_by": None},
+                changes={"reason": reason, "order_id": None, "reviewed_by": None, "passed_on_by": None},
                 note=reason,
                 details={"code": why.code},
             )

@@ -43,7 +43,11 @@ def issuance_payload(
         "identity": identity,
         "csr_pem": content.request.pem,
         "application_sha256": application.content_sha256,
-        "approved_by": [application.submitted_by, application.reviewed_by],
+        "approved_by": [
+            name
+            for name in (application.submitted_by, application.passed_on_by, application.reviewed_by)
+            if name is not None
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -69,13 +69,23 @@ def install_helpers(app: Flask) -> None:
         kind_names=KIND_NAMES,
         business_names=BUSINESS_NAMES,
         age=age,
+        time_left=time_left,
         authority_title=lambda name: the_ra().directory.listing().shown(name),
     )
 
 
 def age(since: datetime) -> str:
     """How long something has been waiting, in the largest unit that fits."""
-    minutes = max(0, int((the_ra().clock.now() - since).total_seconds() // 60))
+    return _span(the_ra().clock.now() - since)
+
+
+def time_left(until: datetime) -> str:
+    """How long it is until then, in the largest unit that fits."""
+    return _span(until - the_ra().clock.now())
+
+
+def _span(span: timedelta) -> str:
+    minutes = max(0, int(span.total_seconds() // 60))
     if minutes < 1:
         return gettext(_("less than a minute"))
     if minutes < 60:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from onecert.ra.life.machine import State
+from onecert.ra.media.stock import EVENT_NAMES as MEDIUM_EVENTS
 from onecert.server.languages import _
 
 __all__ = ["AUDIT_EVENTS", "EVENT_NAMES", "SIGHTING_NAMES", "STATE_KINDS", "STATUS_KINDS", "STATUS_NAMES"]
@@ -14,6 +15,7 @@ STATE_KINDS: Mapping[State, str] = MappingProxyType(
         State.DRAFT: "neutral",
         State.SUBMITTED: "info",
         State.RETURNED: "warning",
+        State.SECOND_REVIEW: "info",
         State.APPROVED: "info",
         State.ORDERED: "info",
         State.REVIEWED: "info",
@@ -31,8 +33,15 @@ EVENT_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "created": _("Entered"),
         "saved": _("Changed"),
+        "key_brought": _("Key made on a token"),
+        "key_code_given": _("Code for making the key in a browser given out"),
+        "key_from_browser": _("Key made in the applicant's browser"),
+        "code_given": _("Code for fetching the certificate given out"),
+        "fetched": _("Fetched with the code, receipt confirmed"),
         "submitted": _("Submitted for review"),
         "approved": _("Approved"),
+        "passed_on": _("Approved by the first of two reviewers"),
+        "confirmed": _("Approved by the second reviewer"),
         "returned": _("Returned for correction"),
         "rejected": _("Rejected"),
         "withdrawn": _("Withdrawn"),
@@ -54,6 +63,8 @@ EVENT_KINDS: Mapping[str, str] = MappingProxyType(
     {
         "submitted": "info",
         "approved": "info",
+        "passed_on": "info",
+        "confirmed": "info",
         "ordered": "info",
         "issued": "success",
         "returned": "warning",
@@ -95,6 +106,9 @@ REVOCATION_STATES: Mapping[str, str] = MappingProxyType(
 
 AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
     {
+        **{f"medium.{name}": text for name, text in MEDIUM_EVENTS.items()},
+        "counter.code": _("Code for the counter's program given out"),
+        "counter.signed_in": _("Counter's program signed in"),
         **{f"application.{name}": text for name, text in EVENT_NAMES.items()},
         **{f"case.{name}": text for name, text in EVENT_NAMES.items()},
         "certificate.change_requested": _("Change of status requested"),
