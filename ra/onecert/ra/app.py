@@ -5,7 +5,7 @@ from flask import Flask, Response, jsonify, request
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
-from onecert.ra.pages import applications, audit, certificates, organisation
+from onecert.ra.pages import applications, audit, certificates, home, organisation
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
@@ -16,6 +16,7 @@ from onecert.server.web import NavItem, SearchBox, create_frame
 __all__ = ["create_app"]
 
 NAVIGATION = (
+    NavItem(_("My desk"), "home.index", key="h"),
     NavItem(_("Applications"), "applications.index", key="q"),
     NavItem(_("Certificates"), "certificates.index", key="c"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
@@ -29,6 +30,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app = create_frame(member, context, navigation=NAVIGATION, search=SEARCH, package="onecert.ra")
     app.extensions[EXTENSION] = ra
     install_helpers(app)
+    app.register_blueprint(home.blueprint())
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(audit.blueprint())

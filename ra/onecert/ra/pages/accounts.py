@@ -30,7 +30,7 @@ __all__ = ["add_to"]
 Tabs = Callable[[Connection, str], list[dict[str, Any]]]
 CHINA = timezone(timedelta(hours=8))
 CERTIFICATE_MAX = 16 * 1024
-SCOPE_LINES = 6
+SCOPE_LINES = 3
 _PEM = b"-----BEGIN CERTIFICATE-----"
 # Which field of the form a refusal is about.
 _FIELDS = {
@@ -67,6 +67,7 @@ def _accounts(tabs: Tabs) -> str:
     with ra.database.reading() as connection:
         every = describe_accounts(connection, ra.operators.all(connection), at=now)
         shown = tabs(connection, "accounts")
+        points = _point_names(connection)
     counts = {standing: sum(each.standing is standing for each in every) for standing in Standing}
     return render_template(
         "ra/organisation/accounts.html",
@@ -74,6 +75,7 @@ def _accounts(tabs: Tabs) -> str:
         accounts=[each for each in every if not wanted or each.standing == wanted],
         total=len(every),
         counts=counts,
+        points=points,
         wanted=wanted,
         **_words(),
     )
@@ -90,9 +92,11 @@ def _account_page(account: str, error: ServiceError | None = None) -> str:
     with ra.database.reading() as connection:
         asked = [each for each in list_enrolments(connection) if each.operator_id == account]
         names = {each.id: each.name for each in ra.operators.all(connection)}
+        points = _point_names(connection)
     return render_template(
         "ra/organisation/account.html",
         account=found,
+        points=points,
         asked=asked,
         names=names,
         error=error,
@@ -263,7 +267,7 @@ def _enrolment_page(request_id: str, error: ServiceError | None = None) -> str:
         found = load_enrolment(connection, request_id)
         known = ra.operators.find(connection, found.operator_id)
         account = describe_accounts(connection, [known], at=ra.clock.now())[0] if known else None
-        points = {point.id: point.name for point in list_points(connection)}
+        points = _point_names(connection)
         names = {each.id: each.name for each in ra.operators.all(connection)}
         asker = ra.operators.find(connection, found.asked_by)
     pem = str(found.content["certificate_pem"])
@@ -322,6 +326,10 @@ def _load(account: str) -> Account:
         if found is None:
             raise NotFoundError(account[:32] or "-")
         return describe_accounts(connection, [found], at=ra.clock.now())[0]
+
+
+def _point_names(connection: Connection) -> dict[str, str]:
+    return {point.id: point.name for point in list_points(connection)}
 
 
 def _words() -> dict[str, Any]:
