@@ -39,6 +39,8 @@ APPLICATION = {
     "postcode": "518000",
     "agent_name": "陈经办",
     "agent_idcard": "440300190001010015",
+    "consent": "paper",
+    "consent_version": "2026-11",
     "mobile": "13800000001",
 }
 PERSONS = {

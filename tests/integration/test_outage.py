@@ -473,7 +473,10 @@ def application() -> dict[str, Any]:
             "agent_name": "张三",
             "agent_idcard": "440300190001010015",
             "mobile": "13800000000",
+            "address": "深圳市福田区示范路1号",
+            "postcode": "518000",
         },
+        "consent": {"version": "2026-11", "how": "paper"},
         "csr_pem": request.public_bytes(serialization.Encoding.PEM).decode(),
         "submit": True,
     }

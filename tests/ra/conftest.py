@@ -53,7 +53,7 @@ class Ra:
             status_url="http://127.0.0.1:8080/ra",
             connect=lambda _service: self.ca.client(),
         )
-        self.service = make_ra(RaConfig(), self.context, self.keys)
+        self.service = make_ra(RaConfig(fields_required=()), self.context, self.keys)
         self.vault = self.service.vault
         self.directory = self.service.directory
         self.applications = self.service.applications
@@ -77,7 +77,13 @@ class Ra:
 
     def entry(self, kind: str = "organisation", authority: str = "pearl", **changes: str) -> Entry:
         """A complete entry; `changes` are fields, `csr` replaces the request, an empty text drops a field."""
-        common = {"state_or_province": "广东省", "locality": "深圳市", "mobile": "13800000000"}
+        common = {
+            "state_or_province": "广东省",
+            "locality": "深圳市",
+            "mobile": "13800000000",
+            "consent": "paper",
+            "consent_version": "2026-11",
+        }
         fields = {
             "organisation": {
                 "organization_name": "深圳市示例科技有限公司",
@@ -91,6 +97,13 @@ class Ra:
                 "idcard": IDCARD,
                 "organization_name": "深圳市示例科技有限公司",
                 "uscc": USCC,
+            },
+            "device": {
+                "device_name": "一号网关",
+                "organization_name": "深圳市示例科技有限公司",
+                "uscc": USCC,
+                "agent_name": "张三",
+                "agent_idcard": IDCARD,
             },
         }[kind]
         csr = changes.pop("csr") if "csr" in changes else make_csr()

@@ -234,7 +234,12 @@ class FakeCa:
 
     def _authority(self, name: str) -> dict[str, Any]:
         titles = {"pearl": "珠江CA", "harbour": "海港CA", "summit": "高峰CA"}
-        identity = {"organisation": ["uscc"], "citizen": ["idcard"], "employee": ["uscc", "idcard"]}
+        identity = {
+            "organisation": ["uscc"],
+            "citizen": ["idcard"],
+            "employee": ["uscc", "idcard"],
+            "device": ["uscc"],
+        }
         return {
             "name": name,
             "title": {"zh": titles[name], "en": f"{name.capitalize()} CA"},

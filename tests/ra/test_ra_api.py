@@ -101,7 +101,7 @@ def test_a_duplicate_is_409_and_keeps_nothing(ra, clerk) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "device"},
+        {"type": "robot"},
         {"type": 1},
         {"authority": None},
         {"fields": []},

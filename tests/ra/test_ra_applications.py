@@ -206,6 +206,8 @@ def test_a_row_changed_behind_our_back_is_not_approved(ra) -> None:
                 "uscc": OTHER_USCC,
                 "state_or_province": "广东省",
                 "locality": "深圳市",
+                "consent": "paper",
+                "consent_version": "2026-11",
             }
         )
         connection.execute(applications.update().values(fields=fields))

@@ -27,6 +27,8 @@ GOOD = {
     "agent_name": "张三",
     "agent_idcard": IDCARD,
     "mobile": "13800000000",
+    "consent": "paper",
+    "consent_version": "2026-11",
 }
 CSR = make_csr()
 
@@ -120,7 +122,7 @@ def test_rare_han_characters_are_names() -> None:
 def test_a_company_is_no_citizen() -> None:
     """A firm's name in the form for natural persons."""
     fields = {"name": "某某有限公司", "idcard": IDCARD, "state_or_province": "广东省", "locality": "深圳市"}
-    fields["mobile"] = "13800000000"
+    fields |= {"mobile": "13800000000", "consent": "paper", "consent_version": "2026-11"}
     outcome = check_content(Kind.CITIZEN, "pearl", fields, CSR, at=TODAY, test_ids=False)
     assert codes(outcome) == {("name", "NAME_NOT_A_PERSON")}
 

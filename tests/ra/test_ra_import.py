@@ -76,8 +76,8 @@ def test_a_key_cannot_leave_the_folder(ra, tmp_path) -> None:
     (tmp_path / "secret.csr").write_text(make_csr())
     folder = tmp_path / "requests"
     folder.mkdir()
-    data = "key,authority,type,name,idcard,state_or_province,locality,mobile\n"
-    data += "../secret,pearl,citizen,李四,440300190001010015,广东省,深圳市,13800000000\n"
+    data = "key,authority,type,name,idcard,state_or_province,locality,mobile,consent,consent_version\n"
+    data += "../secret,pearl,citizen,李四,440300190001010015,广东省,深圳市,13800000000,paper,2026-11\n"
     [report] = run(ra, data.encode(), folder)
     assert [fault.code for fault in report.faults] == ["CSR_MISSING"]
 
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read_enters_nothing(data, words) -> None:
 
 def test_rows_with_unknown_type_and_double_key(ra, requests) -> None:
     """A type that does not exist, and two rows with one key."""
-    data = b"key,authority,type\na,pearl,device\na,pearl,citizen\n\n"
+    data = b"key,authority,type\na,pearl,robot\na,pearl,citizen\n\n"
     reports = run(ra, data, requests)
     assert [fault.code for report in reports for fault in report.faults] == ["TYPE_UNKNOWN", "KEY_TWICE"]
 

@@ -18,6 +18,8 @@ FORM = {
     "agent_name": "张三",
     "agent_idcard": IDCARD,
     "mobile": "13800000000",
+    "consent": "paper",
+    "consent_version": "2026-11",
 }
 
 

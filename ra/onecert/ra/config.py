@@ -24,7 +24,7 @@ class RaConfig:
     authorities_keep: timedelta = timedelta(seconds=60)
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False
-    fields_required: tuple[str, ...] = ("address", "postcode")
+    fields_required: tuple[str, ...] = ("organisation.address", "organisation.postcode")
     consent_texts: Path | None = None
     registry: str | None = None
     trust_root: Path | None = None

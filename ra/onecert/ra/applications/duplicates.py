@@ -42,9 +42,12 @@ class Elsewhere:
 
 
 def entity_key(kind: Kind, values: Mapping[str, str], idcard_hmac: str | None) -> str | None:
-    """What is counted as one entity: the firm, the person, or this person at this firm; None when unknown
-    yet."""
+    """What is counted as one entity: the firm, the person, this person at this firm, or this device of it;
+    None when unknown yet."""
     uscc = values.get("uscc")
+    if kind is Kind.DEVICE:
+        device = values.get("device_name")
+        return f"device:{uscc}:{device}" if uscc and device else None
     if kind is Kind.ORGANISATION:
         return f"uscc:{uscc}" if uscc else None
     if not idcard_hmac:

@@ -5,18 +5,26 @@ short transaction that keeps the row.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onecert.ra.applications.duplicates import duplicate_error, entity_key, find_duplicate, find_key_holder
+from onecert.ra.applications.findings import Findings
 from onecert.ra.applications.following import Followed
 from onecert.ra.applications.records import Frozen, place_of, split_personal
-from onecert.ra.content.checking import CheckedContent, Outcome, check_content, display_name
+from onecert.ra.content.checking import (
+    CheckedContent,
+    Note,
+    Outcome,
+    check_content,
+    check_field,
+    display_name,
+)
 from onecert.ra.content.csr import MAX_OCTETS
-from onecert.ra.content.fields import Kind
+from onecert.ra.content.fields import FIELDS, Field, Kind
 from onecert.ra.content.ids import masked_idcard
-from onecert.ra.errors import DuplicateError, InvalidApplicationError, KeyRepeatedError
+from onecert.ra.errors import DuplicateError, FieldFault, InvalidApplicationError, KeyRepeatedError
 from onecert.ra.search.index import marks_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
@@ -36,6 +44,7 @@ class Entry:
     point: str | None = None  # None: where the operator works
     project: str | None = None
     follows: Followed | None = None
+    findings: Mapping[str, Any] | None = None  # of what was submitted before and is judged already
 
 
 @dataclass(frozen=True)
@@ -75,18 +84,51 @@ class PreparedEntry:
 class Entries:
     """Checks entries and makes them ready."""
 
-    def __init__(self, *, database: Database, clock: Clock, vault: Vault, test_ids: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        vault: Vault,
+        findings: Findings,
+        test_ids: bool = False,
+        required: Collection[str] = (),
+    ) -> None:
         self._database = database
         self._clock = clock
         self._vault = vault
         self._test_ids = test_ids
+        self._required = _by_kind(required)
+        self.findings = findings
 
     def check(self, entry: Entry) -> Outcome:
-        """Everything that is wrong with an entry, without keeping anything."""
-        at = self._clock.now().date()
-        return check_content(
-            entry.kind, entry.authority, entry.fields, entry.csr, at=at, test_ids=self._test_ids
+        """Everything that is wrong with an entry, without keeping anything.
+
+        What the policy refuses by the consent and by the register counts as a fault, unless it was judged
+        when the entry was submitted.
+        """
+        outcome = check_content(
+            entry.kind,
+            entry.authority,
+            entry.fields,
+            entry.csr,
+            at=self._clock.now().date(),
+            test_ids=self._test_ids,
+            required=self._required[entry.kind],
+            texts=self.findings.texts,
         )
+        refused = () if entry.findings is not None else self.findings.refusals(outcome)
+        if not refused:
+            return outcome
+        return replace(outcome, faults=(*outcome.faults, *refused), content=None)
+
+    def check_one(self, field: Field, value: str) -> tuple[str, list[FieldFault], list[Note]]:
+        """One field while it is typed, by the same function as at submit."""
+        return check_field(field, value, self._clock.now().date(), test_ids=self._test_ids)
+
+    def is_required(self, kind: Kind, field: Field) -> bool:
+        """Whether a form marks it as needed."""
+        return field.required or field.name in self._required[kind]
 
     def recheck(self, frozen: Frozen) -> CheckedContent:
         """Check what is on record again, by the rules of today. Raises `InvalidApplicationError`."""
@@ -97,6 +139,7 @@ class Entries:
                 authority=application.authority,
                 fields=frozen.values,
                 csr=frozen.csr_pem,
+                findings=frozen.findings,
             )
         )
         if outcome.content is None:
@@ -151,7 +194,26 @@ class Entries:
     def _hash_person(self, kind: Kind, outcome: Outcome) -> str | None:
         """The keyed hash of the person that the certificate is for; an organisation's agent is not."""
         number = _sound_values(outcome).get("idcard")
-        return self._vault.idcard_hmac(number) if number and kind is not Kind.ORGANISATION else None
+        is_person = kind in {Kind.CITIZEN, Kind.EMPLOYEE}
+        return self._vault.idcard_hmac(number) if number and is_person else None
+
+
+def _by_kind(required: Collection[str]) -> dict[Kind, frozenset[str]]:
+    """`organisation.address` for one type of application, `email` for each that has the field.
+
+    Raises:
+        ValueError: there is no such field.
+    """
+    found: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+    for word in required:
+        kind, dot, name = word.rpartition(".")
+        kinds = [each for each in Kind if not dot or each.value == kind]
+        known = [each for each in kinds if name in {field.name for field in FIELDS[each]}]
+        if not known:
+            raise ValueError(f"fields_required: there is no field {word}")
+        for each in known:
+            found[each].add(name)
+    return {kind: frozenset(names) for kind, names in found.items()}
 
 
 def _request_text(entry: Entry) -> str:

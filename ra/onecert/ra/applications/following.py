@@ -33,6 +33,7 @@ REASONS: Mapping[Business, tuple[str, ...]] = MappingProxyType(
         Business.REPLACE: ("keyCompromise", "superseded"),
     }
 )
+EARLY_MAX = 200
 _LOST = frozenset({"unspecified", "superseded", "keyCompromise"})
 
 
@@ -44,10 +45,17 @@ class Followed:
     authority: str
     serial_hex: str
     reason: str
+    early: str = ""  # why it is renewed before the profile's window; for whom the CA permits it
 
     @classmethod
-    def of(cls, business: Business, certificate: Certificate, reason: str = "") -> "Followed":
-        """Raises `FollowRefusedError` when this reason does not fit."""
+    def of(
+        cls, business: Business, certificate: Certificate, reason: str = "", *, early: str = ""
+    ) -> "Followed":
+        """Raises `FollowRefusedError` when this reason does not fit, or what is early is no renewal."""
+        early = early.strip()
+        is_sentence = 2 <= len(early) <= EARLY_MAX and early.isprintable()
+        if early and (business is not Business.RENEW or not is_sentence):
+            raise FollowRefusedError("FOLLOW_EARLY", str(EARLY_MAX))
         reasons = REASONS.get(business)
         if reasons is None or (reason and reason not in reasons):
             raise FollowRefusedError("FOLLOW_REASON", ", ".join(reasons or ()))
@@ -56,6 +64,7 @@ class Followed:
             authority=certificate.authority,
             serial_hex=certificate.serial_hex,
             reason=reason or reasons[0],
+            early=early,
         )
 
 
@@ -97,4 +106,5 @@ def follow_payload(payload: dict[str, Any], application: Application) -> dict[st
         serial_hex=application.follows_serial,
         reason=application.follows_reason,
         when=None if application.business is Business.REPLACE else "delivered",
+        early=application.follows_early,
     )

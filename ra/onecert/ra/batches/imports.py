@@ -125,7 +125,7 @@ def _import_row(applications: Applications, operator: Operator, row: Row, reques
     except ValueError:
         text = _("There is no application type “%(kind)s”.")
         facts = {"kind": row.kind[:40]}
-        hint = _("Write organisation, citizen or employee.")
+        hint = _("Write organisation, citizen, employee or device.")
         return _refused(row, [FieldFault("type", "TYPE_UNKNOWN", text, hint, facts)])
     entry = Entry(kind=kind, authority=row.authority, fields=row.fields, csr=_read_request(requests, row.key))
     key = _row_key(entry)

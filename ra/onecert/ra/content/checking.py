@@ -7,25 +7,36 @@ the public hash in order and audit trail would let anyone who has the rest try o
 """
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from onecert.ra.content import ids
+from onecert.ra.content.canonical import canonical_json
+from onecert.ra.content.consent import ConsentTexts, packaged_texts
 from onecert.ra.content.csr import CertificateRequest, RequestFault, load_request
 from onecert.ra.content.fields import FIELDS, Field, Kind
+from onecert.ra.content.forms import find_form_fault
 from onecert.ra.content.text import clean, describe, find_foreign_characters
 from onecert.ra.errors import FieldFault
 from onecert.server.languages import _
 from onecert.verifier.identity.errors import InvalidIdError
 
-_MOBILE = re.compile(r"1[3-9][0-9]{9}")
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
-_POSTCODE = re.compile(r"[0-9]{6}")
+__all__ = [
+    "CheckedContent",
+    "Note",
+    "Outcome",
+    "canonical_json",
+    "check_content",
+    "check_field",
+    "display_name",
+    "order_identity",
+    "order_subject",
+]
+
 _CODES = frozenset({"uscc", "idcard"})
+_NAMED_BY = {Kind.ORGANISATION: "organization_name", Kind.DEVICE: "device_name"}
 
 
 @dataclass(frozen=True)
@@ -80,18 +91,21 @@ class Outcome:
     content: CheckedContent | None
 
 
-def canonical_json(value: Any) -> bytes:
-    """One byte string for one value: sorted keys, no blanks, UTF-8 (RFC 8785 for strings and objects)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def display_name(kind: Kind, values: Mapping[str, str]) -> str:
-    """The organisation's or the person's name, empty while nothing was typed."""
-    return values.get("organization_name" if kind is Kind.ORGANISATION else "name", "")
+    """The organisation's, the person's or the device's name, empty while nothing was typed."""
+    return values.get(_NAMED_BY.get(kind, "name"), "")
 
 
 def check_content(
-    kind: Kind, authority: str, raw: Mapping[str, str], csr: str | bytes, *, at: date, test_ids: bool
+    kind: Kind,
+    authority: str,
+    raw: Mapping[str, str],
+    csr: str | bytes,
+    *,
+    at: date,
+    test_ids: bool,
+    required: Collection[str] = (),
+    texts: ConsentTexts | None = None,
 ) -> Outcome:
     """Check everything that was typed; never raises for bad input.
 
@@ -102,6 +116,8 @@ def check_content(
         csr: PEM or DER of the PKCS#10 request; empty counts as missing.
         at: the day of the check, for dates inside id numbers.
         test_ids: accept region 999999, which no real person has.
+        required: fields that are needed here besides those that are needed anywhere.
+        texts: what applicants agree to; the packaged texts by default.
     """
     values: dict[str, str] = {}
     faults: list[FieldFault] = []
@@ -119,12 +135,14 @@ def check_content(
         if raw[name].strip()
     ]
     for field in FIELDS[kind]:
-        value, found, remarks = _check_field(field, raw.get(field.name, ""), at, test_ids=test_ids)
+        value, found, remarks = check_field(field, raw.get(field.name, ""), at, test_ids=test_ids)
         if value:
             values[field.name] = value
+        elif not found and (field.name in required or is_needed(field, raw)):
+            found = [_missing(field)]
         faults += found
         notes += remarks
-    faults += _check_together(kind, values)
+    faults += check_together(kind, values, texts or packaged_texts())
     request, fault = _check_request(csr)
     if fault is not None:
         faults.append(fault)
@@ -150,31 +168,48 @@ def _check_request(csr: str | bytes) -> tuple[CertificateRequest | None, FieldFa
         return None, refused.fault
 
 
-def _check_field(
+def check_field(
     field: Field, raw: str, at: date, *, test_ids: bool
 ) -> tuple[str, list[FieldFault], list[Note]]:
-    """Return the cleaned value (as typed when faulty, so that the form shows it again), faults and notes."""
+    """One field by itself: the cleaned value (as typed when faulty, so that the form shows it again), faults
+    and notes. An empty value has no fault here; whether it is needed depends on the others."""
     cleaned = clean(raw)
     if not cleaned.value:
-        if not field.required:
-            return "", [], []
-        return "", [_missing(field)], []
-    value, fault = cleaned.value, None
+        return "", [], []
+    value, fault, text = cleaned.value, None, cleaned.note
     if field.check in _CODES:
         try:
             value = ids.checked(field.check, raw.strip(), at=at, test_ids=test_ids)
         except InvalidIdError as refused:
             fault = ids.fault_of(field.name, refused)
+        else:
+            text = text or (_("Written in its one spelling.") if value != cleaned.value else "")
     else:
         fault = _find_fault(field, value)
     if fault is not None:
         return value, [fault], []
-    if cleaned.widened:
-        return value, [], [Note(field.name, _("Full-width characters were changed to ASCII."))]
-    return value, [], []
+    return value, [], [Note(field.name, text)] if text else []
+
+
+def is_needed(field: Field, raw: Mapping[str, str]) -> bool:
+    """Whether a field must hold something, given what the others hold."""
+    if field.name == "agent_idcard":
+        return raw.get("agent_id_type", "") in {"", "idcard"}
+    if field.name == "agent_id_no":
+        return raw.get("agent_id_type", "") not in {"", "idcard"}
+    if field.name in {"recipient", "delivery_address"}:
+        return raw.get("delivery", "") == "post"
+    return field.required
 
 
 def _missing(field: Field) -> FieldFault:
+    if field.group == "consent":
+        return FieldFault(
+            field.name,
+            "CONSENT_MISSING",
+            _("The applicant's consent is missing."),
+            _("Let the applicant read and sign both texts, then say how the consent was given."),
+        )
     hint = _("Take it from the applicant's papers; without it the application can only be kept as a draft.")
     return FieldFault(field.name, "FIELD_MISSING", _("This field is needed."), hint)
 
@@ -190,15 +225,9 @@ def _find_fault(field: Field, value: str) -> FieldFault | None:
             else _("Shorten it."),
             {"limit": field.max_length, "length": len(value)},
         )
-    patterns = {
-        "mobile": (_MOBILE, _("A mobile number has 11 digits and begins with 13 to 19.")),
-        "email": (_EMAIL, _("This is not an e-mail address.")),
-        "postcode": (_POSTCODE, _("A postcode has 6 digits.")),
-    }
-    if field.check in patterns:
-        pattern, text = patterns[field.check]
-        hint = _("Compare it with the application form, or leave an optional field empty.")
-        return None if pattern.fullmatch(value) else FieldFault(field.name, "FIELD_FORM", text, hint)
+    is_judged, fault = find_form_fault(field, value)
+    if is_judged:
+        return fault
     foreign = find_foreign_characters(value, field.check)
     if foreign:
         return FieldFault(
@@ -211,18 +240,44 @@ def _find_fault(field: Field, value: str) -> FieldFault | None:
     return None
 
 
-def _check_together(kind: Kind, values: Mapping[str, str]) -> list[FieldFault]:
-    """Rules that look at two fields."""
+def check_together(kind: Kind, values: Mapping[str, str], texts: ConsentTexts) -> list[FieldFault]:
+    """Rules that look at two fields, or at what is on record elsewhere."""
+    faults = []
     if kind is Kind.CITIZEN and ids.looks_like_organisation(values.get("name", "")):
-        return [
+        faults.append(
             FieldFault(
                 "name",
                 "NAME_NOT_A_PERSON",
                 _("This looks like the name of an organisation."),
                 _("Choose the organisation certificate, or enter the person's name."),
             )
-        ]
-    return []
+        )
+    service, certificate = values.get("service_months", ""), values.get("certificate_months", "")
+    if _is_number(service) and _is_number(certificate) and int(service) < int(certificate):
+        faults.append(
+            FieldFault(
+                "service_months",
+                "FIELD_TERM",
+                _("The service ends before the certificate does."),
+                _("Make it at least as long as the certificate's term."),
+            )
+        )
+    version = values.get("consent_version", "")
+    if version and texts.find(version) is None:
+        faults.append(
+            FieldFault(
+                "consent_version",
+                "CONSENT_UNKNOWN",
+                _("There is no version “%(version)s” of the texts that applicants agree to."),
+                _("In force now: %(present)s."),
+                {"version": version[:32], "present": texts.present},
+            )
+        )
+    return faults
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def order_subject(content: CheckedContent) -> dict[str, str]:

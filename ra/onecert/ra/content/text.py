@@ -10,6 +10,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from onecert.server.languages import _
+
 # Upper bounds of RFC 5280, appendix A.1, in characters.
 UB_COMMON_NAME = 64
 UB_ORGANIZATION = 64
@@ -31,19 +33,21 @@ _ALPHABETS = {
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A value ready to be checked; `widened` tells that full-width characters were replaced."""
+    """A value ready to be checked; `note` says what was changed, for the person who typed it."""
 
     value: str
-    widened: bool
+    note: str = ""
 
 
 def clean(raw: str) -> Cleaned:
-    """Trim blanks, bring to NFC, replace full-width digits and letters."""
-    trimmed = unicodedata.normalize("NFC", raw).strip(_BLANKS + "\r\n")
-    narrow = "".join(_narrow(char) for char in trimmed)
-    if "\n" not in narrow:
-        narrow = _RUNS_OF_BLANKS.sub(" ", narrow)
-    return Cleaned(narrow, narrow != trimmed)
+    """Trim blanks, bring to NFC, replace full-width digits and letters; line ends become line feeds."""
+    typed = raw.replace("\r\n", "\n").strip(_BLANKS + "\r\n")
+    composed = unicodedata.normalize("NFC", typed)
+    narrow = "".join(_narrow(char) for char in composed)
+    tidy = narrow if "\n" in narrow else _RUNS_OF_BLANKS.sub(" ", narrow)
+    if narrow != composed:
+        return Cleaned(tidy, _("Full-width characters were changed to ASCII."))
+    return Cleaned(tidy, "" if tidy == typed else _("Blanks and accents were written in their usual way."))
 
 
 def _narrow(char: str) -> str:

@@ -135,6 +135,10 @@ _FOLLOW_TEXTS = {
         _("The holder is not the one of application %(value)s, whose certificate this follows."),
         _("Renewal, change and replacement keep the holder; for another one enter a new application."),
     ),
+    "FOLLOW_EARLY": (
+        _("Only a renewal can be early, for a reason of 2 to %(value)s characters."),
+        _("Leave the reason empty, or say in a sentence why it cannot wait."),
+    ),
     "FOLLOW_REASON": (
         _("The old certificate cannot be revoked for this reason here."),
         _("Choose one of: %(value)s."),

@@ -1,5 +1,6 @@
 """The form of an application: choose authority and type, enter, correct, save, submit."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -8,8 +9,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Application
 from onecert.ra.content.checking import Outcome
-from onecert.ra.content.fields import FIELDS, GROUP_NAMES, KIND_HELP, Kind
-from onecert.ra.errors import AuthorityUnknownError
+from onecert.ra.content.fields import FIELDS, FOLDED, GROUP_NAMES, KIND_HELP, Kind
+from onecert.ra.errors import AuthorityUnknownError, FieldFault
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.pages.common import field_errors, named_errors, new_key, the_operator, the_ra
@@ -136,6 +137,10 @@ def _form(
         authority=authority,
         fields=FIELDS[kind],
         groups=GROUP_NAMES,
+        opened=_opened(kind, values, faults),
+        options=lambda item: [(value, gettext(label)) for value, label in item.choices.items()],
+        required=lambda item: the_ra().entries.is_required(kind, item),
+        consent_texts=the_ra().entries.findings.texts.in_force(),
         values=values,
         csr=kept_csr,
         key=key,
@@ -147,6 +152,16 @@ def _form(
         collision_text=gettext(collision.text, **collision.facts) if collision else "",
         collision_hint=gettext(collision.hint, **collision.facts) if collision else "",
     )
+
+
+def _opened(kind: Kind, values: Mapping[str, str], faults: Sequence[FieldFault]) -> set[str]:
+    """Folded groups that are to be seen: something stands in them, or something is wrong."""
+    faulty = {fault.field for fault in faults}
+    return {
+        field.group
+        for field in FIELDS[kind]
+        if field.group in FOLDED and (values.get(field.name) or field.name in faulty)
+    }
 
 
 def _entry_from_form(kind: Kind, authority: str) -> Entry:

@@ -7,6 +7,7 @@ from onecert.ra.applications.records import Frozen
 from onecert.ra.content.fields import CERTIFICATE_FIELDS, FIELDS
 from onecert.ra.content.ids import masked_idcard
 from onecert.ra.operators.roles import ENTRY, REVIEW
+from onecert.server.languages import gettext
 from onecert.server.operators import Operator
 
 __all__ = ["entry_of", "grouped_values"]
@@ -28,6 +29,8 @@ def grouped_values(
         if value and certified in {None, field.name in on_certificate}:
             if field.check == "idcard" and not full:
                 value = masked_idcard(value)
+            if value in field.choices:
+                value = gettext(field.choices[value])
             grouped.setdefault(field.group, []).append((field, value))
     return list(grouped.items())
 
@@ -36,5 +39,9 @@ def entry_of(frozen: Frozen) -> Entry:
     """What is on record as if it had been typed now, to check it again."""
     application = frozen.application
     return Entry(
-        kind=application.kind, authority=application.authority, fields=frozen.values, csr=frozen.csr_pem
+        kind=application.kind,
+        authority=application.authority,
+        fields=frozen.values,
+        csr=frozen.csr_pem,
+        findings=frozen.findings,
     )

@@ -13,7 +13,14 @@ from onecert.ra.life.machine import Business, State
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.rest.answers import application_detail, application_json
-from onecert.ra.rest.common import keep_idcards_out, read_body, read_fields, read_limit, read_text
+from onecert.ra.rest.common import (
+    keep_idcards_out,
+    read_body,
+    read_consent,
+    read_fields,
+    read_limit,
+    read_text,
+)
 from onecert.server.operators import check_role
 
 __all__ = ["add_to"]
@@ -24,6 +31,7 @@ def add_to(api: Blueprint) -> None:
     api.add_url_rule("/applications", "list_applications", _list)
     api.add_url_rule("/applications", "create_application", _create, methods=["POST"])
     api.add_url_rule("/applications/<uuid:application_id>", "get_application", _get)
+    api.add_url_rule("/consent-texts", "consent_texts", _consent_texts)
     api.add_url_rule("/applications/<uuid:application_id>/<act>", "act", _act, methods=["POST"])
 
 
@@ -64,7 +72,7 @@ def _create() -> tuple[Response, int]:
     entry = Entry(
         kind=kind,
         authority=read_text(body, "authority"),
-        fields=read_fields(body),
+        fields={**read_fields(body), **read_consent(body)},
         csr=read_text(body, "csr_pem", default="")[: 2 * MAX_OCTETS],
         point=read_text(body, "point", default="")[:32] or None,
         project=read_text(body, "project", default="")[:32] or None,
@@ -85,6 +93,22 @@ def _create() -> tuple[Response, int]:
     if submit and made.state is State.DRAFT:
         made = ra.applications.submit(operator, made.id)
     return jsonify(application_detail(made)), 201
+
+
+def _consent_texts() -> Response:
+    """The texts in force, in both languages, each with its hash."""
+    the_operator()
+    texts = the_ra().entries.findings.texts
+    shown = [
+        {
+            "name": text.name,
+            "sha256": text.sha256,
+            "title": dict(text.title),
+            "clauses": {language: list(clauses) for language, clauses in text.clauses.items()},
+        }
+        for text in texts.in_force()
+    ]
+    return jsonify({"version": texts.present, "texts": shown})
 
 
 def _get(application_id: Any) -> Response:

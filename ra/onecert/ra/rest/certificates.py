@@ -12,7 +12,14 @@ from onecert.ra.errors import BodyError
 from onecert.ra.life.machine import Business, State
 from onecert.ra.pages.common import find_idcard, new_key, the_operator, the_ra
 from onecert.ra.rest.answers import application_detail, certificate_detail, certificate_json
-from onecert.ra.rest.common import keep_idcards_out, read_body, read_fields, read_limit, read_text
+from onecert.ra.rest.common import (
+    keep_idcards_out,
+    read_body,
+    read_consent,
+    read_fields,
+    read_limit,
+    read_text,
+)
 from onecert.ra.revocation.reasons import HOLD, RELEASE
 
 __all__ = ["add_to"]
@@ -100,14 +107,19 @@ def _follow(authority: str, serial: str, business: Business) -> tuple[Response, 
     """Enter a renewal, change or replacement; fields that are not named stay those of the old application."""
     ra, operator, body = the_ra(), the_operator(), read_body()
     certificate = ra.reach.certificate(operator, authority, serial)
-    followed = Followed.of(business, certificate, read_text(body, "reason", default=""))
+    followed = Followed.of(
+        business,
+        certificate,
+        read_text(body, "reason", default=""),
+        early=read_text(body, "early", default=""),
+    )
     submit = body.get("submit", False)
     if not isinstance(submit, bool):
         raise BodyError("submit")
     entry = Entry(
         kind=certificate.kind,
         authority=certificate.authority,
-        fields=read_fields(body),
+        fields={**read_fields(body), **read_consent(body)},
         csr=read_text(body, "csr_pem")[: 2 * MAX_OCTETS],
         point=read_text(body, "point", default="")[:32] or None,
         project=read_text(body, "project", default="")[:32] or None,

@@ -9,7 +9,15 @@ from flask import request
 from onecert.ra.errors import BodyError, SearchByPostError
 from onecert.ra.pages.common import find_idcard
 
-__all__ = ["keep_idcards_out", "moment", "read_body", "read_fields", "read_limit", "read_text"]
+__all__ = [
+    "keep_idcards_out",
+    "moment",
+    "read_body",
+    "read_consent",
+    "read_fields",
+    "read_limit",
+    "read_text",
+]
 
 
 def read_body() -> Mapping[str, Any]:
@@ -36,6 +44,16 @@ def read_fields(body: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
         raise BodyError("fields")
     return {str(name)[:64]: value[:2000] for name, value in list(fields.items())[:64]}
+
+
+def read_consent(body: Mapping[str, Any]) -> dict[str, str]:
+    """The consent as fields of the form: `{"version": "2026-11", "how": "paper"}`, or nothing when absent."""
+    consent = body.get("consent")
+    if consent is None:
+        return {}
+    if not isinstance(consent, dict) or set(consent) - {"version", "how"}:
+        raise BodyError("consent")
+    return {"consent": read_text(consent, "how")[:32], "consent_version": read_text(consent, "version")[:32]}
 
 
 def read_limit() -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from onecert.ra.content.fields import FIELDS, Kind
+from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
 from onecert.ra.rest import openapi_cases, openapi_organisation, search
 from onecert.ra.rest.openapi_parts import (
@@ -21,6 +21,20 @@ from onecert.ra.rest.openapi_parts import (
 from onecert.ra.revocation.reasons import REASONS
 
 __all__ = ["document"]
+
+
+_CONSENT = {
+    "type": "object",
+    "description": "The applicant's consent to the service agreement and to the processing of personal data; "
+    "without it nothing is submitted. A renewal, change or replacement goes on under the one given before "
+    "while that version is in force. `GET /consent-texts` has the texts.",
+    "properties": {
+        "version": {"type": "string", "description": "of the texts that were agreed to"},
+        "how": {"enum": list(CONSENTS)},
+    },
+    "required": ["version", "how"],
+    "additionalProperties": False,
+}
 
 
 def document(base: str) -> dict[str, Any]:
@@ -66,6 +80,7 @@ def _paths() -> dict[str, Any]:
             ),
             "post": operation("Enter an application", "Application", [idempotent], "Entry", status="201"),
         },
+        "/consent-texts": {"get": operation("The texts that applicants agree to", "ConsentTexts")},
         "/applications/{id}": {"get": operation("One application", "Application", identifier)},
         "/certificates": {"get": operation("List certificates", "CertificatePage", listing)},
         "/certificates/search": {
@@ -186,6 +201,7 @@ def _schemas() -> dict[str, Any]:
                     "additionalProperties": TEXT,
                 },
                 "csr_pem": TEXT,
+                "consent": _CONSENT,
                 "point": {"type": "string", "description": "where; needed by who works at several"},
                 "project": TEXT,
                 "draft": {"type": "boolean", "description": "keep it although fields are missing or wrong"},
@@ -193,6 +209,7 @@ def _schemas() -> dict[str, Any]:
             },
             required=["type", "authority"],
         ),
+        "ConsentTexts": record({"version": TEXT, "texts": {"type": "array", "items": {"type": "object"}}}),
         "Followed": record({"authority": TEXT, "serial": TEXT, "reason": TEXT}),
         "Following": record(
             {
@@ -203,6 +220,12 @@ def _schemas() -> dict[str, Any]:
                 },
                 "csr_pem": TEXT,
                 "reason": {"enum": ["affiliationChanged", "keyCompromise", "superseded"]},
+                "early": {
+                    "type": "string",
+                    "maxLength": 200,
+                    "description": "why it is renewed before its time; for whom the authority permits it",
+                },
+                "consent": _CONSENT,
                 "point": TEXT,
                 "project": TEXT,
                 "submit": {"type": "boolean"},

@@ -1,0 +1,1 @@
+"""The register of legal entities, as the counter asks it."""
