@@ -4,9 +4,10 @@ from flask import Flask, Response, jsonify, request
 
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
-from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
+from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, MEDIA
 from onecert.ra.pages import applications, audit, certificates, home, organisation
 from onecert.ra.pages import search as search_pages
+from onecert.ra.pages import csr, delivery, media, public
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext
@@ -18,6 +19,7 @@ __all__ = ["create_app"]
 NAVIGATION = (
     NavItem(_("My desk"), "home.index", key="h"),
     NavItem(_("Applications"), "applications.index", key="q"),
+    NavItem(_("Tokens"), "media.index", (MEDIA, AUDITOR), key="t"),
     NavItem(_("Certificates"), "certificates.index", key="c"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
     NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR), key="a"),
@@ -33,6 +35,10 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(home.blueprint())
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(certificates.blueprint())
+    app.register_blueprint(csr.blueprint())
+    app.register_blueprint(delivery.blueprint())
+    app.register_blueprint(media.blueprint())
+    app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())
     app.register_blueprint(organisation.blueprint())
     app.register_blueprint(search_pages.blueprint())

@@ -18,6 +18,7 @@ from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import IssuedAnswer
 from onecert.ra.ca.errors import CaAnswerError, CaRefusedError, CaUnreachableError
 from onecert.ra.content.csr import key_sha256
+from onecert.ra.keys.origins import token_of
 from onecert.ra.life.machine import Act, State
 from onecert.ra.models import certificates, orders
 from onecert.server.clock import Clock
@@ -103,6 +104,7 @@ class Answers:
                     status="good",
                     status_since=now,
                     point=application.point,
+                    token_number=token_of(connection, application_id, application.key_sha256),
                 )
             )
             pass_claim(connection, application)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from onecert.ra.models import orders
 
-__all__ = ["OrderState", "find_order"]
+__all__ = ["OrderState", "find_order", "note_delivery"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +31,12 @@ def find_order(connection: Connection, order_id: str | None) -> OrderState | Non
     columns = [orders.c[field.name] for field in fields(OrderState)]
     row = connection.execute(select(*columns).where(orders.c.id == order_id)).one_or_none()
     return None if row is None else OrderState(**row._mapping)
+
+
+def note_delivery(connection: Connection, order_id: str | None, *, by: str, at: datetime) -> None:
+    """The CA is to be told that the holder has it; see `Dispatch.tell_delivery`."""
+    connection.execute(
+        update(orders)
+        .where(orders.c.id == order_id)
+        .values(delivery="pending", delivered_by=by, next_attempt_at=at)
+    )

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
-from onecert.ra.rest import applications, cases, certificates, organisation, search
+from onecert.ra.rest import applications, cases, certificates, counter, organisation, search
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
 from onecert.server.web import public
@@ -18,6 +18,7 @@ def blueprint() -> Blueprint:
     api.add_url_rule("/authorities", "authorities", _authorities)
     applications.add_to(api)
     cases.add_to(api)
+    counter.add_to(api)
     certificates.add_to(api)
     organisation.add_to(api)
     search.add_to(api)

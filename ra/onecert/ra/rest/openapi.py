@@ -4,7 +4,7 @@ from typing import Any
 
 from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
-from onecert.ra.rest import openapi_cases, openapi_organisation, search
+from onecert.ra.rest import counter, openapi_cases, openapi_organisation, search
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
     MAYBE_MOMENT,
@@ -61,6 +61,7 @@ def document(base: str) -> dict[str, Any]:
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": "__Secure-onecert-ra"},
                 "certificate": {"type": "mutualTLS"},
+                "counter": {"type": "http", "scheme": "bearer"},
             },
         },
         "security": [{"session": []}, {"certificate": []}],
@@ -116,7 +117,7 @@ def _paths() -> dict[str, Any]:
             "content": {"application/json": {"schema": ref("Certificate")}},
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
-    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **search.paths()}
+    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths()}
 
 
 def _schemas() -> dict[str, Any]:
@@ -167,6 +168,7 @@ def _schemas() -> dict[str, Any]:
     }
     return {
         **openapi_cases.schemas(),
+        **counter.schemas(),
         **openapi_organisation.schemas(),
         **search.schemas(),
         "ApplicationSummary": record(application),
