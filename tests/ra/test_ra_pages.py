@@ -38,7 +38,7 @@ def test_from_the_form_to_the_certificate(ra) -> None:
     answer = enter(clerk)
     assert "Waiting for review" in clerk.text
     path = answer.request.path
-    reviewer.get("/")
+    reviewer.get("/applications")
     assert "深圳市示例科技有限公司" in reviewer.text
     reviewer.get(f"{path}/review")
     assert "440300190001010015" in reviewer.text
@@ -105,7 +105,7 @@ def test_return_and_correct(ra) -> None:
     reviewer, clerk = ra.browser(ra.reviewer), ra.browser(ra.entry_clerk)
     reviewer.get(f"/applications/{application.id}/review")
     reviewer.post(f"/applications/{application.id}/judge", {"act": "return", "reason": "执照名称不符"})
-    clerk.get("/")
+    clerk.get("/applications")
     assert "Returned" in clerk.text
     clerk.get(f"/applications/{application.id}/edit")
     assert "执照名称不符" in clerk.text
@@ -140,7 +140,7 @@ def test_pages_work_while_the_ca_is_away(ra) -> None:
     clerk, reviewer = ra.browser(ra.entry_clerk), ra.browser(ra.reviewer)
     answer = enter(clerk)
     path = answer.request.path
-    reviewer.get("/")
+    reviewer.get("/applications")
     assert "cannot be reached just now" in reviewer.text
     reviewer.get(f"{path}/review")
     reviewer.post(f"{path}/judge", {"act": "approve", "content_sha256": reviewer.value("content_sha256")})
@@ -158,6 +158,7 @@ def test_pages_say_when_the_token_is_away(ra) -> None:
     clerk = ra.browser(ra.entry_clerk)
     ra.keys.gone = True
     assert clerk.get("/").status_code == 200
+    assert clerk.get("/applications").status_code == 200
     assert clerk.get(f"/applications/{application.id}").status_code == 200
     assert "key token is away" in clerk.text
     answer = enter(clerk, authority="harbour")
@@ -249,7 +250,7 @@ def test_a_search_for_a_person_leaves_no_number_in_an_address(ra) -> None:
 def test_everything_needs_a_sign_in(ra) -> None:
     """Nobody is signed in. Every page leads to the sign-in page, every REST call is 401."""
     nobody = ra.browser(None)
-    for path in ("/", "/certificates", "/audit", "/applications/new"):
+    for path in ("/", "/applications", "/certificates", "/audit", "/applications/new"):
         assert nobody.get(path).status_code == 303
     assert nobody.api("GET", "/applications").status_code == 401
     assert nobody.api("GET", "/openapi.json").status_code == 200
@@ -289,7 +290,9 @@ def test_every_page_speaks_one_language(ra, language) -> None:
     open_one = ra.rows(applications)[1]["id"]
     paths = [
         "/",
-        "/?state=all",
+        "/applications?queue=all",
+        "/organisation/operators",
+        "/organisation/requests",
         "/applications/new",
         *(f"/applications/new/pearl/{kind}" for kind in Kind),
         f"/applications/{draft.id}",

@@ -4,10 +4,10 @@ from flask import Flask, Response, jsonify, request
 
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
-from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, MEDIA
-from onecert.ra.pages import applications, audit, certificates, home, organisation
-from onecert.ra.pages import search as search_pages
+from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW
+from onecert.ra.pages import applications, audit, batches, certificates, home, organisation
 from onecert.ra.pages import csr, delivery, media, public
+from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext
@@ -19,6 +19,7 @@ __all__ = ["create_app"]
 NAVIGATION = (
     NavItem(_("My desk"), "home.index", key="h"),
     NavItem(_("Applications"), "applications.index", key="q"),
+    NavItem(_("Batches"), "batches.index", (ENTRY, REVIEW, AUDITOR), key="b"),
     NavItem(_("Tokens"), "media.index", (MEDIA, AUDITOR), key="t"),
     NavItem(_("Certificates"), "certificates.index", key="c"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
@@ -34,14 +35,15 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     install_helpers(app)
     app.register_blueprint(home.blueprint())
     app.register_blueprint(applications.blueprint())
+    app.register_blueprint(batches.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(csr.blueprint())
     app.register_blueprint(delivery.blueprint())
     app.register_blueprint(media.blueprint())
     app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())
-    app.register_blueprint(organisation.blueprint())
     app.register_blueprint(search_pages.blueprint())
+    app.register_blueprint(organisation.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)
     return app

@@ -53,9 +53,6 @@ class RaConfig:
     evidence_total_mb: int = 100
     evidence_files: int = 30
     papers_font: Path | None = None
-    browser_keys: tuple[Literal["organisation", "citizen", "employee", "device"], ...] = ()
-    code_life: timedelta = timedelta(days=14)
-    media_stock_required: bool = False
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()
     second_review: tuple[str, ...] = ()
     service_levels: tuple[str, ...] = (

@@ -48,8 +48,6 @@ def build(config: RaConfig, context: Context) -> Service:
             Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
             Job("ra.notices.send", config.notices_every, ra.notices.run),
             Job("ra.register", config.registry_every, ra.entries.findings.register.refresh),
-            Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
-            Job("ra.notices.send", config.notices_every, ra.notices.run),
         ],
         checks={"token": keys.check},
         audit_key=keys.find_order_key(),

@@ -29,8 +29,6 @@ from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.files import Files
 from onecert.ra.evidence.keeping import EvidenceKeeping
 from onecert.ra.life.duties import Duties
-from onecert.ra.media.passes import Passes
-from onecert.ra.media.stock import Stock
 from onecert.ra.notices.due import Collector
 from onecert.ra.notices.sending import Notices
 from onecert.ra.notices.service import make_notices
@@ -87,11 +85,6 @@ class Ra:
     picks: Picks
     levels: ServiceLevels
     enrolments: Enrolments
-    stock: Stock
-    passes: Passes
-    key_making: KeyMaking
-    delivery: Delivery
-    tries: Tries
     evidence: EvidenceActs
     evidence_keeping: EvidenceKeeping
     search: Search
@@ -306,29 +299,5 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             limits=Limits.of(config),
         ),
         evidence_keeping=EvidenceKeeping(database, files, keys),
-        stock=stock,
-        passes=Passes(
-            database=database,
-            audit=audit,
-            clock=clock,
-            vault=vault,
-            reach=reach,
-            operators=context.operators,
-            tries=tries,
-        ),
-        key_making=key_making,
-        delivery=Delivery(
-            database=database,
-            clock=clock,
-            vault=vault,
-            reach=reach,
-            codes=Codes(database=database, vault=vault, clock=clock, tries=tries, life=config.code_life),
-            key_making=key_making,
-            steps=steps,
-            own_steps=own_steps,
-            browser_keys=config.browser_keys,
-            test_ids=config.test_ids,
-        ),
-        tries=tries,
         close=http.close,
     )

@@ -36,14 +36,6 @@ from onecert.ra.errors.delivery import (
     TooManyTriesError,
 )
 from onecert.ra.errors.evidence import EvidenceDamagedError, EvidenceMissingError, EvidenceRefusedError
-from onecert.ra.errors.delivery import (
-    BrowserKeyRefusedError,
-    CodeRefusedError,
-    CounterCodeError,
-    MediumRefusedError,
-    RecipientInvalidError,
-    TooManyTriesError,
-)
 from onecert.ra.errors.organisation import (
     CertificateRequiredError,
     EnrolmentClosedError,

@@ -87,6 +87,8 @@ SIGHTING_NAMES: Mapping[str, str] = MappingProxyType(
         "revoked": _("Revoked"),
         "unknown": _("Unknown there"),
         "could-not": _("Could not be asked"),
+        "refused": _("Refused"),
+        "not-configured": _("not configured"),
     }
 )
 SIGHTING_KINDS: Mapping[str, str] = MappingProxyType(
