@@ -7,6 +7,7 @@ from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW
 from onecert.ra.pages import applications, audit, batches, certificates, home, organisation
 from onecert.ra.pages import csr, delivery, media, public
+from onecert.ra.pages import reports as report_pages
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
@@ -22,6 +23,7 @@ NAVIGATION = (
     NavItem(_("Batches"), "batches.index", (ENTRY, REVIEW, AUDITOR), key="b"),
     NavItem(_("Tokens"), "media.index", (MEDIA, AUDITOR), key="t"),
     NavItem(_("Certificates"), "certificates.index", key="c"),
+    NavItem(_("Reports"), "reports.index", key="r"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
     NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR), key="a"),
 )
@@ -42,6 +44,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(media.blueprint())
     app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())
+    app.register_blueprint(report_pages.blueprint())
     app.register_blueprint(search_pages.blueprint())
     app.register_blueprint(organisation.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")

@@ -41,6 +41,7 @@ def build(config: RaConfig, context: Context) -> Service:
         jobs=[
             Job("ra.batches", BATCHES_EVERY, ra.batch_work.run),
             Job("ra.orders", config.resend_every, ra.dispatch.run),
+            Job("ra.figures", timedelta(minutes=15), ra.figures.run),
             Job("ra.public-tries", timedelta(hours=1), ra.tries.forget_old),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
             Job("ra.search", config.resend_every, ra.backfill.run),

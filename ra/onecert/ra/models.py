@@ -92,6 +92,13 @@ applications = Table(
     Index("ra_applications_of_name", "name", "seq"),
     Index("ra_applications_of_uscc", "uscc", "seq"),
     Index("ra_applications_by_idcard", "idcard_hmac"),
+    Index(
+        "ra_applications_by_followed",
+        "follows_authority",
+        "follows_serial",
+        sqlite_where=text("follows_serial IS NOT NULL"),
+        postgresql_where=text("follows_serial IS NOT NULL"),
+    ),
     Index("ra_applications_by_key", "key_sha256"),
 )
 
@@ -107,6 +114,7 @@ application_events = Table(
     Column("note", Text, nullable=True),
     Column("certificate_sha256", String(64), nullable=True),  # of the actor's own certificate
     Index("ra_application_events_by_application", "application_id", "seq"),
+    Index("ra_application_events_by_at", "at", "seq"),
 )
 
 claims = Table(
@@ -168,6 +176,8 @@ certificates = Table(
     UniqueConstraint("order_id", name="ra_certificates_order"),
     Index("ra_certificates_by_point", "point", "issued_at"),
     Index("ra_certificates_by_issued", "issued_at"),
+    Index("ra_certificates_by_end", "not_after", "authority", "serial_hex"),
+    Index("ra_certificates_by_point_end", "point", "not_after"),
     Index("ra_certificates_of_name", "name", "issued_at", "serial_hex"),
     Index("ra_certificates_of_uscc", "uscc", "issued_at", "serial_hex"),
     Index("ra_certificates_by_sha1", "sha1"),
@@ -208,6 +218,7 @@ revocations = Table(
     UniqueConstraint("request_key", name="ra_revocations_request_key"),
     Index("ra_revocations_pending", "state", "next_attempt_at"),
     Index("ra_revocations_by_certificate", "authority", "serial_hex", "seq"),
+    Index("ra_revocations_by_answer", "answered_at"),
 )
 
 cases = Table(

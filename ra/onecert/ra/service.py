@@ -41,6 +41,7 @@ from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
 from onecert.ra.points.points import Points
+from onecert.ra.reports.rolling import Figures
 from onecert.ra.registry.snapshot import make_registry
 from onecert.ra.review.picks import Picks
 from onecert.ra.review.service_level import ServiceLevels
@@ -98,6 +99,7 @@ class Ra:
     backfill: Backfill
     notices: Notices
     notices_due: Collector
+    figures: Figures
     close: Callable[[], None]
 
 
@@ -283,6 +285,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             test_ids=config.test_ids,
         ),
         tries=tries,
+        figures=Figures(database=database, clock=clock, zone=config.report_zone),
         notices=make_notices(config, context, vault=vault, directory=directory),
         notices_due=Collector(
             database=database,

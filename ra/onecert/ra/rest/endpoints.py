@@ -4,6 +4,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.rest import applications, cases, certificates, counter, organisation, search
+from onecert.ra.rest import reports
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
 from onecert.server.web import public
@@ -21,6 +22,7 @@ def blueprint() -> Blueprint:
     counter.add_to(api)
     certificates.add_to(api)
     organisation.add_to(api)
+    reports.add_to(api)
     search.add_to(api)
     return api
 

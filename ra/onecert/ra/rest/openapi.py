@@ -5,6 +5,7 @@ from typing import Any
 from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
 from onecert.ra.rest import counter, openapi_cases, openapi_organisation, search
+from onecert.ra.rest import openapi_reports
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
     MAYBE_MOMENT,
@@ -117,7 +118,7 @@ def _paths() -> dict[str, Any]:
             "content": {"application/json": {"schema": ref("Certificate")}},
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
-    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths()}
+    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths(), **openapi_reports.paths()}
 
 
 def _schemas() -> dict[str, Any]:
@@ -168,6 +169,7 @@ def _schemas() -> dict[str, Any]:
     }
     return {
         **openapi_cases.schemas(),
+        **openapi_reports.schemas(),
         **counter.schemas(),
         **openapi_organisation.schemas(),
         **search.schemas(),

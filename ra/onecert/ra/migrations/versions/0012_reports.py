@@ -20,8 +20,8 @@ FOLLOWS = sa.text("follows_serial IS NOT NULL")
 def upgrade() -> None:
     op.create_table(
         "ra_daily_figures",
-        sa.Column("day", sa.String(10), primary_key=True),
         sa.Column("figure", sa.String(16), primary_key=True),
+        sa.Column("day", sa.String(10), primary_key=True),
         sa.Column("point", sa.String(32), primary_key=True),
         sa.Column("authority", sa.String(64), primary_key=True),
         sa.Column("kind", sa.String(32), primary_key=True),
@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
     )
+    op.create_index("ra_daily_figures_by_day", "ra_daily_figures", ["day"])
     op.create_table(
         "ra_rolled_days",
         sa.Column("day", sa.String(10), primary_key=True),
