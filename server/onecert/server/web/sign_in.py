@@ -10,11 +10,15 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 
+from onecert.server.operators.errors import OperatorError
 from onecert.server.operators.peer import is_local_browser, read_peer_certificate
+from onecert.server.operators.sign_in_errors import TooManyAttemptsError
 from onecert.server.web import assets
 from onecert.server.web.access import current_operator, current_session, public
 from onecert.server.web.csrf import csrf_token
+from onecert.server.web.errors import wants_json
 from onecert.server.web.frame import Frame, current_frame
+from onecert.server.web.sign_in_help import help_for, help_without_certificate
 
 __all__ = ["blueprint", "render_home", "safe_next"]
 
@@ -62,23 +66,37 @@ def _session() -> Response:
 def _page() -> Response:
     if current_session() is not None:
         return make_response(redirect(safe_next(request.args.get("next")), 303))
-    certificate = read_peer_certificate(request.environ, current_frame().sign_in.config)
+    return _sign_in_page()
+
+
+def _sign_in_page(error: OperatorError | None = None) -> Response:
+    """The page with both ways in; after a refusal with the reason and what to do about it."""
+    config = current_frame().sign_in.config
+    certificate = read_peer_certificate(request.environ, config)
+    help_texts = help_for(error) if error is not None else [] if certificate else help_without_certificate()
     page = render_template(
         "sign_in.html",
         certificate_name=None if certificate is None else _display_name(certificate),
-        is_local=is_local_browser(request.environ, current_frame().sign_in.config),
-        next=request.args.get("next", "")[:MAX_NEXT],
+        is_local=is_local_browser(request.environ, config),
+        next=(request.form.get("next") or request.args.get("next") or "")[:MAX_NEXT],
         signed_out="signed_out" in request.args,
+        help_texts=help_texts,
+        error=error,
     )
-    return make_response(page)
+    return make_response(page, 200 if error is None else error.status)
 
 
 @public
 def _by_certificate() -> Response:
     frame = current_frame()
-    token = frame.sign_in.by_certificate(
-        request.environ, old_session=request.cookies.get(frame.session_cookie)
-    )
+    try:
+        token = frame.sign_in.by_certificate(
+            request.environ, old_session=request.cookies.get(frame.session_cookie)
+        )
+    except OperatorError as error:
+        if wants_json():
+            raise
+        return _refused(error)
     return _enter(frame, token, safe_next(request.form.get("next")))
 
 
@@ -107,6 +125,13 @@ def _sign_out() -> Response:
     response.delete_cookie(
         frame.session_cookie, path=request.script_root or "/", secure=True, httponly=True, samesite="Strict"
     )
+    return response
+
+
+def _refused(error: OperatorError) -> Response:
+    response = _sign_in_page(error)
+    if isinstance(error, TooManyAttemptsError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 
 
