@@ -30,6 +30,7 @@ from onecert.hsm.errors import (
     TokenUnavailableError,
     UnsealError,
 )
+from onecert.hsm.holder import HolderToken, HolderTokens
 from onecert.hsm.keys import PrivateKey, PublicKey
 from onecert.hsm.opening import open_token
 from onecert.hsm.personal import PersonalToken
@@ -43,6 +44,8 @@ from onecert.hsm.token import Token, TokenInfo
 __all__ = [
     "AlgorithmNotSupportedError",
     "ForkedError",
+    "HolderToken",
+    "HolderTokens",
     "KeyAlgorithm",
     "KeyExistsError",
     "KeyNotExportableError",

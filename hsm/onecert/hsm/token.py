@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pkcs11
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import Attribute, ObjectClass, PKCS11Error
 
-from onecert.hsm import making
+from onecert.hsm import certificates, making
 from onecert.hsm.algorithms import ALGORITHMS, AlgorithmRow, KeyAlgorithm
 from onecert.hsm.cryptoki import CKR_OK, CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE, describe
 from onecert.hsm.errors import (
@@ -199,6 +201,26 @@ class Token:
             for key in found:
                 key.destroy()
         log.warning("key destroyed", extra={"token": self.label, "key": label})
+
+    def write_certificates(self, label: str, own: x509.Certificate, chain: list[x509.Certificate]) -> None:
+        """Put a certificate beside the key of that label, and its chain; again changes nothing.
+
+        Raises:
+            KeyNotFoundError: there is no such key.
+            KeyUnusableError: the certificate is for another key.
+        """
+        encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        if own.public_key().public_bytes(encoding, form) != self.load_key(label).public_key().public_bytes(
+            encoding, form
+        ):
+            raise KeyUnusableError("CERTIFICATE_OTHER_KEY", label=self.label, key=label)
+        with self._writing("write a certificate") as session:
+            for key in list(session.get_objects(_stored(ObjectClass.PRIVATE_KEY, label))):
+                certificates.write_certificates(session, bytes(key[Attribute.ID]), label, own, chain)
+
+    def certificates(self) -> list[x509.Certificate]:
+        """Every certificate on the token, in no order."""
+        return self._run("list certificates", lambda worker: certificates.list_certificates(worker.opened))
 
     def sealing_key(self, label: str) -> SealingKey:
         """The AES-256 key of that label, made when it is missing."""
