@@ -5,8 +5,9 @@ from flask import Flask, Response, jsonify, request
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW
-from onecert.ra.pages import applications, audit, batches, certificates, home, organisation
+from onecert.ra.pages import applications, audit, batches, cases, certificates, home, organisation
 from onecert.ra.pages import csr, delivery, media, public
+from onecert.ra.pages import notices as notice_pages
 from onecert.ra.pages import reports as report_pages
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
@@ -21,8 +22,10 @@ NAVIGATION = (
     NavItem(_("My desk"), "home.index", key="h"),
     NavItem(_("Applications"), "applications.index", key="q"),
     NavItem(_("Batches"), "batches.index", (ENTRY, REVIEW, AUDITOR), key="b"),
+    NavItem(_("Cases"), "cases.index", key="f"),
     NavItem(_("Tokens"), "media.index", (MEDIA, AUDITOR), key="t"),
     NavItem(_("Certificates"), "certificates.index", key="c"),
+    NavItem(_("Renewals due"), "notices.index", key="d"),
     NavItem(_("Reports"), "reports.index", key="r"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
     NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR), key="a"),
@@ -38,12 +41,14 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(home.blueprint())
     app.register_blueprint(applications.blueprint())
     app.register_blueprint(batches.blueprint())
+    app.register_blueprint(cases.blueprint())
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(csr.blueprint())
     app.register_blueprint(delivery.blueprint())
     app.register_blueprint(media.blueprint())
     app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())
+    app.register_blueprint(notice_pages.blueprint())
     app.register_blueprint(report_pages.blueprint())
     app.register_blueprint(search_pages.blueprint())
     app.register_blueprint(organisation.blueprint())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from onecert.ra.applications.records import MAX_PAGE
 from onecert.ra.content.fields import Kind
@@ -21,6 +21,7 @@ from onecert.ra.operators.scopes import Scope
 __all__ = [
     "Case",
     "CasePage",
+    "count_cases",
     "find_case_of_revocation",
     "list_cases",
     "list_cases_of",
@@ -94,6 +95,13 @@ def find_case_of_revocation(connection: Connection, revocation_id: str) -> Case 
     return None if case_id is None else load_case(connection, case_id, lock=True)
 
 
+def count_cases(connection: Connection, scope: Scope, states: Sequence[State], *, at_most: int) -> int:
+    """How many cases stand in these states; more than `at_most` are not counted."""
+    wanted = [state.value for state in states]
+    rows = select(cases.c.seq).where(cases.c.state.in_(wanted), scope.condition(cases.c)).limit(at_most)
+    return connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
+
+
 def load_case_by_number(connection: Connection, seq: int, scope: Scope) -> Case | None:
     """The case of a running number, if it is in scope."""
     query = select(*_COLUMNS).where(cases.c.seq == seq, scope.condition(cases.c))
@@ -126,8 +134,10 @@ def list_cases(
     business: Business | None = None,
     cursor: str | None = None,
     limit: int = 50,
+    oldest_first: bool = False,
 ) -> CasePage:
-    """One page, newest first; `cursor` is `next` of the page before, anything else the beginning."""
+    """One page, newest first (or oldest, for what waits); `cursor` is `next` of the page before, anything
+    else the beginning."""
     limit = max(1, min(limit, MAX_PAGE))
     query = select(*_COLUMNS).where(scope.condition(cases.c))
     if states:
@@ -135,8 +145,9 @@ def list_cases(
     if business is not None:
         query = query.where(cases.c.business == business.value)
     if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18:
-        query = query.where(cases.c.seq < int(cursor))
-    rows = connection.execute(query.order_by(cases.c.seq.desc()).limit(limit + 1)).all()
+        query = query.where(cases.c.seq > int(cursor) if oldest_first else cases.c.seq < int(cursor))
+    order = cases.c.seq if oldest_first else cases.c.seq.desc()
+    rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
     items = [_case(row) for row in rows[:limit]]
     return CasePage(items, str(items[-1].seq) if len(rows) > limit else None)
 

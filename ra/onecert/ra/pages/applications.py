@@ -10,12 +10,16 @@ from onecert.ra.applications.records import Frozen, list_events, load_frozen
 from onecert.ra.certificates.records import find_by_application
 from onecert.ra.content.fields import GROUP_NAMES
 from onecert.ra.errors import InvalidApplicationError, NotFoundError
-from onecert.ra.life.machine import Act, acts_possible
+from onecert.ra.evidence.materials import MATERIALS
+from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.orders.standing import find_order
-from onecert.ra.pages import forms, queue, review
+from onecert.ra.pages import filing, following, forms, queue, review, typing
 from onecert.ra.pages.common import lifeline, named_errors, the_operator, the_ra
+from onecert.ra.pages.review import named_remarks
 from onecert.ra.pages.shown import entry_of, grouped_values
+from onecert.ra.review.filing import find_filing
+from onecert.ra.review.remarks import last_return
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.server.web import notify, requires_role
@@ -28,9 +32,12 @@ def blueprint() -> Blueprint:
     pages = Blueprint("applications", __name__)
     queue.add_to(pages)
     forms.add_to(pages)
+    following.add_to(pages)
+    typing.add_to(pages)
     pages.add_url_rule("/applications/<uuid:application_id>", "show", _show)
     pages.add_url_rule("/applications/<uuid:application_id>/act", "act", _act, methods=["POST"])
     review.add_to(pages)
+    filing.add_to(pages)
     return pages
 
 
@@ -42,7 +49,11 @@ def _show(application_id: Any) -> str:
         certificate = find_by_application(connection, application.id)
         order = find_order(connection, application.order_id)
         names = {account.id: account.name for account in ra.operators.all(connection)}
-        elsewhere = list_elsewhere(connection, application)
+        elsewhere = list_elsewhere(
+            connection, application, ra.reach.scope(connection, operator), at=ra.clock.now()
+        )
+        returned = last_return(connection, application.id)
+        filed = find_filing(connection, application.id)
         frozen, problem = _unsealed(application.id)
     acts = acts_possible(application.business, application.state, operator.roles)
     outcome = ra.entries.check(entry_of(frozen)) if frozen else None
@@ -62,6 +73,9 @@ def _show(application_id: Any) -> str:
         faults=named_errors(outcome.faults) if outcome and application.state in queue.TO_ENTER else {},
         at=ra.clock.now(),
         names=names,
+        returned_remarks=named_remarks(returned) if application.state is State.RETURNED else [],
+        filed=filed,
+        materials=MATERIALS,
     )
 
 

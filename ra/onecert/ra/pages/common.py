@@ -113,7 +113,7 @@ def field_errors(faults: Sequence[FieldFault]) -> dict[str, str]:
 
 def named_errors(faults: Sequence[FieldFault]) -> dict[str, str]:
     """The same with the field's label in front, for summaries away from the field."""
-    labels_of = {"csr": _("Certificate request (CSR)")}
+    labels_of = {"csr": _("Certificate request (CSR)"), "whole": _("Application")}
     named = {}
     for name, text in field_errors(faults).items():
         label = ALL_FIELDS[name].label if name in ALL_FIELDS else labels_of.get(name, name)

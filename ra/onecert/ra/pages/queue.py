@@ -12,7 +12,7 @@ from onecert.ra.applications.records import Application, list_applications
 from onecert.ra.content.fields import KIND_NAMES
 from onecert.ra.errors import NothingToReviewError
 from onecert.ra.life.machine import BUSINESS_NAMES, CERTIFICATE, Business, State
-from onecert.ra.operators.roles import ENTRY, REVIEW
+from onecert.ra.operators.roles import ARCHIVE, ENTRY, MEDIA, REVIEW
 from onecert.ra.operators.scopes import Scope
 from onecert.ra.pages.common import find_idcard, the_operator, the_ra
 from onecert.ra.points.points import list_points, list_projects
@@ -126,7 +126,6 @@ def _take_next() -> AnyResponse:
 def _rows(connection: Connection, operator: Operator, items: Sequence[Application]) -> list[Row]:
     ra, now = the_ra(), the_ra().clock.now()
     picks = find_picks(connection, [item.id for item in items], at=now)
-    reviews = operator.has_role(REVIEW)
     rows = []
     for item in items:
         facts = {
@@ -137,16 +136,29 @@ def _rows(connection: Connection, operator: Operator, items: Sequence[Applicatio
             "type": item.kind.value,
         }
         pick = picks.get(item.id)
-        page = "review" if reviews and item.state in REVIEWS else "show"
         rows.append(
             Row(
                 item,
                 ra.levels.due(facts, item.state_since, now),
                 pick if pick and pick.operator_id != operator.id else None,
-                url_for(f"applications.{page}", application_id=item.id),
+                _url(operator, item),
             )
         )
     return rows
+
+
+def _url(operator: Operator, item: Application) -> str:
+    """Where the work on an application is done, for whoever does it; else its own page."""
+    page = "applications.show"
+    if item.state in REVIEWS and operator.has_role(REVIEW):
+        page = "applications.review"
+    elif item.state is State.ISSUED and operator.has_role(MEDIA):
+        page = "delivery.show"
+    elif item.state is State.DELIVERED and operator.has_role(ARCHIVE):
+        page = "applications.filing"
+    elif item.state in {State.DRAFT, State.RETURNED} and operator.has_role(ENTRY):
+        page = "applications.edit"
+    return url_for(page, application_id=item.id)
 
 
 def _chosen(operator: Operator, counts: Mapping[str, int]) -> str:

@@ -13,12 +13,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import list_elsewhere
 from onecert.ra.applications.records import Application, Frozen, list_events
-from onecert.ra.content.fields import CERTIFICATE_FIELDS, FIELDS, GROUP_NAMES
+from onecert.ra.content.fields import ALL_FIELDS, CERTIFICATE_FIELDS, FIELDS, GROUP_NAMES
 from onecert.ra.errors import NotFoundError, ObjectionsError, ReasonMissingError, ReturnReasonError
 from onecert.ra.life.machine import State
 from onecert.ra.operators.roles import REVIEW
 from onecert.ra.pages.common import lifeline, named_errors, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of, grouped_values
+from onecert.ra.registry.answers import answer_of, sentence
 from onecert.ra.review.picks import REVIEWS
 from onecert.ra.review.reasons import WHOLE, Remark, reasons_at, remark_text
 from onecert.ra.review.remarks import Return, last_return
@@ -28,7 +29,7 @@ from onecert.server.languages import _, gettext
 from onecert.server.operators import Operator, SamePersonError
 from onecert.server.web import notify, requires_role
 
-__all__ = ["add_to", "remarks_shown"]
+__all__ = ["add_to", "named_remarks", "remarks_shown"]
 
 
 def add_to(pages: Blueprint) -> None:
@@ -49,7 +50,9 @@ def _page(application_id: str, given: Mapping[str, str], refused: ServiceError |
     if application.state not in REVIEWS:
         return redirect(url_for("applications.show", application_id=application.id), 303)
     with ra.database.reading() as connection:
-        elsewhere = list_elsewhere(connection, application)
+        elsewhere = list_elsewhere(
+            connection, application, ra.reach.scope(connection, operator), at=ra.clock.now()
+        )
         names = {account.id: account.name for account in ra.operators.all(connection)}
         events = list_events(connection, application.id)
         returned = last_return(connection, application.id)
@@ -87,6 +90,7 @@ def _page(application_id: str, given: Mapping[str, str], refused: ServiceError |
             application.state_since,
             ra.clock.now(),
         ),
+        register=_register(frozen),
         is_second=application.state is State.SECOND_REVIEW,
         given=given,
         refused=gettext(refused.text, **refused.facts) if refused else "",
@@ -160,6 +164,25 @@ def remarks_shown(returned: Return | None) -> dict[str, list[str]]:
     """The texts of a return's remarks by field; `""` is the application as a whole."""
     by_field = returned.by_field() if returned else {}
     return {name: [remark_text(remark) for remark in remarks] for name, remarks in by_field.items()}
+
+
+def named_remarks(returned: Return | None) -> list[str]:
+    """The same as one list, each with its field's name in front."""
+    found = []
+    for name, texts in remarks_shown(returned).items():
+        for text in texts:
+            label = ALL_FIELDS[name].label if name in ALL_FIELDS else _("Certificate request (CSR)")
+            found.append(gettext(_("%(field)s: %(text)s"), field=gettext(label), text=text) if name else text)
+    return found
+
+
+def _register(frozen: Frozen) -> tuple[str, str] | None:
+    """What the register of legal entities said when it was submitted: kind of notice, sentence."""
+    fact = (frozen.findings or {}).get("register")
+    if fact is None:
+        return None
+    name = frozen.values.get("organization_name", "")
+    return "success" if fact["verdict"] == "matches" else "warning", sentence(answer_of(fact), name)
 
 
 def _same_person(operator: Operator, application: Application) -> SamePersonError | None:

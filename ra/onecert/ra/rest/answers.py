@@ -30,6 +30,7 @@ def application_json(application: Application) -> dict[str, Any]:
         "created_by": application.created_by,
         "submitted_by": application.submitted_by,
         "reviewed_by": application.reviewed_by,
+        "passed_on_by": application.passed_on_by,
         "reason": application.reason,
         "order": application.order_id,
         "business": application.business.value,

@@ -1,5 +1,6 @@
 """REST for applications: list, enter, show, act."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -7,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import list_applications
 from onecert.ra.content.csr import MAX_OCTETS
-from onecert.ra.content.fields import Kind
+from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import BodyError, InvalidApplicationError
 from onecert.ra.life.machine import Business, State
 from onecert.ra.operators.roles import ENTRY
@@ -21,6 +22,9 @@ from onecert.ra.rest.common import (
     read_limit,
     read_text,
 )
+from onecert.ra.review.filing import Filing
+from onecert.ra.review.reasons import RETURN_REASONS, Remark, reasons_at
+from onecert.server.languages import gettext
 from onecert.server.operators import check_role
 
 __all__ = ["add_to"]
@@ -30,6 +34,7 @@ def add_to(api: Blueprint) -> None:
     """Add the endpoints of applications."""
     api.add_url_rule("/applications", "list_applications", _list)
     api.add_url_rule("/applications", "create_application", _create, methods=["POST"])
+    api.add_url_rule("/return-reasons", "list_return_reasons", _reasons)
     api.add_url_rule("/applications/<uuid:application_id>", "get_application", _get)
     api.add_url_rule("/consent-texts", "consent_texts", _consent_texts)
     api.add_url_rule("/applications/<uuid:application_id>/<act>", "act", _act, methods=["POST"])
@@ -125,7 +130,9 @@ def _act(application_id: Any, act: str) -> Response:
             ra.applications.approve(operator, target, content_sha256=read_text(body, "content_sha256"))
             done = ra.dispatch.carry_out(target)
         case "return":
-            done = ra.applications.send_back(operator, target, reason=read_text(body, "reason", default=""))
+            done = ra.applications.send_back(
+                operator, target, reason=read_text(body, "reason", default=""), remarks=_remarks(body)
+            )
         case "reject":
             done = ra.applications.reject(operator, target, reason=read_text(body, "reason", default=""))
         case "withdraw":
@@ -135,9 +142,50 @@ def _act(application_id: Any, act: str) -> Response:
             ra.dispatch.tell_delivery(delivered.order_id)
             done = delivered
         case "archive":
-            done = ra.applications.archive(operator, target)
+            done = ra.applications.archive(operator, target, filing=_filing(body))
         case "reopen":
             done = ra.applications.reopen(operator, target)
         case _:
             raise BodyError("act")
     return jsonify(application_detail(done))
+
+
+def _remarks(body: Mapping[str, Any]) -> list[Remark]:
+    """`remarks`: [{code, field?, words?}], reasons of the list at their fields."""
+    given = body.get("remarks", [])
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise BodyError("remarks")
+    return [
+        Remark(
+            code=read_text(item, "code"),
+            field=read_text(item, "field", default=""),
+            words=read_text(item, "words", default=""),
+        )
+        for item in given[:100]
+    ]
+
+
+def _filing(body: Mapping[str, Any]) -> Filing | None:
+    """`place`, `papers` and `note`; without any of them nothing is written down."""
+    if not {"place", "papers", "note"} & set(body):
+        return None
+    papers = body.get("papers", [])
+    if not isinstance(papers, list) or not all(isinstance(name, str) for name in papers):
+        raise BodyError("papers")
+    return Filing(place=read_text(body, "place"), papers=papers, note=read_text(body, "note", default=""))
+
+
+def _reasons() -> Response:
+    """The reasons of a return, each with the fields it may stand at, in the caller's language."""
+    return jsonify(
+        {
+            "reasons": [
+                {
+                    "code": reason.code,
+                    "text": gettext(reason.text),
+                    "fields": [name for name in ("", "csr", *ALL_FIELDS) if reason in reasons_at(name)],
+                }
+                for reason in RETURN_REASONS.values()
+            ]
+        }
+    )

@@ -6,11 +6,14 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.applications.records import list_events
+from onecert.ra.cases.handover import find_handover
 from onecert.ra.cases.records import Case, list_cases
-from onecert.ra.errors import BodyError
+from onecert.ra.errors import BodyError, NotFoundError
 from onecert.ra.life.machine import Business, State
+from onecert.ra.operators.roles import AUDITOR, SECURITY
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.rest.common import moment, read_body, read_limit, read_text
+from onecert.server.operators import check_role
 
 __all__ = ["add_to"]
 
@@ -20,6 +23,7 @@ def add_to(api: Blueprint) -> None:
     api.add_url_rule("/cases", "list_cases", _list)
     api.add_url_rule("/cases", "open_case", _open, methods=["POST"])
     api.add_url_rule("/cases/<uuid:case_id>", "get_case", _get)
+    api.add_url_rule("/cases/<uuid:case_id>/handover", "get_handover", _handover)
     api.add_url_rule("/cases/<uuid:case_id>/<act>", "act_on_case", _act, methods=["POST"])
 
 
@@ -85,6 +89,18 @@ def _act(case_id: Any, act: str) -> Response:
         case _:
             raise BodyError("act")
     return jsonify(_detail(ra.reach.case(operator, target)))
+
+
+def _handover(case_id: Any) -> Response:
+    """The signed document for the key centre, byte for byte."""
+    ra, operator = the_ra(), the_operator()
+    check_role(operator, SECURITY, AUDITOR)
+    case = ra.reach.case(operator, str(case_id))
+    with ra.database.reading() as connection:
+        document = find_handover(connection, case.id)
+    if document is None:
+        raise NotFoundError(case.number)
+    return Response(document, content_type="application/jose+json")
 
 
 def _json(case: Case) -> dict[str, Any]:

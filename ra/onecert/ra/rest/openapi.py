@@ -5,6 +5,7 @@ from typing import Any
 from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
 from onecert.ra.rest import counter, openapi_cases, openapi_organisation, search
+from onecert.ra.rest import openapi_batches, openapi_reports, openapi_review
 from onecert.ra.rest import openapi_reports
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
@@ -93,12 +94,12 @@ def _paths() -> dict[str, Any]:
     for act, body in {
         "submit": None,
         "approve": "Approval",
-        "return": "Reason",
+        "return": "Return",
         "reject": "Reason",
         "withdraw": None,
         "reopen": None,
         "deliver": None,
-        "archive": None,
+        "archive": "Filing",
     }.items():
         summary = f"{act.capitalize()} an application"
         paths[f"/applications/{{id}}/{act}"] = {"post": operation(summary, "Application", identifier, body)}
@@ -118,7 +119,7 @@ def _paths() -> dict[str, Any]:
             "content": {"application/json": {"schema": ref("Certificate")}},
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
-    return {**paths, **openapi_cases.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths(), **openapi_reports.paths()}
+    return {**paths, **openapi_batches.paths(), **openapi_cases.paths(), **openapi_review.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths(), **openapi_reports.paths()}
 
 
 def _schemas() -> dict[str, Any]:
@@ -141,6 +142,7 @@ def _schemas() -> dict[str, Any]:
         "created_by": TEXT,
         "submitted_by": MAYBE,
         "reviewed_by": MAYBE,
+        "passed_on_by": MAYBE,
         "reason": MAYBE,
         "order": MAYBE,
         "business": {"enum": sorted(CERTIFICATE)},
@@ -168,7 +170,10 @@ def _schemas() -> dict[str, Any]:
         "chain_pem": TEXT,
     }
     return {
+        **openapi_batches.schemas(),
         **openapi_cases.schemas(),
+        **openapi_reports.schemas(),
+        **openapi_review.schemas(),
         **openapi_reports.schemas(),
         **counter.schemas(),
         **openapi_organisation.schemas(),

@@ -33,6 +33,9 @@ def paths() -> dict[str, Any]:
         },
         "/cases/{case_id}": {"get": operation("One case", "Case", case)},
     }
+    handover = operation("The signed document for the key centre", "Case", case)
+    handover["responses"]["200"]["content"] = {"application/jose+json": {"schema": {"type": "object"}}}
+    found["/cases/{case_id}/handover"] = {"get": handover}
     bodies = {"approve": "Approval", "consent": None, "complete": None, "reject": "Reason", "withdraw": None}
     for act, body in bodies.items():
         found[f"/cases/{{case_id}}/{act}"] = {

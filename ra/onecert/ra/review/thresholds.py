@@ -12,7 +12,7 @@ from onecert.ra.review.rules import Facts, Rule
 __all__ = ["TwoReviewers", "facts_of"]
 
 TEXTS = ("authority", "business", "point", "profile", "project", "type")
-# `rows` is a batch's; term (months) and fee (yuan) count where the form has such a field.
+# `rows` is a batch's, `term` the certificate's in months, `fee` what certificate and seal cost, in yuan.
 NUMBERS = ("fee", "rows", "term")
 
 
@@ -34,7 +34,8 @@ class TwoReviewers:
 
 def facts_of(application: Application, values: Mapping[str, str]) -> Facts:
     """What the rules look at; `values` are the fields as approved."""
-    numbers = {name: values.get(name, "") for name in NUMBERS}
+    term = values.get("certificate_months", "")
+    fees = [_yuan(values.get(name, "")) for name in ("certificate_fee", "seal_fee")]
     return {
         "authority": application.authority,
         "business": application.business.value,
@@ -42,5 +43,12 @@ def facts_of(application: Application, values: Mapping[str, str]) -> Facts:
         "profile": application.profile,
         "project": application.project,
         "type": application.kind.value,
-        **{name: int(text) for name, text in numbers.items() if text.isascii() and text.isdigit()},
+        "term": int(term) if term.isascii() and term.isdigit() else None,
+        "fee": sum(fees),
     }
+
+
+def _yuan(text: str) -> int:
+    """Whole yuan of an amount like 200.00; what is none counts as nothing."""
+    whole = text.partition(".")[0]
+    return int(whole) if whole.isascii() and whole.isdigit() else 0
