@@ -385,3 +385,49 @@ def test_two_processes_send_one_mail(ra, inbox) -> None:
     ra.service.notices._attempt(first)
     ra.service.notices._attempt(second)
     assert len(inbox[0].got) == 1
+
+
+def test_the_page_of_renewals_lists_what_ends_soon_and_starts_a_renewal(ra) -> None:
+    """Soonest first; a renewal is one click away; who cannot enter sees no button."""
+    certificate = issued(ra)
+    browser = ra.browser(ra.entry_clerk)
+    browser.get("/renewals")
+    assert "No certificate ends in this time." in browser.text
+    ra.clock.set(certificate["not_after"] - 20 * DAY)
+    ra.extend("wang")
+    ra.extend("zhao")
+    turn(ra)
+    browser = ra.browser(ra.entry_clerk)
+    browser.get("/renewals?days=30")
+    assert "in 20 days" in browser.text
+    assert "30 days Sent" in browser.text
+    renew = f"/certificates/pearl/{certificate['serial_hex']}/follow/renew"
+    assert renew in browser.page
+    assert browser.get(renew).status_code == 200
+    browser.get("/renewals?days=7")
+    assert "No certificate ends in this time." in browser.text
+    officer = ra.browser(ra.officer, language="zh")
+    officer.get("/renewals")
+    assert renew not in officer.page
+    assert "还有20天" in officer.text
+    for cursor in ("x", "2026-11-21T00:00:00+00:00~a", "2026-11-21~a~b", "9999-99~~"):
+        assert officer.get(f"/renewals?cursor={cursor}&days=x&point=%00").status_code == 200
+
+
+def test_the_page_of_notices_shows_what_could_not_be_sent_within_reach(ra, inbox) -> None:
+    """Another point's notices are not there; no address and no code stand on the page."""
+    certificate = issued(ra)
+    ra.clock.set(certificate["not_after"] - 20 * DAY)
+    ra.extend("wang")
+    inbox[0].to_recipient = "550 no such user"
+    turn(ra)
+    browser = ra.browser(ra.entry_clerk)
+    browser.get("/notices?state=failed")
+    assert "550 no such user" in browser.text
+    assert MAIL not in browser.page
+    browser.get("/notices?state=sent&cursor=x")
+    assert "No notice." in browser.text
+    with ra.database.transaction() as connection:
+        connection.execute(notices.update().values(point="east"))
+    browser.get("/notices")
+    assert "No notice." in browser.text

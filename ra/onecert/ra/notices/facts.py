@@ -19,10 +19,10 @@ from onecert.ra.vault.sealed import Vault
 from onecert.server.database import Database
 from onecert.server.operators import Operators
 
-__all__ = ["Facts", "NeedlessError", "NoAddressError", "days_left", "renewal_under_way"]
+__all__ = ["ENDED", "Facts", "NeedlessError", "NoAddressError", "days_left", "renewal_under_way"]
 
 # An application in one of these renews nothing.
-_ENDED = (State.DRAFT.value, State.WITHDRAWN.value, State.REJECTED.value)
+ENDED = (State.DRAFT.value, State.WITHDRAWN.value, State.REJECTED.value)
 
 
 class NeedlessError(Exception):
@@ -146,7 +146,7 @@ def renewal_under_way(connection: Connection, authority: str, serial_hex: str) -
         .where(
             applications.c.follows_authority == authority,
             applications.c.follows_serial == serial_hex,
-            applications.c.state.not_in(_ENDED),
+            applications.c.state.not_in(ENDED),
         )
         .limit(1)
     )
