@@ -22,6 +22,7 @@ from onecert.ra.applications.records import (
     Application,
     Frozen,
     find_by_request_key,
+    find_made_by,
     is_request_known,
     load_application,
 )
@@ -142,8 +143,19 @@ class Applications:
         with self._database.reading() as connection:
             return is_request_known(connection, f"{operator.id}:{request_key}"[:128])
 
-    def save(self, operator: Operator, application_id: str, entry: Entry, *, revision: int) -> Application:
+    def find_draft(self, operator: Operator, request_key: str) -> Application | None:
+        """The draft that this operator's form made before, while it is still one."""
+        with self._database.reading() as connection:
+            found = find_made_by(connection, f"{operator.id}:{request_key}"[:128])
+        return found if found is not None and found.state is State.DRAFT else None
+
+    def save(
+        self, operator: Operator, application_id: str, entry: Entry, *, revision: int, typing: bool = False
+    ) -> Application:
         """Replace what was entered; authority and type stay as they are.
+
+        Args:
+            typing: saved by the page while the clerk types; a row of such saves is one step of the life line.
 
         Raises:
             StaleFormError: somebody changed it after this form was opened.
@@ -161,7 +173,14 @@ class Applications:
             remember_marks(connection, application_id, prepared.marks)
             changes = {**prepared.columns(), "profile": profile.name, "profile_version": profile.version}
             return self._steps.move(
-                connection, current, operator=operator, act=Act.SAVE, event="saved", at=now, changes=changes
+                connection,
+                current,
+                operator=operator,
+                act=Act.SAVE,
+                event="saved",
+                at=now,
+                changes=changes,
+                is_one_step=typing,
             )
 
     def submit(self, operator: Operator, application_id: str, *, revision: int | None = None) -> Application:

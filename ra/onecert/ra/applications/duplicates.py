@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from onecert.ra.applications.records import Application, load_application
@@ -16,6 +16,7 @@ from onecert.ra.content.fields import Kind
 from onecert.ra.errors import DuplicateError, KeyRepeatedError
 from onecert.ra.life.machine import HAS_CERTIFICATE, OPEN, State
 from onecert.ra.models import applications, certificates, claims
+from onecert.ra.operators.scopes import Scope
 
 __all__ = [
     "Elsewhere",
@@ -24,6 +25,7 @@ __all__ = [
     "find_duplicate",
     "find_key_holder",
     "list_elsewhere",
+    "list_same",
     "pass_claim",
     "release_claim",
     "take_claim",
@@ -35,10 +37,16 @@ __all__ = [
 class Elsewhere:
     """The same entity at another authority, or with another type of certificate."""
 
-    application_id: str
+    application_id: str  # empty for what is out of the reader's reach: at another point
     authority: str
     kind: Kind
     state: State
+    not_after: datetime | None = None  # of its certificate, once there is one
+
+    @property
+    def is_in_reach(self) -> bool:
+        """Whether the reader may open it."""
+        return bool(self.application_id)
 
 
 def entity_key(kind: Kind, values: Mapping[str, str], idcard_hmac: str | None) -> str | None:
@@ -200,26 +208,71 @@ def find_key_holder(connection: Connection, key_sha256: str, besides: str | None
     return None if holder is None or holder == besides else load_application(connection, holder)
 
 
-def list_elsewhere(connection: Connection, application: Application) -> list[Elsewhere]:
-    """Open applications and certificates of the same firm or person, besides this one."""
-    if application.uscc:
-        same = applications.c.uscc == application.uscc
-    elif application.idcard_hmac:
-        same = applications.c.idcard_hmac == application.idcard_hmac
+def list_elsewhere(
+    connection: Connection, application: Application, scope: Scope, *, at: datetime
+) -> list[Elsewhere]:
+    """Open applications and live certificates of the same firm or person, besides this one."""
+    return list_same(
+        connection,
+        scope,
+        uscc=application.uscc,
+        idcard_hmac=application.idcard_hmac,
+        besides=application.id,
+        at=at,
+    )
+
+
+def list_same(
+    connection: Connection,
+    scope: Scope,
+    *,
+    uscc: str | None,
+    idcard_hmac: str | None,
+    besides: str | None,
+    at: datetime,
+) -> list[Elsewhere]:
+    """What this firm, or else this person, applies for or holds at any authority.
+
+    Another point's records are named by authority, type and state alone: that there is one concerns the
+    reviewer, whose it is and where does not.
+    """
+    if uscc:
+        same = applications.c.uscc == uscc
+    elif idcard_hmac:
+        same = applications.c.idcard_hmac == idcard_hmac
     else:
         return []
+    here = applications.outerjoin(certificates, certificates.c.application_id == applications.c.id)
+    live = or_(
+        applications.c.state.in_([state.value for state in OPEN]),
+        and_(
+            applications.c.state.in_([state.value for state in HAS_CERTIFICATE]),
+            certificates.c.status != "revoked",
+            certificates.c.not_after > at,
+        ),
+    )
     rows = connection.execute(
-        select(applications.c.id, applications.c.authority, applications.c.kind, applications.c.state)
-        .where(
-            same,
-            applications.c.id != application.id,
-            applications.c.state.in_([state.value for state in OPEN | HAS_CERTIFICATE]),
+        select(
+            applications.c.id,
+            applications.c.authority,
+            applications.c.kind,
+            applications.c.state,
+            applications.c.point,
+            certificates.c.not_after,
         )
+        .select_from(here)
+        .where(same, applications.c.id != (besides or ""), live)
         .order_by(applications.c.seq.desc())
         .limit(20)
     )
     return [
-        Elsewhere(application_id=row.id, authority=row.authority, kind=Kind(row.kind), state=State(row.state))
+        Elsewhere(
+            application_id=row.id if scope.covers(row.point, row.authority, row.kind) else "",
+            authority=row.authority,
+            kind=Kind(row.kind),
+            state=State(row.state),
+            not_after=row.not_after,
+        )
         for row in rows
     ]
 

@@ -9,7 +9,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onecert.ra.applications.duplicates import duplicate_error, entity_key, find_duplicate, find_key_holder
+from onecert.ra.applications.duplicates import (
+    Elsewhere,
+    duplicate_error,
+    entity_key,
+    find_duplicate,
+    find_key_holder,
+    list_same,
+)
 from onecert.ra.applications.findings import Findings
 from onecert.ra.applications.following import Followed
 from onecert.ra.applications.records import Frozen, place_of, split_personal
@@ -25,6 +32,7 @@ from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import FIELDS, Field, Kind
 from onecert.ra.content.ids import masked_idcard
 from onecert.ra.errors import DuplicateError, FieldFault, InvalidApplicationError, KeyRepeatedError
+from onecert.ra.operators.scopes import Scope
 from onecert.ra.search.index import marks_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
@@ -172,6 +180,20 @@ class Entries:
                 if holder is not None:
                     return KeyRepeatedError(number=holder.number)
         return None
+
+    def list_others(self, entry: Entry, scope: Scope, *, besides: str | None) -> list[Elsewhere]:
+        """What the same firm or person applies for or holds, told while a clerk is typing."""
+        outcome = self.check(entry)
+        hashed = self._hash_person(entry.kind, outcome)
+        with self._database.reading() as connection:
+            return list_same(
+                connection,
+                scope,
+                uscc=_sound_values(outcome).get("uscc"),
+                idcard_hmac=hashed,
+                besides=besides,
+                at=self._clock.now(),
+            )
 
     def prepare(self, entry: Entry, application_id: str, salt: str) -> PreparedEntry:
         """Check it and do what needs the token; faults are kept with it."""

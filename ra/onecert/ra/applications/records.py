@@ -189,6 +189,19 @@ def find_by_request_key(connection: Connection, request_key: str, request_hmac: 
     return made
 
 
+def find_last_entered(connection: Connection, operator_id: str) -> Application | None:
+    """The newest application that this operator began, for the defaults of the next one."""
+    query = select(*_COLUMNS).where(applications.c.created_by == operator_id)
+    row = connection.execute(query.order_by(applications.c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else application_of(row._asdict())
+
+
+def find_made_by(connection: Connection, request_key: str) -> Application | None:
+    """The application that an idempotency key made, whatever it said."""
+    row = connection.execute(select(*_COLUMNS).where(applications.c.request_key == request_key)).one_or_none()
+    return None if row is None else application_of(row._asdict())
+
+
 def is_request_known(connection: Connection, request_key: str) -> bool:
     """Whether this idempotency key already made an application."""
     query = select(applications.c.id).where(applications.c.request_key == request_key)

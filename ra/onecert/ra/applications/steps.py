@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from onecert.ra.content.fields import Kind
 from onecert.ra.life.duties import Duties
@@ -104,8 +104,14 @@ class OperatorSteps(Generic[R]):
         at: datetime,
         changes: Mapping[str, Any],
         note: str | None = None,
+        is_one_step: bool = False,
     ) -> R:
-        """Do the act: change the row, and write it into the life line and the audit trail."""
+        """Do the act: change the row, and write it into the life line and the audit trail.
+
+        Args:
+            is_one_step: nothing is written when the same person did the same just before, such as saving
+                while typing; the revision grows all the same.
+        """
         move = check_move(current.business, current.state, act)
         values = {**changes, "state": move.after.value, "revision": current.revision + 1}
         if move.after is not move.before:
@@ -113,8 +119,15 @@ class OperatorSteps(Generic[R]):
         table = self._store.table
         connection.execute(update(table).where(table.c.id == current.id).values(**values))
         after = self._store.load(connection, current.id)
-        self.write(connection, after, event=event, operator=operator, at=at, note=note)
+        if not (is_one_step and self._last_step(connection, current.id) == (event, operator.id)):
+            self.write(connection, after, event=event, operator=operator, at=at, note=note)
         return after
+
+    def _last_step(self, connection: Connection, record_id: str) -> tuple[str, str] | None:
+        events = application_events.c
+        query = select(events.event, events.actor).where(events.application_id == record_id)
+        row = connection.execute(query.order_by(events.seq.desc()).limit(1)).one_or_none()
+        return None if row is None else (row.event, row.actor)
 
     def write(
         self,

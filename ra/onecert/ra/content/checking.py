@@ -197,6 +197,8 @@ def is_needed(field: Field, raw: Mapping[str, str]) -> bool:
         return raw.get("agent_id_type", "") in {"", "idcard"}
     if field.name == "agent_id_no":
         return raw.get("agent_id_type", "") not in {"", "idcard"}
+    if field.name == "consent_version":
+        return bool(raw.get("consent"))
     if field.name in {"recipient", "delivery_address"}:
         return raw.get("delivery", "") == "post"
     return field.required

@@ -50,6 +50,7 @@ LATE = frozenset(material.name for material in _ALL if material.late)
 _NEW: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         Kind.ORGANISATION: ("form", "licence", "agent_id", "authorisation", "agreement", "consent"),
+        Kind.DEVICE: ("form", "licence", "agent_id", "authorisation", "agreement", "consent"),
         Kind.CITIZEN: ("form", "holder_id", "agreement", "consent"),
         Kind.EMPLOYEE: ("form", "holder_id", "licence", "authorisation", "agreement", "consent"),
     }
@@ -68,6 +69,7 @@ _WANTED: Mapping[Business, tuple[str, ...]] = MappingProxyType(
         Business.RECOVERY: ("form", "legal"),
     }
 )
+_BY_AGENT = frozenset({Kind.ORGANISATION, Kind.DEVICE})
 _OF_ORGANISATIONS = frozenset({"licence", "authorisation", "seal_card", "agent_id"})
 
 
@@ -84,12 +86,12 @@ def materials_of(business: Business, kind: Kind) -> tuple[Material, ...]:
     wanted = wanted_materials(business, kind)
     further = ["other"]
     if business in CERTIFICATE:
-        person = "agent_id" if kind is Kind.ORGANISATION else "holder_id"
+        person = "agent_id" if kind in _BY_AGENT else "holder_id"
         further = [person, "authorisation", "agreement", "consent", "seal_card", "other", "handover"]
         if kind is Kind.CITIZEN:
             further = [name for name in further if name not in _OF_ORGANISATIONS]
     elif business in STATUS or business is Business.UNLOCK:
-        person = "agent_id" if kind is Kind.ORGANISATION else "holder_id"
+        person = "agent_id" if kind in _BY_AGENT else "holder_id"
         further = [person, "authorisation", "proof", "other"]
     names = list(dict.fromkeys([*(material.name for material in wanted), *further]))
     return tuple(MATERIALS[name] for name in names)

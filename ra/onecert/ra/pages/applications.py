@@ -17,7 +17,7 @@ from onecert.ra.orders.standing import find_order
 from onecert.ra.pages import filing, following, forms, queue, review, typing
 from onecert.ra.pages.common import lifeline, named_errors, the_operator, the_ra
 from onecert.ra.pages.review import named_remarks
-from onecert.ra.pages.shown import entry_of, grouped_values
+from onecert.ra.pages.shown import entry_of, findings_shown, grouped_values
 from onecert.ra.review.filing import find_filing
 from onecert.ra.review.remarks import last_return
 from onecert.server.errors import ServiceError
@@ -61,6 +61,7 @@ def _show(application_id: Any) -> str:
         "ra/application.html",
         application=application,
         rows=grouped_values(frozen, operator) if frozen else [],
+        found=findings_shown(frozen) if frozen else None,
         groups=GROUP_NAMES,
         problem=problem,
         events=lifeline(events, names),

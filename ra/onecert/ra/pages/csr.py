@@ -70,6 +70,8 @@ def _issued_names() -> list[str]:
     wanted = form.get("type", "")
     kind = Kind(wanted) if wanted in set(Kind) else None
     own = "name" if kind in {Kind.CITIZEN, Kind.EMPLOYEE} else "organization_name"
+    if kind is Kind.DEVICE:
+        own = "device_name"
     names = {
         "CN": form.get(own, "") or form.get("organization_name", "") or form.get("name", ""),
         "O": "" if kind is Kind.CITIZEN else form.get("organization_name", ""),

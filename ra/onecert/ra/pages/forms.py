@@ -1,25 +1,35 @@
-"""The form of an application: choose authority and type, enter, correct, save, submit."""
+"""The form of an application: choose authority and type, enter, correct, save, submit.
 
-from collections.abc import Mapping, Sequence
+What saves while somebody types is in `typing.py`, what follows a certificate in `following.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import Application
+from onecert.ra.applications.records import Application, find_last_entered
 from onecert.ra.content.checking import Outcome
-from onecert.ra.content.fields import FIELDS, FOLDED, GROUP_NAMES, KIND_HELP, Kind
-from onecert.ra.errors import AuthorityUnknownError, FieldFault
+from onecert.ra.content.fields import KIND_HELP, Kind
+from onecert.ra.errors import (
+    AuthorityUnknownError,
+    FieldFault,
+    InvalidApplicationError,
+    RequestKeyReusedError,
+)
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
-from onecert.ra.pages.common import field_errors, named_errors, new_key, the_operator, the_ra
+from onecert.ra.pages import form_shown
+from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _, gettext
+from onecert.server.languages import _
 from onecert.server.web import notify, requires_role
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "keep", "read_entry", "read_kind", "read_revision", "with_faults"]
 
 CSR_FILE_MAX = 16 * 1024
 
@@ -33,27 +43,32 @@ def add_to(pages: Blueprint) -> None:
 
 @requires_role(ENTRY)
 def _choose() -> str:
-    listing = the_ra().directory.listing()
-    return render_template("ra/choose.html", listing=listing, kind_help=KIND_HELP, kinds=list(Kind))
+    ra, operator = the_ra(), the_operator()
+    with ra.database.reading() as connection:
+        last = find_last_entered(connection, operator.id)
+    return render_template(
+        "ra/choose.html",
+        listing=ra.directory.listing(),
+        kind_help=KIND_HELP,
+        kinds=list(Kind),
+        last=last,
+    )
 
 
 @requires_role(ENTRY)
 def _new(authority: str, kind: str) -> AnyResponse | str:
     ra = the_ra()
-    wanted = _kind(kind)
+    wanted = read_kind(kind)
     ra.directory.profile(authority, wanted.value)
     if request.method == "GET":
-        return _form(wanted, authority, {}, "", key=new_key(), action=request.path)
-    entry, key = _entry_from_form(wanted, authority), request.form.get("form_key", "")[:64] or new_key()
+        return form_shown.page(wanted, authority, {}, "", key=new_key())
+    entry, key = read_entry(wanted, authority), request.form.get("form_key", "")[:64] or new_key()
+    found = _typed_before()
     if request.form.get("act") != "save":
-        refused = _find_refusal(entry, key=key, application=None)
+        refused = _find_refusal(entry, key=key, application=found)
         if refused is not None:
             return refused
-    made = ra.applications.create(the_operator(), entry, request_key=key)
-    if request.form.get("act") != "save" and made.state is State.DRAFT:
-        return _submit(made)
-    notify(_("Draft %(number)s is saved."), number=made.number)
-    return redirect(url_for("applications.show", application_id=made.id), 303)
+    return _done(keep(entry, key=key, application=found))
 
 
 @requires_role(ENTRY)
@@ -64,50 +79,80 @@ def _edit(application_id: Any) -> AnyResponse | str:
     if Act.SAVE not in acts_possible(application.business, application.state, frozenset({ENTRY})):
         return redirect(url_for("applications.show", application_id=application.id), 303)
     if request.method == "GET":
-        outcome = ra.entries.check(entry_of(frozen)) if application.state is State.RETURNED else None
-        return _form(
+        is_judged = application.state is State.RETURNED or "check" in request.args
+        return form_shown.page(
             application.kind,
             application.authority,
             frozen.values,
             frozen.csr_pem,
             application=application,
-            outcome=outcome,
+            outcome=ra.entries.check(entry_of(frozen)) if is_judged else None,
         )
-    entry = _entry_from_form(application.kind, application.authority)
+    entry = read_entry(application.kind, application.authority)
     if request.form.get("act") != "save":
         refused = _find_refusal(entry, key="", application=application)
         if refused is not None:
             return refused
-    revision = request.form.get("revision", "")
-    saved = ra.applications.save(
-        the_operator(),
-        application.id,
-        entry,
-        revision=int(revision) if revision.isascii() and revision.isdigit() else -1,
+    return _done(keep(entry, key="", application=application))
+
+
+def keep(entry: Entry, *, key: str, application: Application | None, typing: bool = False) -> Application:
+    """Make the draft, or save over it; a key that made one before is the same draft.
+
+    Raises:
+        StaleFormError: it was changed in another tab or by a colleague since this form was opened.
+    """
+    ra, operator = the_ra(), the_operator()
+    if application is None:
+        try:
+            return ra.applications.create(operator, entry, request_key=key)
+        except RequestKeyReusedError:
+            # The page saved while it was typed and never heard of it: its answer was lost on the way.
+            application = ra.applications.find_draft(operator, key)
+            if application is None or application.revision != 1:
+                raise
+            return ra.applications.save(operator, application.id, entry, revision=1, typing=typing)
+    # A save that only goes before the submit is no step of its own either.
+    is_on_the_way = typing or request.form.get("act") != "save"
+    return ra.applications.save(
+        operator, application.id, entry, revision=read_revision(), typing=is_on_the_way
     )
-    if request.form.get("act") != "save":
-        return _submit(saved)
-    notify(_("Your changes to %(number)s are saved."), number=saved.number)
-    return redirect(url_for("applications.show", application_id=saved.id), 303)
 
 
-def _submit(application: Application) -> AnyResponse:
-    submitted = the_ra().applications.submit(the_operator(), application.id)
-    notify(_("%(number)s is submitted. A second person reviews it now."), number=submitted.number)
-    return redirect(url_for("applications.show", application_id=submitted.id), 303)
+def _typed_before() -> Application | None:
+    """The draft that saving while typing has made of this new form."""
+    made = request.form.get("id", "")
+    return the_ra().reach.application(the_operator(), made[:36]) if made else None
+
+
+def _done(kept: Application) -> AnyResponse:
+    """Where the clerk goes from here, after submitting if that was the button."""
+    if request.form.get("act") == "save":
+        notify(_("Draft %(number)s is saved."), number=kept.number)
+    elif kept.state in {State.DRAFT, State.RETURNED}:
+        try:
+            kept = the_ra().applications.submit(the_operator(), kept.id)
+        except InvalidApplicationError:
+            return redirect(url_for("applications.edit", application_id=kept.id, check=1), 303)
+        notify(_("%(number)s is submitted. A second person reviews it now."), number=kept.number)
+    return redirect(url_for("applications.show", application_id=kept.id), 303)
 
 
 def _find_refusal(entry: Entry, *, key: str, application: Application | None) -> Response | None:
     """The form again, with what was typed, when submitting would be refused."""
     ra = the_ra()
     outcome = ra.entries.check(entry)
-    collision = ra.entries.find_collision(entry, besides=application.id if application else None)
+    collision: ServiceError | None = ra.entries.find_collision(
+        entry, besides=application.id if application else None
+    )
+    if application is not None and application.follows_serial is not None:
+        collision = None  # the one it follows is no duplicate; submitting looks at the others
     if outcome.content is not None and collision is None:
         return None
-    page = _form(
+    page = form_shown.page(
         entry.kind,
         entry.authority,
-        dict(entry.fields),
+        entry.fields,
         entry.csr if isinstance(entry.csr, str) else "",
         key=key,
         application=application,
@@ -117,66 +162,35 @@ def _find_refusal(entry: Entry, *, key: str, application: Application | None) ->
     return make_response(page, 422 if outcome.faults else 409)
 
 
-def _form(
-    kind: Kind,
-    authority: str,
-    values: dict[str, str] | Any,
-    csr: str,
-    *,
-    key: str = "",
-    action: str = "",
-    application: Application | None = None,
-    outcome: Outcome | None = None,
-    collision: ServiceError | None = None,
-) -> str:
-    faults = outcome.faults if outcome else ()
-    kept_csr = "" if any(fault.code == "CSR_PRIVATE_KEY" for fault in faults) else csr
-    return render_template(
-        "ra/form.html",
-        kind=kind,
-        authority=authority,
-        fields=FIELDS[kind],
-        groups=GROUP_NAMES,
-        opened=_opened(kind, values, faults),
-        options=lambda item: [(value, gettext(label)) for value, label in item.choices.items()],
-        required=lambda item: the_ra().entries.is_required(kind, item),
-        consent_texts=the_ra().entries.findings.texts.in_force(),
-        values=values,
-        csr=kept_csr,
-        key=key,
-        application=application,
-        errors=field_errors(faults),
-        named_errors=named_errors(faults),
-        csr_preview=outcome.request if outcome else None,
-        collision=collision,
-        collision_text=gettext(collision.text, **collision.facts) if collision else "",
-        collision_hint=gettext(collision.hint, **collision.facts) if collision else "",
-    )
+def with_faults(outcome: Outcome, faults: Sequence[FieldFault]) -> Outcome:
+    """What the act itself found, shown at its fields as the form's own faults are."""
+    return replace(outcome, faults=(*outcome.faults, *faults), content=None)
 
 
-def _opened(kind: Kind, values: Mapping[str, str], faults: Sequence[FieldFault]) -> set[str]:
-    """Folded groups that are to be seen: something stands in them, or something is wrong."""
-    faulty = {fault.field for fault in faults}
-    return {
-        field.group
-        for field in FIELDS[kind]
-        if field.group in FOLDED and (values.get(field.name) or field.name in faulty)
-    }
-
-
-def _entry_from_form(kind: Kind, authority: str) -> Entry:
-    fields = {field.name: request.form.get(field.name, "")[:2000] for field in FIELDS[kind]}
+def read_entry(kind: Kind, authority: str) -> Entry:
+    """What the form sent, field by field of the table."""
+    fields = {field.name: request.form.get(field.name, "")[:2000] for field in form_shown.fields_of(kind)}
     csr: str | bytes = request.form.get("csr", "")[: 2 * CSR_FILE_MAX]
     uploaded = request.files.get("csr_file")
     if uploaded is not None and uploaded.filename:
         csr = uploaded.stream.read(CSR_FILE_MAX + 1)
         if csr.startswith(b"-----"):
             csr = csr.decode("ascii", "replace")
+    # The version goes with the consent: a form that says nothing of consent says nothing of a version.
+    if not fields["consent"]:
+        fields["consent_version"] = ""
     return Entry(kind=kind, authority=authority, fields=fields, csr=csr)
 
 
-def _kind(kind: str) -> Kind:
+def read_kind(kind: str) -> Kind:
+    """Raises `AuthorityUnknownError` for what is no type of application."""
     try:
         return Kind(kind)
     except ValueError:
         raise AuthorityUnknownError(kind[:32], [each.value for each in Kind]) from None
+
+
+def read_revision() -> int:
+    """The revision that the form was opened with; what is no number fits none."""
+    revision = request.form.get("revision", "")
+    return int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else -1

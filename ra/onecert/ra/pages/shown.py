@@ -7,10 +7,14 @@ from onecert.ra.applications.records import Frozen
 from onecert.ra.content.fields import CERTIFICATE_FIELDS, FIELDS
 from onecert.ra.content.ids import masked_idcard
 from onecert.ra.operators.roles import ENTRY, REVIEW
+from onecert.ra.registry.answers import answer_of, sentence
 from onecert.server.languages import gettext
 from onecert.server.operators import Operator
 
-__all__ = ["entry_of", "grouped_values"]
+__all__ = ["REGISTER_KINDS", "entry_of", "findings_shown", "grouped_values"]
+
+# How an answer of the register looks; what is not here is as bad as it sounds.
+REGISTER_KINDS = {"matches": "success", "unchecked": "warning", "differs": "warning", "unknown": "warning"}
 
 
 def grouped_values(
@@ -33,6 +37,20 @@ def grouped_values(
                 value = gettext(field.choices[value])
             grouped.setdefault(field.group, []).append((field, value))
     return list(grouped.items())
+
+
+def findings_shown(frozen: Frozen) -> dict[str, Any] | None:
+    """What was found out when it was submitted: the consent as recorded, and the register's answer then."""
+    if frozen.findings is None:
+        return None
+    found: dict[str, Any] = {"consent": frozen.findings["consent"], "register": None}
+    fact = frozen.findings.get("register")
+    if fact is not None:
+        answer = answer_of(fact)
+        name = frozen.values.get("organization_name", "")
+        kind = REGISTER_KINDS.get(answer.verdict(name), "danger")
+        found["register"] = {"text": sentence(answer, name), "kind": kind}
+    return found
 
 
 def entry_of(frozen: Frozen) -> Entry:
