@@ -47,6 +47,7 @@ from onecert.ra.errors.organisation import (
     PointUnknownError,
     ScopeInvalidError,
 )
+from onecert.ra.errors.papers import FontMissingError, PaperRefusedError
 from onecert.ra.errors.review import (
     FilingInvalidError,
     NothingToReviewError,
@@ -76,6 +77,7 @@ __all__ = [
     "FieldFault",
     "FilingInvalidError",
     "FollowRefusedError",
+    "FontMissingError",
     "InvalidApplicationError",
     "KeyRepeatedError",
     "MediumRefusedError",
@@ -84,6 +86,7 @@ __all__ = [
     "ObjectionsError",
     "OrganisationInvalidError",
     "OutOfReachError",
+    "PaperRefusedError",
     "PointClosedError",
     "PointNeededError",
     "PointUnknownError",
