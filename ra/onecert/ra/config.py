@@ -21,6 +21,8 @@ class RaConfig:
     token_pin_file: Path | None = None
     ca_timeout: timedelta = timedelta(seconds=20)
     status_timeout: timedelta = timedelta(seconds=4)
+    trust_list: str | None = None
+    departments: tuple[str, ...] = ()
     authorities_keep: timedelta = timedelta(seconds=60)
     resend_every: timedelta = timedelta(seconds=5)
     test_ids: bool = False

@@ -18,6 +18,8 @@ from onecert.ra.ca.client import CaClient
 from onecert.ra.cases.acts import Cases
 from onecert.ra.cases.handover import HandOvers
 from onecert.ra.cases.records import load_case
+from onecert.ra.certificates.relying import Relying
+from onecert.ra.certificates.watching import Watching
 from onecert.ra.certificates.world import World
 from onecert.ra.config import RaConfig
 from onecert.ra.delivery.codes import Codes
@@ -47,6 +49,7 @@ from onecert.ra.review.picks import Picks
 from onecert.ra.review.service_level import ServiceLevels
 from onecert.ra.revocation.requests import Certificates
 from onecert.ra.revocation.revoking import Revoking
+from onecert.ra.revocation.several import Several
 from onecert.ra.search.backfill import Backfill
 from onecert.ra.search.find import Search
 from onecert.ra.vault.keys import Keys
@@ -75,6 +78,9 @@ class Ra:
     certificates: Certificates
     revoking: Revoking
     world: World
+    relying: Relying
+    watching: Watching
+    several: Several
     operators: Operators
     reach: Reach
     points: Points
@@ -210,6 +216,8 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         outbox=config.key_centre_outbox or context.data / "key-centre",
         registration_authority=name,
     )
+    world = World(httpx.Client, timeout_s=config.status_timeout.total_seconds())
+    relying = Relying(config.trust_list, config.trust_root, folder=context.data / "relying")
     return Ra(
         config=config,
         clock=clock,
@@ -224,7 +232,12 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         batch_work=batch_work,
         certificates=certificates,
         revoking=revoking,
-        world=World(httpx.Client, timeout_s=config.status_timeout.total_seconds()),
+        world=world,
+        relying=relying,
+        watching=Watching(database=database, clock=clock, world=world, relying=relying),
+        several=Several(
+            database=database, clock=clock, reach=reach, requests=certificates, revoking=revoking
+        ),
         operators=context.operators,
         reach=reach,
         cases=Cases(

@@ -6,7 +6,7 @@ see and not what our database believes. Signatures and dates are checked; "could
 be right.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ class Sighting:
     """What one source says. `state`: good, hold, revoked, unknown, or could-not with the reason in
     `detail`."""
 
-    source: str  # crl | ocsp
+    source: str  # crl | ocsp | verifier
     url: str
     state: str
     since: datetime | None = None
@@ -51,8 +51,15 @@ class World:
         self._open_client = open_client
         self._timeout_s = timeout_s
 
-    def look(self, certificate_pem: str, chain_pem: str, *, at: datetime) -> list[Sighting]:
-        """Ask every source that the certificate names; never raises."""
+    def look(
+        self,
+        certificate_pem: str,
+        chain_pem: str,
+        *,
+        at: datetime,
+        sources: Collection[str] = ("ocsp", "crl"),
+    ) -> list[Sighting]:
+        """Ask every source of these kinds that the certificate names; never raises."""
         certificate = x509.load_pem_x509_certificate(certificate_pem.encode("ascii"))
         issuers = x509.load_pem_x509_certificates(chain_pem.encode("ascii")) if chain_pem else []
         if not issuers:
@@ -60,8 +67,15 @@ class World:
         issuer = issuers[0]
         with self._open_client() as client:
             return [
-                *(self._ask_ocsp(client, url, certificate, issuer, at) for url in _ocsp_urls(certificate)),
-                *(self._ask_crl(client, url, certificate, issuer, at) for url in _crl_urls(certificate)),
+                *(
+                    ask(client, url, certificate, issuer, at)
+                    for source, ask, urls in (
+                        ("ocsp", self._ask_ocsp, _ocsp_urls),
+                        ("crl", self._ask_crl, _crl_urls),
+                    )
+                    if source in sources
+                    for url in urls(certificate)
+                )
             ]
 
     def _ask_crl(

@@ -39,6 +39,10 @@ _CHANGE_TEXTS = {
         _("An earlier request for this certificate is still on its way to the authority."),
         _("Wait until it is answered; the certificate page shows it."),
     ),
+    "TOO_MANY": (
+        _("So many certificates are not changed by one person in one go."),
+        _("Prepare an emergency: a second officer approves it."),
+    ),
     "INVALIDITY_IN_FUTURE": (
         _("The time since when the key is in doubt lies in the future."),
         _("Enter the time when the key was last surely in the right hands, or leave it empty."),
@@ -51,4 +55,4 @@ class RevocationRefusedError(RaError):
 
     def __init__(self, code: str) -> None:
         text, hint = _CHANGE_TEXTS[code]
-        super().__init__(code, status=422 if code == "INVALIDITY_IN_FUTURE" else 409, text=text, hint=hint)
+        super().__init__(code, status=422 if code in {"INVALIDITY_IN_FUTURE", "TOO_MANY"} else 409, text=text, hint=hint)

@@ -14,17 +14,18 @@ from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.search.find import Answer, Hit
 from onecert.ra.search.terms import PERSONAL, READ_NAMES, TEXT_MAX, Read, readings
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "find"]
 
 
 def blueprint() -> Blueprint:
     """Everybody who is signed in may search; what is found is cut to their scope."""
     pages = Blueprint("search", __name__)
-    pages.add_url_rule("/search", "find", _find, methods=["GET", "POST"])
+    pages.add_url_rule("/search", "find", find, methods=["GET", "POST"])
     return pages
 
 
-def _find() -> AnyResponse | str:
+def find() -> AnyResponse | str:
+    """Look for what was typed; also for the search box of other pages."""
     given = request.form if request.method == "POST" else request.args
     text = given.get("q", "").strip()[:TEXT_MAX]
     read_as = _read_as(given.get("as", ""))

@@ -7,7 +7,16 @@ from onecert.ra.errors import RevocationReasonError
 from onecert.ra.life.machine import Business
 from onecert.server.languages import _
 
-__all__ = ["HOLD", "REASONS", "REASON_NAMES", "RELEASE", "business_of", "check_reason"]
+__all__ = [
+    "EFFECTS",
+    "HOLD",
+    "NEED_NOTE",
+    "REASONS",
+    "REASON_NAMES",
+    "RELEASE",
+    "business_of",
+    "check_reason",
+]
 
 HOLD = "certificateHold"
 RELEASE = "removeFromCRL"
@@ -35,6 +44,20 @@ REASONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unspecified": (_("Other"), _("None of the above; say why in the remarks.")),
     }
 )
+
+# What each does, for the page of a revocation; only a hold can be undone.
+EFFECTS: Mapping[str, str] = MappingProxyType(
+    {
+        "keyCompromise": _("For good. This key is never certified again: the holder needs a new one."),
+        "affiliationChanged": _("For good. A new certificate with the new data can be issued."),
+        "superseded": _("For good. The new certificate is not touched."),
+        "cessationOfOperation": _("For good. The holder may apply again later."),
+        "privilegeWithdrawn": _("For good. Write below who ordered it."),
+        "unspecified": _("For good. Write below why."),
+    }
+)
+# Reasons that say too little by themselves.
+NEED_NOTE = frozenset({"privilegeWithdrawn", "unspecified"})
 
 REASON_NAMES: Mapping[str, str] = MappingProxyType(
     {

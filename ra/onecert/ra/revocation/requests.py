@@ -105,6 +105,12 @@ class Certificates:
             self.keep(connection, operator, certificate, prepared, note=note, request_key=key)
         return prepared.id
 
+    def made_before(self, operator: Operator, request_key: str) -> str | None:
+        """The number of the request that this operator made with this key; None: not made yet."""
+        key = f"{operator.id}:{request_key}"[:128]
+        with self._database.reading() as connection:
+            return connection.scalar(select(revocations.c.id).where(revocations.c.request_key == key))
+
     def prepare(
         self,
         operator: Operator,
