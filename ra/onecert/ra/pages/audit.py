@@ -1,21 +1,23 @@
-"""The audit trail as a page: who did what, newest first. Reading only; the signed export is a command."""
+"""The audit trail as a page: who did what, newest first, searched; scoped like everything else."""
 
 import json
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, render_template, request
-from sqlalchemy import select
 
+from onecert.ra.desk.trail import Asked, is_everywhere, list_trail
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
-from onecert.ra.pages.common import the_ra
+from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.pages.labels import AUDIT_EVENTS
 from onecert.server.languages import _, gettext
-from onecert.server.models import audit_entries
 from onecert.server.web import requires_role
 
 __all__ = ["blueprint"]
 
 PAGE = 100
+# What people type for an actor: an account's id alone.
+_ACTORS = ("operator:", "command:", "service", "anonymous", "job:")
 
 
 def blueprint() -> Blueprint:
@@ -27,23 +29,44 @@ def blueprint() -> Blueprint:
 
 @requires_role(AUDITOR, ADMINISTRATOR)
 def _list() -> str:
-    subject = request.args.get("subject", "").strip()[:200]
+    ra, operator = the_ra(), the_operator()
+    form = {name: request.args.get(name, "").strip()[:200] for name in ("actor", "event", "subject", "day")}
+    day, is_day_wrong = _day(form["day"])
+    asked = Asked(actor=_actor(form["actor"]), event=form["event"], subject=form["subject"], day=day)
     before = request.args.get("before", "")
-    query = select(audit_entries).order_by(audit_entries.c.seq.desc()).limit(PAGE + 1)
-    if subject:
-        query = query.where(audit_entries.c.subject == subject)
-    if before.isascii() and before.isdigit() and len(before) < 18:
-        query = query.where(audit_entries.c.seq < int(before))
-    with the_ra().database.reading() as connection:
-        rows = list(connection.execute(query).mappings())
+    number = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
+    with ra.database.reading() as connection:
+        scope = ra.reach.scope(connection, operator)
+        page = list_trail(connection, scope, asked, before=number, limit=PAGE)
+        names = {account.actor: account.name for account in ra.operators.all(connection)}
+    events = sorted(
+        ((name, gettext(text)) for name, text in AUDIT_EVENTS.items()), key=lambda event: event[1]
+    )
     return render_template(
         "ra/audit.html",
-        entries=[{**row, "details": _details(row["details"])} for row in rows[:PAGE]],
-        next=rows[PAGE - 1]["seq"] if len(rows) > PAGE else None,
-        subject=subject,
+        entries=[{**row, "details": _details(row["details"])} for row in page.entries],
+        next=page.next,
+        form=form,
+        is_filtered=any(form.values()),
+        is_day_wrong=is_day_wrong,
+        is_scoped=not is_everywhere(scope),
+        events=events,
         names=AUDIT_EVENTS,
-        caption=subject or gettext(_("All entries")),
+        people=names,
+        caption=form["subject"] or gettext(_("All entries")),
     )
+
+
+def _actor(typed: str) -> str:
+    return typed if not typed or typed.startswith(_ACTORS) else f"operator:{typed}"
+
+
+def _day(text: str) -> tuple[date | None, bool]:
+    """The day, and whether what was typed is none."""
+    try:
+        return (date.fromisoformat(text) if text else None), False
+    except ValueError:
+        return None, True
 
 
 def _details(text: str) -> list[tuple[str, str]]:

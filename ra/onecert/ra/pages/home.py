@@ -1,6 +1,9 @@
 """The home page: what waits for me, and what I did last."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from flask import Blueprint, current_app, render_template, url_for
 
@@ -13,12 +16,14 @@ from onecert.ra.pages.labels import AUDIT_EVENTS
 __all__ = ["blueprint"]
 
 # Where each counter leads: the endpoint and what it is asked. A page that is not there yet has no link.
-LINKS = {
-    "cases": ("cases.index", {}),
-    "revocations": ("certificates.index", {}),
-    "enrolments": ("organisation.enrolments", {}),
-    "expiring": ("organisation.accounts", {"state": "expiring"}),
-}
+LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "cases": ("cases.index", {}),
+        "revocations": ("certificates.index", {}),
+        "enrolments": ("organisation.enrolments", {}),
+        "expiring": ("organisation.accounts", {"state": "ending"}),
+    }
+)
 # What is late enough to stand out; queues have their own service levels on their pages.
 LONG = timedelta(days=3)
 URGENT = frozenset({"revocations"})
