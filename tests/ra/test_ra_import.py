@@ -7,7 +7,7 @@ from ra_fakes import make_csr
 
 from onecert.ra.batches.imports import import_rows, read_rows
 from onecert.ra.ca.errors import CaUnreachableError
-from onecert.ra.errors import ImportFileError
+from onecert.ra.errors import BatchFileError
 from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 from onecert.server.languages import gettext, set_language
@@ -26,7 +26,8 @@ def requests(tmp_path) -> Path:
 
 
 def run(ra, data: bytes, requests: Path):
-    return list(import_rows(ra.applications, ra.entry_clerk, read_rows(data), requests))
+    said = {"consent": "paper", "consent_version": ra.service.entries.findings.texts.present}
+    return list(import_rows(ra.applications, ra.entry_clerk, read_rows(data), requests, defaults=said))
 
 
 def test_the_demo_file(ra, requests) -> None:
@@ -85,18 +86,19 @@ def test_a_key_cannot_leave_the_folder(ra, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "lacks columns"),
-        (b"key,authority\n", "lacks columns"),
-        (b"key,authority,type,shoe_size\n", "unknown or double columns: shoe_size"),
-        (b"key,authority,type,type\n", "unknown or double columns"),
+        (b"", "is empty"),
+        (b"key,authority\n", "no rows"),
+        (b"key,authority\na,b\n", "lacks columns: type"),
+        (b"key,authority,type,shoe_size\na,b,c,d\n", "unknown or double columns: shoe_size"),
+        (b"key,authority,type,type\na,b,c,d\n", "unknown or double columns: type"),
         (b"key,authority,type\na,b,c,d\n", "more cells"),
-        ("key,authority,type,名称\n".encode("gb18030"), "not UTF-8"),
+        ("key,authority,type,名称\na,b,c,d\n".encode("gb18030"), "unknown or double columns: 名称"),
         (b'key,authority,type\n"a,b\n', "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_read_enters_nothing(data, words) -> None:
     """Each kind of wrong file: refused as a whole, with what is wrong."""
-    with pytest.raises(ImportFileError) as caught:
+    with pytest.raises(BatchFileError) as caught:
         read_rows(data)
     with set_language("en"):
         assert words in gettext(caught.value.text, **caught.value.facts)

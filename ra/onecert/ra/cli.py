@@ -10,6 +10,7 @@ import click
 
 from onecert.ra.applications.records import list_applications
 from onecert.ra.batches.imports import RowReport, import_rows, read_rows
+from onecert.ra.content.fields import CONSENTS
 from onecert.ra.errors import FieldFault
 from onecert.ra.life.machine import State
 from onecert.ra.member import make_keys
@@ -69,6 +70,13 @@ def key(out: Path, data: Path, config: Path | None) -> None:
     help="Holds the request <key>.csr of each row.",
 )
 @click.option("--operator", required=True, metavar="ID", help="The entry clerk who answers for the import.")
+@click.option(
+    "--consent",
+    type=click.Choice(sorted(CONSENTS)),
+    default="paper",
+    show_default=True,
+    help="How the applicants consented, where a row does not say.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @common_options
 @click.pass_context
@@ -77,11 +85,12 @@ def import_(  # noqa: PLR0917 -- click hands over by name
     file: Path,
     requests: Path,
     operator: str,
+    consent: str,
     as_json: bool,
     data: Path,
     config: Path | None,
 ) -> None:
-    """Enter and submit applications from a CSV file; a report for each row.
+    """Enter and submit applications from a table (CSV or XLSX); a report for each row.
 
     Good rows become applications that wait for review; bad rows are named with their reasons and leave
     nothing behind. The exit code is 1 when a row was refused. Running it again enters nothing twice.
@@ -90,7 +99,9 @@ def import_(  # noqa: PLR0917 -- click hands over by name
     with _opened(data, config) as (service, context):
         with context.database.reading() as connection:
             account = context.operators.load(connection, operator)
-        for report in import_rows(service.applications, account, read_rows(file.read_bytes()), requests):
+        rows = read_rows(file.read_bytes())
+        said = {"consent": consent, "consent_version": service.entries.findings.texts.present}
+        for report in import_rows(service.applications, account, rows, requests, defaults=said):
             counts[report.outcome] += 1
             click.echo(json.dumps(_as_json(report), ensure_ascii=False) if as_json else _as_text(report))
         with context.database.transaction() as connection:

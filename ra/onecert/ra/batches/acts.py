@@ -42,10 +42,12 @@ from onecert.ra.errors import (
 )
 from onecert.ra.errors.batches import BatchFileError
 from onecert.ra.life.machine import Act, Business, State, check_move, roles_of
+from onecert.ra.operators.acting import with_certificate
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import ENTRY
 from onecert.ra.points.points import check_place
 from onecert.ra.vault.sealed import Vault
+from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.languages import _
@@ -83,6 +85,7 @@ class Batches:
         self,
         *,
         database: Database,
+        audit: AuditTrail,
         clock: Clock,
         vault: Vault,
         directory: Directory,
@@ -93,6 +96,7 @@ class Batches:
         needs_two: Callable[[Mapping[str, Any]], bool] = lambda _facts: False,
     ) -> None:
         self._database = database
+        self._audit = audit
         self._clock = clock
         self._vault = vault
         self._directory = directory
@@ -111,6 +115,21 @@ class Batches:
             except OutOfReachError:
                 raise NotFoundError(batch_id) from None
         return found
+
+    def shown_hash(self, connection: Connection, batch: Batch) -> tuple[str, int]:
+        """The hash of what a review page shows, computed from the rows, and how many they are."""
+        return content_hash(batch, accepted_rows(connection, batch.id))
+
+    def note_download(self, operator: Operator, batch: Batch, what: str) -> None:
+        """Write down that somebody took rows away."""
+        with self._database.transaction() as connection:
+            self._audit.record(
+                connection,
+                event="batch.downloaded",
+                actor=operator.actor,
+                subject=f"batch:{batch.id}",
+                details={"number": batch.number, "what": what, **with_certificate(operator)},
+            )
 
     def upload(self, operator: Operator, upload: Upload, *, request_key: str) -> Batch:
         """Keep a file, sealed; the service reads and checks it. The same key by the same operator is the same

@@ -94,17 +94,18 @@ def _plain(title: str) -> str:
 
 
 @cache
-def known_headings() -> Mapping[str, str]:
-    """Heading without marks -> field, in both languages."""
-    found: dict[str, str] = {}
+def known_headings() -> Mapping[str, tuple[str, ...]]:
+    """Heading without marks -> fields that it may mean, labels of both languages before other names."""
+    found: dict[str, list[str]] = {}
     names = [*ALL_FIELDS, *OWN_COLUMNS]
+    for language in ("zh", "en"):
+        with set_language(language, "onecert.ra"):
+            for name in names:
+                found.setdefault(_plain(title_of(name)), []).append(name)
     for name in names:
         for title in (name, *_ALSO.get(name, ())):
-            found.setdefault(_plain(title), name)
-        for language in ("zh", "en"):
-            with set_language(language, "onecert.ra"):
-                found.setdefault(_plain(title_of(name)), name)
-    return found
+            found.setdefault(_plain(title), []).append(name)
+    return {title: tuple(dict.fromkeys(meant)) for title, meant in found.items()}
 
 
 def count_known(cells: Sequence[str]) -> int:
@@ -116,9 +117,11 @@ def count_known(cells: Sequence[str]) -> int:
 def read_heading(titles: Sequence[str], kind: Kind | None = None) -> Heading:
     """Understand the heading row; with a kind, fields that it does not have count as unknown."""
     known = known_headings()
-    allowed = None if kind is None else {*OWN_COLUMNS, *(field.name for field in FIELDS[kind])}
-    fields = []
+    allowed = frozenset(
+        {*OWN_COLUMNS, *(field.name for field in (FIELDS[kind] if kind else ALL_FIELDS.values()))}
+    )
+    fields: list[str | None] = []
     for title in titles:
-        field = known.get(_plain(title)) if title and len(title) <= 64 else None
-        fields.append(field if allowed is None or field in allowed else None)
+        meant = known.get(_plain(title), ()) if title and len(title) <= 64 else ()
+        fields.append(next((name for name in meant if name in allowed), None))
     return Heading(tuple(title.strip() for title in titles), tuple(fields))

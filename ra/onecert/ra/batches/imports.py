@@ -1,37 +1,38 @@
-"""Import of applications from a CSV file and a folder of requests: each row becomes a submitted application
-or a line in the report, and nothing in between.
+"""Import of applications by command: a table and a folder of requests; each row becomes a submitted
+application or a line in the report, and nothing in between.
 
-The file is UTF-8 (with or without a byte-order mark), comma-separated, with a heading. Columns: `key`
-(names the request file `<key>.csr`), `authority`, `type`, and the fields of the application types; empty
-cells count as absent. Run again, rows that already became applications are reported as such and not entered
-twice. Left out: XLSX, and partial acceptance chosen by a clerk.
+The table is read as an upload is (`reading.py`: CSV in three encodings or XLSX, headings in both languages)
+and its cells are judged by the same rules (`checking.py`). Unlike a batch it may name several authorities and
+types, and each application is reviewed by itself. Columns: `key` (names the request file `<key>.csr`),
+`authority`, `type`, and the fields of the types; empty cells count as absent. Run again, rows that
+already became applications are reported as such and not entered twice.
 """
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import Application
+from onecert.ra.batches.checking import find_damage
+from onecert.ra.batches.columns import OWN_COLUMNS, read_heading
+from onecert.ra.batches.reading import read_table
 from onecert.ra.content.csr import MAX_OCTETS
-from onecert.ra.content.fields import ALL_FIELDS, Kind
-from onecert.ra.errors import FieldFault, ImportFileError, InvalidApplicationError
+from onecert.ra.content.fields import Kind
+from onecert.ra.errors import BatchFileError, FieldFault, InvalidApplicationError
 from onecert.ra.life.machine import State
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.server.operators import Operator
 
-__all__ = ["RowReport", "import_rows", "read_rows"]
+__all__ = ["Row", "RowReport", "import_rows", "read_rows"]
 
-MAX_FILE_OCTETS = 32 * 1024 * 1024
-MAX_ROWS = 100_000
+MAX_FILE_OCTETS = 50_000_000
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OWN_COLUMNS = frozenset({"key", "authority", "type"})
+_NEEDED = frozenset({"key", "authority", "type"})
 
 
 @dataclass(frozen=True)
@@ -60,49 +61,39 @@ def read_rows(data: bytes) -> list[Row]:
     """Read the file.
 
     Raises:
-        ImportFileError: it cannot be read as such a file at all; nothing was entered.
+        BatchFileError: it cannot be read as such a file at all; nothing was entered.
     """
     if len(data) > MAX_FILE_OCTETS:
-        raise ImportFileError(_("The file is larger than 32 MiB."))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise ImportFileError(_("The file is not UTF-8 text; save it as “CSV UTF-8”.")) from exc
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="\0surplus")
-    try:
-        columns = [name.strip() for name in reader.fieldnames or []]
-        missing = _OWN_COLUMNS - set(columns)
-        unknown = set(columns) - _OWN_COLUMNS - set(ALL_FIELDS)
-        if missing:
-            raise ImportFileError(_("The file lacks columns: %(names)s."), names=", ".join(sorted(missing)))
-        if unknown or len(columns) != len(set(columns)):
-            raise ImportFileError(
-                _("The file has unknown or double columns: %(names)s."),
-                names=", ".join(sorted(unknown)) or "-",
-            )
-        reader.fieldnames = columns
-        return list(_rows(reader))
-    except csv.Error as exc:
-        raise ImportFileError(_("The file cannot be read near line %(line)s."), line=reader.line_num) from exc
+        raise BatchFileError(_("The file is larger than %(limit)s MB."), limit=MAX_FILE_OCTETS // 1_000_000)
+    table = read_table(data)
+    heading = read_heading(table.titles)
+    missing = _NEEDED - set(heading.fields)
+    if missing:
+        raise BatchFileError(_("The table lacks columns: %(names)s."), names=", ".join(sorted(missing)))
+    wrong = sorted({*heading.unknown, *heading.doubled})
+    if wrong:
+        raise BatchFileError(_("The table has unknown or double columns: %(names)s."), names=", ".join(wrong))
+    return [_row(number, dict(zip(heading.fields, cells, strict=False))) for number, cells in table.rows]
 
 
-def _rows(reader: "csv.DictReader[str]") -> Iterator[Row]:
-    for number, cells in enumerate(reader, start=2):
-        if number > MAX_ROWS + 1:
-            raise ImportFileError(_("The file has more than 100,000 rows."))
-        if "\0surplus" in cells:
-            raise ImportFileError(_("Row %(row)s has more cells than the heading."), row=number)
-        texts = {name: (value or "").strip() for name, value in cells.items()}
-        if not any(texts.values()):
-            continue
-        fields = {name: value for name, value in texts.items() if name not in _OWN_COLUMNS and value}
-        yield Row(number, texts["key"], texts["authority"], texts["type"], fields)
+def _row(number: int, cells: Mapping[str | None, str]) -> Row:
+    fields = {name: cell for name, cell in cells.items() if name and name not in OWN_COLUMNS and cell}
+    return Row(number, cells.get("key", ""), cells.get("authority", ""), cells.get("type", ""), fields)
 
 
 def import_rows(
-    applications: Applications, operator: Operator, rows: Sequence[Row], requests: Path
+    applications: Applications,
+    operator: Operator,
+    rows: Sequence[Row],
+    requests: Path,
+    *,
+    defaults: Mapping[str, str] | None = None,
 ) -> Iterator[RowReport]:
-    """Enter and submit row by row; each report is true when it is yielded."""
+    """Enter and submit row by row; each report is true when it is yielded.
+
+    Args:
+        defaults: fields of rows that do not say them themselves.
+    """
     seen: dict[str, int] = {}
     for row in rows:
         if row.key in seen:
@@ -111,23 +102,34 @@ def import_rows(
                 "KEY_TWICE",
                 _("The key “%(key)s” already stands in row %(row)s."),
                 _("Give each row a key of its own."),
-                {"key": row.key, "row": seen[row.key]},
+                {"key": row.key[:64], "row": seen[row.key]},
             )
             yield _refused(row, [fault])
             continue
         seen[row.key] = row.number
-        yield _import_row(applications, operator, row, requests)
+        yield _import_row(applications, operator, row, requests, defaults or {})
 
 
-def _import_row(applications: Applications, operator: Operator, row: Row, requests: Path) -> RowReport:
+def _import_row(
+    applications: Applications, operator: Operator, row: Row, requests: Path, defaults: Mapping[str, str]
+) -> RowReport:
     try:
         kind = Kind(row.kind)
     except ValueError:
         text = _("There is no application type “%(kind)s”.")
         facts = {"kind": row.kind[:40]}
-        hint = _("Write organisation, citizen, employee or device.")
+        hint = _("Write one of: %(kinds)s.")
+        facts["kinds"] = ", ".join(each.value for each in Kind)
         return _refused(row, [FieldFault("type", "TYPE_UNKNOWN", text, hint, facts)])
-    entry = Entry(kind=kind, authority=row.authority, fields=row.fields, csr=_read_request(requests, row.key))
+    damaged = [fault for name, cell in row.fields.items() if (fault := find_damage(name, cell))]
+    if damaged:
+        return _refused(row, damaged)
+    entry = Entry(
+        kind=kind,
+        authority=row.authority,
+        fields={**defaults, **row.fields},
+        csr=_read_request(requests, row.key),
+    )
     key = _row_key(entry)
     try:
         # Nothing is kept of a row that would be refused: look first, then enter and submit.

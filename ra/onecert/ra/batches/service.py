@@ -40,6 +40,7 @@ def make_batches(
     rules = RowRules(test_ids=config.test_ids, required=tuple(config.fields_required), texts=texts)
     batches = Batches(
         database=database,
+        audit=audit,
         clock=clock,
         vault=vault,
         directory=directory,

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.rest import applications, cases, certificates, counter, organisation, search
+from onecert.ra.rest import batches, reports
 from onecert.ra.rest import reports
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
@@ -18,6 +19,7 @@ def blueprint() -> Blueprint:
     api.add_url_rule("/openapi.json", "openapi", _openapi)
     api.add_url_rule("/authorities", "authorities", _authorities)
     applications.add_to(api)
+    batches.add_to(api)
     cases.add_to(api)
     counter.add_to(api)
     certificates.add_to(api)
