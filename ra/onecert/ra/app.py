@@ -4,11 +4,12 @@ from flask import Flask, Response, jsonify, request
 
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
-from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW
+from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW, SECURITY
 from onecert.ra.pages import applications, audit, batches, cases, certificates, home, organisation
 from onecert.ra.pages import csr, delivery, media, public
 from onecert.ra.pages import notices as notice_pages
 from onecert.ra.pages import reports as report_pages
+from onecert.ra.pages import emergency
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra
@@ -28,6 +29,7 @@ NAVIGATION = (
     NavItem(_("Renewals due"), "notices.index", key="d"),
     NavItem(_("Reports"), "reports.index", key="r"),
     NavItem(_("Organisation"), "organisation.index", (AUDITOR, ADMINISTRATOR), key="o"),
+    NavItem(_("Emergency"), "emergency.index", (SECURITY, AUDITOR), key="e"),
     NavItem(_("Audit trail"), "audit.index", (AUDITOR, ADMINISTRATOR), key="a"),
 )
 SEARCH = SearchBox(_("Name, credit code, id number, serial, thumbprint"), "search.find")
@@ -51,6 +53,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(notice_pages.blueprint())
     app.register_blueprint(report_pages.blueprint())
     app.register_blueprint(search_pages.blueprint())
+    app.register_blueprint(emergency.blueprint())
     app.register_blueprint(organisation.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)

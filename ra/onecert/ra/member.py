@@ -45,6 +45,7 @@ def build(config: RaConfig, context: Context) -> Service:
             Job("ra.public-tries", timedelta(hours=1), ra.tries.forget_old),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
             Job("ra.search", config.resend_every, ra.backfill.run),
+            Job("ra.emergencies", timedelta(seconds=1), ra.emergency_work.run),
             Job("ra.handovers", config.resend_every, ra.handovers.run),
             Job("ra.notices.due", timedelta(minutes=10), ra.notices_due.run),
             Job("ra.notices.send", config.notices_every, ra.notices.run),

@@ -30,6 +30,8 @@ from onecert.ra.content.consent import ConsentTexts
 from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.files import Files
 from onecert.ra.evidence.keeping import EvidenceKeeping
+from onecert.ra.emergency.acts import Emergencies
+from onecert.ra.emergency.work import EmergencyWork
 from onecert.ra.life.duties import Duties
 from onecert.ra.notices.due import Collector
 from onecert.ra.notices.sending import Notices
@@ -81,6 +83,8 @@ class Ra:
     relying: Relying
     watching: Watching
     several: Several
+    emergencies: Emergencies
+    emergency_work: EmergencyWork
     operators: Operators
     reach: Reach
     points: Points
@@ -235,6 +239,22 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         world=world,
         relying=relying,
         watching=Watching(database=database, clock=clock, world=world, relying=relying),
+        emergencies=Emergencies(
+            database=database,
+            audit=audit,
+            clock=clock,
+            reach=reach,
+            load_operator=context.operators.load,
+        ),
+        emergency_work=EmergencyWork(
+            database=database,
+            audit=audit,
+            clock=clock,
+            requests=certificates,
+            revoking=revoking,
+            load_operator=context.operators.load,
+            name=name,
+        ),
         several=Several(
             database=database, clock=clock, reach=reach, requests=certificates, revoking=revoking
         ),
