@@ -21,6 +21,7 @@ from onecert.ra.operators.acting import ActingOperator
 from onecert.ra.operators.roles import MEDIA
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.pages.public import source
+from onecert.ra.points.points import list_points
 from onecert.ra.rest.common import moment, read_body, read_text
 from onecert.ra.rest.openapi_parts import MAYBE, MOMENT, TEXT, operation, parameter, record
 from onecert.server.operators import check_role
@@ -180,9 +181,16 @@ def _json(application: Application) -> dict[str, Any]:
         "name": application.name,
         "authority": application.authority,
         "point": application.point,
+        "point_name": _point_name(application.point),
         "key_sha256": application.key_sha256,
         "token_number": None if origin is None else origin.token_number,
     }
+
+
+def _point_name(point: str) -> str:
+    with the_ra().database.reading() as connection:
+        names = {each.id: each.name for each in list_points(connection)}
+    return names.get(point, point)
 
 
 def _token_of(case: Case) -> str | None:
@@ -196,6 +204,7 @@ def _case_json(case: Case) -> dict[str, Any]:
         "number": case.number,
         "state": case.state.value,
         "name": case.name,
+        "point_name": _point_name(case.point),
         "authority": case.authority,
         "serial": case.serial_hex,
         "token_number": _token_of(case),
@@ -238,8 +247,8 @@ def paths() -> dict[str, Any]:
 
 def schemas() -> dict[str, Any]:
     """Name -> schema."""
-    texts = ("id", "number", "type", "business", "state", "name", "authority", "point")
-    unlock = ("id", "number", "state", "name", "authority", "serial")
+    texts = ("id", "number", "type", "business", "state", "name", "authority", "point", "point_name")
+    unlock = ("id", "number", "state", "name", "point_name", "authority", "serial")
     return {
         "CounterCode": record({"code": TEXT}),
         "CounterPass": record({"pass": TEXT, "until": MOMENT, "operator": TEXT, "operator_name": TEXT}),
