@@ -5,7 +5,7 @@ short transaction that keeps the row.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from onecert.ra.search.index import marks_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
 from onecert.server.database import Database
+from onecert.server.languages import _
 
 __all__ = ["Entries", "Entry", "PreparedEntry"]
 
@@ -101,12 +102,14 @@ class Entries:
         findings: Findings,
         test_ids: bool = False,
         required: Collection[str] = (),
+        longest_months: Callable[[str, str], int | None] = lambda _authority, _kind: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._vault = vault
         self._test_ids = test_ids
         self._required = _by_kind(required)
+        self._longest_months = longest_months
         self.findings = findings
 
     def check(self, entry: Entry) -> Outcome:
@@ -125,10 +128,23 @@ class Entries:
             required=self._required[entry.kind],
             texts=self.findings.texts,
         )
-        refused = () if entry.findings is not None else self.findings.refusals(outcome)
+        refused = [] if entry.findings is not None else self.findings.refusals(outcome)
+        refused += self._find_long_term(entry, outcome)
         if not refused:
             return outcome
         return replace(outcome, faults=(*outcome.faults, *refused), content=None)
+
+    def _find_long_term(self, entry: Entry, outcome: Outcome) -> list[FieldFault]:
+        """A term that the authority does not grant for this type."""
+        months = outcome.values.get("certificate_months", "")
+        if not months or any(fault.field == "certificate_months" for fault in outcome.faults):
+            return []
+        longest = self._longest_months(entry.authority, entry.kind.value)
+        if longest is None or int(months) <= longest:
+            return []
+        text = _("The authority grants at most %(longest)s months for this type.")
+        hint = _("Leave it empty for the whole term.")
+        return [FieldFault("certificate_months", "FIELD_TERM", text, hint, {"longest": longest})]
 
     def check_one(self, field: Field, value: str) -> tuple[str, list[FieldFault], list[Note]]:
         """One field while it is typed, by the same function as at submit."""

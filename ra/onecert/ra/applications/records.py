@@ -196,6 +196,14 @@ def find_last_entered(connection: Connection, operator_id: str) -> Application |
     return None if row is None else application_of(row._asdict())
 
 
+def find_last_place(connection: Connection, operator_id: str) -> dict[str, str]:
+    """Province and city of the newest application that this operator began; neither is personal."""
+    query = select(applications.c.fields).where(applications.c.created_by == operator_id)
+    text = connection.scalar(query.order_by(applications.c.seq.desc()).limit(1))
+    fields = json.loads(text) if text else {}
+    return {name: fields[name] for name in ("state_or_province", "locality") if fields.get(name)}
+
+
 def find_made_by(connection: Connection, request_key: str) -> Application | None:
     """The application that an idempotency key made, whatever it said."""
     row = connection.execute(select(*_COLUMNS).where(applications.c.request_key == request_key)).one_or_none()

@@ -39,6 +39,7 @@ class ProfileInfo:
     identity_required: tuple[str, ...] = ()
     identity_optional: tuple[str, ...] | None = None  # None: the CA does not say
     key_kinds: tuple[str, ...] = ()
+    longest_months: int | None = None  # None: the CA does not say
 
     def takes_identity(self, field: str) -> bool:
         """Whether an order may carry this identity number."""
@@ -117,6 +118,12 @@ class Directory:
             raise ProfileMissingError(authority, kind)
         return found.profiles[kind]
 
+    def longest_months(self, authority: str, kind: str) -> int | None:
+        """How long a certificate of this type may be; None when the CA does not say or is not known yet."""
+        found = self.listing().authorities.get(authority)
+        profile = found.profiles.get(kind) if found else None
+        return profile.longest_months if profile else None
+
     def forget(self) -> None:
         """Ask the CA again at the next use."""
         with self._lock:
@@ -186,7 +193,14 @@ def _profile(entry: Mapping[str, Any]) -> ProfileInfo:
         identity_required=_texts(entry.get("identity_required", ())),
         identity_optional=None if optional is None else _texts(optional),
         key_kinds=_texts(entry.get("key_kinds", ())),
+        longest_months=_months(entry),
     )
+
+
+def _months(entry: Mapping[str, Any]) -> int | None:
+    """The longest term in whole months; a profile says days, or months where the days are 0."""
+    days = int(entry.get("validity_days") or 0)
+    return days * 12 // 365 if days else int(entry.get("validity_months") or 0) or None
 
 
 def _title(entry: Mapping[str, Any]) -> Mapping[str, str]:

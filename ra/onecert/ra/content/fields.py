@@ -273,7 +273,7 @@ _TERM = (
 )
 FEE_METHODS: Mapping[str, str] = MappingProxyType(
     {
-        "counter": _("At the counter"),
+        "counter": _("Paid at the counter"),
         "transfer": _("By bank transfer"),
         "monthly": _("Monthly account"),
         "online": _("Online"),
@@ -382,8 +382,8 @@ _BUSINESS = (*_TERM, *_FEES, *_DELIVERY, *_REFERENCES, _NOTE, *_CONSENT)
 FIELDS: Mapping[Kind, tuple[Field, ...]] = MappingProxyType(
     {
         Kind.ORGANISATION: (
+            _USCC,  # first: the register fills in the name
             _ORGANIZATION_NAME,
-            _USCC,
             _PROVINCE,
             _LOCALITY,
             _ADDRESS,

@@ -5,6 +5,7 @@ people who entered and approved it. A revocation order carries serial, reason an
 documents (see onecert.server.documents); the same bytes are posted until the answer is known.
 """
 
+from calendar import monthrange
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,7 +49,24 @@ def issuance_payload(
             for name in (application.submitted_by, application.passed_on_by, application.reviewed_by)
             if name is not None
         ],
+        **_shorter_term(content, profile, at),
     }
+
+
+def _shorter_term(content: CheckedContent, profile: ProfileInfo | None, at: datetime) -> dict[str, str]:
+    """The end that was applied for, where it lies before the profile's own."""
+    months = int(content.values.get("certificate_months", "0"))
+    longest = profile.longest_months if profile is not None else None
+    if not months or (longest is not None and months >= longest):
+        return {}
+    return {"not_after": timestamp(months_later(at, months))}
+
+
+def months_later(at: datetime, months: int) -> datetime:
+    """The same day of a later month, or its last one."""
+    years, month = divmod(at.month - 1 + months, 12)
+    year, month = at.year + years, month + 1
+    return at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1]))
 
 
 def revocation_payload(

@@ -71,6 +71,7 @@ def _follow(authority: str, serial: str, business: str) -> AnyResponse | str:
         "business": wanted,
         "certificate": certificate,
         "number": before.application.number,
+        "before": before.application.id,
         "values": before.values,
         "reasons": [(reason, gettext(REASON_NAMES[reason])) for reason in REASONS[wanted]],
         "is_early": wanted is Business.RENEW and certificate.not_after - ra.clock.now() > WINDOW,

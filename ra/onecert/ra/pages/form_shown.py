@@ -23,6 +23,8 @@ __all__ = ["LOOKED_UP", "field_parts", "fields_of", "page", "register_note"]
 
 # Fields that name the applicant: typing one asks the register and looks for what is there already.
 LOOKED_UP = frozenset({"uscc", "idcard", "device_name"})
+# What stands in the certificate cannot be changed on the way.
+KEEPING = frozenset({Business.RENEW, Business.REPLACE})
 
 
 def fields_of(kind: Kind) -> tuple[Field, ...]:
@@ -73,9 +75,9 @@ def page(
             values,
             faults=faults,
             notes=outcome.notes if outcome else (),
-            besides=application.id if application else None,
-            before=followed["values"] if followed else None,
-            keeps=followed is not None and followed["business"] is not Business.CHANGE,
+            besides=followed["before"] if followed else (application.id if application else None),
+            before=followed["values"] if followed else _before(application),
+            keeps=(followed["business"] if followed else application and application.business) in KEEPING,
         ),
     )
 
@@ -130,6 +132,15 @@ def register_note(values: Mapping[str, str]) -> dict[str, str] | None:
         "kind": REGISTER_KINDS.get(verdict, "danger"),
         "name": answer.name,
     }
+
+
+def _before(application: Application | None) -> Mapping[str, str] | None:
+    """What the certificate that an application follows was applied for with; None: it follows none."""
+    if application is None or application.follows_authority is None or application.follows_serial is None:
+        return None
+    ra, operator = the_ra(), the_operator()
+    certificate = ra.reach.certificate(operator, application.follows_authority, application.follows_serial)
+    return ra.reach.frozen(operator, certificate.application_id).values
 
 
 def _others(kind: Kind, authority: str, values: Mapping[str, str], besides: str | None) -> list[Any]:

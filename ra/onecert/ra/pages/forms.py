@@ -11,11 +11,12 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import Application, find_last_entered
+from onecert.ra.applications.records import Application, find_last_entered, find_last_place
 from onecert.ra.content.checking import Outcome
 from onecert.ra.content.fields import KIND_HELP, Kind
 from onecert.ra.errors import (
     AuthorityUnknownError,
+    EvidenceMissingError,
     FieldFault,
     InvalidApplicationError,
     RequestKeyReusedError,
@@ -61,7 +62,9 @@ def _new(authority: str, kind: str) -> AnyResponse | str:
     wanted = read_kind(kind)
     ra.directory.profile(authority, wanted.value)
     if request.method == "GET":
-        return form_shown.page(wanted, authority, {}, "", key=new_key())
+        with ra.database.reading() as connection:
+            usual = find_last_place(connection, the_operator().id)
+        return form_shown.page(wanted, authority, usual, "", key=new_key())
     entry, key = read_entry(wanted, authority), request.form.get("form_key", "")[:64] or new_key()
     found = _typed_before()
     if request.form.get("act") != "save":
@@ -134,6 +137,9 @@ def _done(kept: Application) -> AnyResponse:
             kept = the_ra().applications.submit(the_operator(), kept.id)
         except InvalidApplicationError:
             return redirect(url_for("applications.edit", application_id=kept.id, check=1), 303)
+        except EvidenceMissingError as exc:
+            notify(exc.text, "warning", **exc.facts)
+            return redirect(url_for("evidence.of_application", record_id=kept.id), 303)
         notify(_("%(number)s is submitted. A second person reviews it now."), number=kept.number)
     return redirect(url_for("applications.show", application_id=kept.id), 303)
 

@@ -38,6 +38,7 @@ def _field(authority: str, kind: str, name: str) -> str:
     entry = forms.read_entry(wanted, authority[:64])
     value, faults, notes = ra.entries.check_one(field, entry.fields[name])
     values = {**entry.fields, name: value}
+    before = request.form.get("before", "")[:36]
     outcome = ra.entries.check(entry)
     # Rules that look at two fields, such as a person's name that is a company's, belong to what was left.
     faults += [fault for fault in outcome.faults if fault.field == name and not faults and value]
@@ -47,7 +48,8 @@ def _field(authority: str, kind: str, name: str) -> str:
         values,
         faults=faults,
         notes=notes,
-        besides=request.form.get("id", "")[:36] or None,
+        besides=request.form.get("id", "")[:36] or before or None,
+        before=ra.reach.frozen(the_operator(), before).values if before else None,
     )
     filled: dict[str, Any] | None = None
     register = parts["register"]
