@@ -122,7 +122,7 @@ REFUSED = {
         workbook(HEAD, ROW, ROW, ROW, change=lambda _book, page: page.merge_range(1, 0, 2, 0, "张三")),
         "merged in row 2",
     ),
-    "XML that is none": (repacked(GOOD, xl__worksheets__sheet1_xml=b"<worksheet><"), "heading"),
+    "XML that is none": (repacked(GOOD, xl__worksheets__sheet1_xml=b"<worksheet><"), "cannot be read"),
     "no sheet": (repacked(GOOD, xl__workbook_xml=b"<workbook/>"), "cannot be read"),
 }
 

@@ -173,8 +173,7 @@ def check_field(
 ) -> tuple[str, list[FieldFault], list[Note]]:
     """One field by itself: the cleaned value (as typed when faulty, so that the form shows it again), faults
     and notes. An empty value has no fault here; whether it is needed depends on the others."""
-    cleaned = clean(raw)
-    if not cleaned.value:
+    if not raw or not (cleaned := clean(raw)).value:
         return "", [], []
     value, fault, text = cleaned.value, None, cleaned.note
     if field.check in _CODES:

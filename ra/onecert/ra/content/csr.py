@@ -71,13 +71,14 @@ def load_request(data: str | bytes) -> CertificateRequest:
         )
     request = _parse(raw)
     _check_signature(request)
-    key = _describe_key(request)
+    public = _public_key(request)
+    key = _describe_key(public)
     pem = request.public_bytes(Encoding.PEM).decode("ascii")
     return CertificateRequest(
         pem=pem,
         subject=_describe_subject(request.subject),
         key=key,
-        key_sha256=key_sha256(request.public_key()),
+        key_sha256=key_sha256(public),
         signature=_hash_name(request),
         notes=tuple(_notes(request)),
     )
@@ -140,8 +141,7 @@ def _hash_name(request: x509.CertificateSigningRequest) -> str:
     return algorithm.name if algorithm else "ed25519"
 
 
-def _describe_key(request: x509.CertificateSigningRequest) -> str:
-    key = _public_key(request)
+def _describe_key(key: Any) -> str:
     hint = _("Use RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519.")
     if isinstance(key, RSAPublicKey):
         numbers = key.public_numbers()

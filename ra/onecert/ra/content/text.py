@@ -24,10 +24,18 @@ _BLANKS = " \t\u3000"
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003fffd"
 _LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
 _RUNS_OF_BLANKS = re.compile(r"  +")
-_ALPHABETS = {
-    "name": re.compile(rf"[{_HAN}{_LATIN}0-9 （）()·•.,，、\-—_&＆'’+/:：]"),
-    "person": re.compile(rf"[{_HAN}{_LATIN} ·•.'’\-]"),
-    "address": re.compile(rf"[{_HAN}{_LATIN}0-9 （）()·•.,，、。\-－—…_&＆'’+/:：;；#*~\[\]【】@°“”《》№]"),
+# Full-width digits and letters as ASCII, and the blank that is as wide.
+_NARROW = {
+    **{
+        code: code - 0xFEE0
+        for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
+    },
+    0x3000: 0x20,
+}
+_FOREIGN = {
+    "name": re.compile(rf"[^{_HAN}{_LATIN}0-9 （）()·•.,，、\-—_&＆'’+/:：]"),
+    "person": re.compile(rf"[^{_HAN}{_LATIN} ·•.'’\-]"),
+    "address": re.compile(rf"[^{_HAN}{_LATIN}0-9 （）()·•.,，、。\-－—…_&＆'’+/:：;；#*~\[\]【】@°“”《》№]"),
 }
 
 
@@ -43,19 +51,11 @@ def clean(raw: str) -> Cleaned:
     """Trim blanks, bring to NFC, replace full-width digits and letters; line ends become line feeds."""
     typed = raw.replace("\r\n", "\n").strip(_BLANKS + "\r\n")
     composed = unicodedata.normalize("NFC", typed)
-    narrow = "".join(_narrow(char) for char in composed)
+    narrow = composed if composed.isascii() else composed.translate(_NARROW)
     tidy = narrow if "\n" in narrow else _RUNS_OF_BLANKS.sub(" ", narrow)
     if narrow != composed:
         return Cleaned(tidy, _("Full-width characters were changed to ASCII."))
     return Cleaned(tidy, "" if tidy == typed else _("Blanks and accents were written in their usual way."))
-
-
-def _narrow(char: str) -> str:
-    """One full-width digit or letter as ASCII, everything else as it is."""
-    code = ord(char)
-    if 0xFF10 <= code <= 0xFF19 or 0xFF21 <= code <= 0xFF3A or 0xFF41 <= code <= 0xFF5A:
-        return chr(code - 0xFEE0)
-    return " " if char == "\u3000" else char
 
 
 def find_foreign_characters(value: str, alphabet: str) -> list[str]:
@@ -65,8 +65,7 @@ def find_foreign_characters(value: str, alphabet: str) -> list[str]:
     """
     if alphabet == "note":
         return list(dict.fromkeys(char for char in value if not _is_note(char)))
-    pattern = _ALPHABETS[alphabet]
-    return list(dict.fromkeys(char for char in value if not pattern.fullmatch(char)))
+    return list(dict.fromkeys(_FOREIGN[alphabet].findall(value)))
 
 
 def describe(char: str) -> str:

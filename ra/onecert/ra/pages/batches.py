@@ -233,7 +233,7 @@ def _words(batch: Batch) -> dict[str, Any]:
 def _fields(batch: Batch) -> list[tuple[str, str]]:
     """Each column as typed, and what it was understood as."""
     return [
-        (title, gettext(ALL_FIELDS[field].label) if field in ALL_FIELDS else field or "")
+        (title, gettext(ALL_FIELDS[field].label) if field and field in ALL_FIELDS else field or "")
         for title, field in zip(batch.titles, batch.fields, strict=False)
     ]
 
