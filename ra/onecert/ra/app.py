@@ -6,7 +6,7 @@ from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW, SECURITY
 from onecert.ra.pages import applications, audit, batches, cases, certificates, home, organisation
-from onecert.ra.pages import csr, delivery, media, public
+from onecert.ra.pages import csr, delivery, evidence, media, papers, public
 from onecert.ra.pages import notices as notice_pages
 from onecert.ra.pages import reports as report_pages
 from onecert.ra.pages import emergency
@@ -47,6 +47,9 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(certificates.blueprint())
     app.register_blueprint(csr.blueprint())
     app.register_blueprint(delivery.blueprint())
+    app.register_blueprint(evidence.blueprint())
+    app.register_blueprint(papers.blueprint())
+    evidence.install(app)
     app.register_blueprint(media.blueprint())
     app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())

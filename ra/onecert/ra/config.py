@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from onecert.ra.evidence.materials import check_policy
 from onecert.ra.review.service_level import ServiceLevels, WorkingTime
 from onecert.ra.review.thresholds import TwoReviewers
 
@@ -55,6 +56,7 @@ class RaConfig:
     evidence_total_mb: int = 100
     evidence_files: int = 30
     papers_font: Path | None = None
+    receipt_days: int = 5
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()
     second_review: tuple[str, ...] = ()
     service_levels: tuple[str, ...] = (
@@ -78,6 +80,9 @@ class RaConfig:
         """Raise `ValueError` when a policy is not one."""
         self.two_reviewers()
         self.levels()
+        check_policy(self.materials_required)
+        if not 0 < self.evidence_file_mb <= self.evidence_total_mb or self.evidence_files < 1:
+            raise ValueError("evidence_file_mb, evidence_total_mb and evidence_files do not fit together")
 
     def two_reviewers(self) -> TwoReviewers:
         """When two reviewers must agree."""

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from onecert.ra.app import create_app
 from onecert.ra.config import RaConfig
+from onecert.ra.evidence.examining import evidence_faults, examine_evidence
 from onecert.ra.operators.roles import ROLES
 from onecert.ra.service import make_ra
 from onecert.ra.vault.token_keys import TokenKeys
 from onecert.server.errors import ServiceError
-from onecert.server.jobs import Job
+from onecert.server.jobs import Job, Scope
 from onecert.server.members import Context, Kept, Member, Service
 
 BATCHES_EVERY = timedelta(seconds=2)
@@ -43,6 +44,7 @@ def build(config: RaConfig, context: Context) -> Service:
             Job("ra.orders", config.resend_every, ra.dispatch.run),
             Job("ra.figures", timedelta(minutes=15), ra.figures.run),
             Job("ra.public-tries", timedelta(hours=1), ra.tries.forget_old),
+            Job("ra.evidence", timedelta(hours=6), ra.evidence_keeping.run, scope=Scope.FOLDER),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
             Job("ra.search", config.resend_every, ra.backfill.run),
             Job("ra.emergencies", timedelta(seconds=1), ra.emergency_work.run),
@@ -61,14 +63,15 @@ def build(config: RaConfig, context: Context) -> Service:
 def keep(config: RaConfig, context: Context) -> Kept:
     """Say what backups of this service need: its key, which a drill tries by asking the token for it."""
     keys = make_keys(config, context)
-    return Kept(audit_key=keys.find_order_key, faults=lambda: _faults(keys), close=keys.close)
+    return Kept(audit_key=keys.find_order_key, faults=lambda: _faults(keys, context), close=keys.close)
 
 
-def _faults(keys: TokenKeys) -> Iterator[str]:
+def _faults(keys: TokenKeys, context: Context) -> Iterator[str]:
     try:
         if keys.unseal(keys.seal(b"drill", b"drill"), b"drill") != b"drill":
             yield "personal-data"
         keys.order_key()
+        yield from evidence_faults(context, keys)
     except ServiceError as exc:
         yield f"{exc} [{exc.code}]"
 
@@ -81,4 +84,5 @@ member = Member(
     roles=ROLES,
     build=build,
     keep=keep,
+    examine=examine_evidence,
 )

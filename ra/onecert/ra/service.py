@@ -28,7 +28,7 @@ from onecert.ra.delivery.tries import Tries
 from onecert.ra.keys.making import KeyMaking
 from onecert.ra.content.consent import ConsentTexts
 from onecert.ra.evidence.acts import EvidenceActs, Limits
-from onecert.ra.evidence.files import Files
+from onecert.ra.evidence.examining import files_of
 from onecert.ra.evidence.keeping import EvidenceKeeping
 from onecert.ra.emergency.acts import Emergencies
 from onecert.ra.emergency.work import EmergencyWork
@@ -44,6 +44,8 @@ from onecert.ra.notices.service import make_notices
 from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
 from onecert.ra.orders.dispatch import Dispatch
+from onecert.ra.papers.papers import Papers
+from onecert.ra.papers.printing import Printing
 from onecert.ra.points.points import Points
 from onecert.ra.reports.rolling import Figures
 from onecert.ra.registry.snapshot import make_registry
@@ -98,6 +100,7 @@ class Ra:
     enrolments: Enrolments
     evidence: EvidenceActs
     evidence_keeping: EvidenceKeeping
+    printing: Printing
     search: Search
     backfill: Backfill
     stock: Stock
@@ -144,7 +147,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         certificate_required=config.certificate_required,
     )
     duties = Duties.from_settings(config.duties_apart)
-    files = Files(context.data / "evidence")
+    files = files_of(context)
     case_store = Store("case", models.cases, load_case)
     applications = Applications(
         database=database,
@@ -335,5 +338,16 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             limits=Limits.of(config),
         ),
         evidence_keeping=EvidenceKeeping(database, files, keys),
+        printing=Printing(
+            database=database,
+            audit=audit,
+            clock=clock,
+            reach=reach,
+            operators=context.operators,
+            directory=directory,
+            papers=Papers(config.papers_font),
+            public_url=context.public_url,
+            receipt_days=config.receipt_days,
+        ),
         close=http.close,
     )

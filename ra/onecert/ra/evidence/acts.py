@@ -202,6 +202,10 @@ class EvidenceActs:
         with self._database.reading() as connection:
             return list(list_evidence(connection, record_id))
 
+    def load(self, operator: Operator, evidence_id: str) -> Evidence:
+        """What is on record of one. Raises `NotFoundError` when there is none within reach."""
+        return self._reach_evidence(operator, evidence_id)
+
     def open(self, operator: Operator, evidence_id: str, *, turn: int = 0, preview: bool) -> "Opened":
         """Read one; who opens what shows a person's number is in the audit trail.
 

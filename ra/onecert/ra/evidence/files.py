@@ -116,6 +116,11 @@ class Files:
         """Whether there is a file; not whether it is whole."""
         return self.path(evidence_id, use).is_file()
 
+    def is_whole(self, evidence_id: str, *, is_image: bool) -> bool:
+        """Whether every file that an evidence has is there."""
+        uses = tuple(Use) if is_image else (Use.ORIGINAL,)
+        return all(self.is_there(evidence_id, use) for use in uses)
+
     def remove(self, evidence_id: str) -> None:
         """Remove the files of an evidence, whatever there is of them."""
         for use in Use:

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from onecert.ra.errors import EvidenceDamagedError
 from onecert.ra.evidence.files import Files, Use
 from onecert.ra.evidence.records import Evidence
-from onecert.ra.evidence.sniffing import PDF
 from onecert.ra.evidence.tables import evidence
 from onecert.ra.vault.keys import Keys
 from onecert.server.database import Database
@@ -39,9 +38,9 @@ class Found:
 
 
 class EvidenceKeeping:
-    """Looks after the folder."""
+    """Looks after the folder. Without `keys` only what needs no token."""
 
-    def __init__(self, database: Database, files: Files, keys: Keys) -> None:
+    def __init__(self, database: Database, files: Files, keys: Keys | None) -> None:
         self._database = database
         self._files = files
         self._keys = keys
@@ -74,12 +73,13 @@ class EvidenceKeeping:
     def missing(self) -> Iterator[Found]:
         """Records without their files; only looks whether they are there."""
         for found in self._all():
-            uses = (Use.ORIGINAL,) if found.media_type == PDF else tuple(Use)
-            if not all(self._files.is_there(found.id, use) for use in uses):
+            if not self._files.is_whole(found.id, is_image=found.is_image):
                 yield Found(evidence_id=found.id, record_id=found.record_id, code="EVIDENCE_LOST")
 
     def damaged(self, *, newest: int) -> Iterator[Found]:
         """Of the newest so many, those whose files do not open to what was put there; needs the token."""
+        if self._keys is None:
+            raise ValueError("without keys nothing can be opened")
         with self._database.reading() as connection:
             rows = connection.execute(select(evidence).order_by(evidence.c.seq.desc()).limit(newest)).all()
         for row in rows:

@@ -13,7 +13,15 @@ from onecert.ra.content.fields import Kind
 from onecert.ra.life.machine import CERTIFICATE, STATUS, Business
 from onecert.server.languages import _
 
-__all__ = ["LATE", "MATERIALS", "Material", "materials_of", "required_materials", "wanted_materials"]
+__all__ = [
+    "LATE",
+    "MATERIALS",
+    "Material",
+    "check_policy",
+    "materials_of",
+    "required_materials",
+    "wanted_materials",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,3 +118,11 @@ def required_materials(policy: Iterable[str], business: Business, kind: Kind) ->
         for material in wanted
         if material.name in words or f"{business.value}:{material.name}" in words
     )
+
+
+def check_policy(policy: Iterable[str]) -> None:
+    """Raise `ValueError` when a word of `materials_required` names no material or no business."""
+    for word in policy:
+        business, _colon, name = word.rpartition(":")
+        if name not in MATERIALS or (business and business not in set(Business)):
+            raise ValueError(f"materials_required: {word}: {', '.join(MATERIALS)}")

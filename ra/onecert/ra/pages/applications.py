@@ -9,7 +9,7 @@ from onecert.ra.applications.duplicates import list_elsewhere
 from onecert.ra.applications.records import Frozen, list_events, load_frozen
 from onecert.ra.certificates.records import find_by_application
 from onecert.ra.content.fields import GROUP_NAMES
-from onecert.ra.errors import InvalidApplicationError, NotFoundError
+from onecert.ra.errors import EvidenceMissingError, InvalidApplicationError, NotFoundError
 from onecert.ra.evidence.materials import MATERIALS
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
@@ -108,6 +108,9 @@ def _act(application_id: Any) -> AnyResponse:
             done = ra.applications.submit(operator, str(application_id))
         except InvalidApplicationError:
             return redirect(url_for("applications.edit", application_id=application_id), 303)
+        except EvidenceMissingError as exc:
+            notify(exc.text, "warning", **exc.facts)
+            return redirect(url_for("evidence.of_application", record_id=application_id), 303)
         notify(_("%(number)s is submitted. A second person reviews it now."), number=done.number)
     else:
         raise NotFoundError(wanted[:32] or "-")

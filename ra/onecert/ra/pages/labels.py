@@ -127,6 +127,7 @@ AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
         "emergency.resumed": _("Emergency gone on with"),
         "emergency.done": _("Emergency carried out"),
         "evidence.opened": _("Evidence with a person's number opened"),
+        "paper.printed": _("Paper printed"),
         "access.refused": _("Another point's record asked for and refused"),
         "point.opened": _("Acceptance point opened or renamed"),
         "point.closed": _("Acceptance point closed"),

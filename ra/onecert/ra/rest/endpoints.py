@@ -4,8 +4,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.rest import applications, cases, certificates, counter, organisation, search
-from onecert.ra.rest import batches, reports
-from onecert.ra.rest import reports
+from onecert.ra.rest import batches, evidence, reports
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
 from onecert.server.web import public
@@ -22,6 +21,7 @@ def blueprint() -> Blueprint:
     batches.add_to(api)
     cases.add_to(api)
     counter.add_to(api)
+    evidence.add_to(api)
     certificates.add_to(api)
     organisation.add_to(api)
     reports.add_to(api)

@@ -5,8 +5,7 @@ from typing import Any
 from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
 from onecert.ra.rest import counter, openapi_cases, openapi_organisation, search
-from onecert.ra.rest import openapi_batches, openapi_reports, openapi_review
-from onecert.ra.rest import openapi_reports
+from onecert.ra.rest import openapi_batches, openapi_evidence, openapi_reports, openapi_review
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
     MAYBE_MOMENT,
@@ -119,6 +118,7 @@ def _paths() -> dict[str, Any]:
             "content": {"application/json": {"schema": ref("Certificate")}},
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
+    paths |= openapi_evidence.paths()
     return {**paths, **openapi_batches.paths(), **openapi_cases.paths(), **openapi_review.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths(), **openapi_reports.paths()}
 
 
@@ -172,6 +172,7 @@ def _schemas() -> dict[str, Any]:
     return {
         **openapi_batches.schemas(),
         **openapi_cases.schemas(),
+        **openapi_evidence.schemas(),
         **openapi_reports.schemas(),
         **openapi_review.schemas(),
         **openapi_reports.schemas(),
