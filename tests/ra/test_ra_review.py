@@ -322,3 +322,97 @@ def test_papers_are_filed_under_a_number(ra) -> None:
     assert (filed.place, filed.papers, filed.actor) == ("2026-0117", ("form", "licence"), "sun")
     browser.get(f"/applications/{issued.id}")
     assert "2026-0117" in browser.text
+
+
+# Two tabs, double clicks, the back button, a session that ended
+
+
+def judge(browser, application, act, **words):
+    """Open the review and press a button."""
+    browser.get(f"/applications/{application.id}/review")
+    form = {"act": act, "content_sha256": browser.value("content_sha256"), **words}
+    return browser.post(f"/applications/{application.id}/judge", form)
+
+
+@only_sqlite
+def test_after_a_decision_the_next_one_opens(ra) -> None:
+    """Two wait: after the first decision the second is shown; after that the queue has nothing more."""
+    first, second = citizens(ra, 2)
+    reviewer = ra.browser(ra.reviewer)
+    reviewer.get("/applications")
+    shown = reviewer.post("/next")
+    assert shown.request.path.endswith(f"/applications/{first.id}/review")
+    shown = judge(reviewer, first, "return", reason="photo unclear", next="yes")
+    assert shown.request.path.endswith(f"/applications/{second.id}/review")
+    assert f"{first.number} is returned" in reviewer.text
+    judge(reviewer, second, "reject", reason="forged", next="yes")
+    assert "Nothing else is waiting" in reviewer.text
+    reviewer.post("/next")
+    assert "Nothing is waiting that you may review" in reviewer.text
+
+
+@only_sqlite
+def test_two_tabs_decide_differently(ra) -> None:
+    """One tab approves, the other, still open, returns it. Must be refused with a sentence; a double click
+    on approve as well; the back button leads to what became of it."""
+    [application] = citizens(ra, 1)
+    tab, other = ra.browser(ra.reviewer), ra.browser(ra.reviewer)
+    other.get(f"/applications/{application.id}/review")
+    stale = other.value("content_sha256")
+    assert judge(tab, application, "approve").status_code == 200
+    assert "certificate is issued" in tab.text
+    path = f"/applications/{application.id}/judge"
+    for form in ({"act": "return", "reason": "late"}, {"act": "approve", "content_sha256": stale}):
+        assert other.post(path, form).status_code == 409
+        assert "not possible any more" in other.text
+    assert len(ra.rows(orders)) == 1
+    back = tab.get(f"/applications/{application.id}/review")
+    assert back.location.endswith(f"/applications/{application.id}")
+
+
+@only_sqlite
+def test_what_was_corrected_in_between_is_not_approved(ra) -> None:
+    """li's page shows the first round; qian returned it and wang corrected it. li's approval is refused."""
+    [application] = citizens(ra, 1)
+    reviewer = ra.browser(ra.reviewer)
+    reviewer.get(f"/applications/{application.id}/review")
+    stale = reviewer.value("content_sha256")
+    other = ra.operator("qian", "clerk.review", person=idcard(122))
+    ra.applications.send_back(other, application.id, reason="name")
+    changed = ra.entry("citizen", idcard=idcard(300), name="李泗")
+    now = ra.load(application.id)
+    ra.applications.save(ra.entry_clerk, application.id, changed, revision=now.revision)
+    ra.applications.submit(ra.entry_clerk, application.id)
+    answer = reviewer.post(
+        f"/applications/{application.id}/judge", {"act": "approve", "content_sha256": stale}
+    )
+    assert answer.status_code == 409
+    assert "Nothing has been approved" in reviewer.text
+
+
+@only_sqlite
+def test_objections_and_approval_do_not_go_together(ra) -> None:
+    """An objection is chosen and Approve pressed: refused, and the choice is still there."""
+    [application] = citizens(ra, 1)
+    reviewer = ra.browser(ra.reviewer)
+    form = {"at-name": "DIFFERS", "words-name": "licence says otherwise"}
+    assert judge(reviewer, application, "approve", **form).status_code == 422
+    assert "nothing has been approved" in reviewer.text
+    assert "licence says otherwise" in reviewer.page
+    assert ra.load(application.id).state is State.SUBMITTED
+    judge(reviewer, application, "return", **form)
+    assert ra.load(application.id).state is State.RETURNED
+
+
+@only_sqlite
+def test_a_session_that_ended_in_a_review_loses_nothing(ra) -> None:
+    """The session runs out while li writes: nothing is decided, and the words come back to be sent again."""
+    [application] = citizens(ra, 1)
+    reviewer = ra.browser(ra.reviewer)
+    reviewer.get(f"/applications/{application.id}/review")
+    ra.clock.advance(timedelta(hours=24))
+    form = {"act": "return", "reason": "the seal is missing on page two"}
+    answer = reviewer.post(f"/applications/{application.id}/judge", form)
+    assert answer.status_code == 401
+    assert "the seal is missing on page two" in reviewer.page
+    assert ra.load(application.id).state is State.SUBMITTED

@@ -12,6 +12,7 @@ Like applications, what is approved is what was shown: the hash of a case goes w
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select
@@ -31,6 +32,7 @@ from onecert.ra.errors import (
     RevocationRefusedError,
     UnlockLimitError,
 )
+from onecert.ra.evidence import records as evidence
 from onecert.ra.life.machine import STATUS, Act, Business, State, check_move
 from onecert.ra.models import cases
 from onecert.ra.operators.reach import Reach
@@ -107,7 +109,7 @@ class Cases:
             with self._database.transaction() as connection:
                 now = self._clock.now()
                 operator = self._reach.account(connection, operator, *step.roles, at=now)
-                if (made := _find(connection, key, sha256)) is not None:
+                if (made := _find(connection, key, certificate, sha256)) is not None:
                     return made
                 if business is Business.UNLOCK:
                     self._check_unlocks(connection, certificate, besides=None, at=now)
@@ -137,7 +139,7 @@ class Cases:
                 return made
         except IntegrityError:
             with self._database.reading() as connection:
-                if (made := _find(connection, key, sha256)) is None:
+                if (made := _find(connection, key, certificate, sha256)) is None:
                     raise
                 return made
 
@@ -152,11 +154,13 @@ class Cases:
         case = self._reach.case(operator, case_id)
         check_role(operator, *check_move(case.business, case.state, Act.APPROVE).roles)
         certificate = self._reach.certificate(operator, case.authority, case.serial_hex)
-        # What is on record must still be what was asked for: a row changed from outside is not approved.
-        if content_sha256 not in {case.content_sha256} & {content_of(case, certificate)}:
-            raise ContentChangedError
+        with self._database.reading() as connection:
+            self._check_shown(connection, case, certificate, content_sha256)
         if case.business not in STATUS:
-            return self._step(operator, case_id, Act.APPROVE, "approved", reviewed=True)
+            with self._database.transaction() as connection:
+                current, operator, now = self._steps.begin(connection, operator, case_id, Act.APPROVE)
+                self._check_shown(connection, current, certificate, content_sha256)
+                return self._move_approved(connection, current, operator, now, content_sha256)
         # Sign outside the write transaction: a slow token must not hold up the counters.
         prepared = self._certificates.prepare(
             operator,
@@ -167,19 +171,43 @@ class Cases:
         )
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, case_id, Act.APPROVE)
+            self._check_shown(connection, current, certificate, content_sha256)
             certificate = load_certificate(connection, case.authority, case.serial_hex, lock=True)
             self._certificates.keep(
                 connection, operator, certificate, prepared, note=case.note, request_key=f"case:{case_id}"
             )
-            return self._steps.move(
-                connection,
-                current,
-                operator=operator,
-                act=Act.APPROVE,
-                event="approved",
-                at=now,
-                changes={"reviewed_by": operator.id, "revocation_id": prepared.id},
+            return self._move_approved(
+                connection, current, operator, now, content_sha256, revocation_id=prepared.id
             )
+
+    def _check_shown(
+        self, connection: Connection, case: Case, certificate: Certificate, content_sha256: str
+    ) -> None:
+        """What is on record must still be what was asked for, and what was shown, with its evidence."""
+        asked = content_of(case, certificate, ())
+        shown = content_of(case, certificate, evidence.frozen(connection, case.id))
+        if case.content_sha256 != asked or content_sha256 != shown:
+            raise ContentChangedError
+
+    def _move_approved(
+        self,
+        connection: Connection,
+        current: Case,
+        operator: Operator,
+        at: datetime,
+        content_sha256: str,
+        **changes: str,
+    ) -> Case:
+        """Approved; the hash that was approved stands in the record and in the audit trail."""
+        return self._steps.move(
+            connection,
+            current,
+            operator=operator,
+            act=Act.APPROVE,
+            event="approved",
+            at=at,
+            changes={"reviewed_by": operator.id, "content_sha256": content_sha256, **changes},
+        )
 
     def consent(self, operator: Operator, case_id: str) -> Case:
         """The security officer's yes to a key recovery, a third person's."""
@@ -316,16 +344,24 @@ def _content_sha256(
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def content_of(case: Case, certificate: Certificate) -> str:
-    """The hash of what a case says now, for the page that shows it and the approval that names it."""
-    return _content_sha256(case.business, certificate, case.reason, case.note, case.invalidity_date)
+def content_of(case: Case, certificate: Certificate, papers: Sequence[tuple[str, str]]) -> str:
+    """The hash of what a case says now, for the page that shows it and the approval that names it.
+
+    Args:
+        papers: its evidence, see `evidence.records.frozen`; without any it is the hash of what was asked.
+    """
+    asked = _content_sha256(case.business, certificate, case.reason, case.note, case.invalidity_date)
+    if not papers:
+        return asked
+    content = {"asked": asked, "evidence": [list(paper) for paper in papers]}
+    return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
-def _find(connection: Connection, key: str, content_sha256: str) -> Case | None:
+def _find(connection: Connection, key: str, certificate: Certificate, content_sha256: str) -> Case | None:
     case_id = connection.scalar(select(cases.c.id).where(cases.c.request_key == key))
     if case_id is None:
         return None
     made = load_case(connection, case_id)
-    if made.content_sha256 != content_sha256:
+    if content_of(made, certificate, ()) != content_sha256:
         raise RequestKeyReusedError(made.number)
     return made

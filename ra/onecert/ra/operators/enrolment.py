@@ -1,6 +1,7 @@
 """Enrolling operators with four eyes: one administrator asks, another person agrees, only then it counts.
 
     enrol        a new account with roles, end of validity and scope, if given with its certificate
+    roles        other roles for an account, in place of those it has
     scope        other points, authorities or profiles for an account
     certificate  a further certificate for an account
     resume       a suspended account works again
@@ -44,6 +45,7 @@ class EnrolmentKind(StrEnum):
     """What is asked for."""
 
     ENROL = "enrol"
+    ROLES = "roles"
     SCOPE = "scope"
     CERTIFICATE = "certificate"
     RESUME = "resume"
@@ -243,6 +245,8 @@ class Enrolments:
             check_different_people(asked, self._operators.load(connection, account))
         elif found.kind is EnrolmentKind.CERTIFICATE and certificate is not None:
             self._operators.bind_certificate(connection, account, certificate, actor=acting.actor)
+        elif found.kind is EnrolmentKind.ROLES:
+            self._operators.set_roles(connection, account, content["roles"], actor=acting.actor)
         elif found.kind is EnrolmentKind.RESUME:
             self._operators.resume(connection, account, actor=acting.actor)
         if content["scope"]:
@@ -317,7 +321,7 @@ def _check_ask(ask: Ask, roles: Mapping[str, str], now: datetime) -> None:
     needs: Sequence[tuple[str, bool, bool]] = (
         ("name", bool(ask.name.strip()), enrols),
         ("person", bool(ask.person), enrols),
-        ("roles", bool(ask.roles), enrols),
+        ("roles", bool(ask.roles), enrols or ask.kind is EnrolmentKind.ROLES),
         ("valid_until", ask.valid_until is not None, enrols),
         ("scope", bool(ask.scope), enrols or ask.kind is EnrolmentKind.SCOPE),
         ("certificate_pem", bool(ask.certificate_pem), ask.kind is EnrolmentKind.CERTIFICATE),

@@ -168,6 +168,7 @@ def _ask_form(kind: EnrolmentKind, form: Any, error: ServiceError | None = None)
         "ra/organisation/ask.html",
         kind=kind,
         form=form,
+        ticked=form.getlist("roles") or (account.operator.roles if account else ()),
         account=account,
         errors=errors,
         lines=[*lines, *([Grant("", "", "")] * max(1, SCOPE_LINES - len(lines)))][
@@ -213,7 +214,7 @@ def _read_ask(kind: EnrolmentKind) -> Ask:
         kind=kind,
         operator_id=form.get("operator", "").strip(),
         name=form.get("name", "").strip() if is_enrol else "",
-        roles=tuple(form.getlist("roles")) if is_enrol else (),
+        roles=tuple(form.getlist("roles")) if is_enrol or kind is EnrolmentKind.ROLES else (),
         valid_until=_read_day(form.get("valid_until", "")) if is_enrol else None,
         scope=_read_scope() if has_scope else (),
         certificate_pem=_read_certificate()

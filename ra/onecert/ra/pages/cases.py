@@ -13,9 +13,10 @@ from onecert.ra.cases.handover import find_handover
 from onecert.ra.cases.records import Case, count_cases, list_cases, list_cases_of
 from onecert.ra.certificates.records import Certificate, load_revocation
 from onecert.ra.errors import CaseInvalidError, NotFoundError, ReasonMissingError
-from onecert.ra.life.machine import STATUS, Act, Business, State, acts_possible, check_move
+from onecert.ra.evidence import records as evidence
+from onecert.ra.life.machine import BUSINESS_NAMES, STATUS, Act, Business, State, acts_possible, check_move
 from onecert.ra.operators.roles import AUDITOR, ENTRY, MEDIA, REVIEW, SECURITY
-from onecert.ra.pages.common import lifeline, new_key, the_operator, the_ra
+from onecert.ra.pages.common import lifeline, new_key, shown_count, the_operator, the_ra
 from onecert.ra.pages.revocations import read_since
 from onecert.ra.revocation.reasons import REASONS
 from onecert.server.errors import ServiceError
@@ -69,6 +70,7 @@ def _list() -> str:
     ra, operator = the_ra(), the_operator()
     chosen = request.args.get("tab", "")
     business = request.args.get("business", "")
+    business = business if business in CASES else ""
     with ra.database.reading() as connection:
         scope = ra.reach.scope(connection, operator)
         counts = {
@@ -83,19 +85,32 @@ def _list() -> str:
             connection,
             scope,
             states=states,
-            business=Business(business) if business in CASES else None,
+            business=Business(business) if business else None,
             cursor=request.args.get("cursor"),
             oldest_first=oldest_first,
         )
     return render_template(
         "ra/cases/list.html",
         page=page,
-        tabs={name: row[0] for name, row in TABS.items()},
-        counts=counts,
-        count_limit=COUNT_LIMIT,
-        chosen=chosen,
-        business=business,
-        businesses=[each for each in Business if each in CASES],
+        title=gettext(TABS[chosen][0]),
+        tab_items=[
+            {
+                "label": gettext(row[0]),
+                "url": url_for("cases.index", tab=name, business=business or None),
+                "is_here": name == chosen,
+                "count": shown_count(counts[name], COUNT_LIMIT) if name in counts else None,
+            }
+            for name, row in TABS.items()
+        ],
+        chip_items=[
+            {
+                "label": gettext(BUSINESS_NAMES[each] if each else _("All")),
+                "url": url_for("cases.index", tab=chosen, business=each.value if each else None),
+                "is_on": (each.value if each else "") == business,
+            }
+            for each in (None, *(each for each in Business if each in CASES))
+        ],
+        is_empty=chosen == "all" and not business,
     )
 
 
@@ -168,6 +183,7 @@ def _page(case_id: str, given: Mapping[str, str], refused: ServiceError | None) 
         names = {account.id: account.name for account in ra.operators.all(connection)}
         revocation = load_revocation(connection, case.revocation_id) if case.revocation_id else None
         handover = find_handover(connection, case.id)
+        shown_sha256 = content_of(case, certificate, evidence.frozen(connection, case.id))
     offered = acts_possible(case.business, case.state, operator.roles)
     possible = {act for act in offered if _same_person(operator, case, act) is None}
     return render_template(
@@ -176,7 +192,7 @@ def _page(case_id: str, given: Mapping[str, str], refused: ServiceError | None) 
         certificate=certificate,
         status=certificate.shown_status(ra.clock.now()),
         # The hash of what this page shows, computed from it, and not read from the record.
-        shown_sha256=content_of(case, certificate),
+        shown_sha256=shown_sha256,
         acts=possible,
         own=offered - possible,
         Act=Act,

@@ -15,9 +15,10 @@ from onecert.ra.errors import FieldFault
 from onecert.ra.life.machine import BUSINESS_NAMES, STATE_NAMES
 from onecert.ra.operators.acting import ActingOperator, acting
 from onecert.ra.pages import labels
+from onecert.ra.review.service_level import Due
 from onecert.ra.revocation.reasons import REASON_NAMES
 from onecert.ra.service import Ra
-from onecert.server.languages import _, gettext, ngettext
+from onecert.server.languages import _, format_datetime, gettext, ngettext
 from onecert.server.operators.peer import read_peer_certificate
 from onecert.server.web import current_operator
 from onecert.server.web.access import current_session
@@ -31,6 +32,7 @@ __all__ = [
     "lifeline",
     "named_errors",
     "new_key",
+    "shown_count",
     "the_operator",
     "the_ra",
 ]
@@ -69,7 +71,7 @@ def install_helpers(app: Flask) -> None:
         kind_names=KIND_NAMES,
         business_names=BUSINESS_NAMES,
         age=age,
-        time_left=time_left,
+        due_text=due_text,
         authority_title=lambda name: the_ra().directory.listing().shown(name),
     )
 
@@ -77,11 +79,6 @@ def install_helpers(app: Flask) -> None:
 def age(since: datetime) -> str:
     """How long something has been waiting, in the largest unit that fits."""
     return _span(the_ra().clock.now() - since)
-
-
-def time_left(until: datetime) -> str:
-    """How long it is until then, in the largest unit that fits."""
-    return _span(until - the_ra().clock.now())
 
 
 def _span(span: timedelta) -> str:
@@ -93,6 +90,21 @@ def _span(span: timedelta) -> str:
     if minutes < 48 * 60:
         return ngettext("%(count)s hour", "%(count)s hours", minutes // 60)
     return ngettext("%(count)s day", "%(count)s days", minutes // (24 * 60))
+
+
+def shown_count(count: int, at_most: int) -> str:
+    """A count that ended at `at_most` says so."""
+    return f"{at_most}+" if count >= at_most else str(count)
+
+
+def due_text(due: Due) -> str:
+    """When something is due: how long it is over, how long is left, or the day when that is far off."""
+    now = the_ra().clock.now()
+    if due.standing == "overdue":
+        return gettext(_("overdue by %(span)s"), span=_span(now - due.at))
+    if due.at - now < timedelta(hours=12):
+        return gettext(_("due in %(span)s"), span=_span(due.at - now))
+    return gettext(_("due %(when)s"), when=format_datetime(due.at, seconds=False))
 
 
 def new_key() -> str:

@@ -138,6 +138,7 @@ AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
         "enrolment.refused": _("Change of an account refused"),
         "enrolment.suspended": _("Account suspended, with the reason"),
         "operator.added": _("Operator added"),
+        "operator.roles_changed": _("Operator's roles changed"),
         "operator.suspended": _("Operator suspended"),
         "operator.resumed": _("Operator resumed"),
         "operator.certificate_bound": _("Operator's certificate bound"),

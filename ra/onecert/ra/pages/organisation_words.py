@@ -10,6 +10,7 @@ __all__ = ["ASK_NAMES", "ASK_STATES", "STANDING_KINDS", "STANDING_NAMES"]
 ASK_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "enrol": _("New operator"),
+        "roles": _("Change of roles"),
         "scope": _("Change of scope"),
         "certificate": _("Further certificate"),
         "resume": _("Lift the suspension"),

@@ -14,12 +14,12 @@ from onecert.ra.errors import NothingToReviewError
 from onecert.ra.life.machine import BUSINESS_NAMES, CERTIFICATE, Business, State
 from onecert.ra.operators.roles import ARCHIVE, ENTRY, MEDIA, REVIEW
 from onecert.ra.operators.scopes import Scope
-from onecert.ra.pages.common import find_idcard, the_operator, the_ra
+from onecert.ra.pages.common import find_idcard, shown_count, the_operator, the_ra
 from onecert.ra.points.points import list_points, list_projects
 from onecert.ra.review.picks import REVIEWS, Pick, find_picks
 from onecert.ra.review.queues import COUNT_LIMIT, QUEUES, Filters, count_queues, list_queue
 from onecert.ra.review.service_level import Due
-from onecert.server.languages import gettext
+from onecert.server.languages import _, gettext
 from onecert.server.operators import Operator
 from onecert.server.web import notify, requires_role
 
@@ -88,10 +88,8 @@ def _queue() -> AnyResponse | str:
         "ra/queue.html",
         page=page,
         rows=rows,
-        queues=list(QUEUES.values()),
+        tab_items=_tabs(chosen, counts),
         queue=QUEUES.get(chosen),
-        counts=counts,
-        count_limit=COUNT_LIMIT,
         chosen=chosen,
         search="" if idcard else search,
         is_search=bool(search),
@@ -145,6 +143,21 @@ def _rows(connection: Connection, operator: Operator, items: Sequence[Applicatio
             )
         )
     return rows
+
+
+def _tabs(chosen: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The queues in the order of an application's way, then everything."""
+    items = [
+        {
+            "label": gettext(queue.title),
+            "url": url_for("applications.index", queue=queue.name),
+            "is_here": chosen == queue.name,
+            "count": shown_count(counts[queue.name], COUNT_LIMIT),
+        }
+        for queue in QUEUES.values()
+    ]
+    url = url_for("applications.index", queue="all")
+    return [*items, {"label": gettext(_("All")), "url": url, "is_here": chosen == "all"}]
 
 
 def _url(operator: Operator, item: Application) -> str:

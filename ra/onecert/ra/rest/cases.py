@@ -6,9 +6,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.applications.records import list_events
+from onecert.ra.cases.acts import content_of
 from onecert.ra.cases.handover import find_handover
 from onecert.ra.cases.records import Case, list_cases
+from onecert.ra.certificates.records import load_certificate
 from onecert.ra.errors import BodyError, NotFoundError
+from onecert.ra.evidence import records as evidence
 from onecert.ra.life.machine import Business, State
 from onecert.ra.operators.roles import AUDITOR, SECURITY
 from onecert.ra.pages.common import new_key, the_operator, the_ra
@@ -130,8 +133,11 @@ def _json(case: Case) -> dict[str, Any]:
 def _detail(case: Case) -> dict[str, Any]:
     with the_ra().database.reading() as connection:
         events = list_events(connection, case.id)
+        certificate = load_certificate(connection, case.authority, case.serial_hex)
+        shown = content_of(case, certificate, evidence.frozen(connection, case.id))
     return {
         **_json(case),
+        "content_sha256": shown,  # with the evidence, as an approval names it
         "events": [
             {
                 "at": moment(event.at),

@@ -192,6 +192,34 @@ class Operators:
             details={"sha256": sha256, "serial": serial_hex},
         )
 
+    def set_roles(
+        self,
+        connection: Connection,
+        id: str,  # noqa: A002 -- as in add
+        roles: Iterable[str],
+        *,
+        actor: str | None = None,
+    ) -> Operator:
+        """Give an account these roles instead of those it has; they count from its next request.
+
+        Raises: OperatorUnknownError, UnknownRoleError.
+        """
+        operator, wanted = self.load(connection, id), frozenset(roles)
+        self._check_roles(wanted)
+        if wanted == operator.roles:
+            return operator
+        connection.execute(
+            update(operators).where(operators.c.id == id).values(roles=json.dumps(sorted(wanted)))
+        )
+        self._audit.record(
+            connection,
+            event="operator.roles_changed",
+            actor=actor or command_actor(),
+            subject=f"operator:{id}",
+            details={"before": sorted(operator.roles), "roles": sorted(wanted)},
+        )
+        return self.load(connection, id)
+
     def suspend(self, connection: Connection, id: str, *, actor: str | None = None) -> Operator:  # noqa: A002
         """Stop an account at once: its sessions end, its links are void. Suspending twice changes nothing."""
         operator = self.load(connection, id)
@@ -241,6 +269,9 @@ class Operators:
             raise InvalidOperatorError(_("Name"), name[:80])
         if valid_until.tzinfo is None or valid_until <= now:
             raise InvalidOperatorError(_("Valid until"), valid_until.isoformat())
+        self._check_roles(roles)
+
+    def _check_roles(self, roles: frozenset[str]) -> None:
         for role in sorted(roles):
             if role not in self.roles:
                 raise UnknownRoleError(role, self.roles)
