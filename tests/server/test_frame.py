@@ -72,6 +72,15 @@ def test_role_is_needed(desk: Any, client: Any) -> None:
     assert client.get("/audit").text == "entries"
 
 
+def test_a_refusal_is_in_the_log_with_who_and_what(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """ASVS 16.3.2: the operator, the view and the code; no address, which may hold a one-time link."""
+    with caplog.at_level(logging.WARNING):
+        client.get("/audit?q=somebody")
+    (record,) = [r for r in caplog.records if r.message == "refused"]
+    assert (record.code, record.operator, record.method) == ("ROLE_REQUIRED", "wang", "GET")
+    assert "somebody" not in str(vars(record))
+
+
 def test_role_mark_names_a_role() -> None:
     """An empty mark would let nobody in, or everybody; it is a mistake of the programmer."""
     with pytest.raises(ValueError, match="at least one"):

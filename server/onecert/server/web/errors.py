@@ -25,12 +25,12 @@ from onecert.server.languages import Message, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError, SignInRequiredError
 from onecert.server.operators.sign_in_errors import TooManyAttemptsError
 from onecert.server.web import kept
-from onecert.server.web.access import is_rest
+from onecert.server.web.access import current_session, is_rest
 from onecert.server.web.csrf import FormRefusedError
 from onecert.server.web.frame import current_frame
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 
-__all__ = ["install_error_handlers", "is_part", "wants_json"]
+__all__ = ["install_error_handlers", "is_part", "note_refusal", "wants_json"]
 
 log = logging.getLogger(__name__)
 PROBLEM_TYPE = "urn:onecert:problem:"
@@ -121,6 +121,8 @@ def _service_error(exc: ServiceError) -> Response:
         return make_response(redirect(url_for("frame.sign_in", next=here), 303))
     if not exc.is_refusal:
         log.error("could not answer", extra={"code": exc.code, "path": request.path})
+    elif exc.status in {401, 403, 429}:
+        note_refusal(exc.code)
     facts = dict(exc.facts)
     if isinstance(exc, RoleRequiredError):
         # People know a role by its label; only the frame knows the labels.
@@ -139,6 +141,24 @@ def _service_error(exc: ServiceError) -> Response:
     elif exc.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers.setdefault("Retry-After", "10")
     return response
+
+
+def note_refusal(code: str) -> None:
+    """Who was refused what: an operator without the role, a form from elsewhere, a sign-in that failed.
+
+    The address is left out, because that of a one-time link holds its token.
+    """
+    session = current_session()
+    log.warning(
+        "refused",
+        extra={
+            "code": code,
+            "view": request.endpoint,
+            "method": request.method,
+            "operator": session.operator.id if session is not None else None,
+            "remote": request.remote_addr,
+        },
+    )
 
 
 def _verify_error(exc: VerifyError) -> Response:

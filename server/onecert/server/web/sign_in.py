@@ -16,7 +16,7 @@ from onecert.server.operators.sign_in_errors import TooManyAttemptsError
 from onecert.server.web import assets
 from onecert.server.web.access import current_operator, current_session, public
 from onecert.server.web.csrf import csrf_token
-from onecert.server.web.errors import wants_json
+from onecert.server.web.errors import note_refusal, wants_json
 from onecert.server.web.frame import Frame, current_frame
 from onecert.server.web.sign_in_help import help_for, help_without_certificate
 
@@ -129,6 +129,7 @@ def _sign_out() -> Response:
 
 
 def _refused(error: OperatorError) -> Response:
+    note_refusal(error.code)
     response = _sign_in_page(error)
     if isinstance(error, TooManyAttemptsError):
         response.headers["Retry-After"] = str(error.retry_after_s)
