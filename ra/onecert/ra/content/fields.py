@@ -1,6 +1,7 @@
 """The application types and the fields of each.
 
-A field is a row of `rows.py`: form, REST, CSV and review page all read the same table. Personal fields are sealed at rest and never written to logs or the audit trail.
+A field is a row of `rows.py`: form, REST, CSV and review page all read the same table. Personal fields are
+sealed at rest and never written to logs or the audit trail.
 """
 
 from collections.abc import Mapping
