@@ -10,6 +10,7 @@ from onecert.ra.desk.trail import Asked, is_everywhere, list_trail
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.pages.labels import AUDIT_EVENTS
+from onecert.ra.points.points import list_points
 from onecert.server.languages import _, gettext
 from onecert.server.web import requires_role
 
@@ -38,6 +39,7 @@ def _list() -> str:
     with ra.database.reading() as connection:
         scope = ra.reach.scope(connection, operator)
         page = list_trail(connection, scope, asked, before=number, limit=PAGE)
+        has_points = len(list_points(connection)) > 1
         names = {account.actor: account.name for account in ra.operators.all(connection)}
     events = sorted(
         ((name, gettext(text)) for name, text in AUDIT_EVENTS.items()), key=lambda event: event[1]
@@ -49,7 +51,7 @@ def _list() -> str:
         form=form,
         is_filtered=any(form.values()),
         is_day_wrong=is_day_wrong,
-        is_scoped=not is_everywhere(scope),
+        is_scoped=has_points and not is_everywhere(scope),
         events=events,
         names=AUDIT_EVENTS,
         people=names,
