@@ -7,6 +7,7 @@ The names inside the request are shown and not used: what goes into the certific
 approved. Attributes that ask for extensions are named in a note for the same reason.
 """
 
+import base64
 import hashlib
 import math
 import re
@@ -27,6 +28,7 @@ from onecert.server.languages import _
 
 # An RSA-4096 request with a long subject has about 1,800 octets; 16 KiB leaves room for attributes.
 MAX_OCTETS = 16 * 1024
+SHORTEST_PRIVATE_KEY = 40  # octets: SEC 1 of P-256 without parameters has 51
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 4096
 _CURVES: Mapping[str, str] = MappingProxyType({"secp256r1": "P-256", "secp384r1": "P-384"})
@@ -94,14 +96,15 @@ def _parse(raw: bytes) -> x509.CertificateSigningRequest:
         "Have the applicant's software make the request again and paste all of it, with both marker lines."
     )
     try:
-        if raw.lstrip().startswith(b"0") and b"-----" not in raw[:64]:
-            return x509.load_der_x509_csr(raw)
-        if b"PRIVATE KEY" in raw:
+        der = _as_der(raw)
+        if b"PRIVATE KEY" in raw or _begins_like_a_private_key(der):
             raise _fault(
                 "CSR_PRIVATE_KEY",
                 _("This file holds a private key. A private key must never leave the applicant."),
                 _("Do not save it. Have the applicant make a new key and send only the request (.csr)."),
             )
+        if der:
+            return x509.load_der_x509_csr(der)
         blocks = _BLOCK.findall(raw)
         if len(blocks) > 1:
             raise _fault(
@@ -112,6 +115,26 @@ def _parse(raw: bytes) -> x509.CertificateSigningRequest:
         return x509.load_pem_x509_csr(blocks[0])
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         raise _fault("CSR_MALFORMED", _("This is not a certificate request (PKCS#10)."), hint) from exc
+
+
+def _as_der(raw: bytes) -> bytes:
+    """The DER of what has no PEM markers: the octets themselves, or base64 in lines; else empty."""
+    if b"-----" in raw:
+        return b""
+    if raw[:1] == b"0" and not raw[:8].isalnum():
+        return raw
+    try:
+        return base64.b64decode(b"".join(raw.split()), validate=True)
+    except ValueError:
+        return b""
+
+
+def _begins_like_a_private_key(der: bytes) -> bool:
+    """A SEQUENCE that begins with a version, as PKCS#8, PKCS#1, SEC 1 and PKCS#12 do, and a request does not."""
+    if der[:1] != b"0" or len(der) < SHORTEST_PRIVATE_KEY:
+        return False
+    length_octets = der[1] & 0x7F if der[1] & 0x80 else 0
+    return der[2 + length_octets : 3 + length_octets] == b"\x02"
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:

@@ -8,7 +8,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.duplicates import find_key_holder
 from onecert.ra.content.csr import MAX_OCTETS, CertificateRequest, RequestFault, load_request
-from onecert.ra.content.fields import Kind
 from onecert.ra.operators.roles import ENTRY, MEDIA
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.server.languages import gettext
@@ -67,14 +66,9 @@ def _holder(found: CertificateRequest) -> str | None:
 def _issued_names() -> list[str]:
     """The names that the certificate will carry, from the form as it is; empty while nothing is typed."""
     form = request.form
-    wanted = form.get("type", "")
-    kind = Kind(wanted) if wanted in set(Kind) else None
-    own = "name" if kind in {Kind.CITIZEN, Kind.EMPLOYEE} else "organization_name"
-    if kind is Kind.DEVICE:
-        own = "device_name"
     names = {
-        "CN": form.get(own, "") or form.get("organization_name", "") or form.get("name", ""),
-        "O": "" if kind is Kind.CITIZEN else form.get("organization_name", ""),
+        "CN": form.get("device_name", "") or form.get("name", "") or form.get("organization_name", ""),
+        "O": form.get("organization_name", ""),
         "OU": form.get("organizational_unit", ""),
         "L": form.get("locality", ""),
         "ST": form.get("state_or_province", ""),
