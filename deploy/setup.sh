@@ -75,6 +75,15 @@ softhsm_module() {
 [ -n "$(softhsm_module)" ] || fail "SoftHSM's module was not found after its installation" "set ONECERT_PKCS11_MODULE to the path of libsofthsm2.so"
 command -v openssl >/dev/null || { have_root || fail "the openssl command is missing" "ask an administrator to run 'apt-get install openssl'"; debian openssl; }
 
+# The registration authority prints papers with the characters of people's names.
+if [ ! -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ]; then
+    if have_root; then
+        debian fonts-noto-cjk
+    else
+        say "without fonts-noto-cjk, which needs root: no papers are printed (or name a font with [ra] papers_font)"
+    fi
+fi
+
 # 3. The virtual environment
 pip_of() { # a new environment at $1
     if "$python" -c 'import ensurepip, venv' 2>/dev/null; then

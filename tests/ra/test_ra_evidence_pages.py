@@ -1,6 +1,7 @@
 """Evidence and papers over HTTP: several files at once, headers of a file, another point, REST, papers."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ def picture(colour: str = "white") -> bytes:
 
 def send(browser: Any, path: str, material: str, *files: tuple[str, bytes]) -> Any:
     parts = [(io.BytesIO(content), name) for name, content in files]
-    return browser.post(path, {"material": material, "files": parts}, follow=False)
+    answer = browser.post(path, {"material": material, "files": parts}, follow=False)
+    answer.request.environ["wsgi.input"].close()  # the client's own temporary file
+    return answer
 
 
 def test_several_files_at_once_and_what_is_refused_is_named(ra) -> None:
@@ -48,6 +51,13 @@ def test_several_files_at_once_and_what_is_refused_is_named(ra) -> None:
     [kept] = ra.service.evidence.all_of(ra.reviewer, draft.id)
     assert kept.material == "licence"
     assert send(clerk, page, "licence").status_code == 422
+    # Two and a half times as large as one may be, as 50 MB are by default; then more than one request may be.
+    ra.service.evidence.limits = replace(ra.service.evidence.limits, file_octets=1_000_000)
+    large = send(clerk, page, "licence", ("大.jpg", picture() + bytes(2_500_000)))
+    assert (large.status_code, "最多接收 1 MB" in clerk.text) == (422, True)
+    larger = send(clerk, page, "licence", ("大.jpg", bytes(4_500_000)))
+    assert (larger.status_code, "最多接收 1 MB" in clerk.text) == (413, True)
+    clerk.get(page)
     answer = send(clerk, page, "form", ("表.jpg", picture("red")))
     assert answer.status_code == 303
     shown = clerk.get(answer.location).get_data(as_text=True)

@@ -52,7 +52,7 @@ class ServerConfig:
     peers: Mapping[str, str] = field(default_factory=dict)  # ca = "https://ca:8443/ca"
     peer_anchors: tuple[Path, ...] = ()  # who may have signed the peers' TLS certificates
     threads: int = 8
-    request_max_bytes: int = 16 * 1024 * 1024
+    request_max_bytes: int = 64 * 1024 * 1024  # scans come several at once
     monitors: tuple[str, ...] = ()  # addresses besides loopback that may read /readyz and /metrics
     audit_head_every: timedelta = timedelta(minutes=1)  # how long an entry may be without a signed head
     # After SIGTERM: for so long readiness says 503 and requests are answered all the same, so that whoever

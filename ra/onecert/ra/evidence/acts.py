@@ -30,9 +30,10 @@ from onecert.ra.errors import (
 )
 from onecert.ra.evidence.files import Files, Use
 from onecert.ra.evidence.images import turned
-from onecert.ra.evidence.looking import Seen, in_megabytes, look_at
+from onecert.ra.evidence.looking import Seen, look_at
 from onecert.ra.evidence.materials import Material, materials_of
 from onecert.ra.evidence.records import Evidence, find_by_content, list_evidence, load_evidence
+from onecert.ra.evidence.sniffing import in_megabytes
 from onecert.ra.evidence.tables import evidence
 from onecert.ra.life.machine import STATE_NAMES, Act, State, check_move, roles_of
 from onecert.ra.models import application_events

@@ -7,9 +7,9 @@ from typing import BinaryIO
 from onecert.ra.errors import EvidenceRefusedError
 from onecert.ra.evidence.images import look_at_image
 from onecert.ra.evidence.pdfs import look_at_pdf
-from onecert.ra.evidence.sniffing import PDF, check_one_type, media_type_of
+from onecert.ra.evidence.sniffing import PDF, check_one_type, in_megabytes, media_type_of
 
-__all__ = ["Seen", "in_megabytes", "look_at"]
+__all__ = ["Seen", "look_at"]
 
 _PIECE = 1 << 20
 
@@ -51,11 +51,6 @@ def look_at(file: BinaryIO, *, max_octets: int) -> Seen:
         height=picture.height,
         preview=picture.preview,
     )
-
-
-def in_megabytes(octets: int) -> str:
-    """`1.5`, as people read sizes of files."""
-    return f"{max(octets / 1_000_000, 0.1):.1f}".removesuffix(".0")
 
 
 def _sha256(file: BinaryIO) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 
 from onecert.ra.errors import NotFoundError
 from onecert.ra.evidence.materials import LATE, MATERIALS, Material
-from onecert.ra.evidence.sniffing import EXTENSIONS, PDF
+from onecert.ra.evidence.sniffing import EXTENSIONS, PDF, in_megabytes
 from onecert.ra.evidence.tables import evidence
 
 __all__ = ["Evidence", "find_by_content", "frozen", "list_evidence", "load_evidence"]
@@ -44,6 +44,11 @@ class Evidence:
     def is_image(self) -> bool:
         """Whether it can be shown in a page."""
         return self.media_type != PDF
+
+    @property
+    def megabytes(self) -> str:
+        """How large it is, as people read it."""
+        return in_megabytes(self.size)
 
     @property
     def file_name(self) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from onecert.ra.errors import EvidenceRefusedError
 from onecert.server.languages import Message, _
 
-__all__ = ["EXTENSIONS", "JPEG", "PDF", "PNG", "check_one_type", "media_type_of"]
+__all__ = ["EXTENSIONS", "JPEG", "PDF", "PNG", "check_one_type", "in_megabytes", "media_type_of"]
 
 JPEG, PNG, PDF = "image/jpeg", "image/png", "application/pdf"
 EXTENSIONS: Mapping[str, str] = MappingProxyType({JPEG: "jpg", PNG: "png", PDF: "pdf"})
@@ -92,3 +92,8 @@ def check_one_type(file: BinaryIO, media_type: str) -> None:
         if _WEB.search(before + piece):
             raise EvidenceRefusedError("EVIDENCE_TWO_TYPES", found=_("a web page"))
         before = piece[-64:]
+
+
+def in_megabytes(octets: int) -> str:
+    """`1.5`, as people read sizes of files."""
+    return f"{max(octets / 1_000_000, 0.1):.1f}".removesuffix(".0")

@@ -14,8 +14,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.records import Application
 from onecert.ra.cases.records import Case
+from onecert.ra.errors import EvidenceRefusedError
 from onecert.ra.evidence.materials import Material, materials_of, required_materials, wanted_materials
 from onecert.ra.evidence.records import Evidence
+from onecert.ra.evidence.sniffing import in_megabytes
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ARCHIVE, ENTRY, MEDIA, SECURITY
 from onecert.ra.pages.common import the_operator, the_ra
@@ -33,6 +35,8 @@ FILE_HEADERS = {
     "Cache-Control": "no-store",
 }
 FILES_PER_REQUEST = 3  # of the largest size, together
+_FORM_OCTETS = 1 << 20
+_PIECE = 1 << 16
 _UPLOADS = frozenset({"evidence.add", "evidence.add_to_case", "api.add_evidence"})
 
 
@@ -75,9 +79,23 @@ def install(app: Flask) -> None:
 
 
 def _allow_large(endpoint: str | None, _values: object) -> None:
-    """Files are larger than forms; said before anything of the request is read."""
-    if endpoint in _UPLOADS and request.method == "POST":
-        request.max_content_length = FILES_PER_REQUEST * the_ra().evidence.limits.file_octets
+    """Files are larger than forms; said before anything of the request is read.
+
+    Raises:
+        EvidenceRefusedError: too large altogether. It is read to its end and forgotten: a browser that is cut
+            off while it sends shows a lost connection and not the reason.
+    """
+    if endpoint not in _UPLOADS or request.method != "POST":
+        return
+    one = the_ra().evidence.limits.file_octets
+    size = request.content_length or 0
+    request.max_content_length = FILES_PER_REQUEST * one + _FORM_OCTETS
+    if size > request.max_content_length:
+        body = request.environ["wsgi.input"]
+        while size > 0 and (piece := body.read(min(size, _PIECE))):
+            size -= len(piece)
+        sent = in_megabytes(request.content_length or 0)
+        raise EvidenceRefusedError("EVIDENCE_TOO_LARGE", size=sent, limit=in_megabytes(one))
 
 
 def panel_of(record: Application | Case) -> Panel:

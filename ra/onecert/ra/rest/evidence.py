@@ -6,8 +6,8 @@ from typing import Any, BinaryIO, cast
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.errors import BodyError, EvidenceRefusedError
-from onecert.ra.evidence.looking import in_megabytes
 from onecert.ra.evidence.records import Evidence
+from onecert.ra.evidence.sniffing import in_megabytes
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.pages.evidence import answer_file
 from onecert.ra.rest.common import moment
