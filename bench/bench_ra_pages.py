@@ -1,9 +1,9 @@
 """`ra.pages.*`: each page of the registration authority among a million certificates, each kind of search.
 
-Rendered by the whole application, signed in as a security officer who also reviews; the floor is an empty page
-in the same frame. The figure is pages a second, one caller; the notes say what one in twenty exceeds, and what
-is promised. `RA_PAGES_ROWS=100000` fills less, `ENGINES=sqlite` asks one engine, `PLANS=1` prints how the
-database does each.
+Rendered by the whole application, signed in as a security officer who also reviews; the peer is an empty
+page in the same frame. The figure is pages a second, one caller; the notes say what one in twenty exceeds,
+and what is promised. `RA_PAGES_ROWS=100000` fills less, `ENGINES=sqlite` asks one engine, `PLANS=1` prints
+how the database does each.
 """
 
 from __future__ import annotations

@@ -153,7 +153,9 @@ def _page(certificate: Certificate, act: str, given: Mapping[str, str], errors: 
     of_holder = ra.several.of_holder(operator, certificate)
     if act != "release":
         sets[_HOLDER] = _able(of_holder, act)
-        sets[_TOKEN] = _able(ra.several.on_token(operator, certificate), act)
+        on_token = _able(ra.several.on_token(operator, certificate), act)
+        if hash_of(on_token) != hash_of(sets[_HOLDER]):
+            sets[_TOKEN] = on_token
     if certificate.status == "revoked" or (act == "release") != (certificate.status == "hold"):
         # Revoking a held one is possible, holding it again is not.
         is_possible = act == "revoke" and certificate.status != "revoked"
