@@ -19,6 +19,7 @@ from onecert.ra.errors import (
     BatchFileError,
     BatchRefusedError,
     ContentChangedError,
+    FieldFault,
     NotFoundError,
     RequestKeyReusedError,
 )
@@ -130,6 +131,14 @@ def test_duplicates_against_what_is_there(ra, desk) -> None:
         3: ("warning", ["ELSEWHERE"]),
         4: ("duplicate", ["KEY_REPEATED"]),
     }
+
+
+def test_what_the_register_refuses_is_in_the_report(ra, desk, monkeypatch) -> None:
+    """The register knows that the company is closed: the report says so, and not only the entering."""
+    fault = FieldFault("uscc", "REGISTER_CLOSED", "The organisation is closed.")
+    monkeypatch.setattr(ra.service.entries.findings, "refusals", lambda _outcome: [fault])
+    rows = rows_of(ra, checked(ra, table(person(1))))
+    assert [(remark.level, remark.code) for remark in rows[2].remarks] == [("error", "REGISTER_CLOSED")]
 
 
 def test_the_clerk_chooses(ra, desk) -> None:

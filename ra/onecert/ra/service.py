@@ -108,8 +108,6 @@ class Ra:
     key_making: KeyMaking
     delivery: Delivery
     tries: Tries
-    search: Search
-    backfill: Backfill
     notices: Notices
     notices_due: Collector
     figures: Figures
@@ -137,6 +135,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         findings=findings,
         test_ids=config.test_ids,
         required=config.fields_required,
+        longest_months=directory.longest_months,
     )
     reach = Reach(
         database=database,
@@ -214,7 +213,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         duties=duties,
         applications=applications,
         carry_out=dispatch.carry_out,
-        texts=findings.texts,
+        entries=entries,
     )
     handovers = HandOvers(
         database=database,

@@ -128,11 +128,19 @@ class Entries:
             required=self._required[entry.kind],
             texts=self.findings.texts,
         )
-        refused = [] if entry.findings is not None else self.findings.refusals(outcome)
-        refused += self._find_long_term(entry, outcome)
+        refused = self.refusals(entry, outcome)
         if not refused:
             return outcome
         return replace(outcome, faults=(*outcome.faults, *refused), content=None)
+
+    def refusals(self, entry: Entry, outcome: Outcome) -> list[FieldFault]:
+        """What the policy and the authority refuse of values that have no fault by themselves."""
+        refused = [] if entry.findings is not None else self.findings.refusals(outcome)
+        return [*refused, *self._find_long_term(entry, outcome)]
+
+    def required(self, kind: Kind) -> frozenset[str]:
+        """Fields that are needed here besides those that are needed anywhere."""
+        return self._required[kind]
 
     def _find_long_term(self, entry: Entry, outcome: Outcome) -> list[FieldFault]:
         """A term that the authority does not grant for this type."""

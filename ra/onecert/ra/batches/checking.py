@@ -47,7 +47,7 @@ _ONE_LINE = re.compile(
 _BASE64 = re.compile(r"MI[A-Za-z0-9+/=\s]+")
 _ROUNDED = re.compile(r"[1-9][0-9]{14}000")
 _NUMBERS = frozenset({"idcard", "agent_idcard", "uscc"})
-_ENTITY = ("uscc", "idcard", "device_name")
+_ENTITY = ("uscc", "idcard", "device_name", "organization_name", "consent_version", "certificate_months")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RowRules:
     """What holds for applications here, besides what holds anywhere."""
 
     test_ids: bool = False
-    required: Sequence[str] = ()
+    required: Mapping[Kind, frozenset[str]] = dataclass_field(default_factory=dict)
     texts: ConsentTexts | None = None
 
 
@@ -111,7 +111,7 @@ class CheckedRow:
     number: int
     name: str
     masked: str
-    entity: Mapping[str, str]  # what `entity_key` looks at, of the fields without a fault
+    entity: Mapping[str, str]  # what `entity_key` and the policy look at, of the fields without a fault
     key_sha256: str | None
     content_sha256: str | None
     remarks: tuple[Remark, ...]
@@ -145,7 +145,7 @@ def _check_row(work: RowsWork, row: TypedRow) -> CheckedRow:
         request,
         at=work.at,
         test_ids=work.rules.test_ids,
-        required=work.rules.required,
+        required=work.rules.required.get(work.kind, frozenset()),
         texts=work.rules.texts,
     )
     # A field that came damaged is named once, and not as missing on top of that.

@@ -131,7 +131,7 @@ class Downloads:
         self._batches.note_download(operator, batch, "result")
         titles = [
             _("Row"),
-            _("Name"),
+            _("Applicant"),
             _("State"),
             _("Application"),
             _("Serial number"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from onecert.ra.applications.acts import Applications
+from onecert.ra.applications.entries import Entries
 from onecert.ra.applications.records import Application
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps
 from onecert.ra.batches.acts import BATCHES, Batches
@@ -11,7 +12,7 @@ from onecert.ra.batches.entering import Entering
 from onecert.ra.batches.work import BatchWork
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.config import RaConfig
-from onecert.ra.content.consent import ConsentTexts
+from onecert.ra.content.fields import Kind
 from onecert.ra.life.duties import Duties
 from onecert.ra.operators.reach import Reach
 from onecert.ra.vault.sealed import Vault
@@ -29,15 +30,17 @@ def make_batches(
     reach: Reach,
     duties: Duties,
     applications: Applications,
+    entries: Entries,
     carry_out: Callable[[str], Application],
-    texts: ConsentTexts,
 ) -> tuple[Batches, BatchWork]:
     """Build both on a context. `carry_out` takes an approved application to the CA."""
     database, audit, clock = context.database, context.audit, context.clock
     load_operator, name = context.operators.load, config.registration_authority
     steps = OperatorSteps(BATCHES, audit, clock, reach=reach, load_operator=load_operator, duties=duties)
     own_steps = ServiceSteps(BATCHES, audit, name)
-    rules = RowRules(test_ids=config.test_ids, required=tuple(config.fields_required), texts=texts)
+    texts = entries.findings.texts
+    required = {kind: entries.required(kind) for kind in Kind}
+    rules = RowRules(test_ids=config.test_ids, required=required, texts=texts)
     batches = Batches(
         database=database,
         audit=audit,
@@ -67,6 +70,7 @@ def make_batches(
         clock=clock,
         vault=vault,
         rules=rules,
+        refusals=entries.refusals,
         workers=config.batch_workers,
         enter=entering.enter,
         order=entering.order,

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from datetime import datetime
 from multiprocessing import get_context
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from onecert.ra.applications.duplicates import entity_key
+from onecert.ra.applications.entries import Entry
 from onecert.ra.batches.acts import read_file
 from onecert.ra.batches.checking import CheckedRow, Remark, RowRules, RowsWork, TypedRow, check_rows
 from onecert.ra.batches.columns import Heading, read_heading
@@ -33,7 +35,9 @@ from onecert.ra.batches.lookups import Known, look_up
 from onecert.ra.batches.reading import Table, read_table
 from onecert.ra.batches.records import AT_WORK, Batch, Phase, RowState, load_batch, load_chunk, seal_chunk
 from onecert.ra.batches.tables import batch_chunks, batch_rows, batches
+from onecert.ra.content.checking import Outcome
 from onecert.ra.content.fields import FIELDS, Kind
+from onecert.ra.errors import FieldFault
 from onecert.ra.errors.batches import BatchFileError
 from onecert.ra.life.machine import State
 from onecert.ra.vault.sealed import Vault
@@ -71,6 +75,7 @@ class BatchWork:
         clock: Clock,
         vault: Vault,
         rules: RowRules,
+        refusals: Callable[[Entry, Outcome], Sequence[FieldFault]],
         workers: int,
         enter: Enter,
         order: Enter,
@@ -80,6 +85,7 @@ class BatchWork:
         self._clock = clock
         self._vault = vault
         self._rules = rules
+        self._refusals = refusals
         self._workers = workers
         self._later = {Phase.ENTERING: enter, Phase.ORDERING: order}
         self._pool: ProcessPoolExecutor | None = None
@@ -287,6 +293,7 @@ class BatchWork:
 
     def _record(self, batch: Batch, number: int, checked: Sequence[CheckedRow]) -> bool:
         """Look for duplicates and write the report of one stretch; False: the batch went on without us."""
+        checked = self._judged(batch, checked)
         entities = [self._entity(batch.kind, row) for row in checked]
         now = self._clock.now()
         with self._database.transaction() as connection:
@@ -327,6 +334,20 @@ class BatchWork:
                 **{name: batches.c[name] + count for name, count in counts.items()},
             )
         return True
+
+    def _judged(self, batch: Batch, checked: Sequence[CheckedRow]) -> list[CheckedRow]:
+        """With what the register and the authority refuse; rows of one organisation ask once."""
+        asked: dict[tuple[tuple[str, str], ...], tuple[Remark, ...]] = {}
+        judged = []
+        for row in checked:
+            values = {name: value for name, value in row.entity.items() if name != "idcard"}
+            key = tuple(sorted(values.items()))
+            if key not in asked:
+                entry = Entry(kind=batch.kind, authority=batch.authority, fields=values, csr="")
+                found = self._refusals(entry, Outcome(values, (), (), None, None))
+                asked[key] = tuple(Remark("error", f.field, f.code, f.text, f.hint, f.facts) for f in found)
+            judged.append(replace(row, remarks=(*row.remarks, *asked[key])) if asked[key] else row)
+        return judged
 
     def _entity(self, kind: Kind, row: CheckedRow) -> str | None:
         number = row.entity.get("idcard") if "idcard" in {field.name for field in FIELDS[kind]} else None
