@@ -5,10 +5,13 @@
 (() => {
   const REST_MS = 10000;
 
+  // Those that stand outside of the form and name it, too.
+  const buttonsOf = (form, selector) => [...form.elements].filter((element) => element.matches(selector));
+
   function wake(form) {
     delete form.dataset.sent;
     form.removeAttribute("aria-busy");
-    for (const button of form.querySelectorAll("[data-resting]")) {
+    for (const button of buttonsOf(form, "[data-resting]")) {
       button.disabled = false;
       delete button.dataset.resting;
     }
@@ -25,7 +28,7 @@
     form.setAttribute("aria-busy", "true");
     // Not before the browser has read the form: a disabled button would not be part of it.
     setTimeout(() => {
-      for (const button of form.querySelectorAll("button:not([type=button]):not(:disabled)")) {
+      for (const button of buttonsOf(form, "button:not([type=button]):not(:disabled)")) {
         button.disabled = true;
         button.dataset.resting = "yes";
       }
