@@ -96,6 +96,7 @@ REFUSED = {
     "a jpeg's first octets": (picture()[:20], "EVIDENCE_BROKEN"),
     "half a pdf": (pdf()[:40], "EVIDENCE_BROKEN"),
     "bomb of pixels": (bomb(), "EVIDENCE_PIXELS"),
+    "progressive bomb": (picture(size=(9000, 5000), progressive=True), "EVIDENCE_PIXELS"),
     "pdf with a script": (pdf(b"<</OpenAction<</S/JavaScript/JS(x)>>>>\n"), "EVIDENCE_ACTIVE"),
     "pdf with a hidden script": (pdf(packed_script()), "EVIDENCE_ACTIVE"),
     "pdf with a password": (pdf(b"<</Encrypt 3 0 R>>\n"), "EVIDENCE_LOCKED"),

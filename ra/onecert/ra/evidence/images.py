@@ -13,12 +13,14 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from onecert.ra.errors import EvidenceRefusedError
-from onecert.ra.evidence.sniffing import JPEG, PNG
+from onecert.ra.evidence.sniffing import JPEG
 
 __all__ = ["Picture", "look_at_image", "turned"]
 
-# A JPEG is decoded at a fraction of its size, a PNG whole: 40 million pixels are A4 at 600 dpi.
-_PIXELS_MAX = {JPEG: 150_000_000, PNG: 40_000_000}
+# A JPEG is decoded at a fraction of its size; a PNG and a progressive JPEG are held whole meanwhile: 40
+# million pixels are A4 at 600 dpi.
+_PIXELS_MAX = 40_000_000
+_PIXELS_MAX_BASELINE = 150_000_000
 _SIDE_MAX = 30_000
 PREVIEW_SIDE = 1800
 _QUALITY = 82
@@ -29,7 +31,7 @@ _TURNS = {  # Pillow counts the other way round
 }
 # Decoding takes up to 200 MB; two at a time, whoever else uploads waits.
 _DECODING = threading.BoundedSemaphore(2)
-Image.MAX_IMAGE_PIXELS = max(_PIXELS_MAX.values())
+Image.MAX_IMAGE_PIXELS = _PIXELS_MAX_BASELINE
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError, IndexError, TypeError)
 
 
@@ -53,13 +55,14 @@ def look_at_image(file: BinaryIO, media_type: str) -> Picture:
         with _DECODING:
             image = Image.open(file, formats=[media_type.partition("/")[2].upper()])
             width, height = image.size
-            _check_pixels(width, height, media_type)
+            is_baseline = media_type == JPEG and "progressive" not in image.info
+            _check_pixels(width, height, _PIXELS_MAX_BASELINE if is_baseline else _PIXELS_MAX)
             if media_type == JPEG:
                 image.draft("RGB", (PREVIEW_SIDE, PREVIEW_SIDE))
             image.load()
             return Picture(width, height, _preview(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        limit = _PIXELS_MAX[media_type] // 1_000_000
+        limit = _PIXELS_MAX // 1_000_000
         raise EvidenceRefusedError("EVIDENCE_PIXELS", width="?", height="?", limit=limit) from exc
     except _UNREADABLE as exc:
         raise EvidenceRefusedError("EVIDENCE_BROKEN") from exc
@@ -73,10 +76,9 @@ def turned(preview: bytes, degrees: int) -> bytes:
         return _encoded(image.transpose(_TURNS[degrees]))
 
 
-def _check_pixels(width: int, height: int, media_type: str) -> None:
-    if width * height > _PIXELS_MAX[media_type] or max(width, height) > _SIDE_MAX:
-        limit = _PIXELS_MAX[media_type] // 1_000_000
-        raise EvidenceRefusedError("EVIDENCE_PIXELS", width=width, height=height, limit=limit)
+def _check_pixels(width: int, height: int, limit: int) -> None:
+    if width * height > limit or max(width, height) > _SIDE_MAX:
+        raise EvidenceRefusedError("EVIDENCE_PIXELS", width=width, height=height, limit=limit // 1_000_000)
 
 
 def _preview(image: Image.Image) -> bytes:
