@@ -69,6 +69,7 @@ def _show(application_id: Any) -> str:
         order=order,
         elsewhere=elsewhere,
         acts=acts,
+        keys_in_browser=ra.delivery.may_make_key_in_browser(application.kind),
         Act=Act,
         csr_preview=outcome.request if outcome else None,
         faults=named_errors(outcome.faults) if outcome and application.state in queue.TO_ENTER else {},
