@@ -193,6 +193,19 @@ def test_suspending_takes_one_and_lifting_it_two(ra, gu, he) -> None:
     assert ra.browser(ra.entry_clerk).get("/").status_code == 200
 
 
+def test_roles_change_by_four_eyes(ra, gu, he) -> None:
+    """The form begins with today's roles; the second person sees both; then the new ones count."""
+    gu.get("/organisation/requests/new/roles?operator=wang")
+    assert 'value="clerk.entry" checked' in gu.page
+    page = ask(gu, "roles", operator="wang", roles=["clerk.media"]).request.path.removeprefix("/ra")
+    he.get(page)
+    assert "Media clerk" in he.text
+    assert "Roles now Entry clerk" in he.text
+    he.post(f"{page}/decide", {"act": "agree"})
+    with ra.database.reading() as connection:
+        assert ra.operators.load(connection, "wang").roles == {"clerk.media"}
+
+
 def test_a_further_certificate_is_shown_before_it_counts(ra, gu, he) -> None:
     """PEM or DER by upload; the second person sees subject, serial and fingerprint."""
     ra.issue()

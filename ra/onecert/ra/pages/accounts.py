@@ -170,6 +170,7 @@ def _ask_form(kind: EnrolmentKind, form: Any, error: ServiceError | None = None)
         form=form,
         ticked=form.getlist("roles") or (account.operator.roles if account else ()),
         account=account,
+        chosen_roles=form.getlist("roles") or (sorted(account.operator.roles) if account else []),
         errors=errors,
         lines=[*lines, *([Grant("", "", "")] * max(1, SCOPE_LINES - len(lines)))][
             : max(SCOPE_LINES, len(lines) + 1)
