@@ -157,6 +157,31 @@ def test_an_account_takes_two_administrators(ra, admins) -> None:
     ra.create(ra.entry("citizen"), by=chen)
 
 
+def test_other_roles_take_two_administrators(ra, admins) -> None:
+    """wang is to review as well: nothing changes before a second person agrees; wang's own word is none."""
+    first, second = admins
+    ask = Ask(kind=EnrolmentKind.ROLES, operator_id="wang", roles=("clerk.entry", "clerk.review"))
+    asked = ra.service.enrolments.ask(first, ask)
+    with pytest.raises(SamePersonError):
+        ra.service.enrolments.agree(first, asked.id)
+    application = ra.applications.submit(
+        ra.operator("chen", "clerk.entry", person=idcard(131)), ra.create().id
+    )
+    words = {"content_sha256": application.content_sha256}
+    with pytest.raises(ServiceError, match=r"clerk\.review|role"):
+        ra.applications.approve(ra.entry_clerk, application.id, **words)
+    ra.service.enrolments.agree(second, asked.id)
+    with ra.database.reading() as connection:
+        wang = ra.operators.load(connection, "wang")
+    assert wang.roles == {"clerk.entry", "clerk.review"}
+    with pytest.raises(SamePersonError):  # the role does not take away what wang entered
+        ra.applications.approve(wang, application.id, **words)
+    with pytest.raises(EnrolmentInvalidError):
+        ra.service.enrolments.ask(first, Ask(kind=EnrolmentKind.ROLES, operator_id="wang", roles=("root",)))
+    with pytest.raises(EnrolmentInvalidError):
+        ra.service.enrolments.ask(first, Ask(kind=EnrolmentKind.ROLES, operator_id="wang"))
+
+
 def test_nobody_enrols_themselves(ra, admins) -> None:
     """The new account is the second administrator's own person. Must leave no account."""
     ra.operators.config = type(ra.operators.config)(allow_same_person=True)

@@ -88,6 +88,7 @@ applications = Table(
     Index("ra_applications_by_state", "state", "state_since", "seq"),
     Index("ra_applications_by_point", "point", "state", "seq"),
     Index("ra_applications_by_queue", "point", "state", "state_since", "seq"),
+    Index("ra_applications_by_enterer", "created_by", "state", "state_since", "seq"),
     Index("ra_applications_by_author", "created_by", "seq"),
     Index("ra_applications_of_name", "name", "seq"),
     Index("ra_applications_of_uscc", "uscc", "seq"),

@@ -88,9 +88,7 @@ class Filters:
         }
         found = [applications.c[name] == value for name, value in named.items() if value]
         if self.mine:
-            found.append(
-                or_(applications.c.created_by == self.mine, applications.c.submitted_by == self.mine)
-            )
+            found.append(applications.c.created_by == self.mine)
         return found
 
 

@@ -1,7 +1,7 @@
 """Review: remarks of returns, who reads what, where papers are filed, hand-over of key recoveries, and the
 first of two reviewers.
 
-New tables, one column that may be empty and one index; programs of before go on. The state `second_review`
+New tables, one column that may be empty and two indexes; programs of before go on. The state `second_review`
 is new to them: switch the setting `second_review` on when every process runs this revision.
 
 Revision ID: 0009
@@ -20,6 +20,9 @@ compatible_with = "0005"
 def upgrade() -> None:
     op.add_column("ra_applications", sa.Column("passed_on_by", sa.String(64), nullable=True))
     op.create_index("ra_applications_by_queue", "ra_applications", ["point", "state", "state_since", "seq"])
+    op.create_index(
+        "ra_applications_by_enterer", "ra_applications", ["created_by", "state", "state_since", "seq"]
+    )
     op.create_table(
         "ra_remarks",
         sa.Column(
