@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _CODES = frozenset({"uscc", "idcard"})
+_KNOWN = {kind: frozenset(field.name for field in fields) for kind, fields in FIELDS.items()}
 _NAMED_BY = {Kind.ORGANISATION: "organization_name", Kind.DEVICE: "device_name"}
 
 
@@ -122,7 +123,6 @@ def check_content(
     values: dict[str, str] = {}
     faults: list[FieldFault] = []
     notes: list[Note] = []
-    known = {field.name for field in FIELDS[kind]}
     faults += [
         FieldFault(
             name,
@@ -131,17 +131,21 @@ def check_content(
             _("Leave it out, or choose another application type."),
             {"name": name},
         )
-        for name in sorted(set(raw) - known)
+        for name in sorted(raw.keys() - _KNOWN[kind])
         if raw[name].strip()
     ]
     for field in FIELDS[kind]:
-        value, found, remarks = check_field(field, raw.get(field.name, ""), at, test_ids=test_ids)
-        if value:
-            values[field.name] = value
-        elif not found and (field.name in required or is_needed(field, raw)):
-            found = [_missing(field)]
-        faults += found
-        notes += remarks
+        typed = raw.get(field.name)
+        if typed:
+            value, found, remarks = check_field(field, typed, at, test_ids=test_ids)
+            faults += found
+            notes += remarks
+            if value:
+                values[field.name] = value
+            if value or found:
+                continue
+        if field.name in required or is_needed(field, raw):
+            faults.append(_missing(field))
     faults += check_together(kind, values, texts or packaged_texts())
     request, fault = _check_request(csr)
     if fault is not None:
