@@ -1,5 +1,7 @@
 """The one box: anything is found by what somebody has of it, within the scope of who asks, by an index."""
 
+from urllib.parse import quote
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -123,6 +125,21 @@ def test_pages_go_on_from_a_key(ra) -> None:
     assert len(seen) == len(set(seen)) == 7
     for invented in ('{"at": "x"}', "[]", '{"i": 1, "p": 3, "n": "a"}', "\0", '{"p": "\\u0000"}'):
         assert len(ra.service.search.find(ra.officer, "长风", cursor=invented).hits) == 7
+
+
+def test_many_of_one_name_and_the_newest_page_by_page(ra) -> None:
+    """Three certificates of one moment, two to a page: each once, found or listed."""
+    for authority in ("pearl", "harbour", "summit"):
+        ra.issue(ra.entry(authority=authority))
+    first = ra.service.search.find(ra.officer, NAME, read_as=Read.HOLDER, limit=2)
+    second = ra.service.search.find(ra.officer, NAME, read_as=Read.HOLDER, limit=2, cursor=first.next)
+    found = [hit.certificate.serial_hex for hit in (*first.hits, *second.hits)]
+    assert (len(set(found)), len(found), second.next) == (3, 3, None)
+    browser = ra.browser(ra.officer)
+    one = browser.api("GET", "/certificates?limit=2").get_json()
+    two = browser.api("GET", f"/certificates?limit=2&cursor={quote(one['next'])}").get_json()
+    listed = [item["serial"] for item in (*one["items"], *two["items"])]
+    assert (sorted(listed), two["next"]) == (sorted(found), None)
 
 
 def test_another_points_records_are_not_found(ra) -> None:

@@ -1,7 +1,7 @@
 """Reading certificates that were issued on our orders, and the requests about them.
 
-Reading only; what changes a certificate's status is asked for in `onecert.ra.revocation.requests`. Searching
-by id-card number uses the keyed hash; a person's number is shown masked.
+Reading only; what changes a status is asked for in `onecert.ra.revocation.requests`, what is searched for in
+`onecert.ra.search`. A person's number is shown masked.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_
 
-from onecert.ra.applications.records import MAX_PAGE, escaped_like
+from onecert.ra.applications.records import MAX_PAGE
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import NotFoundError
 from onecert.ra.models import certificates, revocations
@@ -26,8 +26,8 @@ __all__ = [
     "list_revocations",
     "load_certificate",
     "load_revocation",
+    "newest_certificates",
     "normal_serial",
-    "search_certificates",
 ]
 
 
@@ -145,43 +145,24 @@ def list_certificates(
     return [_certificate(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
-def search_certificates(
+def newest_certificates(
     connection: Connection,
     scope: Scope,
     *,
-    search: str = "",
-    idcard_hmac: str | None = None,
     authority: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> CertificatePage:
-    """Newest first: by the beginning of a name, a credit code, a serial or a SHA-256 thumbprint."""
+    """A page of them, newest first; what is searched for goes the way of `onecert.ra.search`."""
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[Any] = select(*_COLUMNS).where(scope.condition(certificates.c))
-    if idcard_hmac:
-        query = query.where(certificates.c.idcard_hmac == idcard_hmac)
-    elif search:
-        conditions = [
-            certificates.c.name.like(f"{escaped_like(search)}%", escape="\\"),
-            certificates.c.uscc == search.upper(),
-        ]
-        if serial := normal_serial(search):
-            conditions.append(certificates.c.serial_hex == serial)
-        thumbprint = search.lower().replace(":", "")
-        if len(thumbprint) == 64:
-            conditions.append(certificates.c.sha256 == thumbprint)
-        query = query.where(or_(*conditions))
+    table = certificates.c
+    query: Select[Any] = select(*_COLUMNS).where(scope.condition(table))
     if authority:
-        query = query.where(certificates.c.authority == authority)
+        query = query.where(table.authority == authority)
     if (after := _read_cursor(cursor)) is not None:
-        issued_at, serial_hex = after
-        query = query.where(
-            or_(
-                certificates.c.issued_at < issued_at,
-                (certificates.c.issued_at == issued_at) & (certificates.c.serial_hex < serial_hex),
-            )
-        )
-    query = query.order_by(certificates.c.issued_at.desc(), certificates.c.serial_hex.desc())
+        # The moment by itself is what the index has; the serial settles which of one moment.
+        query = query.where(table.issued_at <= after[0], tuple_(table.issued_at, table.serial_hex) < after)
+    query = query.order_by(table.issued_at.desc(), table.serial_hex.desc())
     rows = connection.execute(query.limit(limit + 1)).all()
     items = [_certificate(row) for row in rows[:limit]]
     more = len(rows) > limit

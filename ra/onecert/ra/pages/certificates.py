@@ -17,7 +17,7 @@ from onecert.ra.certificates.records import (
     Certificate,
     Revocation,
     list_revocations,
-    search_certificates,
+    newest_certificates,
 )
 from onecert.ra.errors import NotFoundError
 from onecert.ra.operators.roles import SECURITY
@@ -49,7 +49,7 @@ def _list() -> AnyResponse | str:
         return find()
     ra = the_ra()
     with ra.database.reading() as connection:
-        page = search_certificates(
+        page = newest_certificates(
             connection, ra.reach.scope(connection, the_operator()), cursor=request.args.get("cursor")
         )
     return render_template("ra/certificates.html", page=page, at=ra.clock.now())

@@ -6,14 +6,13 @@ from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.following import Followed
-from onecert.ra.certificates.records import load_certificate, search_certificates
+from onecert.ra.certificates.records import load_certificate, newest_certificates
 from onecert.ra.content.csr import MAX_OCTETS
-from onecert.ra.errors import BodyError
+from onecert.ra.errors import BodyError, SearchByPostError
 from onecert.ra.life.machine import Business, State
-from onecert.ra.pages.common import find_idcard, new_key, the_operator, the_ra
+from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.rest.answers import application_detail, certificate_detail, certificate_json
 from onecert.ra.rest.common import (
-    keep_idcards_out,
     read_body,
     read_consent,
     read_fields,
@@ -21,6 +20,7 @@ from onecert.ra.rest.common import (
     read_text,
 )
 from onecert.ra.revocation.reasons import HOLD, RELEASE
+from onecert.ra.search.terms import PERSONAL, TEXT_MAX, readings
 
 __all__ = ["add_to"]
 
@@ -37,31 +37,30 @@ def add_to(api: Blueprint) -> None:
 
 def _certificates() -> Response:
     the_operator()
-    search = request.args.get("q", "")[:128]
-    keep_idcards_out(search)
-    return _found(search, None)
+    search = request.args.get("q", "")[:TEXT_MAX]
+    if any(reading.kind in PERSONAL for reading in readings(search)):
+        raise SearchByPostError
+    return _found(search)
 
 
 def _search() -> Response:
-    """Search with the question in the body, for id-card numbers."""
+    """Search with the question in the body, for what a person is found by."""
     the_operator()
-    search = read_text(read_body(), "q", default="")[:128]
-    idcard = find_idcard(search)
-    hashed = the_ra().vault.idcard_hmac(idcard) if idcard else None
-    return _found("" if idcard else search, hashed)
+    return _found(read_text(read_body(), "q", default="")[:TEXT_MAX])
 
 
-def _found(search: str, idcard_hmac: str | None) -> Response:
-    ra = the_ra()
+def _found(text: str) -> Response:
+    """The newest, or what a text finds; a page of found ones may be short and still go on."""
+    ra, operator, limit = the_ra(), the_operator(), read_limit()
+    authority, cursor = request.args.get("authority"), request.args.get("cursor")
+    if text.strip():
+        answer = ra.search.find(operator, text, cursor=cursor, limit=limit)
+        found = [hit.certificate for hit in answer.hits if hit.certificate is not None]
+        items = [each for each in found if authority in {None, "", each.authority}]
+        return jsonify({"items": [certificate_json(item) for item in items], "next": answer.next})
     with ra.database.reading() as connection:
-        page = search_certificates(
-            connection,
-            ra.reach.scope(connection, the_operator()),
-            search=search,
-            idcard_hmac=idcard_hmac,
-            authority=request.args.get("authority"),
-            cursor=request.args.get("cursor"),
-            limit=read_limit(),
+        page = newest_certificates(
+            connection, ra.reach.scope(connection, operator), authority=authority, cursor=cursor, limit=limit
         )
     return jsonify({"items": [certificate_json(item) for item in page.items], "next": page.next})
 
