@@ -7,6 +7,7 @@ import struct
 import time
 import zipfile
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -254,7 +255,9 @@ def test_without_evidence_the_hash_is_as_before(ra) -> None:
     frozen = ra.service.reach.frozen(ra.reviewer, submitted.id)
     checked = ra.service.entries.recheck(frozen)
     assert frozen.evidence == ()
-    assert checked.sha256(frozen.salt) == submitted.content_sha256
+    assert frozen.sha256(checked) == submitted.content_sha256
+    # Nor were there findings then.
+    assert replace(frozen, findings=None).sha256(checked) == checked.sha256(frozen.salt)
 
 
 @on_sqlite
