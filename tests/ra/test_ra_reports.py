@@ -121,6 +121,7 @@ def test_a_report_says_the_same_rolled_or_not(busy) -> None:
     assert with_live["totals"]["rejected"] == 2
     assert with_live["totals"]["revoked"] == 1
     assert with_live["reasons"]["revoked"] == {"keyCompromise": 1}
+    assert with_live["reasons"]["return_reason"] == {"OTHER": 3}
     assert with_live["by"]["operator"]["li"]["returned"] == 3
     assert with_live["by"]["kind"]["citizen"]["new"] == 3
     assert with_live["minutes"]["to_review"] == {"count": 9, "median": 30, "p95": 90}

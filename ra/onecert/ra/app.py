@@ -7,6 +7,7 @@ from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW, SECURITY
 from onecert.ra.pages import applications, audit, batches, cases, certificates, home, organisation
 from onecert.ra.pages import csr, delivery, evidence, media, papers, public
+from onecert.ra.pages import auditing as auditing_pages
 from onecert.ra.pages import notices as notice_pages
 from onecert.ra.pages import reports as report_pages
 from onecert.ra.pages import emergency
@@ -53,6 +54,7 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(media.blueprint())
     app.register_blueprint(public.blueprint())
     app.register_blueprint(audit.blueprint())
+    app.register_blueprint(auditing_pages.blueprint())
     app.register_blueprint(notice_pages.blueprint())
     app.register_blueprint(report_pages.blueprint())
     app.register_blueprint(search_pages.blueprint())

@@ -21,6 +21,7 @@ from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.relying import Relying
 from onecert.ra.certificates.watching import Watching
 from onecert.ra.certificates.world import World
+from onecert.ra.auditing.handing import Auditing
 from onecert.ra.config import RaConfig
 from onecert.ra.delivery.codes import Codes
 from onecert.ra.delivery.handing import Delivery
@@ -111,6 +112,7 @@ class Ra:
     notices: Notices
     notices_due: Collector
     figures: Figures
+    auditing: Auditing
     close: Callable[[], None]
 
 
@@ -320,6 +322,9 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             test_ids=config.test_ids,
         ),
         tries=tries,
+        auditing=Auditing(
+            database=database, audit=audit, keys=keys, reach=reach, folder=context.data / "exports"
+        ),
         figures=Figures(database=database, clock=clock, zone=config.report_zone),
         notices=make_notices(config, context, vault=vault, directory=directory),
         notices_due=Collector(

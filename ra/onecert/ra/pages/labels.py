@@ -145,6 +145,8 @@ AUDIT_EVENTS: Mapping[str, str] = MappingProxyType(
         "operator.link_created": _("One-time link made"),
         "operator.signed_in": _("Operator signed in"),
         "operator.signed_out": _("Operator signed out"),
+        "audit.exported": _("Audit trail exported"),
+        "audit.life_read": _("All entries about a certificate read"),
         "notice.sent": _("Notice sent"),
         "notice.failed": _("Notice could not be sent"),
         "notice.no_address": _("No e-mail address on record for a notice"),

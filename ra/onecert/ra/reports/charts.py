@@ -54,7 +54,7 @@ class _Drawing:
 
     def __init__(self, slots: int, top: int) -> None:
         self._slots = max(1, slots)
-        self._width = _LEFT + _RIGHT + max(640, min(self._slots, 92) * 22)
+        self._width = _LEFT + _RIGHT + max(1040, min(self._slots, 92) * 22)
         self._step = _step(top)
         self._top = max(self._step, -(-top // self._step) * self._step)
         self._parts: list[str] = []

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, and_, func, select
 from onecert.ra.life.machine import Business
 from onecert.ra.media.tables import media_events
 from onecert.ra.models import application_events, applications, cases, certificates, revocations
+from onecert.ra.review.tables import remarks
 from onecert.ra.revocation.reasons import HOLD, RELEASE
 
 __all__ = ["COUNTS", "DURATIONS", "ISSUED", "Key", "count", "count_sources"]
@@ -73,7 +74,7 @@ class Key:
 def count(connection: Connection, start: datetime, end: datetime) -> Counter[Key]:
     """All figures of what happened from `start` up to, not including, `end`."""
     found: Counter[Key] = Counter()
-    for part in (_applications, _cases, _changes, _media):
+    for part in (_applications, _remarks, _cases, _changes, _media):
         for key, amount in part(connection, start, end):
             found[key] += amount
     return found
@@ -115,6 +116,29 @@ def _applications(connection: Connection, start: datetime, end: datetime) -> Ite
             for figure, events in DURATIONS.items():
                 if row.event in events:
                     yield Key(figure, *place, value=int(minutes)), 1
+
+
+def _remarks(connection: Connection, start: datetime, end: datetime) -> Iterable[tuple[Key, int]]:
+    r, a = remarks.c, applications.c
+    columns = (r.code, a.point, a.authority, a.kind, a.project)
+    rows = connection.execute(
+        select(*columns, func.count().label("amount"))
+        .join_from(
+            application_events,
+            remarks,
+            and_(application_events.c.application_id == r.application_id, application_events.c.at == r.at),
+        )
+        .join(applications, a.id == r.application_id)
+        .where(
+            application_events.c.at >= start,
+            application_events.c.at < end,
+            application_events.c.event == "returned",
+        )
+        .group_by(*columns)
+    )
+    for row in rows:
+        place = (row.point, row.authority, row.kind, row.project or "")
+        yield Key("return_reason", *place, reason=row.code), row.amount
 
 
 def _fees(row: Any, place: tuple[str, str, str, str]) -> Iterable[tuple[Key, int]]:

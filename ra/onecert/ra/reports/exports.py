@@ -89,7 +89,7 @@ def sections(report: Report, names: Names) -> list[Section]:
             gettext(_("Waiting times")),
             [
                 gettext(_("Span")),
-                gettext(_("Number")),
+                gettext(_("Count")),
                 gettext(_("Median")),
                 gettext(_("95th percentile")),
             ],
@@ -115,7 +115,7 @@ def sections(report: Report, names: Names) -> list[Section]:
             [reason_name(figure, reason), shown_yuan(amount) if figure == "fees" else str(amount)]
             for reason, amount in report.reasons[figure].most_common()
         ]
-        found.append((gettext(title), [gettext(_("Reason or kind")), gettext(_("Number"))], rows))
+        found.append((gettext(title), [gettext(_("Reason or kind")), gettext(_("Count"))], rows))
     return [section for section in found if section[2]]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from onecert.ra.review.reasons import RETURN_REASONS
 from onecert.ra.revocation.reasons import REASON_NAMES
 from onecert.server.languages import Message, _, gettext, ngettext
 
@@ -69,6 +70,8 @@ def reason_name(figure: str, reason: str) -> str:
         name, _colon, method = reason.partition(":")
         words = gettext(_FEES.get(name, name))
         return f"{words} · {gettext(_PAYMENT.get(method, method))}" if method else words
+    if figure == "return_reason" and reason in RETURN_REASONS:
+        return gettext(RETURN_REASONS[reason].text)
     names: Mapping[str, str] = {"revoked": REASON_NAMES, "media": _MEDIA}.get(figure, {})
     return gettext(names.get(reason, reason))
 
