@@ -16,6 +16,7 @@ from onecert.ra.models import cases
 from onecert.verifier.jws import key_id, verify_document
 
 HOUR = timedelta(hours=1)
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def test_unlocking_has_a_limit(ra, certificate) -> None:
     assert ask(ra, certificate, "unlock", "5").state is State.SUBMITTED
 
 
+@only_sqlite
 def test_the_limit_counts_again_when_it_is_carried_out(ra, certificate) -> None:
     """Approved days apart, all carried out at once: the fourth is refused then, and stays to be done."""
     maker = ra.operator("sun", "clerk.media", person=idcard(130))
@@ -96,6 +98,7 @@ def test_the_key_centre_gets_a_signed_document(ra, certificate, tmp_path) -> Non
     assert ra.browser(ra.entry_clerk).api("GET", f"/cases/{case.id}/handover").status_code == 403
 
 
+@only_sqlite
 def test_an_outbox_that_cannot_be_written_gets_it_later(ra, certificate, tmp_path) -> None:
     """A file stands where the folder should be: the case is done all the same, the job writes it later."""
     blocked = tmp_path / "key-centre"
@@ -111,6 +114,7 @@ def test_an_outbox_that_cannot_be_written_gets_it_later(ra, certificate, tmp_pat
     assert [file.name for file in blocked.iterdir()] == [f"{case.number}.jws"]
 
 
+@only_sqlite
 def test_a_case_changed_behind_our_back_is_not_approved(ra, certificate) -> None:
     """The note is changed in the database after it was asked for. Must be refused."""
     case = ask(ra, certificate, "unlock", "1")
@@ -123,7 +127,7 @@ def test_a_case_changed_behind_our_back_is_not_approved(ra, certificate) -> None
     assert page.value("content_sha256") != case.content_sha256
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@only_sqlite
 def test_a_revocation_from_page_to_page(ra, certificate) -> None:
     """Asked on the form (first without a reason: nothing typed is lost), approved by li, carried out."""
     clerk, reviewer = ra.browser(ra.entry_clerk), ra.browser(ra.reviewer)
@@ -151,7 +155,7 @@ def test_a_revocation_from_page_to_page(ra, certificate) -> None:
     assert ra.ca.status["pearl", certificate.serial_hex]["status"] == "revoked"
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@only_sqlite
 def test_a_recovery_from_page_to_page(ra, certificate) -> None:
     """Three people on the pages; li, who approved, is not offered the consent."""
     both = ra.operator("both", "clerk.review", "security.officer", person=idcard(131))
@@ -171,7 +175,7 @@ def test_a_recovery_from_page_to_page(ra, certificate) -> None:
     assert set(document) == {"payload", "signatures"}
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@only_sqlite
 def test_what_can_be_asked_for_stands_on_the_certificate(ra, certificate) -> None:
     """A clerk finds the kinds of business; one under way is linked and not offered again."""
     clerk = ra.browser(ra.entry_clerk)

@@ -87,6 +87,7 @@ def test_two_reviewers_are_given_different_ones(ra) -> None:
         assert first.id not in find_picks(connection, [first.id], at=ra.clock.now())
 
 
+@only_sqlite
 def test_opening_says_who_is_reading(ra) -> None:
     """li opens it, then qian: qian is told, and li's pick stays."""
     [application] = citizens(ra, 1)
@@ -172,6 +173,7 @@ def test_rules_hold_for_what_they_name() -> None:
 # Returning
 
 
+@only_sqlite
 def test_each_reason_stands_at_its_field(ra) -> None:
     """Three objections; the clerk finds each at its field, also after a second return."""
     application = ra.submit()
@@ -238,6 +240,7 @@ def test_above_the_threshold_two_reviewers_agree(ra, two_needed) -> None:
     assert order["approved_by"] == ["wang", "li", "qian"]
 
 
+@only_sqlite
 def test_two_accounts_of_one_person_are_one_reviewer(ra, two_needed) -> None:
     """li's other account must not be the second reviewer."""
     [application] = citizens(ra, 1)
@@ -249,6 +252,7 @@ def test_two_accounts_of_one_person_are_one_reviewer(ra, two_needed) -> None:
     assert ra.load(application.id).state is State.SECOND_REVIEW
 
 
+@only_sqlite
 def test_the_second_reviewer_may_return_or_reject(ra, two_needed) -> None:
     """Returned, corrected and submitted again, it needs two again; rejected it is over."""
     first, second = citizens(ra, 2)
@@ -265,11 +269,13 @@ def test_the_second_reviewer_may_return_or_reject(ra, two_needed) -> None:
     assert ra.applications.reject(two_needed, second.id, reason="forged").state is State.REJECTED
 
 
+@only_sqlite
 def test_below_the_threshold_one_is_enough(ra, two_needed) -> None:
     """An organisation is not in the rule."""
     assert ra.approve(ra.submit()).state is State.APPROVED
 
 
+@only_sqlite
 def test_no_sequence_skips_the_second_reviewer(ra, two_needed) -> None:
     """Three people act at random above the threshold; what is approved has three names."""
     people = [ra.operator(f"p{n}", "clerk.entry", "clerk.review", person=idcard(200 + n)) for n in range(4)]

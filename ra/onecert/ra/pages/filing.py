@@ -6,6 +6,7 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.errors import FilingInvalidError
+from onecert.ra.evidence import records as evidence
 from onecert.ra.evidence.materials import materials_of
 from onecert.ra.life.machine import Act, acts_possible
 from onecert.ra.operators.roles import ARCHIVE
@@ -46,6 +47,8 @@ def _filing(application_id: Any) -> AnyResponse | str:
         application.business, application.state, operator.roles
     ):
         return redirect(url_for("applications.show", application_id=application.id), 303)
+    with ra.database.reading() as connection:
+        scanned = {material for material, _sha256 in evidence.frozen(connection, application.id)}
     page = render_template(
         "ra/filing.html",
         application=application,
@@ -54,7 +57,7 @@ def _filing(application_id: Any) -> AnyResponse | str:
             for material in materials_of(application.business, application.kind)
         ],
         given=request.form,
-        ticked=request.form.getlist("papers"),
+        ticked=request.form.getlist("papers") if error else scanned,
         error=error,
     )
     return make_response(page, 422) if error else page
