@@ -17,7 +17,7 @@ from ra_browser import BASE
 from ra_fakes import idcard, make_csr
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from onecert.hsm import HolderTokens, PinError
+from onecert.hsm import AlgorithmNotSupportedError, HolderTokens, KeyAlgorithm, PinError
 from onecert.ra.certificates.records import find_by_application
 from onecert.ra.counter import cli
 from onecert.ra.counter.desk import Desk, DeskError, Pass, new_pin
@@ -228,6 +228,21 @@ def test_it_goes_on_after_a_break_and_makes_no_second_key(ra, media, pc, monkeyp
         mine = token.load_key(made.number).public_key()
         assert mine.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == spki
         assert token.key_labels() == [made.number]
+
+
+def test_another_key_takes_the_place_of_the_first_once_it_is_there(ra, media, pc) -> None:
+    """SM2, which the token cannot make, leaves the first key alone; P-256 replaces it, also in the draft."""
+    counter, made = pc.sign_in(media), draft(ra)
+    first = counter.make(made.number)
+    with pytest.raises(AlgorithmNotSupportedError):
+        counter.make(made.number, algorithm=KeyAlgorithm.SM2, again=True)
+    assert counter.make(made.number).application.key_sha256 == first.application.key_sha256
+    second = counter.make(made.number, again=True)
+    assert second.token.serial == first.token.serial
+    assert second.application.key_sha256 != first.application.key_sha256
+    assert counter.make(made.number).application.key_sha256 == second.application.key_sha256
+    with pc.tokens.open(second.token.serial, pc.desk.pin(second.token.serial)) as token:
+        assert token.key_labels() == [f"{made.number} (2)"]
 
 
 def test_a_token_that_is_not_empty_is_not_erased_unasked(ra, media, pc) -> None:

@@ -6,6 +6,7 @@ given. A PIN is printed by `pin-letter` only, and forgotten here with it.
 
 import json
 import os
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,12 +88,11 @@ class _Place:
         self._ra = ra
 
     def http(self, address: str) -> httpx.Client:
-        """A client for the registration at this address; https, but for this very machine."""
-        verify: Any = str(self._ca_file) if self._ca_file else True
-        certificate = str(self._client_certificate) if self._client_certificate else None
-        return httpx.Client(
-            base_url=address.rstrip("/") + "/", verify=verify, cert=certificate, timeout=TIMEOUT_S
-        )
+        """A client for the registration at this address; it must prove itself by TLS."""
+        context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+        if self._client_certificate:
+            context.load_cert_chain(str(self._client_certificate))
+        return httpx.Client(base_url=address.rstrip("/") + "/", verify=context, timeout=TIMEOUT_S)
 
     def registration(self) -> Registration:
         """Signed in by the pass, or by the client certificate."""

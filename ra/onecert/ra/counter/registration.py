@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import httpx
 
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _
+from onecert.server.languages import _, current_language
 
 __all__ = ["AtCounter", "Registration", "RegistrationError", "Unlocking"]
 
@@ -95,7 +95,11 @@ class Registration:
                 method,
                 f"v1/counter/{path}",
                 json=body,
-                headers={**self._headers, "Accept": "application/json"},
+                headers={
+                    **self._headers,
+                    "Accept": "application/json",
+                    "Accept-Language": current_language(),
+                },
             )
         except httpx.HTTPError as exc:
             raise RegistrationError(
@@ -103,7 +107,7 @@ class Registration:
                 status=503,
                 text=_("The registration could not be asked (%(reason)s)."),
                 hint=_("Nothing is lost: run the same command again, it goes on where it stopped."),
-                reason=type(exc).__name__,
+                reason=f"{type(exc).__name__}: {exc}"[:200],
             ) from exc
         try:
             told = answer.json() if len(answer.content) <= MAX_ANSWER else None

@@ -4,7 +4,8 @@
     write(number)   issued certificate fits the key → certificate and chain on the token → tried out
     unlock(number)  new PIN by the SO PIN → the case is done
 
-The key's label is the application's number: a second key for it is made only when somebody asks (`again`).
+The key's label is the application's number: another key for it is made only when somebody asks (`again`), and
+takes the place of the one before.
 """
 
 import secrets
@@ -78,13 +79,15 @@ class Counter:
             serial = self._named(application.token_number).serial  # never a second token unasked
         token = self._ready(application.number, serial, erase=erase, so_pin=so_pin)
         with self._opened(token.serial) as opened:
-            label = application.number
-            key = opened.find_key(label)
-            is_new = key is None or again
-            if key is not None and again:
-                opened.destroy_key(label)
-            if key is None or again:
-                key = opened.generate_key(label, algorithm)
+            before = _labels(opened, application.number)
+            is_new = not before or again
+            if is_new:
+                # The new one first: what the token cannot make must not cost the one that is there.
+                key = opened.generate_key(_next_label(application.number, before), algorithm)
+                for label in before:
+                    opened.destroy_key(label)
+            else:
+                key = opened.load_key(before[-1])
             csr_pem = _request(application, key)
         if send:
             application = self._registration.bring(
@@ -162,8 +165,8 @@ class Counter:
         chain = x509.load_pem_x509_certificates(chain_pem.encode()) if chain_pem.strip() else []
         token = self._named(application.token_number or "-")
         with self._opened(token.serial) as opened:
-            opened.write_certificates(application.number, own, chain)
-            _try_out(opened, application.number, opened.certificates())
+            opened.write_certificates(_newest_label(opened, application.number), own, chain)
+            _try_out(opened, _newest_label(opened, application.number), opened.certificates())
         self._registration.written(application.number, token_number=token.serial)
         return token
 
@@ -172,7 +175,7 @@ class Counter:
         application = self._registration.application(number)
         token = self._named(application.token_number or "-")
         with self._opened(token.serial) as opened:
-            return _try_out(opened, application.number, opened.certificates())
+            return _try_out(opened, _newest_label(opened, application.number), opened.certificates())
 
     # --- PINs -------------------------------------------------------------------------------------
 
@@ -205,6 +208,23 @@ class Counter:
                 token=serial,
             )
         return self._tokens.open(serial, pin)
+
+
+def _labels(token: Token, number: str) -> list[str]:
+    """The labels of the keys for an application, oldest first: the number, then the number with (2), (3) …"""
+    found = [label for label in token.key_labels() if label == number or label.startswith(f"{number} (")]
+    return sorted(found, key=lambda label: (len(label), label))
+
+
+def _newest_label(token: Token, number: str) -> str:
+    return [number, *_labels(token, number)][-1]
+
+
+def _next_label(number: str, before: Sequence[str]) -> str:
+    if not before:
+        return number
+    counted = before[-1].removeprefix(number).strip(" ()")
+    return f"{number} ({int(counted or '1') + 1})"
 
 
 def _request(application: AtCounter, key: PrivateKey) -> str:
