@@ -5,12 +5,25 @@ from flask import Flask, Response, jsonify, request
 from onecert.ra import rest
 from onecert.ra.errors import FieldFault, InvalidApplicationError
 from onecert.ra.operators.roles import ADMINISTRATOR, AUDITOR, ENTRY, MEDIA, REVIEW, SECURITY
-from onecert.ra.pages import applications, audit, batches, cases, certificates, home, organisation
-from onecert.ra.pages import csr, delivery, evidence, media, papers, public
+from onecert.ra.pages import (
+    applications,
+    audit,
+    batches,
+    cases,
+    certificates,
+    csr,
+    delivery,
+    emergency,
+    evidence,
+    home,
+    media,
+    organisation,
+    papers,
+    public,
+)
 from onecert.ra.pages import auditing as auditing_pages
 from onecert.ra.pages import notices as notice_pages
 from onecert.ra.pages import reports as report_pages
-from onecert.ra.pages import emergency
 from onecert.ra.pages import search as search_pages
 from onecert.ra.pages.common import EXTENSION, install_helpers
 from onecert.ra.service import Ra

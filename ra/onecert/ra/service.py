@@ -10,6 +10,7 @@ from onecert.ra.applications.acts import APPLICATIONS, Applications
 from onecert.ra.applications.entries import Entries
 from onecert.ra.applications.findings import Findings
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps, Store
+from onecert.ra.auditing.handing import Auditing
 from onecert.ra.batches.acts import Batches
 from onecert.ra.batches.service import make_batches
 from onecert.ra.batches.work import BatchWork
@@ -21,22 +22,18 @@ from onecert.ra.cases.records import load_case
 from onecert.ra.certificates.relying import Relying
 from onecert.ra.certificates.watching import Watching
 from onecert.ra.certificates.world import World
-from onecert.ra.auditing.handing import Auditing
 from onecert.ra.config import RaConfig
+from onecert.ra.content.consent import ConsentTexts
 from onecert.ra.delivery.codes import Codes
 from onecert.ra.delivery.handing import Delivery
 from onecert.ra.delivery.tries import Tries
-from onecert.ra.keys.making import KeyMaking
-from onecert.ra.content.consent import ConsentTexts
+from onecert.ra.emergency.acts import Emergencies
+from onecert.ra.emergency.work import EmergencyWork
 from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.examining import files_of
 from onecert.ra.evidence.keeping import EvidenceKeeping
-from onecert.ra.emergency.acts import Emergencies
-from onecert.ra.emergency.work import EmergencyWork
+from onecert.ra.keys.making import KeyMaking
 from onecert.ra.life.duties import Duties
-from onecert.ra.notices.due import Collector
-from onecert.ra.notices.sending import Notices
-from onecert.ra.notices.service import make_notices
 from onecert.ra.media.passes import Passes
 from onecert.ra.media.stock import Stock
 from onecert.ra.notices.due import Collector
@@ -48,8 +45,8 @@ from onecert.ra.orders.dispatch import Dispatch
 from onecert.ra.papers.papers import Papers
 from onecert.ra.papers.printing import Printing
 from onecert.ra.points.points import Points
-from onecert.ra.reports.rolling import Figures
 from onecert.ra.registry.snapshot import make_registry
+from onecert.ra.reports.rolling import Figures
 from onecert.ra.review.picks import Picks
 from onecert.ra.review.service_level import ServiceLevels
 from onecert.ra.revocation.requests import Certificates

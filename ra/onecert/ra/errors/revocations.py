@@ -55,4 +55,6 @@ class RevocationRefusedError(RaError):
 
     def __init__(self, code: str) -> None:
         text, hint = _CHANGE_TEXTS[code]
-        super().__init__(code, status=422 if code in {"INVALIDITY_IN_FUTURE", "TOO_MANY"} else 409, text=text, hint=hint)
+        super().__init__(
+            code, status=422 if code in {"INVALIDITY_IN_FUTURE", "TOO_MANY"} else 409, text=text, hint=hint
+        )

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from onecert.ra.content.checking import canonical_json
+from onecert.ra.content.canonical import canonical_json
 from onecert.ra.models import secrets
 from onecert.ra.vault.keys import Keys
 from onecert.server.database import Database
@@ -62,7 +62,9 @@ class Vault:
 
     def search_hmac(self, text: str) -> str:
         """HMAC-SHA-256 of another sealed value by which a record is found, hex; see `search/terms.py`."""
-        return hmac.new(self._key(), b"search\0" + text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self._key(), b"search\0" + text.encode("utf-8", "replace"), hashlib.sha256
+        ).hexdigest()
 
     def content_hmac(self, text: str) -> str:
         """HMAC-SHA-256 of what a request said, hex; tells whether another one said the same."""
