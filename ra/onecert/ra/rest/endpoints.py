@@ -3,8 +3,17 @@
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.ra.pages.common import the_operator, the_ra
-from onecert.ra.rest import applications, cases, certificates, counter, organisation, search
-from onecert.ra.rest import batches, evidence, reports
+from onecert.ra.rest import (
+    applications,
+    batches,
+    cases,
+    certificates,
+    counter,
+    evidence,
+    organisation,
+    reports,
+    search,
+)
 from onecert.ra.rest.common import moment
 from onecert.ra.rest.openapi import document
 from onecert.server.web import public

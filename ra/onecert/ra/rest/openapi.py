@@ -4,8 +4,16 @@ from typing import Any
 
 from onecert.ra.content.fields import CONSENTS, FIELDS, Kind
 from onecert.ra.life.machine import CERTIFICATE, State
-from onecert.ra.rest import counter, openapi_cases, openapi_organisation, search
-from onecert.ra.rest import openapi_batches, openapi_evidence, openapi_reports, openapi_review
+from onecert.ra.rest import (
+    counter,
+    openapi_batches,
+    openapi_cases,
+    openapi_evidence,
+    openapi_organisation,
+    openapi_reports,
+    openapi_review,
+    search,
+)
 from onecert.ra.rest.openapi_parts import (
     MAYBE,
     MAYBE_MOMENT,
@@ -119,7 +127,16 @@ def _paths() -> dict[str, Any]:
         }
         paths[f"/certificates/{{authority}}/{{serial}}/{act}"] = {"post": change}
     paths |= openapi_evidence.paths()
-    return {**paths, **openapi_batches.paths(), **openapi_cases.paths(), **openapi_review.paths(), **openapi_organisation.paths(), **counter.paths(), **search.paths(), **openapi_reports.paths()}
+    return {
+        **paths,
+        **openapi_batches.paths(),
+        **openapi_cases.paths(),
+        **openapi_review.paths(),
+        **openapi_organisation.paths(),
+        **counter.paths(),
+        **search.paths(),
+        **openapi_reports.paths(),
+    }
 
 
 def _schemas() -> dict[str, Any]:
