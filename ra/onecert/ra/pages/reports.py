@@ -108,7 +108,11 @@ def _page() -> str:
         authorities=[(name, each.shown()) for name, each in ra.directory.listing().authorities.items()],
         tiles=[(name, report.totals[name], _against(report, name)) for name in TILES],
         fees=(shown_yuan(report.totals["fees"]), shown_yuan(report.before["fees"])),
-        tables=[(name, headings, table_rows(report, name, names)) for name in report.by if report.by[name]],
+        tables=[
+            (name, headings, table_rows(report, name, names))
+            for name in report.by
+            if set(report.by[name]) - {""}
+        ],
         reasons=_reasons(report),
         spreads=[(SPREAD_NAMES[name], found) for name, found in report.spreads.items()],
         issued_chart=_issued_chart(report),
