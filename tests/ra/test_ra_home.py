@@ -134,7 +134,7 @@ def test_no_counter_reads_what_is_done(ra) -> None:
     everyone = ra.operator("all", *roles, person=idcard(107))
     plans = plans_of(ra, everyone)
 
-    assert len(plans) == 4  # applications by state, cases, revocations, the trail
+    assert len(plans) == 5  # applications by state, batches, cases, revocations, the trail
     for statement, plan in plans:
         assert "LIMIT" in statement, statement
         assert not re.search(r"SCAN (ra_|audit)|Seq Scan", plan), (statement, plan)

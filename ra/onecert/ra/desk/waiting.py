@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
+from onecert.ra.batches.tables import batches
 from onecert.ra.life.machine import Act, Business, State, acts_possible
 from onecert.ra.models import applications, cases, certificates, enrolments, revocations
-from onecert.ra.operators.roles import ADMINISTRATOR, SECURITY
+from onecert.ra.operators.roles import ADMINISTRATOR, REVIEW, SECURITY
 from onecert.ra.operators.scopes import Scope
 from onecert.ra.review.queues import COUNT_LIMIT, QUEUES
 from onecert.server.languages import _
@@ -45,6 +46,11 @@ def list_waiting(
     for queue in QUEUES.values():
         if operator.has_role(*queue.roles):
             yield _applications(connection, scope, queue.name, queue.title, queue.states)
+    if operator.has_role(REVIEW):
+        submitted = select(batches.c.state_since.label("since")).where(
+            batches.c.state == State.SUBMITTED.value, scope.condition(batches.c)
+        )
+        yield _counted(connection, "batches", _("Batches to review"), [submitted])
     deciding = [
         (business.value, state.value)
         for business in CASES

@@ -18,6 +18,7 @@ __all__ = ["blueprint"]
 # Where each counter leads: the endpoint and what it is asked. A page that is not there yet has no link.
 LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
+        "batches": ("batches.index", {}),
         "cases": ("cases.index", {}),
         "revocations": ("certificates.index", {}),
         "enrolments": ("organisation.enrolments", {}),
