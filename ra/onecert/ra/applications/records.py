@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, or_, select
 
 from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
@@ -29,7 +29,6 @@ __all__ = [
     "Frozen",
     "application_columns",
     "application_of",
-    "count_by_state",
     "escaped_like",
     "find_by_request_key",
     "is_request_known",
@@ -278,14 +277,6 @@ def contributors(connection: Connection, application_id: str) -> list[str]:
     return people_of(connection, application_id, [Duty.ENTER])
 
 
-def count_by_state(connection: Connection, scope: Scope) -> dict[State, int]:
-    """How many applications stand in each state."""
-    query = select(applications.c.state, func.count()).where(scope.condition(applications.c))
-    rows = connection.execute(query.group_by(applications.c.state))
-    found = {State(state): count for state, count in rows}
-    return {state: found.get(state, 0) for state in State}
-
-
 def list_applications(
     connection: Connection,
     scope: Scope,
@@ -297,10 +288,9 @@ def list_applications(
     idcard_hmac: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-    oldest_first: bool = False,
     conditions: Sequence[ColumnElement[bool]] = (),
 ) -> ApplicationPage:
-    """One page, newest first (or oldest first).
+    """One page, newest first; work queues are in `review/queues.py`.
 
     Args:
         scope: whose records: an operator's, or `EVERYWHERE` for the service itself.
@@ -323,9 +313,8 @@ def list_applications(
         query = query.where(_matches(search))
     after = int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18 else None
     if after is not None:
-        query = query.where(applications.c.seq > after if oldest_first else applications.c.seq < after)
-    order = applications.c.seq if oldest_first else applications.c.seq.desc()
-    rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
+        query = query.where(applications.c.seq < after)
+    rows = connection.execute(query.order_by(applications.c.seq.desc()).limit(limit + 1)).all()
     items = [application_of(row._asdict()) for row in rows[:limit]]
     return ApplicationPage(items, str(items[-1].seq) if len(rows) > limit else None)
 
