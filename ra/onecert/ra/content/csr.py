@@ -130,7 +130,7 @@ def _as_der(raw: bytes) -> bytes:
 
 
 def _begins_like_a_private_key(der: bytes) -> bool:
-    """A SEQUENCE that begins with a version, as PKCS#8, PKCS#1, SEC 1 and PKCS#12 do and a request does not."""
+    """A SEQUENCE that begins with a version, as in PKCS#8, PKCS#1, SEC 1 and PKCS#12, and in no request."""
     if der[:1] != b"0" or len(der) < SHORTEST_PRIVATE_KEY:
         return False
     length_octets = der[1] & 0x7F if der[1] & 0x80 else 0
