@@ -31,6 +31,7 @@ from onecert.ra.keys.origins import BROWSER, find_origin
 from onecert.ra.life.machine import State
 from onecert.verifier.attribute_certificate.encoding import tlv
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SCRIPT = Path(__file__).parents[2] / "ra/onecert/ra/static/browser-key.js"
 NAME = request_name("李四", {"locality": "深圳市"})
 
@@ -141,6 +142,7 @@ def post(visitor, path: str, **body):
     )
 
 
+@only_sqlite
 def test_from_the_code_to_the_reviewed_request(allowed) -> None:
     """The applicant opens the page, the browser signs, the draft has the key, the record says where from."""
     ra = allowed
@@ -176,6 +178,7 @@ def test_from_the_code_to_the_reviewed_request(allowed) -> None:
     assert "cannot be changed any more" in visitor.text
 
 
+@only_sqlite
 def test_only_where_the_policy_says_low_assurance(ra) -> None:
     """By default for no type: no code is given, and one of before opens nothing."""
     draft = ra.create(ra.entry("citizen", csr=""))
@@ -185,6 +188,7 @@ def test_only_where_the_policy_says_low_assurance(ra) -> None:
     assert replace(ra.service.config, browser_keys=("citizen",)).browser_keys == ("citizen",)
 
 
+@only_sqlite
 def test_the_preview_says_what_is_inside_and_repeats_no_private_key(ra) -> None:
     """PEM, DER and PKCS#10 in one line of base64; a key used elsewhere; a private key pasted by mistake."""
     clerk, key = ra.browser(ra.entry_clerk), make_key()

@@ -24,6 +24,7 @@ from onecert.ra.life.duties import Duties
 from onecert.ra.life.machine import Business, State
 from onecert.server.operators.errors import OperatorError, SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HOME = "192.0.2.7"
 PERSON = Recipient("张三", "idcard", IDCARD)
 
@@ -37,6 +38,7 @@ def wrong(code: str) -> str:
     return ("Z" if code[0] != "Z" else "Y") + code[1:]
 
 
+@only_sqlite
 def test_a_code_opens_its_application_and_nothing_else(ra, media) -> None:
     """The right pair is taken, also as people type it; another number, code or purpose is refused alike."""
     made, other = ra.issue(), ra.issue(ra.entry("citizen"))
@@ -82,6 +84,7 @@ def test_five_wrong_tries_end_a_code_and_a_new_one_opens(ra, media) -> None:
     assert ra.service.delivery.open_fetch(made.number, again.code, source=HOME)
 
 
+@only_sqlite
 def test_a_code_ends_with_its_days_and_with_its_successor(ra, media) -> None:
     """A new code ends the one before; both end after the days of the setting."""
     made = ra.issue()
@@ -114,6 +117,7 @@ def test_tries_are_limited_for_an_address_and_for_an_application(ra, media) -> N
     assert ra.rows(public_tries) == []
 
 
+@only_sqlite
 def test_the_database_holds_no_code(ra, media) -> None:
     """Only keyed hashes; the audit trail and the life line say that a code was given, not which."""
     made = ra.issue()
@@ -123,6 +127,7 @@ def test_the_database_holds_no_code(ra, media) -> None:
     assert ra.events(made.id)[-1] == "code_given"
 
 
+@only_sqlite
 def test_the_hand_over_is_recorded_with_the_document_and_its_number_sealed(ra, media) -> None:
     """The number is masked in the open; name and number are sealed; the state is handed over."""
     made = ra.issue()
@@ -147,6 +152,7 @@ def test_the_hand_over_is_recorded_with_the_document_and_its_number_sealed(ra, m
         Recipient("张三", "passport", "<b>"),
     ],
 )
+@only_sqlite
 def test_an_incomplete_recipient_hands_nothing_over(ra, media, recipient) -> None:
     """No name, a wrong check digit, no such document, no number: refused, still issued."""
     made = ra.issue()
@@ -155,6 +161,7 @@ def test_an_incomplete_recipient_hands_nothing_over(ra, media, recipient) -> Non
     assert ra.load(made.id).state is State.ISSUED
 
 
+@only_sqlite
 def test_who_may_give_codes_and_hand_over(ra, media, monkeypatch) -> None:
     """Not the entry clerk, not another point, not before issuing, nor a reviewer by policy."""
     made = ra.issue()
@@ -207,6 +214,7 @@ def test_the_applicant_fetches_downloads_and_confirms(ra, media) -> None:
     assert visitor.post("/fetch", form).status_code == 403
 
 
+@only_sqlite
 def test_confirming_a_replaced_certificate_tells_the_authority(ra, media) -> None:
     """A change is fetched with the code: the old one is revoked with the receipt, as at the counter."""
     first = ra.issue()
@@ -230,6 +238,7 @@ def test_confirming_a_replaced_certificate_tells_the_authority(ra, media) -> Non
     assert ra.service.delivery.confirm(opened).state is State.DELIVERED
 
 
+@only_sqlite
 def test_the_clerks_pages_show_a_code_once_and_keep_what_was_typed(ra, media) -> None:
     """The code is on the page that made it and on no other; a refused recipient comes back filled in."""
     made = ra.issue()

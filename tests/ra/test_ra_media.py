@@ -38,6 +38,8 @@ from onecert.ra.media.stock import Stock
 from onecert.ra.operators.scopes import EVERYWHERE
 from onecert.server.operators.errors import OperatorError, SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def media(ra):
@@ -102,6 +104,7 @@ def test_a_key_is_brought_once_and_becomes_what_is_reviewed(ra, media) -> None:
     assert [each.id for each in lists.to_hand_over] == [issued.id]
 
 
+@only_sqlite
 def test_a_request_that_the_form_would_refuse_is_refused_here(ra, media) -> None:
     """No request, a key of another application, a clerk of another duty: nothing is kept."""
     taken = make_csr()
@@ -117,6 +120,7 @@ def test_a_request_that_the_form_would_refuse_is_refused_here(ra, media) -> None
     assert ra.rows(key_origins) == []
 
 
+@only_sqlite
 def test_who_brought_the_key_does_not_review_it(ra) -> None:
     """One account with both roles brings the key of a colleague's draft, and must not approve it."""
     both = ra.operator("both", "clerk.media", "clerk.review", person=idcard(111))
@@ -128,6 +132,7 @@ def test_who_brought_the_key_does_not_review_it(ra) -> None:
     assert ra.approve(submitted).state is State.APPROVED
 
 
+@only_sqlite
 def test_a_typed_request_takes_the_place_of_the_tokens(ra, media) -> None:
     """The entry clerk saves another request: the certificate is not said to be on the token."""
     made = draft(ra)
@@ -173,6 +178,7 @@ def pc(ra, tmp_path: Path, softhsm_store: Path) -> Iterator[AtDesk]:
     made.http.close()
 
 
+@only_sqlite
 def test_from_an_empty_token_to_one_in_the_holders_hand(ra, media, pc, tmp_path: Path) -> None:
     """make → review → write → check → PIN letter; each step again changes nothing."""
     counter, made = pc.sign_in(media), draft(ra)
@@ -212,6 +218,7 @@ def test_from_an_empty_token_to_one_in_the_holders_hand(ra, media, pc, tmp_path:
     assert pin not in "".join(path.read_text() for path in files if path.exists())
 
 
+@only_sqlite
 def test_it_goes_on_after_a_break_and_makes_no_second_key(ra, media, pc, monkeypatch) -> None:
     """The line is cut when the request is sent; the same command again sends the same key's request."""
     counter, made = pc.sign_in(media), draft(ra)
@@ -230,6 +237,7 @@ def test_it_goes_on_after_a_break_and_makes_no_second_key(ra, media, pc, monkeyp
         assert token.key_labels() == [made.number]
 
 
+@only_sqlite
 def test_another_key_takes_the_place_of_the_first_once_it_is_there(ra, media, pc) -> None:
     """SM2, which the token cannot make, leaves the first key alone; P-256 replaces it, also in the draft."""
     counter, made = pc.sign_in(media), draft(ra)
@@ -245,6 +253,7 @@ def test_another_key_takes_the_place_of_the_first_once_it_is_there(ra, media, pc
         assert token.key_labels() == [f"{made.number} (2)"]
 
 
+@only_sqlite
 def test_a_token_that_is_not_empty_is_not_erased_unasked(ra, media, pc) -> None:
     """Named for another application it is refused; with `erase` it is made ready anew."""
     counter, made, other = pc.sign_in(media), draft(ra), draft(ra, organization_name="深圳市另一公司")
@@ -284,6 +293,7 @@ def test_unlocking_gives_a_new_pin_and_closes_the_case(ra, media, pc) -> None:
         pc.tokens.open(token.serial, before)
 
 
+@only_sqlite
 def test_a_pass_is_one_clerks_for_a_day_and_for_the_counter_alone(ra, media, pc) -> None:
     """A code is good once; a pass opens nothing but the counter; it ends with sign-out and with the day."""
     code, _until = ra.service.passes.give_code(media)
@@ -307,6 +317,7 @@ def test_a_pass_is_one_clerks_for_a_day_and_for_the_counter_alone(ra, media, pc)
         ra.service.passes.operator(again)
 
 
+@only_sqlite
 def test_the_command_says_what_it_would_destroy_and_writes_the_letter(
     ra, media, pc, tmp_path, monkeypatch
 ) -> None:
@@ -353,6 +364,7 @@ def test_random_pins_are_no_runs() -> None:
 # --- the pages ------------------------------------------------------------------------------------
 
 
+@only_sqlite
 def test_the_media_page_receives_shows_and_gives_a_code(ra, media) -> None:
     """Numbers are received; a wrong one comes back with all that was typed; the code is shown."""
     clerk = ra.browser(media)
