@@ -28,7 +28,10 @@ WIDTHS = (1280, 390)
 LANGUAGES = ("zh", "en")
 # Pages that differ by a number or name are one kind; so many of each are looked at.
 OF_A_KIND = 2
-CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; script-src 'self'; connect-src 'self'"
+CSP = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; script-src 'self'; "
+    "connect-src 'self'"
+)
 _NUMBER = re.compile(r"/(?=[^/]*\d)[^/]+")
 
 AXE = """

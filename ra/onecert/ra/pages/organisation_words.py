@@ -11,7 +11,6 @@ ASK_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "enrol": _("New operator"),
         "roles": _("Change of roles"),
-        "roles": _("Change of roles"),
         "scope": _("Change of scope"),
         "certificate": _("Further certificate"),
         "resume": _("Lift the suspension"),

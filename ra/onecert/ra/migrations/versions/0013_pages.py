@@ -1,7 +1,7 @@
 """What the pages look up: the audit trail by actor, event and day.
 
-Indexes on the trail of this service alone: only here many people search it that way, and few write. Programs of
-before go on.
+Indexes on the trail of this service alone: only here many people search it that way, and few write.
+Programs of before go on.
 
 Revision ID: 0013
 """
