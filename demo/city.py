@@ -34,7 +34,7 @@ Say = Callable[[str, str], None]
 class City:
     """The data folder of one city, and the commands that fill it."""
 
-    def __init__(self, data: Path, *, https_port: int, http_port: int) -> None:
+    def __init__(self, data: Path, *, https_port: int, http_port: int, asks_register: bool = False) -> None:
         self.data = data.absolute()
         self.https = f"https://127.0.0.1:{https_port}"
         self.http = f"http://127.0.0.1:{http_port}"
@@ -47,6 +47,8 @@ class City:
         # What the officers of the trust list know by heart; here somebody has to write it down for them.
         self.officer_pins = self.data.with_name(f"{self.data.name}-officer-pins")
         self._https_port, self._http_port = https_port, http_port
+        # The RA compares credit codes with the register, and asks the verifier about revoked certificates.
+        self._asks_register = asks_register
 
     def command(self, *arguments: str | Path, stdin: str = "") -> str:
         """Run `onecert …` on this city's data."""
@@ -71,7 +73,7 @@ class City:
             settings.write_text(
                 f"[server]\nhttps_port = {self._https_port}\nhttp_port = {self._http_port}\n"
                 "[ca]\ntimestamp_needs_kept_clock = false\n"
-                '[supervision]\nbundle_every = "15m"\n',
+                '[supervision]\nbundle_every = "15m"\n' + (self._of_the_ra() if self._asks_register else ""),
                 "utf-8",
             )
         say("key ceremonies of the authorities", "各CA密钥仪式")
@@ -93,6 +95,13 @@ class City:
         say("snapshot of the register of legal entities", "法人库快照")
         self.publish_register()
         (self.papers / "set-up-finished").touch()
+
+    def _of_the_ra(self) -> str:
+        supervision = f"{self.http}/supervision"
+        return (
+            f'[ra]\ntrust_list = "{supervision}/trust-list.json"\n'
+            f'trust_root = "{self.data / "trust-root.json"}"\nregistry = "{supervision}/registry.json"\n'
+        )
 
     def hold_ceremonies(self) -> None:
         """Offline roots and issuing authorities, each from its reviewed file."""

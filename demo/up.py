@@ -33,7 +33,7 @@ PIN_HOLDERS = (("ca", "chen"), ("ca", "zhou"), ("supervision", "officer-1"), ("s
 
 def main(data: Path, https_port: int, http_port: int, office_port: int) -> int:
     """Set the city up at first start, serve until stopped, and say where to go."""
-    city = City(data, https_port=https_port, http_port=http_port)
+    city = City(data, https_port=https_port, http_port=http_port, asks_register=True)
     if not city.is_set_up():
         print(f"第一次启动，正在建立演示城市：{city.data}")
         print(f"first start, setting a demonstration city up in {city.data}")

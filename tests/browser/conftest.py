@@ -70,8 +70,9 @@ class CityForTests:
             ],
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip().splitlines()[-1]
 
     def stop(self) -> None:

@@ -120,6 +120,16 @@ class Person:
             self._focus(target)
         target.select_option(value)
 
+    def types_into_search(self, text: str) -> None:
+        """The box on top of every page; Enter sends it."""
+        box = self.page.locator('header [name="q"]').first
+        if self.mode == "keyboard":
+            self._focus(box)
+        box.fill(text)
+        self.acts += 1
+        with self.page.expect_navigation(timeout=30_000):
+            self.page.keyboard.press("Enter") if self.mode == "keyboard" else box.press("Enter")
+
     def _focus(self, target: Locator) -> None:
         """Go there with Tab, as somebody without a mouse does."""
         expect(target).to_be_visible()
