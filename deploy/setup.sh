@@ -179,6 +179,8 @@ if [ "$what" = test ]; then
         command -v nginx >/dev/null || debian nginx-light
         command -v curl >/dev/null || debian curl
         command -v jq >/dev/null || debian jq
+        # What a printed application says, read back.
+        command -v pdftotext >/dev/null || debian poppler-utils
         # People's ways through the pages (tests/browser), on pages that show Chinese.
         command -v chromium >/dev/null || debian chromium
         [ -n "$(fc-list :lang=zh-cn 2>/dev/null)" ] || debian fonts-noto-cjk fontconfig
