@@ -1,8 +1,8 @@
 """Papers: what stands on them as text, rare characters, the font, and what must never stand there."""
 
 import hashlib
-import re
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
