@@ -271,13 +271,11 @@ def test_the_document_names_every_path(ra) -> None:
         if rule.endpoint.startswith("api.") and rule.endpoint != "api.openapi":
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/v1"))
             served.add(path.replace("{application_id}", "{id}"))
-    acts = {
-        path
-        for path in described
-        if path.rpartition("/")[0] in {"/applications/{id}", "/batches/{batch_id}", "/cases/{case_id}"}
-    }
-    changes = {path for path in described if path.startswith("/certificates/{authority}/{serial}/")}
-    assert described - acts - changes == {path for path in served - acts if "{act}" not in path}
+    # A rule that ends in {act} stands for several paths of the document.
+    acts = {path.rpartition("/")[0] for path in served if path.endswith("/{act}")}
+    fixed = {path for path in served if not path.endswith("/{act}")}
+    assert not fixed - described
+    assert not {path for path in described - fixed if path.rpartition("/")[0] not in acts}
     assert ra.browser(None).api("GET", "/openapi.json").json["openapi"] == "3.1.0"
 
 

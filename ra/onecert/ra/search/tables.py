@@ -2,7 +2,7 @@
 
 A name stands once in `ra_names`, however many certificates it has. Each of its endings, cut to eight
 characters, is a row of `ra_name_parts`, so that any part of a name is the beginning of a row: a range of one
-B-tree, on either engine (docs/decisions/0040). The parts are compared octet by octet.
+B-tree, on either engine (docs/decisions/0012). The parts are compared octet by octet.
 """
 
 from sqlalchemy import Column, Index, Integer, String, Table, UniqueConstraint
