@@ -1,13 +1,17 @@
 """The auditor's export and a certificate's whole life: proved offline, scoped, and themselves on record."""
 
+import json
 from pathlib import Path
 
 import pytest
 from ra_fakes import idcard
 from sqlalchemy import insert, update
 
+from onecert.ra.desk.trail import Asked, list_trail
+from onecert.ra.emergency.tables import emergencies
 from onecert.ra.life.machine import Business
 from onecert.ra.models import certificates, operator_scopes
+from onecert.ra.operators.scopes import Grant, Scope
 from onecert.server.audit.check import verify_export
 from onecert.server.audit.errors import AuditChangedError
 from onecert.server.models import audit_entries
@@ -88,3 +92,46 @@ def test_a_life_is_told_across_its_records(ra, auditor) -> None:
     assert places == sorted(places)
     assert "audit.life_read" in {row["event"] for row in ra.rows(audit_entries)}
     assert ra.browser(ra.reviewer).get(f"/audit/certificates/pearl/{serial}").status_code == 403
+
+
+def test_a_reader_with_a_scope_sees_no_entry_without_a_place_in_it(ra, auditor) -> None:
+    """Another point's emergency, the service itself, unknown kinds: only for who reads everywhere."""
+    at = ra.clock.now()
+    with ra.database.transaction() as connection:
+        for name, point in (("here", "main"), ("there", "futian")):
+            connection.execute(
+                insert(emergencies).values(
+                    id=name,
+                    request_key=name,
+                    is_drill=False,
+                    selection=json.dumps({"places": [[point, "pearl", "citizen"]]}),
+                    reason="keyCompromise",
+                    why="-",
+                    state="done",
+                    certificates=1,
+                    holders=1,
+                    left_out=0,
+                    content_sha256="",
+                    proposed_by="officer",
+                    proposed_at=at,
+                    expires_at=at,
+                )
+            )
+        subjects = ("emergency:here", "emergency:there", "emergency:gone", "batch:gone", "medium:gone")
+        for subject in (*subjects, "audit:ra", "address:192.0.2.1", "backup", "anything:1"):
+            ra.audit.record(connection, event="trail.tested", actor="service", subject=subject, details={})
+
+    def seen(*grants: Grant) -> set[str]:
+        with ra.database.reading() as connection:
+            page = list_trail(connection, Scope(grants), Asked(event="trail.tested"))
+        return {row["subject"] for row in page.entries}
+
+    everything = seen(Grant())
+    assert len(everything) == 9
+    assert seen(Grant("main")) == everything, "there is no other point"
+    administrator = ra.operator("admin", "administrator", person=idcard(151))
+    ra.service.points.open_point(administrator, "futian", name="Futian counter")
+    assert seen(Grant()) == everything
+    assert seen(Grant("main")) == {"emergency:here"}
+    assert seen(Grant("futian")) == {"emergency:there"}
+    assert seen(Grant("main"), Grant("futian")) == {"emergency:here", "emergency:there"}

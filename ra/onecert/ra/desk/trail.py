@@ -2,12 +2,15 @@
 
 Whoever reads everywhere reads all of it. A reader with a scope sees the entries about records within it: the
 place of an entry is the place of what it is about. Entries about operators are seen where the operator's own
-scope is; entries about the service itself count as the main point's, like everything without a place.
+scope is, and those about an emergency by whoever reaches all of its certificates. What has no place (the
+service itself, sign-in from an address, a kind that this module does not know) is left to whoever reads
+everywhere, as is everyone at the main point while there is no other.
 
 Places are looked up for the entries that are read, a few hundred at a time: the trail itself has no places,
 because its entries are hashed as they are.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
@@ -16,8 +19,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, select, tuple_
 
 from onecert.ra.batches.tables import batches
+from onecert.ra.emergency.tables import emergencies
 from onecert.ra.media.tables import media
-from onecert.ra.models import applications, cases, certificates, operator_scopes, projects
+from onecert.ra.models import applications, cases, certificates, operator_scopes, points, projects
 from onecert.ra.operators.scopes import ANY, MAIN_POINT, Grant, Scope
 from onecert.server.models import audit_entries
 
@@ -65,7 +69,7 @@ def list_trail(
     connection: Connection, scope: Scope, asked: Asked, *, before: int | None = None, limit: int = 100
 ) -> TrailPage:
     """One page of the trail."""
-    if is_everywhere(scope):
+    if is_everywhere(scope) or _is_the_only_point(connection, scope):
         rows = _rows(connection, asked, before, limit + 1)
         return TrailPage(rows[:limit], rows[limit - 1]["seq"] if len(rows) > limit else None)
     found: list[Mapping[str, Any]] = []
@@ -81,6 +85,12 @@ def list_trail(
             return TrailPage(found, None)
         before = rows[-1]["seq"]
     return TrailPage(found, before)
+
+
+def _is_the_only_point(connection: Connection, scope: Scope) -> bool:
+    if Grant(MAIN_POINT) not in scope.grants:
+        return False
+    return connection.scalar(select(points.c.id).where(points.c.id != MAIN_POINT).limit(1)) is None
 
 
 def _rows(connection: Connection, asked: Asked, before: int | None, limit: int) -> list[Mapping[str, Any]]:
@@ -147,18 +157,27 @@ def _visible_names(connection: Connection, scope: Scope, kind: str, names: list[
     if kind == "project":
         rows = connection.execute(select(projects.c.id, projects.c.point).where(projects.c.id.in_(names)))
         return [row.id for row in rows if row.point == ANY or scope.covers(row.point)]
-    return names if scope.covers(MAIN_POINT) else []
+    if kind == "emergency":
+        rows = connection.execute(
+            select(emergencies.c.id, emergencies.c.selection).where(emergencies.c.id.in_(names))
+        )
+        return [row.id for row in rows if _covers_all(scope, json.loads(row.selection)["places"])]
+    return []
+
+
+def _covers_all(scope: Scope, places: Sequence[Sequence[str]]) -> bool:
+    return bool(places) and all(scope.covers(*place) for place in places)
 
 
 def _operators(connection: Connection, scope: Scope, names: list[str]) -> Iterable[str]:
-    points: dict[str, set[str]] = {name: set() for name in names}
+    where: dict[str, set[str]] = {name: set() for name in names}
     rows = select(operator_scopes.c.operator_id, operator_scopes.c.point).where(
         operator_scopes.c.operator_id.in_(names)
     )
     for row in connection.execute(rows):
-        points[row.operator_id].add(row.point)
+        where[row.operator_id].add(row.point)
     return [
         name
-        for name, own in points.items()
+        for name, own in where.items()
         if any(point == ANY or scope.covers(point) for point in own or {MAIN_POINT})
     ]
