@@ -1,14 +1,16 @@
 """Acceptance points and scopes, four-eyes enrolment, and the certificate behind each act."""
 
 import pytest
-from ra_fakes import DAY, T, idcard, make_key
+from ra_fakes import DAY, OTHER_USCC, T, idcard, make_csr, make_key
 
 from onecert.ra.applications.entries import Entry
 from onecert.ra.applications.records import list_applications, list_events
 from onecert.ra.errors import (
     CertificateRequiredError,
+    DuplicateError,
     EnrolmentClosedError,
     EnrolmentInvalidError,
+    KeyRepeatedError,
     NotFoundError,
     PointClosedError,
     PointNeededError,
@@ -278,3 +280,28 @@ def test_the_rest_interface_enrols_with_four_eyes(ra, admins) -> None:
     assert opened.json["name"] == "罗湖受理点"
     assert first.api("GET", "/points").json["home"] == "main"
     assert first.api("POST", "/points/main/close").json["code"] == "ORGANISATION_INVALID"
+
+
+def test_a_duplicate_at_another_point_is_told_without_its_number(ra, admins) -> None:
+    """The firm, then only the key, is taken at the main point. Refused; the number is nowhere."""
+    csr = make_csr()
+    first = ra.submit(ra.entry(csr=csr))
+    clerk = at_point(ra, admins, "futian")
+    draft = ra.create(ra.entry(), by=clerk)
+    with pytest.raises(DuplicateError) as caught:
+        ra.applications.submit(clerk, draft.id)
+    other_firm = ra.create(ra.entry(uscc=OTHER_USCC, csr=csr), by=clerk)
+    with pytest.raises(KeyRepeatedError) as repeated:
+        ra.applications.submit(clerk, other_firm.id)
+    for told in (
+        caught.value,
+        repeated.value,
+        ra.applications.entries.find_collision(ra.entry(), clerk, besides=draft.id),
+    ):
+        assert told is not None
+        assert "at another acceptance point" in str(told.text)
+        assert first.number not in str(told)
+        assert not {first.number, first.id} & set(told.facts.values())
+    near = ra.applications.entries.find_collision(ra.entry(), ra.entry_clerk, besides=None)
+    assert near is not None
+    assert near.facts["number"] == first.number

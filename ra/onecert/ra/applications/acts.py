@@ -213,6 +213,7 @@ class Applications:
             )
             freeze(connection, application_id, at=now)
             release_claim(connection, application_id)
+            scope = self._reach.scope(connection, operator)
             take_claim(
                 connection,
                 key=key,
@@ -220,9 +221,11 @@ class Applications:
                 kind=current.kind,
                 application_id=application_id,
                 at=now,
+                scope=scope,
                 follows=follows,
             )
-            take_key(connection, key_sha256=checked.request.key_sha256, application_id=application_id)
+            key_sha256 = checked.request.key_sha256
+            take_key(connection, key_sha256=key_sha256, application_id=application_id, scope=scope)
             changes = {
                 "content_sha256": frozen.sha256(checked),
                 "findings": json.dumps(findings, ensure_ascii=False),

@@ -24,6 +24,7 @@ __all__ = [
     "entity_key",
     "find_duplicate",
     "find_key_holder",
+    "key_error",
     "list_elsewhere",
     "list_same",
     "pass_claim",
@@ -105,11 +106,13 @@ def take_claim(
     kind: Kind,
     application_id: str,
     at: datetime,
+    scope: Scope,
     follows: str | None = None,
 ) -> None:
     """Hold the entity for this application, within the transaction that submits it.
 
     Args:
+        scope: of who submits; an application out of it is not named.
         follows: the application whose certificate this one follows; it keeps its own claim until the new
             certificate exists.
 
@@ -130,7 +133,7 @@ def take_claim(
             follows=of_followers,
         )
         if found is not None:
-            raise duplicate_error(found)
+            raise duplicate_error(found, scope)
     # Only the claim that was just seen to be stale goes; on PostgreSQL another one may have been committed
     # since.
     if holder is not None:
@@ -152,7 +155,7 @@ def take_claim(
         )
         if found is None:
             raise
-        raise duplicate_error(found) from None
+        raise duplicate_error(found, scope) from None
 
 
 def pass_claim(connection: Connection, application: Application) -> None:
@@ -175,7 +178,7 @@ def release_claim(connection: Connection, application_id: str) -> None:
     connection.execute(delete(claims).where(claims.c.application_id == application_id))
 
 
-def take_key(connection: Connection, *, key_sha256: str, application_id: str) -> None:
+def take_key(connection: Connection, *, key_sha256: str, application_id: str, scope: Scope) -> None:
     """Hold the public key for this application: a key serves one certificate, also after its revocation.
 
     Raises:
@@ -197,7 +200,7 @@ def take_key(connection: Connection, *, key_sha256: str, application_id: str) ->
             if holder is None:
                 raise
     if holder is not None:
-        raise KeyRepeatedError(number=load_application(connection, holder).number)
+        raise key_error(load_application(connection, holder), scope)
 
 
 def find_key_holder(connection: Connection, key_sha256: str, besides: str | None) -> Application | None:
@@ -288,7 +291,18 @@ def _has_live_certificate(connection: Connection, application_id: str, at: datet
     return row is not None
 
 
-def duplicate_error(found: Application) -> DuplicateError:
+def duplicate_error(found: Application, scope: Scope) -> DuplicateError:
+    """It names the other application only to somebody whose scope covers it."""
+    is_known = scope.covers(found.point, found.authority, found.kind.value)
     return DuplicateError(
-        authority=found.authority, kind=found.kind.value, number=found.number, application=found.id
+        authority=found.authority,
+        kind=found.kind.value,
+        number=found.number if is_known else "",
+        application=found.id if is_known else "",
     )
+
+
+def key_error(holder: Application, scope: Scope) -> KeyRepeatedError:
+    """The same of a key."""
+    is_known = scope.covers(holder.point, holder.authority, holder.kind.value)
+    return KeyRepeatedError(number=holder.number if is_known else "")

@@ -15,6 +15,7 @@ from onecert.ra.applications.duplicates import (
     entity_key,
     find_duplicate,
     find_key_holder,
+    key_error,
     list_same,
 )
 from onecert.ra.applications.findings import Findings
@@ -32,12 +33,13 @@ from onecert.ra.content.csr import MAX_OCTETS
 from onecert.ra.content.fields import FIELDS, Field, Kind
 from onecert.ra.content.ids import masked_idcard
 from onecert.ra.errors import DuplicateError, FieldFault, InvalidApplicationError, KeyRepeatedError
-from onecert.ra.operators.scopes import Scope
+from onecert.ra.operators.scopes import Scope, load_scope
 from onecert.ra.search.index import marks_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.languages import _
+from onecert.server.operators import Operator
 
 __all__ = ["Entries", "Entry", "PreparedEntry"]
 
@@ -179,14 +181,15 @@ class Entries:
         return outcome.content
 
     def find_collision(
-        self, entry: Entry, *, besides: str | None
+        self, entry: Entry, operator: Operator, *, besides: str | None
     ) -> DuplicateError | KeyRepeatedError | None:
-        """Tell early, while a clerk is typing, what submitting would refuse; nothing is held yet."""
+        """Tell this clerk early, while typing, what submitting would refuse; nothing is held yet."""
         outcome = self.check(entry)
         hashed = self._hash_person(entry.kind, outcome)
         key = entity_key(entry.kind, _sound_values(outcome), hashed)
         now = self._clock.now()
         with self._database.reading() as connection:
+            scope = load_scope(connection, operator.id)
             if key is not None:
                 found = find_duplicate(
                     connection,
@@ -198,11 +201,11 @@ class Entries:
                     follows=entry.follows is not None,
                 )
                 if found is not None:
-                    return duplicate_error(found)
+                    return duplicate_error(found, scope)
             if outcome.request is not None:
                 holder = find_key_holder(connection, outcome.request.key_sha256, besides)
                 if holder is not None:
-                    return KeyRepeatedError(number=holder.number)
+                    return key_error(holder, scope)
         return None
 
     def list_others(self, entry: Entry, scope: Scope, *, besides: str | None) -> list[Elsewhere]:

@@ -137,7 +137,7 @@ def _import_row(
             outcome = applications.entries.check(entry)
             if outcome.faults:
                 raise InvalidApplicationError(outcome.faults)
-            collision = applications.entries.find_collision(entry, besides=None)
+            collision = applications.entries.find_collision(entry, operator, besides=None)
             if collision is not None:
                 raise collision
         made = applications.create(operator, entry, request_key=key)

@@ -76,20 +76,34 @@ class ContentChangedError(RaError):
 
 
 class DuplicateError(RaError):
-    """The same entity has a live certificate or an open application of this type at this authority."""
+    """The same entity has a live certificate or an open application of this type at this authority.
+
+    `number` and `application` are empty when it is out of the reader's reach.
+    """
 
     def __init__(self, *, authority: str, kind: str, number: str, application: str) -> None:
+        text = _(
+            "%(authority)s already has an open application or a live certificate of this type for the same"
+            " applicant: application %(number)s."
+        )
+        hint = _(
+            "Continue with application %(number)s. For a new key, revoke the certificate first; a"
+            " certificate from another authority can be applied for at any time."
+        )
+        if not number:
+            text = _(
+                "%(authority)s already has an open application or a live certificate of this type for the"
+                " same applicant, at another acceptance point."
+            )
+            hint = _(
+                "The applicant continues there. A certificate from another authority can be applied for at"
+                " any time."
+            )
         super().__init__(
             "DUPLICATE",
             status=409,
-            text=_(
-                "%(authority)s already has an open application or a live certificate of this type for the"
-                " same applicant: application %(number)s."
-            ),
-            hint=_(
-                "Continue with application %(number)s. For a new key, revoke the certificate first; a"
-                " certificate from another authority can be applied for at any time."
-            ),
+            text=text,
+            hint=hint,
             authority=authority,
             kind=kind,
             number=number,
@@ -114,13 +128,16 @@ class RequestKeyReusedError(RaError):
 
 
 class KeyRepeatedError(RaError):
-    """The public key was already used in another application."""
+    """The public key was already used in another application; `number` is empty when out of reach."""
 
     def __init__(self, *, number: str) -> None:
+        text = _("This public key was already used in application %(number)s.")
+        if not number:
+            text = _("This public key was already used in an application at another acceptance point.")
         super().__init__(
             "KEY_REPEATED",
             status=409,
-            text=_("This public key was already used in application %(number)s."),
+            text=text,
             hint=_("Have the applicant make a new key pair and a new request; a key serves one certificate."),
             number=number,
         )

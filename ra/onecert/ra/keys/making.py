@@ -11,15 +11,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from onecert.ra.applications.duplicates import find_key_holder
+from onecert.ra.applications.duplicates import find_key_holder, key_error
 from onecert.ra.applications.records import Application, load_application
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps
 from onecert.ra.content.csr import CertificateRequest, RequestFault, load_request
-from onecert.ra.errors import InvalidApplicationError, KeyRepeatedError
+from onecert.ra.errors import InvalidApplicationError
 from onecert.ra.keys.origins import BROWSER, TOKEN, KeyOrigin, find_origin, note_origin
 from onecert.ra.life.machine import Act
 from onecert.ra.media.stock import Stock
 from onecert.ra.operators.reach import Reach
+from onecert.ra.operators.scopes import Scope
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.operators import Operator
@@ -67,7 +68,8 @@ class KeyMaking:
                 self._reach.account(connection, operator, at=self._clock.now())
                 return before
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.BRING_KEY)
-            self._check_unused(connection, request, application_id)
+            scope = self._reach.scope(connection, operator)
+            self._check_unused(connection, request, application_id, scope)
             self._stock.take(connection, operator, token_number, current, at=now)
             note_origin(connection, application_id, _origin(TOKEN, request, token_number, now, operator.id))
             return self._steps.move(
@@ -90,7 +92,7 @@ class KeyMaking:
         request = _checked(csr)
         if self._is_there(connection, current, request, None):
             return current
-        self._check_unused(connection, request, current.id)
+        self._check_unused(connection, request, current.id, Scope(()))  # an applicant reads no other's
         note_origin(connection, current.id, _origin(BROWSER, request, None, at, APPLICANT))
         self._own_steps.move(
             connection,
@@ -112,10 +114,12 @@ class KeyMaking:
         return found is not None and found.key_sha256 == request.key_sha256 and found.token_number == token
 
     @staticmethod
-    def _check_unused(connection: Connection, request: CertificateRequest, application_id: str) -> None:
+    def _check_unused(
+        connection: Connection, request: CertificateRequest, application_id: str, scope: Scope
+    ) -> None:
         holder = find_key_holder(connection, request.key_sha256, application_id)
         if holder is not None:
-            raise KeyRepeatedError(number=holder.number)
+            raise key_error(holder, scope)
 
 
 def _checked(csr: str | bytes) -> CertificateRequest:

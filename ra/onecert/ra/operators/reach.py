@@ -91,12 +91,6 @@ class Reach:
         if not self.scope(connection, operator).covers(found.point, found.authority, found.kind.value):
             raise OutOfReachError(found.authority)
 
-    def is_in_reach(self, connection: Connection, operator: Operator, application_id: str) -> bool:
-        """Whether a link to it leads anywhere for this operator; asking is no attempt and is not audited."""
-        found = load_application(connection, application_id)
-        scope = self.scope(connection, operator)
-        return scope.covers(found.point, found.authority, found.kind.value)
-
     def application(self, operator: Operator, application_id: str) -> Application:
         """Raises `NotFoundError` when there is none in reach; then also audited if there is one elsewhere."""
         try:

@@ -157,11 +157,7 @@ def _others(kind: Kind, authority: str, values: Mapping[str, str], besides: str 
 def _link(collision: ServiceError | None) -> str | None:
     """The other application's id, when the reader may open it."""
     wanted = collision.facts.get("application") if collision else None
-    if wanted is None:
-        return None
-    ra, operator = the_ra(), the_operator()
-    with ra.database.reading() as connection:
-        return str(wanted) if ra.reach.is_in_reach(connection, operator, str(wanted)) else None
+    return str(wanted) if wanted else None
 
 
 def _remarks(application: Application | None) -> list[FieldFault]:

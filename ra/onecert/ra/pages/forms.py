@@ -149,7 +149,7 @@ def _find_refusal(entry: Entry, *, key: str, application: Application | None) ->
     ra = the_ra()
     outcome = ra.entries.check(entry)
     collision: ServiceError | None = ra.entries.find_collision(
-        entry, besides=application.id if application else None
+        entry, the_operator(), besides=application.id if application else None
     )
     if application is not None and application.follows_serial is not None:
         collision = None  # the one it follows is no duplicate; submitting looks at the others

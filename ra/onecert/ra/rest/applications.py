@@ -91,7 +91,7 @@ def _create() -> tuple[Response, int]:
             raise InvalidApplicationError(outcome.faults)
     key = request.headers.get("Idempotency-Key", "")[:64] or new_key()
     if not is_draft and not ra.applications.is_known(operator, key):
-        collision = ra.entries.find_collision(entry, besides=None)
+        collision = ra.entries.find_collision(entry, operator, besides=None)
         if collision is not None:
             raise collision
     made = ra.applications.create(operator, entry, request_key=key)
