@@ -44,6 +44,7 @@ def test_a_certificate_is_issued_renewed_and_revoked(
 ) -> None:
     words, found, name = WORDS[language], [], f"示例{credit_code()[8:16]}有限公司"
     clerk = person("clerk1", language=language, mode=mode).at()
+    found += clerk.look("desk")
 
     # New: from the desk to the receipt.
     clerk.act(href(clerk, "/applications/new"))

@@ -122,6 +122,7 @@ def test_what_the_browser_signs_becomes_a_request_that_everybody_reads(kind: str
         spki(make_key("p-256")) + b"\0",
         spki(rsa.generate_private_key(public_exponent=3, key_size=1024)),
     ],
+    ids=("empty", "no key", "zeros", "P-384", "one octet more", "RSA-1024"),
 )
 def test_other_keys_are_refused(octets: bytes) -> None:
     """Not a key, another curve, trailing octets, a short key: refused with our own error."""

@@ -1,0 +1,41 @@
+"""Makes the pictures of the guides from those that the tests took, small enough to keep.
+
+``SCREENSHOTS=FOLDER pytest tests/browser/test_counter.py``, then ``python tests/browser/pictures.py FOLDER``
+"""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
+# Picture of the guide -> what the tests call that page.
+PAGES = {
+    "desk": "desk",
+    "form": "form-filled",
+    "review": "review",
+    "hand-over": "hand-over",
+    "certificate": "certificate",
+    "revoke": "revoke",
+    "watch": "watch",
+}
+WIDTH, HIGHEST, COLOURS = 960, 1100, 64
+
+
+def main(taken: Path) -> int:
+    """Both languages, wide; scaled, cut where a page is long, few colours."""
+    HERE.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        for language, ending in (("en", ""), ("zh", "-zh")):
+            with Image.open(taken / f"{page}-{language}-1280.png") as picture:
+                height = round(picture.height * WIDTH / picture.width)
+                small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+            small = small.crop((0, 0, WIDTH, min(height, HIGHEST)))
+            file = HERE / f"{name}{ending}.png"
+            small.quantize(COLOURS).save(file, optimize=True)
+            print(f"{file.relative_to(HERE.parent.parent)}: {file.stat().st_size // 1024} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
