@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from email import message_from_bytes, policy
 
 import pytest
 from cryptography import x509
@@ -22,6 +23,8 @@ from onecert.ra.errors import (
 )
 from onecert.ra.life.duties import Duties
 from onecert.ra.life.machine import Business, State
+from onecert.ra.notices.tables import notices
+from onecert.server.models import audit_entries
 from onecert.server.operators.errors import OperatorError, SamePersonError
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -254,3 +257,45 @@ def test_the_clerks_pages_show_a_code_once_and_keep_what_was_typed(ra, media) ->
     assert 'value="张三"' in clerk.page
     clerk.post(f"/applications/{made.id}/hand-over", {**form, "document_number": IDCARD})
     assert ra.load(made.id).state is State.DELIVERED
+
+
+@only_sqlite
+def test_a_code_is_mailed_to_the_agent_when_the_box_is_ticked(ra, media, caplog) -> None:
+    """Ticked where there is an address; the mail's code opens the page it names; the code is nowhere else."""
+    made = ra.issue(ra.entry(email="agent@example.com"))
+    clerk = ra.browser(media)
+    clerk.get(f"/applications/{made.id}/hand-over")
+    assert re.search(r'name="mail"[^>]* checked', clerk.page)
+    clerk.post(f"/applications/{made.id}/code", {"purpose": "fetch", "mail": "yes"})
+    assert "A mail with this code goes to agent@example.com" in clerk.text
+    shown = re.search(r"code-shown mono\">([^<]+)<", clerk.page)[1]
+    assert shown not in str([dict(row) for row in ra.rows(notices)])
+    ra.service.notices.run(ra.clock.now())
+    ra.service.notices.run(ra.clock.now())
+    (file,) = (ra.context.data / "outbox").glob("*.eml")
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    said = mail.get_content()
+    assert mail["To"] == "agent@example.com"
+    assert f"/fetch/{made.number}" in said
+    found = re.search(r"One-time code: (\S+)", said)[1]
+    assert found == shown
+    assert ra.service.delivery.open_fetch(made.number, found, source=HOME)
+    for code in (shown, typed(shown)):
+        assert code not in caplog.text
+        assert code not in str([dict(row) for row in ra.rows(audit_entries)])
+
+
+@only_sqlite
+def test_no_mail_without_the_box_or_without_an_address(ra, media) -> None:
+    """No box without an address; a form that ticks it all the same gives the code and says so."""
+    with_address, without = ra.issue(ra.entry(email="a@example.com")), ra.issue(ra.entry("citizen", email=""))
+    clerk = ra.browser(media)
+    clerk.get(f"/applications/{without.id}/hand-over")
+    assert 'name="mail"' not in clerk.page
+    clerk.post(f"/applications/{without.id}/code", {"purpose": "fetch", "mail": "yes"})
+    assert "No mail was sent" in clerk.text
+    assert "code-shown" in clerk.page
+    clerk.get(f"/applications/{with_address.id}/hand-over")
+    clerk.post(f"/applications/{with_address.id}/code", {"purpose": "fetch"})
+    assert "code-shown" in clerk.page
+    assert ra.rows(notices) == []

@@ -33,6 +33,7 @@ MAIL = "agent@example.com"
 READY = {
     "name": "深圳市示例科技有限公司",
     "number": "20261121-000001",
+    "page": "https://ra.example.com/fetch",
     "code": "48213377",
     "until": "2026-11-28",
     "place": "南山受理点",

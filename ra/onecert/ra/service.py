@@ -26,6 +26,7 @@ from onecert.ra.config import RaConfig
 from onecert.ra.content.consent import ConsentTexts
 from onecert.ra.delivery.codes import Codes
 from onecert.ra.delivery.handing import Delivery
+from onecert.ra.delivery.mailing import CodeMails
 from onecert.ra.delivery.tries import Tries
 from onecert.ra.emergency.acts import Emergencies
 from onecert.ra.emergency.work import EmergencyWork
@@ -105,6 +106,7 @@ class Ra:
     passes: Passes
     key_making: KeyMaking
     delivery: Delivery
+    code_mails: CodeMails
     tries: Tries
     notices: Notices
     notices_due: Collector
@@ -223,6 +225,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
     )
     world = World(httpx.Client, timeout_s=config.status_timeout.total_seconds())
     relying = Relying(config.trust_list, config.trust_root, folder=context.data / "relying")
+    notices = make_notices(config, context, vault=vault, directory=directory)
     return Ra(
         config=config,
         clock=clock,
@@ -323,7 +326,8 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             database=database, audit=audit, keys=keys, reach=reach, folder=context.data / "exports"
         ),
         figures=Figures(database=database, clock=clock, zone=config.report_zone),
-        notices=make_notices(config, context, vault=vault, directory=directory),
+        notices=notices,
+        code_mails=CodeMails(database=database, reach=reach, notices=notices, public_url=context.public_url),
         notices_due=Collector(
             database=database,
             operators=context.operators,

@@ -40,6 +40,7 @@ ADDRESS_LIMIT, APPLICATION_LIMIT = 60, 40
 class Prepared:
     """A new code, before it is written down."""
 
+    id: str
     code: str
     hmac: str
     application_id: str
@@ -97,7 +98,8 @@ class Codes:
     def prepare(self, application_id: str, purpose: str) -> Prepared:
         """Draw a code; not within a transaction, because it may need the token."""
         code = "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
-        return Prepared(code, self._hmac(application_id, purpose, code), application_id, purpose)
+        hashed = self._hmac(application_id, purpose, code)
+        return Prepared(str(uuid.uuid4()), code, hashed, application_id, purpose)
 
     def make(self, connection: Connection, prepared: Prepared, *, by: str, at: datetime) -> datetime:
         """Write it down, and end the one before; returns when it ends."""
@@ -113,7 +115,7 @@ class Codes:
         )
         connection.execute(
             insert(codes).values(
-                id=str(uuid.uuid4()),
+                id=prepared.id,
                 application_id=prepared.application_id,
                 purpose=prepared.purpose,
                 code_hmac=prepared.hmac,

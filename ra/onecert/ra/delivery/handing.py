@@ -77,6 +77,7 @@ class GivenCode:
     code: str
     purpose: str
     until: datetime
+    code_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ class Delivery:
             until = self._codes.make(connection, prepared, by=operator.id, at=now)
             event = "code_given" if purpose == FETCH else "key_code_given"
             self._steps.write(connection, current, event=event, operator=operator, at=now)
-        return GivenCode(current, prepared.code, purpose, until)
+        return GivenCode(current, prepared.code, purpose, until, prepared.id)
 
     # --- at the counter ---------------------------------------------------------------------------
 

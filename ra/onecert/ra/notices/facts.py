@@ -19,7 +19,16 @@ from onecert.ra.vault.sealed import Vault
 from onecert.server.database import Database
 from onecert.server.operators import Operators
 
-__all__ = ["ENDED", "Facts", "NeedlessError", "NoAddressError", "days_left", "renewal_under_way"]
+__all__ = [
+    "ENDED",
+    "Facts",
+    "NeedlessError",
+    "NoAddressError",
+    "address_of",
+    "days_left",
+    "renewal_under_way",
+    "shown_place",
+]
 
 # An application in one of these renews nothing.
 ENDED = (State.DRAFT.value, State.WITHDRAWN.value, State.REJECTED.value)
@@ -84,8 +93,8 @@ class Facts:
             if renewal_under_way(connection, authority, serial_hex):
                 raise NeedlessError("renewed")
             frozen = load_frozen(connection, self._vault, certificate.application_id)
-            place = _place(connection, certificate.point)
-        return _address(frozen), {
+            place = shown_place(connection, certificate.point)
+        return address_of(frozen), {
             "name": certificate.name,
             "authority": _Title(self._directory, authority),
             "serial": f"…{certificate.serial_hex[-10:]}",
@@ -100,8 +109,8 @@ class Facts:
             application = frozen.application
             if application.state is not State.RETURNED:
                 raise NeedlessError(application.state.value)
-            place = _place(connection, application.point)
-        return _address(frozen), {
+            place = shown_place(connection, application.point)
+        return address_of(frozen), {
             "name": application.name,
             "number": application.number,
             "reason": application.reason or "",
@@ -153,14 +162,15 @@ def renewal_under_way(connection: Connection, authority: str, serial_hex: str) -
     return found is not None
 
 
-def _address(frozen: Frozen) -> str:
+def address_of(frozen: Frozen) -> str:
+    """The agent's e-mail address as typed. Raises `NoAddressError` when there is none."""
     address = frozen.values.get("email", "").strip()
     if not address:
         raise NoAddressError
     return address
 
 
-def _place(connection: Connection, point: str) -> str:
+def shown_place(connection: Connection, point: str) -> str:
     """Name, address and telephone of an acceptance point."""
     row = connection.execute(select(points).where(points.c.id == point)).one_or_none()
     if row is None:

@@ -18,7 +18,7 @@ class NoticeKind(StrEnum):
 
     RENEWAL = "renewal"  # facts: name, authority, serial, not_after, days, place
     RETURNED = "returned"  # facts: name, number, reason, place
-    READY = "ready"  # facts: name, number, code, until, place
+    READY = "ready"  # facts: name, number, page, code, until, place
     ACCOUNT_ENDS = "account_ends"  # facts: account, name, valid_until, days
 
 
@@ -61,8 +61,9 @@ TEXTS: Mapping[NoticeKind, NoticeText] = MappingProxyType(
             _("Your certificate is ready"),
             (
                 _("The certificate of %(name)s (application %(number)s) is ready to be handed over."),
+                _("Fetch it here, with the application number and the one-time code: %(page)s"),
                 _("One-time code: %(code)s"),
-                _("The code works once, until %(until)s. Tell it to nobody but the clerk at the counter."),
+                _("The code is valid until %(until)s. Enter it on that page only, and tell it to nobody."),
                 _("Acceptance point: %(place)s"),
                 _SIGNED,
             ),

@@ -16,6 +16,7 @@ from onecert.ra.keys.origins import ORIGIN_NAMES, find_origin
 from onecert.ra.life.machine import Act, acts_possible
 from onecert.ra.operators.roles import ENTRY, MEDIA
 from onecert.ra.pages.common import the_operator, the_ra
+from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext
 from onecert.server.web import notify, requires_role
 
@@ -62,6 +63,7 @@ def _page(application_id: str, values: dict[str, str], errors: dict[str, str]) -
         may_give_key_code=Act.BRING_KEY in acts and ra.delivery.may_make_key_in_browser(application.kind),
         values=values,
         errors=errors,
+        address=ra.code_mails.find_address(operator, application_id) if Act.DELIVER in acts else None,
         at=ra.clock.now(),
     )
 
@@ -95,6 +97,8 @@ def _code(application_id: Any) -> str:
     purpose = request.form.get("purpose", "")
     if purpose == FETCH:
         given = ra.delivery.give_fetch_code(operator, str(application_id))
+        if request.form.get("mail") == "yes":
+            return _code_page(given, *_mail(given))
     elif purpose == KEY:
         given = ra.delivery.give_key_code(operator, str(application_id))
     else:
@@ -102,7 +106,20 @@ def _code(application_id: Any) -> str:
     return _code_page(given)
 
 
-def _code_page(given: GivenCode) -> str:
+def _mail(given: GivenCode) -> tuple[str, bool]:
+    """Where its mail goes, and whether it does; the code itself is valid whatever becomes of the mail."""
+    ra = the_ra()
+    to = ra.code_mails.find_address(the_operator(), given.application.id)
+    if to is None:
+        return "", True
+    try:
+        ra.code_mails.send(to, given)
+    except ServiceError:
+        return "", True
+    return to, False
+
+
+def _code_page(given: GivenCode, mailed_to: str = "", has_mail_failed: bool = False) -> str:
     endpoint = "public.fetch" if given.purpose == FETCH else "public.key"
     address = url_for(endpoint, number=given.application.number, _external=True)
     picture = BytesIO()
@@ -115,5 +132,7 @@ def _code_page(given: GivenCode) -> str:
         code=shown_code(given.code),
         until=given.until,
         address=address,
+        mailed_to=mailed_to,
+        has_mail_failed=has_mail_failed,
         picture="data:image/svg+xml;base64," + base64.b64encode(picture.getvalue()).decode(),
     )
