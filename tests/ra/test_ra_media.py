@@ -36,6 +36,7 @@ from onecert.ra.life.machine import Business, State
 from onecert.ra.media.queue import waiting
 from onecert.ra.media.stock import Stock
 from onecert.ra.operators.scopes import EVERYWHERE
+from onecert.ra.papers.fonts import DEFAULT_FONT
 from onecert.server.operators.errors import OperatorError, SamePersonError
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -341,7 +342,7 @@ def test_the_command_says_what_it_would_destroy_and_writes_the_letter(
     assert ra.events(made.id).count("key_brought") == 1
     assert serial in {row["token_number"] for row in json.loads(run("tokens", "--json"))}
     letter = tmp_path / "letter.pdf"
-    run("pin-letter", made.number, "--out", str(letter))
+    run("pin-letter", made.number, "--out", str(letter), "--font", str(DEFAULT_FONT))
     assert letter.read_bytes().startswith(b"%PDF")
     assert letter.stat().st_mode & 0o077 == 0
     assert pc.desk.pin(serial) is None

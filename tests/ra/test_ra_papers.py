@@ -16,6 +16,7 @@ from ra_fakes import IDCARD, T
 from onecert.ra.errors import FontMissingError
 from onecert.ra.papers.fonts import DEFAULT_FONT, load_font
 from onecert.ra.papers.papers import Business, Item, Papers, Point
+from onecert.ra.reports.pdf import write_pdf
 from onecert.server.languages import set_language
 
 HASH = hashlib.sha256(b"content").hexdigest()
@@ -169,3 +170,6 @@ def test_a_missing_font_says_which_package(tmp_path: Path) -> None:
             load_font(path)
         assert caught.value.status == 503
         assert "fonts-noto-cjk" in str(caught.value.hint)
+        with pytest.raises(FontMissingError):
+            write_pdf("报表", [], [], at=T, font=path)
+    assert write_pdf("报表", [("时段", "2026-11")], [], at=T, font=DEFAULT_FONT).startswith(b"%PDF-")

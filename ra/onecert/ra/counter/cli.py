@@ -259,9 +259,14 @@ def unlock(number: str, serial: str | None, **options: Any) -> None:
 )
 @click.argument("number")
 @click.option("--out", type=_FILE, required=True, help=_("The PDF; print it, seal it, delete it."))
+@click.option(
+    "--font",
+    type=_FILE,
+    help=_("A font with Chinese characters, where Debian's fonts-noto-cjk is not installed."),
+)
 @click.option("--keep", is_flag=True, help=_("Do not forget the PIN yet, to print once more."))
 @_places
-def pin_letter(number: str, out: Path, keep: bool, **options: Any) -> None:
+def pin_letter(number: str, out: Path, font: Path | None, keep: bool, **options: Any) -> None:
     from onecert.ra.papers.papers import Papers, Point  # noqa: PLC0415 -- only the letter needs a font
 
     place = _place(options)
@@ -278,7 +283,7 @@ def pin_letter(number: str, out: Path, keep: bool, **options: Any) -> None:
             _("The holder types it, or the token is unlocked by its own application."),
             token=token,
         )
-    letter = Papers().pin_letter(
+    letter = Papers(font).pin_letter(
         number=found.number,
         holder=found.name,
         token_number=token,

@@ -30,10 +30,7 @@ __all__ = ["ask_report", "blueprint", "named"]
 
 ISSUED = ("new", "renewed", "changed", "replaced")
 TILES = (*ISSUED, "revoked", "held", "released", "unlocked", "returned", "rejected")
-_FILES: Mapping[str, tuple[Any, str]] = {
-    "csv": (csv_file, "text/csv; charset=utf-8"),
-    "pdf": (pdf_file, "application/pdf"),
-}
+_TYPES: Mapping[str, str] = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
 
 
 def blueprint() -> Blueprint:
@@ -133,11 +130,15 @@ def _page() -> str:
 
 def _download(form: str) -> Response:
     report, choice = ask_report(the_operator(), request.args)
-    make, mimetype = _FILES[form]
+    ra = the_ra()
+    names, at = named(report), ra.clock.now()
+    if form == "pdf":
+        content = pdf_file(report, choice, names, at=at, font=ra.config.papers_font)
+    else:
+        content = csv_file(report, choice, names, at=at)
     name = f"onecert-report-{report.period.first}-{report.period.last}.{form}"
-    content = make(report, choice, named(report), at=the_ra().clock.now())
     return Response(
-        content, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        content, mimetype=_TYPES[form], headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
 
 

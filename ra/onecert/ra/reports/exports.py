@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from onecert.ra.reports.counting import COUNTS
@@ -150,10 +151,13 @@ def csv_file(report: Report, choice: Choice, names: Names, *, at: datetime) -> b
     return text.getvalue().encode("utf-8-sig")
 
 
-def pdf_file(report: Report, choice: Choice, names: Names, *, at: datetime) -> bytes:
-    """The same on A4 across, to be printed and filed."""
+def pdf_file(
+    report: Report, choice: Choice, names: Names, *, at: datetime, font: Path | None = None
+) -> bytes:
+    """The same on A4 across, to be printed and filed; `font` as for papers."""
     from onecert.ra.reports.pdf import write_pdf  # noqa: PLC0415 - fpdf2 takes long to load
 
     title = gettext(_("Report of the registration authority"))
-    made: Any = write_pdf(title, preamble(report, choice, names, at), sections(report, names), at=at)
+    lines, tables = preamble(report, choice, names, at), sections(report, names)
+    made: Any = write_pdf(title, lines, tables, at=at, font=font)
     return bytes(made)

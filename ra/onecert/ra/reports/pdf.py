@@ -1,4 +1,4 @@
-"""Sets a report as PDF on A4 across, with fpdf2 and a font of the machine that has Chinese characters."""
+"""Sets a report as PDF on A4 across, with fpdf2 and the font of the papers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,28 +7,9 @@ from pathlib import Path
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
-from onecert.ra.errors.base import RaError
-from onecert.server.languages import _
+from onecert.ra.papers.fonts import load_font
 
-__all__ = ["FontMissingError", "write_pdf"]
-
-# Debian's fonts-noto-cjk; in its collection the third is for simplified Chinese.
-FONTS = (
-    (Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"), 2),
-    (Path("/usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc"), 2),
-)
-
-
-class FontMissingError(RaError):
-    """Could not: no font on this machine has Chinese characters."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "FONT_MISSING",
-            status=503,
-            text=_("The PDF cannot be made: this machine has no font with Chinese characters."),
-            hint=_("Install the package fonts-noto-cjk, or take the CSV."),
-        )
+__all__ = ["write_pdf"]
 
 
 class _Paper(FPDF):
@@ -46,20 +27,19 @@ def write_pdf(
     sections: Sequence[tuple[str, Sequence[str], list[list[str]]]],
     *,
     at: datetime,
+    font: Path | None = None,
 ) -> bytes:
-    """The document; `lines` stand above, each section is a table with its title.
+    """The document; `lines` stand above, each section is a table with its title; `font` as for papers.
 
     Raises:
         FontMissingError
     """
-    font = next(((path, number) for path, number in FONTS if path.is_file()), None)
-    if font is None:
-        raise FontMissingError
+    cjk = load_font(font)
     pdf = _Paper(orientation="landscape", format="A4")
     pdf.set_creation_date(at)
     pdf.set_title(title)
     pdf.set_lang("zh-CN")
-    pdf.add_font("cjk", fname=font[0], collection_font_number=font[1])
+    pdf.add_font("cjk", fname=cjk.path, collection_font_number=cjk.number)
     pdf.set_margins(14, 14)
     pdf.set_auto_page_break(True, 16)
     pdf.add_page()
