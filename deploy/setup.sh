@@ -183,6 +183,8 @@ if [ "$what" = test ]; then
         command -v pdftotext >/dev/null || debian poppler-utils
         # People's ways through the pages (tests/browser), on pages that show Chinese.
         command -v chromium >/dev/null || debian chromium
+        # What drives it is a program of its own that needs this library.
+        [ -e "$(ls -d /usr/lib/*-linux-gnu/libatomic.so.1 2>/dev/null | head -n 1)" ] || debian libatomic1
         [ -n "$(fc-list :lang=zh-cn 2>/dev/null)" ] || debian fonts-noto-cjk fontconfig
         # Other implementations that judge what the CA signed while the tests ran (tests/second_opinions).
         command -v certtool >/dev/null || debian gnutls-bin

@@ -44,7 +44,7 @@ def table(folder: Path) -> Path:
 
 
 @pytest.mark.token
-@pytest.mark.parametrize(("language", "mode"), WAYS, ids="-".join)
+@pytest.mark.parametrize(("language", "mode"), WAYS, ids=["-".join(way) for way in WAYS])
 def test_a_thousand_rows_with_bad_ones(
     language: str, mode: str, person: Callable[..., Person], tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def wait_until(reached: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.token
-@pytest.mark.parametrize(("language", "mode"), WAYS, ids="-".join)
+@pytest.mark.parametrize(("language", "mode"), WAYS, ids=["-".join(way) for way in WAYS])
 def test_a_certificate_is_issued_renewed_and_revoked(
     language: str, mode: str, person: Callable[..., Person]
 ) -> None:
