@@ -1,6 +1,7 @@
 """Review: queues, the next one, reasons at their fields, two reviewers above a threshold, filing."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -153,6 +154,11 @@ def test_the_first_level_that_holds_counts() -> None:
         {"working_hours": "17:00-09:00"},
         {"working_days": "89"},
         {"holidays": ("tomorrow",)},
+        {"smtp_user": "onecert"},
+        {"smtp_password_file": Path("password")},
+        {"mail_from": "onecert"},
+        {"office_mail": "office@example.com, other@example.com"},
+        {"trust_list": "https://trust.example.com/trust-list.json"},
     ],
 )
 def test_a_policy_that_is_none_stops_the_start(words) -> None:
@@ -188,6 +194,8 @@ def test_each_reason_stands_at_its_field(ra) -> None:
     clerk.get(f"/applications/{application.id}/edit")
     assert 'aria-invalid="true"' in clerk.page.partition('id="f-organization_name"')[2].partition(">")[0]
     assert "licence says 技术" in clerk.text
+    assert 'href="#f-whole"' in clerk.page
+    assert clerk.page.count('id="f-whole"') == 1
     clerk.get(f"/applications/{application.id}")
     assert "Organisation name: Differs from the papers" in clerk.text
     assert "A paper is missing" in clerk.text

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from onecert.ra.evidence.materials import check_policy
+from onecert.ra.notices.writing import is_address
 from onecert.ra.review.service_level import ServiceLevels, WorkingTime
 from onecert.ra.review.thresholds import TwoReviewers
 
@@ -77,12 +78,19 @@ class RaConfig:
     key_centre_outbox: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` when a policy is not one."""
+        """Raise `ValueError` when a policy is not one, or settings do not fit together."""
         self.two_reviewers()
         self.levels()
         check_policy(self.materials_required)
         if not 0 < self.evidence_file_mb <= self.evidence_total_mb or self.evidence_files < 1:
             raise ValueError("evidence_file_mb, evidence_total_mb and evidence_files do not fit together")
+        if (self.smtp_user is None) != (self.smtp_password_file is None):
+            raise ValueError("smtp_user and smtp_password_file need each other")
+        for name, address in (("mail_from", self.mail_from), ("office_mail", self.office_mail)):
+            if address is not None and not is_address(address):
+                raise ValueError(f"{name}: {address!r} is no e-mail address")
+        if self.trust_list is not None and self.trust_root is None:
+            raise ValueError("trust_list needs trust_root: the file that says whose signature counts")
 
     def two_reviewers(self) -> TwoReviewers:
         """When two reviewers must agree."""

@@ -17,7 +17,7 @@ from onecert.ra.notices.errors import NoticeRefusedError
 from onecert.ra.notices.texts import TEXTS, NoticeKind
 from onecert.server.languages import gettext, set_language
 
-__all__ = ["check_address", "write_mail"]
+__all__ = ["check_address", "is_address", "write_mail"]
 
 MAX_FACT = 300
 # Narrower than RFC 5321: no quotes, no comments, no address literals, ASCII only.
@@ -29,9 +29,14 @@ _IDCARD = re.compile(r"(?<![0-9A-Za-z])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
 
 def check_address(text: str) -> str:
     """Return the address, or raise `NoticeRefusedError` when it is not of the form that is sent to."""
-    if len(text) > 254 or ".." in text or not _ADDRESS.fullmatch(text):
+    if not is_address(text):
         raise NoticeRefusedError("address")
     return text
+
+
+def is_address(text: str) -> bool:
+    """Whether mail goes to it: narrower than RFC 5321 allows."""
+    return len(text) <= 254 and ".." not in text and _ADDRESS.fullmatch(text) is not None
 
 
 def write_mail(
