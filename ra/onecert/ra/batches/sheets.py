@@ -9,8 +9,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from xlsxwriter import Workbook  # type: ignore[import-untyped] # it has no types
-from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped] # it has no types
+from xlsxwriter import Workbook
+from xlsxwriter.worksheet import Worksheet
 
 from onecert.ra.batches.checking import fields_of
 from onecert.ra.batches.columns import title_of

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from fontTools.ttLib import TTFont, TTLibError  # type: ignore[import-untyped] # comes without types
+from fontTools.ttLib import TTFont, TTLibError
 
 from onecert.ra.errors import FontMissingError
 
