@@ -11,6 +11,7 @@ import pytest
 from ra_fakes import DAY, T, idcard
 from sqlalchemy import delete, insert, select
 
+from onecert.ra.config import RaConfig
 from onecert.ra.errors import BodyError
 from onecert.ra.models import application_events, applications, certificates, operator_scopes
 from onecert.ra.reports.charts import Series, bars, lines
@@ -35,7 +36,7 @@ def counted(ra, day: date) -> Counter[Key]:
     """What the event tables say of it."""
     zone = ra.service.figures.zone
     with ra.database.reading() as connection:
-        return count(connection, start_of(day, zone), start_of(day + DAY, zone))
+        return count(connection, start_of(day, zone), start_of(day + DAY, zone), ra.service.levels)
 
 
 def roll(ra) -> None:
@@ -131,6 +132,34 @@ def test_a_report_says_the_same_rolled_or_not(busy) -> None:
     with busy.database.transaction() as connection:
         connection.execute(delete(application_events))
     assert figures(busy, auditor, **asked) == with_live
+
+
+def test_reviews_are_in_time_or_late_by_the_working_hours_of_their_state(ra) -> None:
+    """Four hours of work for each review; the second one's begin when the first has passed it on."""
+    monday = T + 2 * DAY - 8 * HOUR  # Saturday 17:00 in China; then Monday at nine
+    level = "state=submitted|second_review within=4h"
+    levels = RaConfig(service_levels=(level,)).levels()
+    ra.clock.set(monday)
+    ra.extend("wang"), ra.extend("li")
+    quick, slow, second = (ra.submit(ra.entry("citizen", idcard=idcard(270 + n))) for n in range(3))
+    ra.clock.advance(3 * HOUR)
+    ra.approve(quick)
+    ra.clock.advance(2 * HOUR)
+    ra.applications.reject(ra.reviewer, slow.id, reason="不符合条件")
+    with ra.database.transaction() as connection:
+        for event, hours in (("passed_on", 3), ("confirmed", 6)):
+            at = monday + hours * HOUR
+            row = {"application_id": second.id, "at": at, "actor": "li", "event": event, "state": "approved"}
+            connection.execute(insert(application_events).values(**row))
+    found = Counter[str]()
+    with ra.database.reading() as connection:
+        for key, amount in count(connection, monday, monday + DAY, levels).items():
+            found[key.figure] += amount
+    assert (found["in_time"], found["late"], found["approved"]) == (3, 1, 2)
+    roll(ra)
+    browser = ra.browser(ra.reviewer)
+    browser.get("/reports?period=day&day=2026-11-23")
+    assert "Reviewed within the service level: 3 of 4 (75.0%)" in browser.text
 
 
 def test_the_period_before_stands_beside_it(busy) -> None:

@@ -325,7 +325,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         auditing=Auditing(
             database=database, audit=audit, keys=keys, reach=reach, folder=context.data / "exports"
         ),
-        figures=Figures(database=database, clock=clock, zone=config.report_zone),
+        figures=Figures(database=database, clock=clock, zone=config.report_zone, levels=config.levels()),
         notices=notices,
         code_mails=CodeMails(database=database, reach=reach, notices=notices, public_url=context.public_url),
         notices_due=Collector(

@@ -110,6 +110,7 @@ def _page() -> str:
             for name in report.by
             if set(report.by[name]) - {""}
         ],
+        level=_level(report),
         reasons=_reasons(report),
         spreads=[(SPREAD_NAMES[name], found) for name, found in report.spreads.items()],
         issued_chart=_issued_chart(report),
@@ -188,6 +189,16 @@ def _against(report: Report, name: str) -> str:
     """The change against the period before: `+3`, `−2`, `±0`."""
     change = report.totals[name] - report.before[name]
     return f"+{change}" if change > 0 else (f"−{-change}" if change < 0 else "±0")
+
+
+def _level(report: Report) -> str:
+    """The share of reviews within the service level, as a line; empty when no level held."""
+    within, late = report.totals["in_time"], report.totals["late"]
+    if not within + late:
+        return ""
+    share = f"{1000 * within // (within + late) / 10:.1f}%"  # rounded down: 100 % is all of them
+    text = _("Reviewed within the service level: %(count)s of %(total)s (%(share)s)")
+    return gettext(text, count=within, total=within + late, share=share)
 
 
 def _reasons(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -2,7 +2,8 @@
 
     new, renewed, changed, replaced         certificates issued; operator: who entered them
     submitted, approved, returned, rejected,
-    refused, withdrawn, delivered, filed    steps of applications
+    refused, withdrawn, delivered, filed    steps of applications; the second reviewer's approval counts
+    in_time, late                           reviews against the service level of their state; none without one
     return_reason                           each reason of a return, by its code; a return may have several
     revoked (by reason), held, released     changes of status that the CA has carried out; operator: who asked
     unlocked, recovered                     cases carried out
@@ -19,13 +20,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, ScalarSelect, and_, func, select
 
-from onecert.ra.life.machine import Business
+from onecert.ra.life.machine import Business, State
 from onecert.ra.media.tables import media_events
 from onecert.ra.models import application_events, applications, cases, certificates, revocations
+from onecert.ra.review.service_level import ServiceLevels
 from onecert.ra.review.tables import remarks
 from onecert.ra.revocation.reasons import HOLD, RELEASE
 
@@ -40,6 +43,7 @@ ISSUED = {
 _STEPS = {
     "submitted": "submitted",
     "approved": "approved",
+    "confirmed": "approved",
     "returned": "returned",
     "rejected": "rejected",
     "refused_by_ca": "refused",
@@ -49,11 +53,18 @@ _STEPS = {
 }
 _CASES = {Business.UNLOCK.value: "unlocked", Business.RECOVERY.value: "recovered"}
 DURATIONS = {
-    "to_review": ("approved", "returned", "rejected"),
+    "to_review": ("approved", "confirmed", "returned", "rejected"),
     "to_issue": ("issued",),
     "to_deliver": ("delivered",),
 }
-COUNTS = (*ISSUED.values(), *_STEPS.values(), "revoked", "held", "released", *_CASES.values())
+COUNTS = (
+    *ISSUED.values(),
+    *dict.fromkeys(_STEPS.values()),
+    *("in_time", "late"),
+    *("revoked", "held", "released"),
+    *_CASES.values(),
+)
+_REVIEWS = ("approved", "passed_on", "confirmed", "returned", "rejected")
 _SINCE_SUBMITTED = frozenset(event for events in DURATIONS.values() for event in events)
 
 
@@ -71,12 +82,12 @@ class Key:
     value: int = 0
 
 
-def count(connection: Connection, start: datetime, end: datetime) -> Counter[Key]:
-    """All figures of what happened from `start` up to, not including, `end`."""
+def count(connection: Connection, start: datetime, end: datetime, levels: ServiceLevels) -> Counter[Key]:
+    """All figures of what happened from `start` up to, not including, `end`; `levels` as they are now."""
     found: Counter[Key] = Counter()
-    for part in (_applications, _remarks, _cases, _changes, _media):
-        for key, amount in part(connection, start, end):
-            found[key] += amount
+    parts = (part(connection, start, end) for part in (_remarks, _cases, _changes, _media))
+    for key, amount in chain(_applications(connection, start, end, levels), *parts):
+        found[key] += amount
     return found
 
 
@@ -88,34 +99,58 @@ def count_sources(connection: Connection, start: datetime, end: datetime) -> int
     return total
 
 
-def _applications(connection: Connection, start: datetime, end: datetime) -> Iterable[tuple[Key, int]]:
-    e, a = application_events.c, applications.c
-    before = application_events.alias("before")
-    since = (
+def _last(event: str) -> ScalarSelect[datetime | None]:
+    """When this event was last, before the one that is looked at."""
+    e, before = application_events.c, application_events.alias()
+    return (
         select(func.max(before.c.at))
-        .where(
-            before.c.application_id == e.application_id, before.c.event == "submitted", before.c.seq < e.seq
-        )
+        .where(before.c.application_id == e.application_id, before.c.event == event, before.c.seq < e.seq)
         .scalar_subquery()
     )
+
+
+def _applications(
+    connection: Connection, start: datetime, end: datetime, levels: ServiceLevels
+) -> Iterable[tuple[Key, int]]:
+    e, a = application_events.c, applications.c
     rows = connection.execute(
         select(e.event, e.at, e.actor, a.business, a.point, a.authority, a.kind, a.project, a.submitted_by)
-        .add_columns(a.fields, since.label("since"))
+        .add_columns(a.fields, _last("submitted").label("since"), _last("passed_on").label("passed"))
         .join_from(application_events, applications, e.application_id == a.id)
-        .where(e.at >= start, e.at < end, e.event.in_([*_STEPS, "issued"]))
+        .where(e.at >= start, e.at < end, e.event.in_([*_STEPS, "passed_on", "issued"]))
     )
     for row in rows:
         place = (row.point, row.authority, row.kind, row.project or "")
         if row.event == "issued":
             yield Key(ISSUED[row.business], *place, operator=row.submitted_by or ""), 1
             yield from _fees(row, place)
-        else:
+        elif row.event in _STEPS:
             yield Key(_STEPS[row.event], *place, operator=row.actor), 1
+        if row.event in _REVIEWS and (standing := _standing(row, levels)):
+            yield Key(standing, *place, operator=row.actor), 1
         if row.event in _SINCE_SUBMITTED and row.since is not None:
             minutes = max(0, (row.at - row.since) // timedelta(minutes=1))
             for figure, events in DURATIONS.items():
                 if row.event in events:
                     yield Key(figure, *place, value=int(minutes)), 1
+
+
+def _standing(row: Any, levels: ServiceLevels) -> str:
+    """`in_time` or `late`; empty when no level holds for it."""
+    if row.since is None:
+        return ""
+    is_second = row.passed is not None and row.passed >= row.since and row.event != "passed_on"
+    facts = {
+        "authority": row.authority,
+        "business": row.business,
+        "point": row.point,
+        "state": (State.SECOND_REVIEW if is_second else State.SUBMITTED).value,
+        "type": row.kind,
+    }
+    due = levels.due(facts, row.passed if is_second else row.since, row.at)
+    if due is None:
+        return ""
+    return "late" if due.standing == "overdue" else "in_time"
 
 
 def _remarks(connection: Connection, start: datetime, end: datetime) -> Iterable[tuple[Key, int]]:

@@ -15,6 +15,7 @@ from onecert.ra.models import application_events
 from onecert.ra.reports.counting import Key, count, count_sources
 from onecert.ra.reports.days import day_of, days_between, start_of, zone_of
 from onecert.ra.reports.tables import daily_figures, rolled_days
+from onecert.ra.review.service_level import ServiceLevels
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 
@@ -30,9 +31,10 @@ LIVE_DAYS = 7
 class Figures:
     """The daily figures. `zone` is the name of the time zone in which a day begins and ends."""
 
-    def __init__(self, *, database: Database, clock: Clock, zone: str) -> None:
+    def __init__(self, *, database: Database, clock: Clock, zone: str, levels: ServiceLevels) -> None:
         self._database = database
         self._clock = clock
+        self._levels = levels
         self.zone_name = zone
         self.zone = zone_of(zone)
 
@@ -61,7 +63,7 @@ class Figures:
         """Count a day and put its rows in place of what was there."""
         name = day.isoformat()
         with self._database.reading() as connection:
-            figures = count(connection, *self._bounds(day))
+            figures = count(connection, *self._bounds(day), self._levels)
             sources = count_sources(connection, *self._bounds(day))
         rows = [
             {"day": name, **{part: getattr(key, part) for part in Key.__dataclass_fields__}, "amount": amount}
@@ -92,7 +94,8 @@ class Figures:
         begin, end = max(first, day_of(oldest, self.zone)), min(last, self.today())
         missing = [day for day in days_between(begin, end) if day.isoformat() not in known]
         counted = missing[-LIVE_DAYS:]
-        return {day: count(connection, *self._bounds(day)) for day in counted}, len(missing) - len(counted)
+        found = {day: count(connection, *self._bounds(day), self._levels) for day in counted}
+        return found, len(missing) - len(counted)
 
     def _rolled(
         self, connection: Connection, first: date = date.min, last: date = date.max

@@ -28,6 +28,8 @@ FIGURE_NAMES: Mapping[str, Message] = MappingProxyType(
         "withdrawn": _("Withdrawn"),
         "delivered": _("Handed over"),
         "filed": _("Filed"),
+        "in_time": _("Reviewed in time"),
+        "late": _("Reviewed late"),
     }
 )
 DIMENSION_NAMES: Mapping[str, Message] = MappingProxyType(
