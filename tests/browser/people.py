@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 Mode = Literal["mouse", "keyboard"]
 WIDE, NARROW = (1280, 800), (390, 800)
+SIZES = {"zh": WIDE, "en": NARROW}
+ALL = os.environ.get("BROWSER") == "all"
 MOST_TABS = 150
 # Of a group of radio buttons Tab reaches one, and the arrows the others.
 HERE = """e => { const here = document.activeElement;
@@ -144,10 +147,13 @@ class Person:
 
     # ------------------------------------------------------------------ looking
 
-    def look(self, name: str, *, widths: tuple[tuple[int, int], ...] = (WIDE, NARROW)) -> list[str]:
-        """What is wrong with this page: axe-core, its width, its console; a picture for the guides."""
+    def look(self, name: str, *, both: bool = ALL) -> list[str]:
+        """What is wrong with this page: axe-core, its width, its console; a picture for the guides.
+
+        ``both``: wide and narrow; otherwise Chinese wide and English narrow.
+        """
         found = []
-        for width, height in widths:
+        for width, height in (WIDE, NARROW) if both or self.shots else (SIZES[self.language],):
             self.page.set_viewport_size({"width": width, "height": height})
             for each in Axe().run(self.page).response["violations"]:
                 if each["impact"] in GRAVE:

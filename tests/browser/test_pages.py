@@ -4,14 +4,12 @@ Each kind of page once, by the first who comes to it; Chinese and English take t
 has everybody look at everything in both.
 """
 
-import os
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from people import NARROW, WIDE, Person
+from people import ALL, Person
 
-ALL = os.environ.get("BROWSER") == "all"
 LINKS = "() => [...document.querySelectorAll('a[href]')].map(a => a.href.split('#')[0])"
 PEOPLE = ("admin1", "security1", "clerk1", "clerk2", "media1", "archive1", "auditor1")
 LEAST = 30  # kinds of pages that everybody together comes to
@@ -48,7 +46,7 @@ def test_every_page_can_be_read_by_everybody(person: Callable[..., Person]) -> N
                     continue
                 one.page.goto(url)
                 name = kind.strip("/").replace("/", "-").replace("#", "x")
-                found += one.look(f"{name}-{operator}", widths=(WIDE, NARROW))
+                found += one.look(f"{name}-{operator}", both=True)
                 for link in one.page.evaluate(LINKS):
                     if link.startswith(one.service) and link not in seen and "language=" not in link:
                         seen.add(link)

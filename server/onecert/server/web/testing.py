@@ -7,6 +7,7 @@ client.submit("/applications", {"name": "…"})
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,17 @@ from onecert.server.web.frame import frame_of
 if TYPE_CHECKING:
     from onecert.server.members import Context
 
-__all__ = ["FrameClient"]
+__all__ = ["FrameClient", "foreign_scripts"]
+
+_OWN = r'src="/[a-z]+/(?:frame|assets)/[\w.-]+\?v=[0-9a-f]+" defer></script>'
+_SCRIPT = re.compile(rf"<script(?! {_OWN})[^>]*>?", re.I)
+    r"""<script(?! src="/[a-z]+/(?:frame|assets)/[\w.-]+\?v=[0-9a-f]+" defer></script>)[^>]*>?""", re.I
+)
+
+
+def foreign_scripts(page: str) -> list[str]:
+    """Each script tag of a page (HTML) that is not one of the frame's or the member's own files."""
+    return _SCRIPT.findall(page)
 
 
 class FrameClient(FlaskClient):
