@@ -107,10 +107,10 @@ print(json.dumps(answers))
 
 
 def make_image(folder: Path, members: list[str]) -> Path:
-    """An environment with the packages of requirements/run.txt and these members; returns its Python."""
+    """An environment with the packages of run.txt and browser.txt and these members; returns its Python."""
     venv.create(folder, symlinks=True, with_pip=False)
     packages = next(folder.glob("lib/python*/site-packages"))
-    requirements = (ROOT / "requirements/run.txt").read_text()
+    requirements = "".join((ROOT / "requirements" / name).read_text() for name in ("run.txt", "browser.txt"))
     names = re.findall(r"^([a-z0-9][\w.-]*)(?:\[.*\])?==", requirements, re.MULTILINE | re.IGNORECASE)
     parts: set[Path] = set()
     for name in names:

@@ -25,8 +25,6 @@ __all__ = ["FrameClient", "foreign_scripts"]
 
 _OWN = r'src="/[a-z]+/(?:frame|assets)/[\w.-]+\?v=[0-9a-f]+" defer></script>'
 _SCRIPT = re.compile(rf"<script(?! {_OWN})[^>]*>?", re.I)
-    r"""<script(?! src="/[a-z]+/(?:frame|assets)/[\w.-]+\?v=[0-9a-f]+" defer></script>)[^>]*>?""", re.I
-)
 
 
 def foreign_scripts(page: str) -> list[str]:
