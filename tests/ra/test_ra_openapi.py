@@ -68,6 +68,7 @@ def known(ra) -> dict[str, list[str]]:
         "serial": [certificate["serial_hex"]],
         "point": ["main"],
         "content_sha256": [str(waiting.content_sha256)],
+        "number": [waiting.number, issued.number],
     }
 
 
@@ -115,7 +116,7 @@ def ask(
     @given(data=st.data())
     def one(data: st.DataObject) -> None:
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        put_in(case, known, chance)
+        put_in(case, known, chance, share=1.0 if mode is GenerationMode.POSITIVE else 0.75)
         for role, app in callers.items():
             answer = case.call(base_url="https://127.0.0.1:8443/ra/v1", app=app)
             if answer.status_code < 300:
@@ -130,10 +131,10 @@ def ask(
     one()
 
 
-def put_in(case: Any, known: dict[str, list[str]], chance: random.Random) -> None:
-    """Three times in four something that exists stands where a name or number is asked for."""
+def put_in(case: Any, known: dict[str, list[str]], chance: random.Random, *, share: float) -> None:
+    """Something that exists stands where a name or number is asked for, in this share of the places."""
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict):
             for name in set(part) & set(known):
-                if chance.random() < 0.75:
+                if chance.random() < share:
                     part[name] = chance.choice(known[name])
