@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from papers import id_card, request_pem
-from people import Person
+from people import ALL, Person
 from test_counter import WAYS, wait_until
 
 ROWS = 1000
+HERE = WAYS if ALL else WAYS[1:]
 BAD = {
     17: ("idcard", "440300199001010010"),  # a wrong check digit
     333: ("mobile", "12345"),
@@ -44,7 +45,7 @@ def table(folder: Path) -> Path:
 
 
 @pytest.mark.token
-@pytest.mark.parametrize(("language", "mode"), WAYS, ids=["-".join(way) for way in WAYS])
+@pytest.mark.parametrize(("language", "mode"), HERE, ids=["-".join(way) for way in HERE])
 def test_a_thousand_rows_with_bad_ones(
     language: str, mode: str, person: Callable[..., Person], tmp_path: Path
 ) -> None:

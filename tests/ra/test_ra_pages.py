@@ -9,6 +9,7 @@ from ra_fakes import IDCARD, OTHER_USCC, USCC, idcard, make_csr, make_key
 from onecert.ra.content.fields import FIELDS, Kind
 from onecert.ra.life.machine import State
 from onecert.ra.models import applications
+from onecert.ra.operators.roles import ROLES
 
 FORM = {
     "organization_name": "深圳市示例科技有限公司",
@@ -327,3 +328,23 @@ def test_another_firm(ra) -> None:
     """A second firm by the same clerk. Must pass."""
     enter(ra.browser(ra.entry_clerk), uscc=OTHER_USCC)
     assert len(ra.rows(applications)) == 1
+
+
+ASKED = """q point project authority kind type business state queue cursor after actor event subject day days
+month from to period rows account status mine language number token page as"""
+NONSENSE = ("%00", "%ff", "%e2%80%ae", "-1", "999999999999999999999", "'", "%25", "[]")
+
+
+def test_no_address_breaks_a_page(ra) -> None:
+    """Every page without a number in its address, and every list of REST, asked with nonsense everywhere."""
+    browser = ra.browser(ra.operator("all", *ROLES, person=idcard(77)))
+    for text in NONSENSE:
+        query = "&".join(f"{name}={text}" for name in ASKED.split())
+        for rule in ra.app.url_map.iter_rules():
+            if "GET" in rule.methods and not rule.arguments:
+                answer = browser.client.get(f"{rule.rule}?{query}", base_url="https://127.0.0.1:8443/ra")
+                assert answer.status_code < 500, (rule.rule, text)
+    for path in ("/certificates/%00/%00", "/v1/certificates/%00/00", "/organisation/points/%00"):
+        assert browser.client.get(path, base_url="https://127.0.0.1:8443/ra").status_code == 404
+    for path in ("/search", "/applications", "/certificates"):
+        assert browser.post(path, {"q": "a\0b"}).status_code < 500

@@ -44,18 +44,29 @@ def at_point(ra, admins, *names: str, order: int = 120, roles=("clerk.entry",), 
     return account
 
 
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+
+
 def test_another_points_records_are_not_found_by_any_door(ra, admins) -> None:
     """Every page and endpoint that takes an id, with that of a certificate of the main point. Must be 404."""
     made = ra.issue()
     [found] = ra.rows(certificates)
     roles = ("clerk.entry", "clerk.review", "security.officer", "auditor")
     browser = ra.browser(at_point(ra, admins, "futian", roles=roles))
-    ids = {"application_id": made.id, "authority": "pearl", "serial": found["serial_hex"], "act": "submit"}
+    ids = {
+        "application_id": made.id,
+        "record_id": made.id,
+        "authority": "pearl",
+        "serial": found["serial_hex"],
+        "act": "submit",
+    }
     tried = 0
     for rule in ra.app.url_map.iter_rules():
-        if not rule.arguments & {"application_id", "serial"}:
+        if not rule.arguments & {"application_id", "record_id", "serial"}:
             continue
-        values = {**ids, "act": "revoke"} if "serial" in rule.arguments else ids
+        values = {name: ids.get(name, NOBODYS) for name in rule.arguments}
+        if "serial" in rule.arguments:
+            values |= {"act": "revoke", "business": "renew" if "/follow/" in rule.rule else "unlock"}
         path = rule.build(values)[1].removeprefix("/ra")
         for method in rule.methods & {"GET", "POST"}:
             if path.startswith("/v1"):

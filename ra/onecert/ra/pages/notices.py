@@ -40,6 +40,8 @@ def _renewals() -> str:
     point, now = request.args.get("point", "")[:32], ra.clock.now()
     with ra.database.reading() as connection:
         scope = ra.reach.scope(connection, operator)
+        points = {each.id: each.name for each in list_points(connection) if scope.covers(each.id)}
+        point = point if point in points else ""
         page = list_ending(
             connection,
             scope,
@@ -48,7 +50,6 @@ def _renewals() -> str:
             point=point,
             cursor=request.args.get("cursor"),
         )
-        points = {each.id: each.name for each in list_points(connection) if scope.covers(each.id)}
     return render_template(
         "ra/renewals.html",
         page=page,
