@@ -100,7 +100,9 @@ class City:
         supervision = f"{self.http}/supervision"
         return (
             f'[ra]\ntrust_list = "{supervision}/trust-list.json"\n'
-            f'trust_root = "{self.data / "trust-root.json"}"\nregistry = "{supervision}/registry.json"\n'
+            f'trust_root = "{self.data / "trust-root.json"}"\n'
+            # The register is found beside the list; every half minute, because all starts together here.
+            f'registry = "{supervision}/trust-list.json"\nregistry_every = "30s"\n'
         )
 
     def hold_ceremonies(self) -> None:
