@@ -20,15 +20,6 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(ROOT / "demo")]
 from people import Mode, Person  # noqa: E402
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One city for all: its tests stay in one process."""
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-            item.add_marker(pytest.mark.timeout(600))
-
-
 class CityForTests:
     """A running city: addresses, new one-time links, files."""
 
@@ -93,7 +84,8 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+# For one module at a time: while it is open, nothing else in this process can have an event loop.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
@@ -110,7 +102,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def city(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[CityForTests]:
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityForTests]:
     running = CityForTests(tmp_path_factory.mktemp("browser") / "city")
     yield running
     running.stop()

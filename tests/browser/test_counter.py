@@ -23,6 +23,8 @@ WORDS = {
 }
 PATIENCE_S = 60
 
+pytestmark = [pytest.mark.token, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+
 
 def href(one: Person, pattern: str) -> Any:
     """The first link whose address ends so."""
@@ -36,7 +38,6 @@ def wait_until(reached: Callable[[], bool], what: str) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.token
 @pytest.mark.parametrize(("language", "mode"), WAYS, ids=["-".join(way) for way in WAYS])
 def test_a_certificate_is_issued_renewed_and_revoked(
     language: str, mode: str, person: Callable[..., Person]

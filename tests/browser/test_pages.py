@@ -14,6 +14,8 @@ LINKS = "() => [...document.querySelectorAll('a[href]')].map(a => a.href.split('
 PEOPLE = ("admin1", "security1", "clerk1", "clerk2", "media1", "archive1", "auditor1")
 LEAST = 30  # kinds of pages that everybody together comes to
 
+pytestmark = [pytest.mark.token, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+
 
 def kind_of(url: str) -> str:
     """Pages that differ by a number, a name of an authority or a type are one kind."""
@@ -23,7 +25,6 @@ def kind_of(url: str) -> str:
     return "/".join([*first, *("#" if part in same else part for part in rest)])
 
 
-@pytest.mark.token
 def test_every_page_can_be_read_by_everybody(person: Callable[..., Person]) -> None:
     found: list[str] = []
     known: set[str] = set()

@@ -1,5 +1,10 @@
 """The web application: pages for people, REST under /v1/, on the server's frame."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask, Response, jsonify, request
 
 from onecert.ra import rest
@@ -30,6 +35,9 @@ from onecert.ra.service import Ra
 from onecert.server.languages import _, gettext
 from onecert.server.members import Context, Member
 from onecert.server.web import NavItem, SearchBox, create_frame
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["create_app"]
 
@@ -75,7 +83,20 @@ def create_app(member: Member | str, context: Context, ra: Ra) -> Flask:
     app.register_blueprint(organisation.blueprint())
     app.register_blueprint(rest.blueprint(), url_prefix="/v1")
     app.register_error_handler(InvalidApplicationError, _invalid_application)
+    app.wsgi_app = _WithoutNul(app.wsgi_app)  # type: ignore[method-assign] # Flask's way to wrap an app
     return app
+
+
+class _WithoutNul:
+    """No text of PostgreSQL holds a NUL: in an address it becomes U+FFFD, which names nothing."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["PATH_INFO"] = environ.get("PATH_INFO", "").replace("\0", "\xef\xbf\xbd")
+        environ["QUERY_STRING"] = environ.get("QUERY_STRING", "").replace("%00", "%EF%BF%BD")
+        return self._app(environ, start_response)
 
 
 def _invalid_application(error: InvalidApplicationError) -> Response:

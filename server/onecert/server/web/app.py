@@ -126,21 +126,12 @@ class _Language:
         self._package = package
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        _without_nul(environ)
         seen = Request(environ)
         wishes = (seen.args.get("language", ""), seen.cookies.get(LANGUAGE_COOKIE, ""))
         language = next((wish for wish in wishes if wish in LANGUAGES), None)
         accepted = language or best_language(seen.headers.get("Accept-Language", ""))
         with set_language(accepted, self._package):
             return self._app(environ, start_response)
-
-
-def _without_nul(environ: WSGIEnvironment) -> None:
-    """No text of PostgreSQL holds a NUL: in an address it becomes U+FFFD, which names nothing."""
-    if "\0" in environ.get("PATH_INFO", ""):
-        environ["PATH_INFO"] = environ["PATH_INFO"].replace("\0", "\xef\xbf\xbd")
-    if "%00" in environ.get("QUERY_STRING", ""):
-        environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("%00", "%EF%BF%BD")
 
 
 def _find_session() -> None:
