@@ -191,5 +191,13 @@ def test_the_command_exits_1_while_something_is_to_be_done(installed: Path) -> N
     lines = [json.loads(line) for line in result.output.splitlines()]
     codes = {line["subject"]: line["code"] for line in lines if line["place"] == "ra"}
     assert codes.pop("running") == "NOT_RUNNING"
-    assert codes.keys() == {"database", "backup", "backup-drill", "audit-head", "processes", "jobs"}
+    assert codes.keys() == {
+        "database",
+        "backup",
+        "backup-drill",
+        "audit-head",
+        "processes",
+        "jobs",
+        "evidence",
+    }
     assert set(codes.values()) == {"ok"}
