@@ -49,7 +49,7 @@ tests:
 # Hundreds of processes of ours are started; where PYTHONDONTWRITEBYTECODE is set, each would compile them anew.
 	@$(python) -m compileall -q -j 2 $(members)
 # One more than CI's two cores: a fifth of the time a test waits for a process, a port or a disk.
-	@$(environment) COLLECT_SIGNED=$(collected) .venv/bin/pytest -n 3 --dist loadgroup $(PYTEST)
+	@$(environment) COLLECT_SIGNED=$(collected) .venv/bin/pytest -n 3 $(PYTEST)
 
 second-opinions:
 	@$(environment) $(python) tests/second_opinions $(collected) --json .tools/second-opinions.json

@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from onecert.hsm import ModuleError, Token, ensure_softhsm_token, find_module, open_token
 from onecert.server.database import Database, migrate
@@ -250,6 +251,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 # --- end of server: databases ---------------------------------------------------------------------
+
+# --- house: tests that share something costly run in one process ------------------------------------
+# By folder: under pytest 9.2, the groups of pytest-xdist 3.8 have no effect.
+
+_TOGETHER = {"tests/browser/": "browser", "tests/integration/test_deploy": "deploy"}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each test by itself, in the order of its collection; what is named above first, each on one worker."""
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            found = (group for start, group in _TOGETHER.items() if nodeid.startswith(start))
+            return next(found, nodeid)
+
+    return Together(config, log)
+
 
 # --- house: in CI a test that should run does run -------------------------------------------------
 

@@ -23,7 +23,7 @@ WORDS = {
 }
 PATIENCE_S = 60
 
-pytestmark = [pytest.mark.token, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.token, pytest.mark.timeout(600)]
 
 
 def href(one: Person, pattern: str) -> Any:

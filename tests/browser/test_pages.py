@@ -14,7 +14,7 @@ LINKS = "() => [...document.querySelectorAll('a[href]')].map(a => a.href.split('
 PEOPLE = ("admin1", "security1", "clerk1", "clerk2", "media1", "archive1", "auditor1")
 LEAST = 30  # kinds of pages that everybody together comes to
 
-pytestmark = [pytest.mark.token, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.token, pytest.mark.timeout(600)]
 
 
 def kind_of(url: str) -> str:

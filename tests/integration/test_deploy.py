@@ -36,8 +36,6 @@ from deploy_site import (
     wait_for,
 )
 
-pytestmark = pytest.mark.xdist_group("deploy")
-
 
 @pytest.fixture(scope="module")
 def site(postgresql_server: Path) -> Iterator[Site]:

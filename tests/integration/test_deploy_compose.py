@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from deploy_site import MEMBERS, ROOT, SERVICES, described_members, needs, run
 
-pytestmark = pytest.mark.xdist_group("deploy")
-
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
