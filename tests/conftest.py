@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from werkzeug.routing import Rule
 from xdist.scheduler import LoadScopeScheduling
 
 from onecert.hsm import ModuleError, Token, ensure_softhsm_token, find_module, open_token
@@ -251,6 +252,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 # --- end of server: databases ---------------------------------------------------------------------
+
+# --- web: an application is made for most tests, with the same two hundred addresses ----------------
+# To build a function for each address takes werkzeug a third of such a test; it is pure, so it is built once.
+
+_build_address = Rule._compile_builder
+_addresses: dict[object, Callable[..., tuple[str, str]]] = {}
+
+
+def _compile_builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+    key = (str(rule), tuple(rule._trace), repr(rule.defaults), append_unknown)
+    if key not in _addresses:
+        _addresses[key] = _build_address(rule, append_unknown)
+    return _addresses[key]
+
+
+Rule._compile_builder = _compile_builder  # type: ignore[method-assign]
+
+# --- end of web -----------------------------------------------------------------------------------
 
 # --- house: tests that share something costly run in one process ------------------------------------
 # By folder: under pytest 9.2, the groups of pytest-xdist 3.8 have no effect.

@@ -12,6 +12,7 @@ from onecert.server import languages
 from onecert.server.operators.roles import Operator
 from onecert.server.web.access import current_session
 from onecert.server.web.assets import asset
+from onecert.server.web.compiled import COMPILED
 from onecert.server.web.csrf import csrf_token
 from onecert.server.web.frame import current_frame, frame_of
 
@@ -27,6 +28,7 @@ def install(app: Flask) -> None:
     environment.add_extension("jinja2.ext.i18n")
     environment.trim_blocks = True
     environment.lstrip_blocks = True
+    environment.bytecode_cache = COMPILED
     environment.install_gettext_callables(  # type: ignore[attr-defined] # from the i18n extension
         languages.translate, languages.translate_plural, newstyle=True
     )
