@@ -3,16 +3,21 @@
 folder or address of the city -> job -> the member's own folder -> form, submit, review
 """
 
+import functools
 import json
 import sys
+import threading
 from dataclasses import replace
+from datetime import timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from ra_fakes import OTHER_USCC, USCC, T
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "verifier" / "registry"))
+sys.path[:0] = [str(Path(__file__).parents[1] / "verifier" / name) for name in ("registry", "trust_roles")]
 
+import trust_city
 from registry_files import DAY, KEY, THIRD, Register, row
 from test_ra_pages import FORM, enter
 
@@ -96,6 +101,84 @@ def test_a_newer_snapshot_is_taken(city) -> None:
     """The next number, another name: the next question has it."""
     city.publish([row(USCC, "深圳市新名科技有限公司")], number=2)
     assert city.registry.look(USCC, T).verdict(NAME) == "differs"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *said) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """The folder `site` over HTTP, and its address."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}/trust-list.json"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def publish(folder: Path, city: trust_city.City, rows) -> None:
+    """The city's files as it serves them: root, list, and a timestamp that names the next snapshot."""
+    city.stamp += 1
+    Register(folder).write(rows, number=city.stamp)
+    city.files["trust-timestamp.json"] = city.holders.sign_timestamp(
+        city.stamp,
+        at=city.at,
+        root=city.files["trust-root.json"],
+        trust_list=city.files["trust-list.json"],
+        registry=(folder / "registry.json").read_bytes(),
+    )
+    for name, data in city.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def test_from_the_address_of_the_trust_list(tmp_path, site) -> None:
+    """Nothing is published yet, then a snapshot, then a newer one, then the site is gone.
+
+    "Could not be asked" first; then the name, and "not in the register", which is another answer; then the
+    new name, which goes on answering.
+    """
+    folder, address = site
+    city = trust_city.City(holders=TrustHolders(registry=RoleHolders((KEY,), 1)))
+    city.publish_root()
+    city.publish_list()
+    root = tmp_path / "paper.json"
+    root.write_bytes(city.first)
+    register = make_registry(address, root, tmp_path / "own")
+    at, later = trust_city.T, timedelta(minutes=10)
+
+    register.refresh(at)
+    assert register.look(USCC, at).state == "unchecked"
+
+    publish(folder, city, ROWS)
+    at += later
+    register.refresh(at)
+    assert register.look(USCC, at).verdict(NAME) == "matches"
+    assert register.look(THIRD, at).state == "unknown"
+
+    publish(folder, city, [row(USCC, "深圳市新名科技有限公司")])
+    at += later
+    register.refresh(at)
+    assert register.look(USCC, at).name == "深圳市新名科技有限公司"
+
+    (folder / "trust-list.json").unlink()
+    (folder / "trust-timestamp.json").unlink()
+    at += later
+    register.refresh(at)
+    assert register.look(USCC, at).verdict(NAME) == "differs"
+    # Another process of the service, which has fetched nothing itself.
+    other = make_registry(address, root, tmp_path / "own")
+    assert other.look(USCC, at).verdict(NAME) == "differs"
+    register.close()
+    other.close()
 
 
 def test_the_policy_decides_what_is_refused() -> None:

@@ -126,7 +126,9 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
     findings = Findings(
         clock=clock,
         texts=ConsentTexts.load(config.consent_texts),
-        register=make_registry(config.registry, config.trust_root, context.data / "registry"),
+        register=make_registry(
+            config.registry, config.trust_root, context.data / "registry", every=config.registry_every
+        ),
         refused=config.registry_refused,
     )
     entries = Entries(

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
@@ -50,10 +50,21 @@ class SnapshotRegistry:
         source: folder with `registry.json` and `registry.jsonl`, or the http(s) address of the trust list.
         trust_root: `trust-root.json`, whose fingerprint a person has compared.
         folder: private to this member; kept fresh by `refresh`.
+        every: after so long at the latest the address is asked again; whoever asks sooner is told what is
+            known. After a failure it is asked again after a minute, then after twice as long, up to this.
         fetch: for tests; by default the verifier's own.
     """
 
-    def __init__(self, source: str, *, trust_root: Path, folder: Path, fetch: Fetch | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        trust_root: Path,
+        folder: Path,
+        every: timedelta = timedelta(minutes=10),
+        fetch: Fetch | None = None,
+    ) -> None:
+        self._every = every
         self._source = source
         self._trust_root = trust_root
         self._folder = folder
@@ -111,6 +122,8 @@ class SnapshotRegistry:
         head = registry.head(at)
         if keys is None or head is None:
             raise CouldNotCheckError("REGISTRY_MISSING", detail="the city publishes none")
+        if registry.failure is not None:  # what was fetched before goes on answering until its own end
+            log.warning("newest register not fetched", extra={"error": str(registry.failure)[:300]})
         folder = self._folder / "fetched" / "register"
         self._take(folder / HEAD_FILE, folder / f"rows-{head.data.sha256[:40]}.jsonl", keys, at)
 
@@ -123,7 +136,12 @@ class SnapshotRegistry:
             self._source, folder=folder / "register", state=state, fetch=self._fetch, closed=_TOLD
         )
         trust_list = TrustListUrl(
-            self._source, root=self._root(), folder=folder / "list", state=state, fetch=self._fetch
+            self._source,
+            root=self._root(),
+            folder=folder / "list",
+            state=state,
+            fetch=self._fetch,
+            every=self._every,
         )
         return trust_list, registry
 
@@ -178,7 +196,9 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def make_registry(source: str | None, trust_root: Path | None, folder: Path) -> Registry:
+def make_registry(
+    source: str | None, trust_root: Path | None, folder: Path, *, every: timedelta = timedelta(minutes=10)
+) -> Registry:
     """What the settings say; without them nothing can be checked, and every answer says so.
 
     Raises:
@@ -188,4 +208,4 @@ def make_registry(source: str | None, trust_root: Path | None, folder: Path) -> 
         return NoRegistry()
     if trust_root is None:
         raise ValueError("registry needs trust_root: the file that says whose signature counts")
-    return SnapshotRegistry(source, trust_root=trust_root, folder=folder)
+    return SnapshotRegistry(source, trust_root=trust_root, folder=folder, every=every)
