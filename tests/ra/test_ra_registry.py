@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from ra_fakes import OTHER_USCC, USCC, T
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "verifier" / name) for name in ("registry", "trust_roles")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "verifier" / "registry"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "verifier" / "trust_roles"))
 
 import trust_city
 from registry_files import DAY, KEY, THIRD, Register, row
