@@ -71,10 +71,10 @@ def places(city: City, office: str) -> list[tuple[str, list[tuple[str, str, str]
         (f"{city.https}/ra/", "申请、审核、证书、注销", "applications, review, certificates, revocation"),
         (
             f"{city.https}/ca/",
-            "证书机构：总览、查找、冻结、批量撤销、演练",
+            "证书机构：总览、查找、冻结、批量注销、演练",
             "the CA: search, hold, revoke, drills",
         ),
-        (f"{city.https}/pmi/", "角色的授予、批准与撤销", "roles: grant, approve, revoke"),
+        (f"{city.https}/pmi/", "角色的授予、批准与注销", "roles: grant, approve, revoke"),
         (
             f"{city.https}/supervision/",
             "信任列表：现状、编辑、签署、历史",

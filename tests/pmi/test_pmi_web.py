@@ -63,7 +63,7 @@ def test_grant_approve_decide_revoke_over_rest(pmi, lab) -> None:
     where = f"/v1/attribute-certificates/{certificate['serial']}"
     revoked = officer.post(f"{where}/revoke", json={"reason": "privilegeWithdrawn"}).get_json()
     assert (revoked["status"], revoked["acrl_number"]) == ("revoked", 2)
-    for language, text in (("zh", "撤销"), ("en", "revoked")):
+    for language, text in (("zh", "注销"), ("en", "revoked")):
         denied = anybody.post(f"/v1/decisions?language={language}", json=pushed).get_json()
         assert denied["decision"] == "deny"
         (reason,) = [each for each in denied["reasons"] if each["kind"] == "certificate"]
@@ -192,7 +192,7 @@ def test_a_grant_by_the_pages(pmi, lab) -> None:
         == 303
     )
     page = officer.get(f"/attribute-certificates/{serial}").text
-    assert "已撤销" in page
+    assert "已注销" in page
     assert "/revoke" not in page
 
 

@@ -127,7 +127,7 @@ def test_effect_page(world: Any) -> None:
     assert moved.location.endswith("at=2026-11-21T10:00:00Z")
     text = client.get("/draft/effect?at=2026-11-21T10:00:00Z").get_data(as_text=True)
     assert "CA_WITHDRAWN" in text
-    assert "不查询吊销状态" in text
+    assert "不查询注销状态" in text
     assert b"CA_WITHDRAWN" in client.get("/draft/effect.csv?at=2026-11-21T10:00:00Z").data
     now = client.get("/draft/effect?at=2026-11-21T09:00:00Z&language=en").get_data(as_text=True)
     assert "No known certificate" in now
