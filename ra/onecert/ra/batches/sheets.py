@@ -8,14 +8,16 @@ formatted as text, so that 18 digits stay 18 digits.
 import csv
 import io
 from collections.abc import Iterable, Sequence
-
-from xlsxwriter import Workbook
-from xlsxwriter.worksheet import Worksheet
+from typing import TYPE_CHECKING, Any
 
 from onecert.ra.batches.checking import fields_of
 from onecert.ra.batches.columns import title_of
 from onecert.ra.content.fields import ALL_FIELDS, FIELDS, KIND_NAMES, Kind
 from onecert.server.languages import _, gettext
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.worksheet import Worksheet
 
 __all__ = ["safe_cell", "template_csv", "template_xlsx", "write_csv", "write_xlsx"]
 
@@ -61,7 +63,7 @@ def write_xlsx(
 ) -> bytes:
     """One sheet of text; the columns `marked` stand out."""
     out = io.BytesIO()
-    book = Workbook(out, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    book = _workbook(out, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     page = book.add_worksheet(sheet[:31])
     heading = book.add_format({"bold": True, "bg_color": "#E8EEF4", "bottom": 1})
     plain = book.add_format({"num_format": "@"})
@@ -96,7 +98,7 @@ def template_csv(kind: Kind) -> bytes:
 def template_xlsx(kind: Kind) -> bytes:
     """A sheet to fill in and a sheet of help."""
     out = io.BytesIO()
-    book = Workbook(out, {"strings_to_formulas": False, "strings_to_urls": False})
+    book = _workbook(out, {"strings_to_formulas": False, "strings_to_urls": False})
     text = book.add_format({"num_format": "@"})
     needed = book.add_format({"bold": True, "bg_color": "#FDE9D9", "bottom": 1, "num_format": "@"})
     heading = book.add_format({"bold": True, "bg_color": "#E8EEF4", "bottom": 1, "num_format": "@"})
@@ -120,7 +122,13 @@ def template_xlsx(kind: Kind) -> bytes:
     return out.getvalue()
 
 
-def _help(book: Workbook, page: Worksheet, kind: Kind, names: Sequence[str]) -> None:
+def _workbook(out: io.BytesIO, options: dict[str, Any]) -> "Workbook":
+    from xlsxwriter import Workbook  # noqa: PLC0415 - XlsxWriter takes long to load
+
+    return Workbook(out, options)
+
+
+def _help(book: "Workbook", page: "Worksheet", kind: Kind, names: Sequence[str]) -> None:
     bold = book.add_format({"bold": True, "bg_color": "#E8EEF4", "bottom": 1})
     wrapped = book.add_format({"text_wrap": True, "valign": "top", "num_format": "@"})
     titles = [_("Column"), _("Needed"), _("Longest"), _("Example"), _("What to write")]

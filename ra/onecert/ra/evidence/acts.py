@@ -29,7 +29,6 @@ from onecert.ra.errors import (
     WrongStateError,
 )
 from onecert.ra.evidence.files import Files, Use
-from onecert.ra.evidence.images import turned
 from onecert.ra.evidence.looking import Seen, look_at
 from onecert.ra.evidence.materials import Material, materials_of
 from onecert.ra.evidence.records import Evidence, find_by_content, list_evidence, load_evidence
@@ -226,6 +225,8 @@ class EvidenceActs:
             self._note_look(operator, found)
         if preview:
             content = b"".join(self.files.read(found.id, Use.PREVIEW, key))
+            from onecert.ra.evidence.images import turned  # noqa: PLC0415 - Pillow takes long to load
+
             return Opened(found, "image/jpeg", iter([turned(content, turn)]))
         # All of it is tried before the first octet leaves: an answer that breaks off tells nobody why.
         size = sum(len(part) for part in self.files.read(found.id, Use.ORIGINAL, key))

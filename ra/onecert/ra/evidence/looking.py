@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from onecert.ra.errors import EvidenceRefusedError
-from onecert.ra.evidence.images import look_at_image
 from onecert.ra.evidence.pdfs import look_at_pdf
 from onecert.ra.evidence.sniffing import PDF, check_one_type, in_megabytes, media_type_of
 
@@ -42,6 +41,8 @@ def look_at(file: BinaryIO, *, max_octets: int) -> Seen:
     if media_type == PDF:
         look_at_pdf(file)
         return Seen(media_type=media_type, sha256=_sha256(file), size=size)
+    from onecert.ra.evidence.images import look_at_image  # noqa: PLC0415 - Pillow takes long to load
+
     picture = look_at_image(file, media_type)
     return Seen(
         media_type=media_type,

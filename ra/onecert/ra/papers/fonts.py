@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from fontTools.ttLib import TTFont, TTLibError
-
 from onecert.ra.errors import FontMissingError
 
 __all__ = ["DEFAULT_FONT", "Font", "load_font"]
@@ -61,6 +59,8 @@ def load_font(path: Path | None = None) -> Font:
     Raises:
         FontMissingError: there is none, or it is none.
     """
+    from fontTools.ttLib import TTFont, TTLibError  # noqa: PLC0415 - takes long to load
+
     path = path or DEFAULT_FONT
     try:
         with path.open("rb") as file:
@@ -75,6 +75,8 @@ def load_font(path: Path | None = None) -> Font:
 
 def _find_number(file: BinaryIO) -> int:
     """Which font of a collection; 0 when none is called so, or the file is a single font."""
+    from fontTools.ttLib import TTFont  # noqa: PLC0415 - takes long to load
+
     number, fonts = 0, 1
     while number < fonts:
         font = TTFont(file, fontNumber=number, lazy=True)

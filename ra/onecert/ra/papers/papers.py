@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onecert.ra.papers.fonts import load_font
-from onecert.ra.papers.sheet import Sheet
 from onecert.ra.papers.wording import DECLARATION, FETCHING, PIN_RULES, RECEIVED, TWO_COPIES
 from onecert.server.languages import _, format_date, format_datetime, gettext
+
+if TYPE_CHECKING:
+    from onecert.ra.papers.sheet import Sheet
 
 __all__ = ["Business", "Item", "Papers", "Point"]
 
@@ -245,7 +248,9 @@ class Papers:
         sheet.fields(_where(point))
         return sheet.octets()
 
-    def _sheet(self, title: str, *, at: datetime, foot: str) -> Sheet:
+    def _sheet(self, title: str, *, at: datetime, foot: str) -> "Sheet":
+        from onecert.ra.papers.sheet import Sheet  # noqa: PLC0415 - fpdf2 takes long to load
+
         return Sheet(load_font(self._font), title=title, at=at, foot=foot)
 
 
