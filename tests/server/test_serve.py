@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -388,6 +389,15 @@ def test_tls_files_that_do_not_fit(tmp_path: Path) -> None:
         Server(
             [demo_member("one")], tmp_path / "data", make_settings(tls_certificate=certificate, tls_key=key)
         )
+
+
+def test_processes_of_one_folder_make_one_certificate(tmp_path: Path) -> None:
+    """Started at the same moment, none finds another's key beside a certificate."""
+    with ThreadPoolExecutor(4) as pool:
+        each = [pool.submit(ensure_certificate, tmp_path / "tls", host="127.0.0.1", at=NOW) for _ in range(4)]
+    assert [one.result()[2] for one in each].count(True) == 1
+    certificate, key, _is_new = each[0].result()
+    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
 
 
 def test_self_signed_certificate_is_kept_and_renewed(tmp_path: Path) -> None:

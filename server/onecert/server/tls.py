@@ -8,8 +8,10 @@ from the next connection on.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import logging
+import os
 import ssl
 import threading
 from collections.abc import Sequence
@@ -45,10 +47,18 @@ _HANDSHAKE_TIMEOUT_S = 5.0
 def ensure_certificate(folder: Path, *, host: str, at: datetime) -> tuple[Path, Path, bool]:
     """Return (certificate, key, whether it was just made): self-signed, for this machine, kept in the folder.
 
-    It is made anew when it is missing or about to expire.
+    It is made anew when it is missing or about to expire; by one, where several processes of a folder start.
     """
     make_private_folder(folder)
-    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _ensure(folder / "certificate.pem", folder / "key.pem", host=host, at=at)
+    finally:
+        os.close(lock)
+
+
+def _ensure(certificate_file: Path, key_file: Path, *, host: str, at: datetime) -> tuple[Path, Path, bool]:
     if key_file.is_file() and certificate_file.is_file():
         found = x509.load_pem_x509_certificate(certificate_file.read_bytes())
         if found.not_valid_after_utc - at > _RENEW_BEFORE:
