@@ -200,7 +200,7 @@ class Applications:
         key = frozen.application.entity_key
         if key is None:
             raise RuntimeError("content without a fault has no entity")  # the two checks disagree
-        follows = self._check_followed(operator, frozen)
+        follows = self.check_follows(operator, frozen)
         profile = self._directory.profile(frozen.application.authority, frozen.application.profile)
         with self._database.transaction() as connection:
             current, operator, now = self._steps.begin(connection, operator, application_id, Act.SUBMIT)
@@ -412,8 +412,13 @@ class Applications:
                 note=filing.place if filing is not None else None,
             )
 
-    def _check_followed(self, operator: Operator, frozen: Frozen) -> str | None:
-        """The application whose certificate this one follows, after a look at both; None: it follows none."""
+    def check_follows(self, operator: Operator, frozen: Frozen) -> str | None:
+        """The application whose certificate this one follows, after a look at both; None: it follows none.
+
+        Raises:
+            FollowRefusedError: the certificate's status or its holder does not let it be followed so.
+            InvalidApplicationError: what stands in the certificate was changed in a renewal or replacement.
+        """
         application = frozen.application
         if application.follows_authority is None or application.follows_serial is None:
             return None

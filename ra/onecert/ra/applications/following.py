@@ -18,12 +18,12 @@ from typing import Any
 from onecert.ra.applications.records import Application, Frozen
 from onecert.ra.ca.questions import following
 from onecert.ra.certificates.records import Certificate
-from onecert.ra.content.fields import CERTIFICATE_FIELDS
+from onecert.ra.content.fields import CERTIFICATE_FIELDS, Kind
 from onecert.ra.errors import FieldFault, FollowRefusedError, InvalidApplicationError
 from onecert.ra.life.machine import Business
 from onecert.server.languages import _
 
-__all__ = ["Followed", "check_followed", "check_kept", "follow_payload"]
+__all__ = ["Followed", "check_followed", "check_kept", "follow_payload", "kept_faults"]
 
 # What may be the reason for revoking the old one; the first is taken when none is named.
 REASONS: Mapping[Business, tuple[str, ...]] = MappingProxyType(
@@ -82,17 +82,24 @@ def check_kept(frozen: Frozen, before: Frozen) -> None:
     application = frozen.application
     if application.entity_key != before.application.entity_key:
         raise FollowRefusedError("FOLLOW_HOLDER", before.application.number)
-    if application.business is Business.CHANGE:
-        return
-    changed = [
-        name
-        for name in sorted(CERTIFICATE_FIELDS[application.kind])
-        if frozen.values.get(name, "") != before.values.get(name, "")
+    faults = kept_faults(application.business, application.kind, frozen.values, before.values)
+    if faults:
+        raise InvalidApplicationError(faults)
+
+
+def kept_faults(
+    business: Business, kind: Kind, values: Mapping[str, str], before: Mapping[str, str]
+) -> list[FieldFault]:
+    """Fields of the certificate that were changed where the business keeps them."""
+    if business is Business.CHANGE:
+        return []
+    text = _("A renewal or replacement keeps what stands in the certificate.")
+    hint = _("Take the value of the old certificate, or enter a change of data instead.")
+    return [
+        FieldFault(name, "FIELD_KEPT", text, hint)
+        for name in sorted(CERTIFICATE_FIELDS[kind])
+        if values.get(name, "") != before.get(name, "")
     ]
-    if changed:
-        text = _("A renewal or replacement keeps what stands in the certificate.")
-        hint = _("Take the value of the old certificate, or enter a change of data instead.")
-        raise InvalidApplicationError([FieldFault(name, "FIELD_KEPT", text, hint) for name in changed])
 
 
 def follow_payload(payload: dict[str, Any], application: Application) -> dict[str, Any]:

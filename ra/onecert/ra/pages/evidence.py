@@ -7,7 +7,7 @@ Files are answered under a policy of their own: whatever is in them, nothing in 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -20,8 +20,8 @@ from onecert.ra.evidence.records import Evidence
 from onecert.ra.evidence.sniffing import in_megabytes
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ARCHIVE, ENTRY, MEDIA, SECURITY
+from onecert.ra.pages import scans
 from onecert.ra.pages.common import the_operator, the_ra
-from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext, ngettext
 from onecert.server.web import notify
 
@@ -38,6 +38,7 @@ FILES_PER_REQUEST = 3  # of the largest size, together
 _FORM_OCTETS = 1 << 20
 _PIECE = 1 << 16
 _UPLOADS = frozenset({"evidence.add", "evidence.add_to_case", "api.add_evidence"})
+_FORMS = frozenset({"applications.new", "applications.edit", "applications.follow"})  # scans come with them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +86,12 @@ def _allow_large(endpoint: str | None, _values: object) -> None:
         EvidenceRefusedError: too large altogether. It is read to its end and forgotten: a browser that is cut
             off while it sends shows a lost connection and not the reason.
     """
-    if endpoint not in _UPLOADS or request.method != "POST":
+    if endpoint not in _UPLOADS | _FORMS or request.method != "POST":
         return
-    one = the_ra().evidence.limits.file_octets
-    size = request.content_length or 0
-    request.max_content_length = FILES_PER_REQUEST * one + _FORM_OCTETS
+    limits = the_ra().evidence.limits
+    one, size = limits.file_octets, request.content_length or 0
+    files = limits.record_octets if endpoint in _FORMS else FILES_PER_REQUEST * one
+    request.max_content_length = files + _FORM_OCTETS
     if size > request.max_content_length:
         body = request.environ["wsgi.input"]
         while size > 0 and (piece := body.read(min(size, _PIECE))):
@@ -146,19 +148,13 @@ def _page(record: Application | Case, refused: Sequence[tuple[str, str, str]]) -
 
 def _add(record_id: Any) -> AnyResponse:
     """Several files at once; what is refused is named with its reason, the others are kept."""
-    ra, operator, record = the_ra(), the_operator(), _record(record_id)
+    record = _record(record_id)
     material = request.form.get("material", "")[:32]
-    kept, refused = 0, []
-    sent = [file for file in request.files.getlist("files") if file.filename]
-    for file in sent:
-        try:
-            ra.evidence.add(operator, record.id, material, cast(BinaryIO, file.stream))
-            kept += 1
-        except ServiceError as exc:
-            if not exc.is_refusal:
-                raise
-            hint = gettext(exc.hint, **exc.facts) if exc.hint else ""
-            refused.append(((file.filename or "")[:80], gettext(exc.text, **exc.facts), hint))
+    sent = [(material, file) for file in request.files.getlist("files") if file.filename]
+    refused = scans.keep(record, sent)
+    kept = len(sent) - len(refused)
+    if isinstance(record, Application) and request.headers.get("X-Part") == "scans":
+        return make_response(scans.part(record, refused), 422 if refused else 200)
     if not sent:
         refused.append(("", gettext(_("No file was chosen.")), gettext(_("Choose one or more files."))))
     if kept:

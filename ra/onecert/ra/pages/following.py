@@ -8,15 +8,15 @@ button.
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, make_response, redirect, request, url_for
+from flask import Blueprint, make_response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.ra.applications.following import REASONS, Followed, check_followed
+from onecert.ra.applications.following import REASONS, Followed, check_followed, kept_faults
 from onecert.ra.certificates.records import Certificate
-from onecert.ra.errors import FollowRefusedError, InvalidApplicationError, NotFoundError
+from onecert.ra.errors import FollowRefusedError, NotFoundError
 from onecert.ra.life.machine import BUSINESS_NAMES, Business, State
 from onecert.ra.operators.roles import ENTRY
-from onecert.ra.pages import form_shown, forms
+from onecert.ra.pages import form_shown, forms, scans
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.revocation.reasons import REASON_NAMES
 from onecert.server.errors import ServiceError
@@ -87,20 +87,20 @@ def _follow(authority: str, serial: str, business: str) -> AnyResponse | str:
     entry = forms.read_entry(kind, certificate.authority)
     collision: ServiceError | None = None
     outcome = ra.entries.check(entry)
-    if request.form.get("act") == "save" or outcome.content is not None:
+    if faults := kept_faults(wanted, kind, outcome.values, before.values):
+        outcome = forms.with_faults(outcome, faults)
+    sent = scans.read()
+    # Files belong to a draft: it is kept with its faults, which the form of the draft shows.
+    if sent or request.form.get("act") == "save" or outcome.content is not None:
         try:
             said = Followed.of(wanted, certificate, followed["reason"], early=followed["early"])
             made = ra.applications.follow(
                 operator, said, entry, request_key=request.form.get("form_key", "")[:64] or new_key()
             )
-            if request.form.get("act") != "save" and made.state is State.DRAFT:
-                made = ra.applications.submit(operator, made.id)
-                notify(_("%(number)s is submitted. A second person reviews it now."), number=made.number)
-            else:
-                notify(_("Draft %(number)s is saved."), number=made.number)
-            return redirect(url_for("applications.show", application_id=made.id), 303)
-        except InvalidApplicationError as refused:
-            outcome = forms.with_faults(outcome, refused.faults)
+            if made.state is State.DRAFT:
+                for name, text, _hint in scans.keep(made, sent):
+                    notify(_("%(name)s was not kept: %(why)s"), "warning", name=name, why=text)
+            return forms.done(made)
         except FollowRefusedError as refused:
             collision = refused
     page = form_shown.page(

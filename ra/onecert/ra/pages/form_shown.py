@@ -13,6 +13,7 @@ from onecert.ra.errors import FieldFault
 from onecert.ra.life.machine import Business, State
 from onecert.ra.pages.common import field_errors, named_errors, the_operator, the_ra
 from onecert.ra.pages.review import remarks_shown
+from onecert.ra.pages.scans import Refused, scans_of
 from onecert.ra.pages.shown import REGISTER_KINDS
 from onecert.ra.registry.answers import sentence
 from onecert.ra.review.remarks import last_return
@@ -43,6 +44,7 @@ def page(
     outcome: Outcome | None = None,
     collision: ServiceError | None = None,
     followed: Mapping[str, Any] | None = None,
+    refused_scans: Sequence[Refused] = (),
 ) -> str:
     """The whole form.
 
@@ -69,6 +71,7 @@ def page(
         collision_hint=gettext(collision.hint, **collision.facts) if collision else "",
         collision_link=_link(collision),
         followed=followed,
+        scans=scans_of(application, _business(application, followed), kind, refused_scans),
         f=field_parts(
             kind,
             authority,
@@ -77,7 +80,7 @@ def page(
             notes=outcome.notes if outcome else (),
             besides=followed["before"] if followed else (application.id if application else None),
             before=followed["values"] if followed else _before(application),
-            keeps=(followed["business"] if followed else application and application.business) in KEEPING,
+            keeps=_business(application, followed) in KEEPING,
         ),
     )
 
@@ -132,6 +135,13 @@ def register_note(values: Mapping[str, str]) -> dict[str, str] | None:
         "kind": REGISTER_KINDS.get(verdict, "danger"),
         "name": answer.name,
     }
+
+
+def _business(application: Application | None, followed: Mapping[str, Any] | None) -> Business:
+    if followed is not None:
+        business: Business = followed["business"]
+        return business
+    return application.business if application is not None else Business.NEW
 
 
 def _before(application: Application | None) -> Mapping[str, str] | None:

@@ -11,26 +11,27 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import Application, find_last_entered, find_last_place
+from onecert.ra.applications.records import Application, Frozen, find_last_entered, find_last_place
 from onecert.ra.content.checking import Outcome
 from onecert.ra.content.fields import KIND_HELP, Kind
 from onecert.ra.errors import (
     AuthorityUnknownError,
     EvidenceMissingError,
     FieldFault,
+    FollowRefusedError,
     InvalidApplicationError,
     RequestKeyReusedError,
 )
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY
-from onecert.ra.pages import form_shown
+from onecert.ra.pages import form_shown, scans
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.pages.shown import entry_of
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.server.web import notify, requires_role
 
-__all__ = ["add_to", "keep", "read_entry", "read_kind", "read_revision", "with_faults"]
+__all__ = ["add_to", "done", "keep", "read_entry", "read_kind", "read_revision", "with_faults"]
 
 CSR_FILE_MAX = 16 * 1024
 
@@ -67,11 +68,13 @@ def _new(authority: str, kind: str) -> AnyResponse | str:
         return form_shown.page(wanted, authority, usual, "", key=new_key())
     entry, key = read_entry(wanted, authority), request.form.get("form_key", "")[:64] or new_key()
     found = _typed_before()
+    if sent := scans.read():
+        return _with_scans(entry, sent, key=key, application=found)
     if request.form.get("act") != "save":
         refused = _find_refusal(entry, key=key, application=found)
         if refused is not None:
             return refused
-    return _done(keep(entry, key=key, application=found))
+    return done(keep(entry, key=key, application=found))
 
 
 @requires_role(ENTRY)
@@ -82,21 +85,38 @@ def _edit(application_id: Any) -> AnyResponse | str:
     if Act.SAVE not in acts_possible(application.business, application.state, frozenset({ENTRY})):
         return redirect(url_for("applications.show", application_id=application.id), 303)
     if request.method == "GET":
-        is_judged = application.state is State.RETURNED or "check" in request.args
-        return form_shown.page(
-            application.kind,
-            application.authority,
-            frozen.values,
-            frozen.csr_pem,
-            application=application,
-            outcome=ra.entries.check(entry_of(frozen)) if is_judged else None,
-        )
+        return _form_of(frozen)
     entry = read_entry(application.kind, application.authority)
+    if sent := scans.read():
+        return _with_scans(entry, sent, key="", application=application)
     if request.form.get("act") != "save":
         refused = _find_refusal(entry, key="", application=application)
         if refused is not None:
             return refused
-    return _done(keep(entry, key="", application=application))
+    return done(keep(entry, key="", application=application))
+
+
+def _form_of(frozen: Frozen) -> str:
+    """The form of what is kept, with what is wrong with it where that was asked for or found before."""
+    ra, application = the_ra(), frozen.application
+    outcome, collision = None, None
+    if application.state is State.RETURNED or "check" in request.args:
+        outcome = ra.entries.check(entry_of(frozen))
+        try:
+            ra.applications.check_follows(the_operator(), frozen)
+        except InvalidApplicationError as refused:
+            outcome = with_faults(outcome, refused.faults)
+        except FollowRefusedError as refused:
+            collision = refused
+    return form_shown.page(
+        application.kind,
+        application.authority,
+        frozen.values,
+        frozen.csr_pem,
+        application=application,
+        outcome=outcome,
+        collision=collision,
+    )
 
 
 def keep(entry: Entry, *, key: str, application: Application | None, typing: bool = False) -> Application:
@@ -122,20 +142,41 @@ def keep(entry: Entry, *, key: str, application: Application | None, typing: boo
     )
 
 
+def _with_scans(
+    entry: Entry, sent: Sequence[scans.Sent], *, key: str, application: Application | None
+) -> AnyResponse:
+    """Files came with the form: the draft is kept first, whatever is wrong with it, and they belong to it."""
+    kept = keep(entry, key=key, application=application)
+    if kept.state not in {State.DRAFT, State.RETURNED}:
+        return done(kept)  # the second of two clicks
+    refused = scans.keep(kept, sent)
+    if request.form.get("act") != "save":
+        page = _find_refusal(entry, key=key, application=kept, refused_scans=refused)
+        if page is not None:
+            return page
+    if not refused:
+        return done(kept)
+    csr = entry.csr if isinstance(entry.csr, str) else ""
+    shown = form_shown.page(
+        entry.kind, entry.authority, entry.fields, csr, key=key, application=kept, refused_scans=refused
+    )
+    return make_response(shown, 422)
+
+
 def _typed_before() -> Application | None:
     """The draft that saving while typing has made of this new form."""
     made = request.form.get("id", "")
     return the_ra().reach.application(the_operator(), made[:36]) if made else None
 
 
-def _done(kept: Application) -> AnyResponse:
+def done(kept: Application) -> AnyResponse:
     """Where the clerk goes from here, after submitting if that was the button."""
     if request.form.get("act") == "save":
         notify(_("Draft %(number)s is saved."), number=kept.number)
     elif kept.state in {State.DRAFT, State.RETURNED}:
         try:
             kept = the_ra().applications.submit(the_operator(), kept.id)
-        except InvalidApplicationError:
+        except (InvalidApplicationError, FollowRefusedError):
             return redirect(url_for("applications.edit", application_id=kept.id, check=1), 303)
         except EvidenceMissingError as exc:
             notify(exc.text, "warning", **exc.facts)
@@ -144,7 +185,13 @@ def _done(kept: Application) -> AnyResponse:
     return redirect(url_for("applications.show", application_id=kept.id), 303)
 
 
-def _find_refusal(entry: Entry, *, key: str, application: Application | None) -> Response | None:
+def _find_refusal(
+    entry: Entry,
+    *,
+    key: str,
+    application: Application | None,
+    refused_scans: Sequence[scans.Refused] = (),
+) -> Response | None:
     """The form again, with what was typed, when submitting would be refused."""
     ra = the_ra()
     outcome = ra.entries.check(entry)
@@ -164,6 +211,7 @@ def _find_refusal(entry: Entry, *, key: str, application: Application | None) ->
         application=application,
         outcome=outcome,
         collision=collision,
+        refused_scans=refused_scans,
     )
     return make_response(page, 422 if outcome.faults else 409)
 
