@@ -1,5 +1,6 @@
 """Fakes of the RA's tests: keys in software, and a CA that keeps to the wire contract."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable
@@ -89,6 +90,68 @@ class OutageError(Exception):
     """Raised inside the fake CA after the work is done: the answer is lost on the way."""
 
 
+class FakeBatches:
+    """The CA's batches: a signed head, one part of lines, results once `at_work` is over."""
+
+    def __init__(self, ca: "FakeCa") -> None:
+        self.ca = ca
+        self.heads: dict[str, dict[str, Any]] = {}
+        self.results: dict[str, list[dict[str, Any]]] = {}
+        self.at_work = False
+        self.cancelled = False
+        self.refused: set[str] = set()  # common names
+
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes, str]:
+        if path == "/v1/batches":
+            head = self.ca.verified(body, "onecert-batch+json")
+            if head is None:
+                return _problem(401, "ORDER_SIGNATURE")
+            if self.heads.setdefault(head["batch"], head) != head:
+                return _problem(409, "BATCH_ALTERED")
+            return self._progress(head["batch"])
+        if path == "/v1/batches/results":
+            return self._results(self.ca.verified(body, "onecert-batch-results+json") or {})
+        number = path.split("/")[3]
+        if self.cancelled:
+            return _problem(409, "BATCH_CLOSED")
+        (part,) = self.heads[number]["parts"]
+        lines = body.splitlines()
+        if part != {"lines": len(lines), "sha256": hashlib.sha256(body).hexdigest()}:
+            return _problem(422, "BATCH_PART")
+        if number not in self.results:
+            self.results[number] = [self._line(*each) for each in enumerate(map(json.loads, lines), start=1)]
+        self.ca.lose()
+        return self._progress(number)
+
+    def _line(self, number: int, payload: dict[str, Any]) -> dict[str, Any]:
+        order = payload["order"]
+        if payload["subject"]["common_name"] in self.refused:
+            refused = {"status": "refused", "code": "SUBJECT", "detail": "because of the subject", "hint": ""}
+            return {"line": number, "order": order} | refused
+        _before, issued = self.ca.orders.setdefault(order, (payload, self.ca.issue(payload)))
+        said = {name: issued[name] for name in ("serial", "certificate_pem", "status")}
+        return {"line": number, "order": order, "authority": payload["authority"]} | said
+
+    def _progress(self, number: str) -> tuple[int, bytes, str]:
+        missing = [] if number in self.results or self.cancelled else [1]
+        return _json(200, {"batch": number, "state": self._state(number), "missing": missing})
+
+    def _state(self, number: str) -> str:
+        if self.cancelled:
+            return "cancelled"
+        return ("accepted" if self.at_work else "done") if number in self.results else "arriving"
+
+    def _results(self, asked: dict[str, Any]) -> tuple[int, bytes, str]:
+        if asked.get("batch") not in self.heads:
+            return _problem(404, "BATCH_UNKNOWN")
+        number, after = asked["batch"], asked["after"]
+        lines = [] if self.at_work else self.results.get(number, [])[after : after + 2]
+        last = {"after": after + len(lines), "state": self._state(number)}
+        body = "".join(json.dumps(line) + "\n" for line in [*lines, last])
+        self.ca.lose()
+        return 200, body.encode(), "application/jsonl"
+
+
 class FakeCa:
     """A CA in memory that checks signatures, counts an order once and can fail in every way an RA meets."""
 
@@ -103,6 +166,8 @@ class FakeCa:
         self.refuse_next: tuple[int, str] | None = None
         self.answer_next: tuple[int, bytes, str] | None = None
         self.known = True
+        self.batches = FakeBatches(self)
+        self.mass: Any = None  # without it, this CA offers no mass revocations
         self.now: Callable[[], datetime] = lambda: T
         self.authorities = {name: _issuer(name) for name in ("pearl", "harbour", "summit")}
 
@@ -135,27 +200,31 @@ class FakeCa:
             return self._delivery(body)
         if path == "/v1/revocations":
             return self._revocation(body)
+        if path.startswith("/v1/batches"):
+            return self.batches.answer(path, body)
+        if path.startswith("/v1/mass-revocations") and self.mass is not None:
+            return self._of_mass(method, path, body)
         if path.startswith("/v1/certificates/"):
             authority, serial = path.removeprefix("/v1/certificates/").split("/")
             found = self.status.get((authority, serial))
             return _json(200, found) if found else _problem(404, "CERTIFICATE_UNKNOWN")
         return _problem(404, "NOT_FOUND")
 
-    def _verified(self, body: bytes, typ: str) -> dict[str, Any] | None:
+    def verified(self, body: bytes, typ: str) -> dict[str, Any] | None:
         if not self.known:
             return None
         keys = {key_id(self.order_key): self.order_key}
         return dict(verify_document(body, typ=typ, keys=keys, max_bytes=100_000))
 
     def _order(self, body: bytes) -> tuple[int, bytes, str]:
-        payload = self._verified(body, "onecert-order+json")
+        payload = self.verified(body, "onecert-order+json")
         if payload is None:
             return _problem(401, "ORDER_SIGNATURE")
         order = payload["order"]
         if order in self.orders:
             before, answer = self.orders[order]
             return _json(200, answer) if before == payload else _problem(409, "ORDER_ALTERED")
-        answer = self._issue(payload)
+        answer = self.issue(payload)
         self.orders[order] = (payload, answer)
         if self.lose_answers:
             self.lose_answers -= 1
@@ -163,7 +232,7 @@ class FakeCa:
         return _json(201, answer)
 
     def _delivery(self, body: bytes) -> tuple[int, bytes, str]:
-        payload = self._verified(body, "onecert-delivery+json")
+        payload = self.verified(body, "onecert-delivery+json")
         if payload is None:
             return _problem(401, "ORDER_SIGNATURE")
         order = self.orders[payload["order"]][0]
@@ -171,13 +240,19 @@ class FakeCa:
             self._end(order)
         return _json(200, {"order": payload["order"], "replaced": "done" if "replaces" in order else None})
 
+    def lose(self) -> None:
+        """Lose an answer on its way, when the test wants it."""
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise OutageError
+
     def _end(self, order: dict[str, Any]) -> None:
         """Revoke what an order follows."""
         place = (order["replaces"]["authority"], order["replaces"]["serial"])
         reason = order["revoke_replaced"]["reason"]
         self.status[place] = {"serial": place[1], "status": "revoked", "reason": reason}
 
-    def _issue(self, payload: dict[str, Any]) -> dict[str, Any]:
+    def issue(self, payload: dict[str, Any]) -> dict[str, Any]:
         if payload.get("kind") == "replace":
             self._end(payload)
         key, issuer = self.authorities[payload["authority"]]
@@ -205,7 +280,7 @@ class FakeCa:
         }
 
     def _revocation(self, body: bytes) -> tuple[int, bytes, str]:
-        payload = self._verified(body, "onecert-revocation+json")
+        payload = self.verified(body, "onecert-revocation+json")
         if payload is None:
             return _problem(401, "ORDER_SIGNATURE")
         if payload["revocation"] in self.revocations:
@@ -231,6 +306,13 @@ class FakeCa:
             self.lose_answers -= 1
             raise OutageError
         return _json(200, answer)
+
+    def _of_mass(self, method: str, path: str, body: bytes) -> tuple[int, bytes, str]:
+        status, answer = self.mass.answer(method, path, body)
+        if self.lose_answers and method != "GET":
+            self.lose_answers -= 1
+            raise OutageError
+        return _problem(status, answer) if isinstance(answer, str) else _json(status, answer)
 
     def _authority(self, name: str) -> dict[str, Any]:
         titles = {"pearl": "珠江CA", "harbour": "海港CA", "summit": "高峰CA"}

@@ -16,6 +16,7 @@ from onecert.ra.batches.service import make_batches
 from onecert.ra.batches.work import BatchWork
 from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import CaClient
+from onecert.ra.ca.mass import MassWire
 from onecert.ra.cases.acts import Cases
 from onecert.ra.cases.handover import HandOvers
 from onecert.ra.cases.records import load_case
@@ -29,7 +30,9 @@ from onecert.ra.delivery.handing import Delivery
 from onecert.ra.delivery.mailing import CodeMails
 from onecert.ra.delivery.tries import Tries
 from onecert.ra.emergency.acts import Emergencies
+from onecert.ra.emergency.mass import MassParts
 from onecert.ra.emergency.work import EmergencyWork
+from onecert.ra.emergency.writing import Writing
 from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.examining import files_of
 from onecert.ra.evidence.keeping import EvidenceKeeping
@@ -258,6 +261,16 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             clock=clock,
             requests=certificates,
             revoking=revoking,
+            mass=MassParts(
+                database=database,
+                clock=clock,
+                keys=keys,
+                wire=MassWire(client),
+                writing=Writing(
+                    database=database, audit=audit, clock=clock, learn=revoking.refresh, name=name
+                ),
+                name=name,
+            ),
             load_operator=context.operators.load,
             name=name,
         ),

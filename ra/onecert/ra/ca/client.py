@@ -5,6 +5,7 @@ Three outcomes, never mixed up: an answer; `CaRefusedError` (it understood and s
 been carried out: post the same bytes with the same number again, the CA answers the same.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ _NOT_JUDGED = frozenset({401})
 # Refusals that say nothing about the content: made too long ago (the CA was away for a day), or posted in two
 # signed forms by two processes. Both are cured by posting again what is on record, if need be signed anew.
 TOO_OLD = "ORDER_TIME"
-_ALTERED = frozenset({"ORDER_ALTERED", "REVOCATION_ALTERED"})
+_ALTERED = frozenset({"ORDER_ALTERED", "REVOCATION_ALTERED", "BATCH_ALTERED"})
 JOSE_JSON = "application/jose+json"
 
 
@@ -66,7 +67,7 @@ class CaClient:
 
     def post_order(self, order_id: str, document: bytes) -> IssuedAnswer:
         """Post a signed issuance order; posting it again is safe."""
-        body = self._call(
+        body = self.call(
             "POST",
             "v1/orders",
             content=document,
@@ -87,7 +88,7 @@ class CaClient:
 
     def post_revocation(self, revocation_id: str, document: bytes) -> RevokedAnswer:
         """Post a signed revocation order; posting it again is safe."""
-        body = self._call(
+        body = self.call(
             "POST",
             "v1/revocations",
             content=document,
@@ -107,7 +108,7 @@ class CaClient:
 
     def search(self, document: bytes) -> FoundPage:
         """Ask a signed search; changes nothing."""
-        body = self._call("POST", "v1/searches", content=document, headers={"Content-Type": JOSE_JSON})
+        body = self.call("POST", "v1/searches", content=document, headers={"Content-Type": JOSE_JSON})
         found, following = body.get("certificates"), body.get("next")
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise CaAnswerError("POST /ca/v1/searches")
@@ -117,7 +118,7 @@ class CaClient:
 
     def history(self, document: bytes) -> Mapping[str, Any]:
         """Ask a signed question for the life line of one certificate."""
-        body = self._call("POST", "v1/histories", content=document, headers={"Content-Type": JOSE_JSON})
+        body = self.call("POST", "v1/histories", content=document, headers={"Content-Type": JOSE_JSON})
         if not isinstance(body.get("events"), list) or not isinstance(body.get("certificate"), dict):
             raise CaAnswerError("POST /ca/v1/histories")
         return body
@@ -129,7 +130,7 @@ class CaClient:
             what became of the certificate that the order follows: `waiting`, `done` (revoked), `void` (left,
             as the new one is revoked) or `nothing` (left, as ordered); None: it follows none.
         """
-        body = self._call("POST", "v1/deliveries", content=document, headers={"Content-Type": JOSE_JSON})
+        body = self.call("POST", "v1/deliveries", content=document, headers={"Content-Type": JOSE_JSON})
         if body.get("order") != order_id:
             raise CaAnswerError("POST /ca/v1/deliveries")
         replaced = body.get("replaced")
@@ -137,13 +138,13 @@ class CaClient:
 
     def authorities(self) -> Mapping[str, Any]:
         """The public list of authorities and profiles, as the CA sends it."""
-        return self._call("GET", "v1/authorities")
+        return self.call("GET", "v1/authorities")
 
     def certificate(self, authority: str, serial_hex: str) -> Mapping[str, Any]:
         """What the CA has on record about one certificate."""
-        return self._call("GET", f"v1/certificates/{authority}/{serial_hex}")
+        return self.call("GET", f"v1/certificates/{authority}/{serial_hex}")
 
-    def _call(
+    def call(
         self,
         method: str,
         path: str,
@@ -151,11 +152,36 @@ class CaClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
+        """Ask, and read the JSON object of the answer.
+
+        Raises:
+            CaRefusedError, CaUnreachableError, CaAnswerError
+        """
+        return _read(self._request(method, path, content, headers))
+
+    def call_for_lines(self, path: str, document: bytes) -> list[dict[str, Any]]:
+        """Post a signed question that is answered in JSON lines, and read them.
+
+        Raises:
+            CaRefusedError, CaUnreachableError, CaAnswerError
+        """
+        response = self._request("POST", path, document, {"Content-Type": JOSE_JSON})
+        if response.status_code >= 300:
+            _read(response)
+        try:
+            lines = [json.loads(line) for line in response.content.splitlines()]
+        except ValueError as exc:
+            raise CaAnswerError(f"POST /ca/{path}") from exc
+        if len(response.content) > MAX_ANSWER_OCTETS or not all(isinstance(line, dict) for line in lines):
+            raise CaAnswerError(f"POST /ca/{path}")
+        return lines
+
+    def _request(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str] | None
+    ) -> httpx.Response:
         wanted = {"Accept": "application/json", **(headers or {})}
         try:
-            response = self._http.request(
-                method, path, content=content, headers=wanted, timeout=self._timeout
-            )
+            return self._http.request(method, path, content=content, headers=wanted, timeout=self._timeout)
         except httpx.TimeoutException as exc:
             raise CaUnreachableError("no answer in time") from exc
         except httpx.HTTPError as exc:
@@ -164,7 +190,6 @@ class CaClient:
             # Inside one process the CA's application is called directly; what it lets through must not look
             # like an error of ours, and surely not like an answer.
             raise CaUnreachableError(type(exc).__name__) from exc
-        return _read(response)
 
 
 def _read(response: httpx.Response) -> dict[str, Any]:

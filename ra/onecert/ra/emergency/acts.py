@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, insert, select, update
 
 from onecert.ra.content.checking import canonical_json
+from onecert.ra.emergency.parts import ask_of_parts
 from onecert.ra.emergency.records import (
     PAUSED,
     PROPOSED,
@@ -223,6 +224,9 @@ class Emergencies:
         before, after = states
         with self._database.transaction() as connection:
             operator, current = self._begin(connection, operator, emergency_id, before)
+            # The CA is told by the service, in its next turn.
+            asked = {"stop_by" if after == PAUSED else "resume_by": operator.id}
+            ask_of_parts(connection, current.id, **asked)
             return self._turn(connection, current, operator, event, {"state": after, "note": _words(note)})
 
     def _begin(

@@ -112,11 +112,14 @@ def list_items(
     *,
     states: Sequence[str] = (),
     after: int = 0,
+    upto: int | None = None,
     limit: int = 50,
 ) -> list[Item]:
-    """In their order, from a number on."""
+    """In their order, from a number on, or up to one."""
     items = emergency_items.c
     query = select(*_ITEM_COLUMNS).where(items.emergency_id == emergency_id, items.number > after)
+    if upto is not None:
+        query = query.where(items.number <= upto)
     if states:
         query = query.where(items.state.in_(states))
     rows = connection.execute(query.order_by(items.number).limit(limit))

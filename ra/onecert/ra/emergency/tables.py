@@ -1,11 +1,22 @@
-"""Tables of the emergency: the frozen set, and what became of each certificate of it."""
+"""Tables of the emergency: the frozen set, its parts at the CA, and what became of each certificate."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from onecert.ra.models import _Sequence, metadata
 from onecert.server.database import UtcDateTime
 
-__all__ = ["emergencies", "emergency_items"]
+__all__ = ["emergencies", "emergency_items", "emergency_parts"]
 
 emergencies = Table(
     "ra_emergencies",
@@ -52,4 +63,29 @@ emergency_items = Table(
     Column("problem", Text, nullable=True),
     Index("ra_emergency_items_by_state", "emergency_id", "state", "number"),
     Index("ra_emergency_items_by_certificate", "authority", "serial_hex"),
+)
+
+emergency_parts = Table(
+    "ra_emergency_parts",
+    metadata,
+    Column("emergency_id", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("authority", String(64), nullable=False),
+    Column("first_item", Integer, nullable=False),
+    Column("last_item", Integer, nullable=False),
+    Column("mass_revocation", String(36), nullable=False),  # its number at the CA
+    Column("state", String(16), nullable=False),  # open | carried | single | done
+    Column("proposal", LargeBinary, nullable=True),  # the signed documents, as posted
+    Column("confirmation", LargeBinary, nullable=True),
+    Column("proposed_at", UtcDateTime, nullable=True),
+    Column("frozen_at", UtcDateTime, nullable=True),
+    Column("confirmed_at", UtcDateTime, nullable=True),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Column("at_authority", String(16), nullable=True),
+    Column("gone_through", Integer, nullable=False),
+    Column("is_exact", Boolean, nullable=False),
+    Column("crl_number", BigInteger, nullable=True),
+    Column("stop_by", String(64), nullable=True),
+    Column("resume_by", String(64), nullable=True),
+    Column("problem", Text, nullable=True),
 )

@@ -1,8 +1,9 @@
-"""Carries approved emergencies out: the signed revocation requests of the frozen set, some at a time.
+"""Carries approved emergencies out: by the CA's mass revocation (`mass.py`), or certificate by certificate.
 
-Each certificate's request is a row of `ra_revocations`, written in the transaction that marks the item, under
-a key made of the emergency and the item's number: whatever dies in between, it is asked for once. Between two
-chunks it is looked whether somebody has paused it. A drill signs the same requests and throws them away.
+Where the CA takes no mass revocation, each certificate is asked for: its request is a row of
+`ra_revocations`, written in the transaction that marks the item, under a key made of the emergency and the
+item's number: whatever dies in between, it is asked for once. Between two chunks it is looked whether
+somebody has paused it. A drill signs the same requests and throws them away.
 """
 
 import logging
@@ -13,8 +14,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from onecert.ra.certificates.records import load_certificate
+from onecert.ra.emergency import parts as of_parts
+from onecert.ra.emergency.mass import MassParts
 from onecert.ra.emergency.records import (
     DONE,
+    PAUSED,
     RUNNING,
     Emergency,
     Item,
@@ -52,6 +56,7 @@ class EmergencyWork:
         clock: Clock,
         requests: Certificates,
         revoking: Revoking,
+        mass: MassParts,
         load_operator: Callable[[Connection, str], Operator],
         name: str,
     ) -> None:
@@ -60,15 +65,18 @@ class EmergencyWork:
         self._clock = clock
         self._requests = requests
         self._revoking = revoking
+        self._mass = mass
         self._load_operator = load_operator
         self._name = name
 
     def run(self, at: datetime) -> None:
-        """Chunks of every running emergency, until there are none or the time is up."""
+        """Chunks of every running emergency, until there are none or the time is up; paused ones are held."""
         end = time.monotonic() + LONGEST.total_seconds()
         with self._database.reading() as connection:
             ids = connection.scalars(
-                select(emergencies.c.id).where(emergencies.c.state == RUNNING).order_by(emergencies.c.seq)
+                select(emergencies.c.id)
+                .where(emergencies.c.state.in_((RUNNING, PAUSED)))
+                .order_by(emergencies.c.seq)
             ).all()
         for emergency_id in ids:
             while time.monotonic() < end and self.step(emergency_id):
@@ -78,15 +86,18 @@ class EmergencyWork:
         """One chunk; whether there is more to do at once."""
         with self._database.reading() as connection:
             emergency = load_emergency(connection, emergency_id)
-            if emergency.state != RUNNING:
-                return False
-            posted = list_items(connection, emergency_id, states=["posted"], limit=CHUNK)
-            items = posted or list_items(connection, emergency_id, states=["waiting"], limit=CHUNK)
             proposer = self._load_operator(connection, emergency.proposed_by)
+        if emergency.state == PAUSED:
+            return self._mass.hold_back(emergency)
+        if emergency.state != RUNNING:
+            return False
+        more = self._mass.carry_on(emergency)
+        items, is_all = self._single(emergency)
         if not items:
-            return self._finish(emergency)
+            return self._finish(emergency) if is_all else more
         if emergency.is_drill:
             return self._rehearse(emergency, proposer, items)
+        posted = [item for item in items if item.state == "posted"]
         if not posted:
             self._ask(emergency, proposer, items)
             with self._database.reading() as connection:
@@ -95,7 +106,29 @@ class EmergencyWork:
             posted = [item for item in found if item.number in numbers]
         answered = [self._carry_out(emergency, item) for item in posted]
         # While the authority does not answer, the next run tries again.
-        return all(answered)
+        return all(answered) or more
+
+    def _single(self, emergency: Emergency) -> tuple[list[Item], bool]:
+        """The next certificates that are asked for by themselves; and, without any, whether all is done."""
+        with self._database.reading() as connection:
+            posted = list_items(connection, emergency.id, states=["posted"], limit=CHUNK)
+            parts = of_parts.list_parts(connection, emergency.id)
+            if posted:
+                return posted, False
+            for part in parts:
+                if part.state == of_parts.SINGLE:
+                    first, last = part.first_item, part.last_item
+                    items = list_items(
+                        connection,
+                        emergency.id,
+                        states=["waiting"],
+                        after=first - 1,
+                        upto=last,
+                        limit=CHUNK,
+                    )
+                    if items:
+                        return items, False
+        return [], all(part.state in {of_parts.DONE, of_parts.SINGLE} for part in parts)
 
     def _ask(self, emergency: Emergency, proposer: Operator, items: Sequence[Item]) -> None:
         """Sign outside the transaction, then keep requests and marks in one."""
