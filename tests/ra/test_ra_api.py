@@ -8,6 +8,8 @@ from ra_fakes import IDCARD, USCC, make_csr
 from onecert.ra.models import applications
 from onecert.ra.rest.openapi import document
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def body(ra, **changes):
     entry = ra.entry()
@@ -68,6 +70,7 @@ def test_an_idempotency_key_with_other_content_is_refused(ra, clerk) -> None:
     assert len(ra.rows(applications)) == 1
 
 
+@only_sqlite
 def test_faults_are_listed_by_field(ra, clerk) -> None:
     """Two wrong fields: 422 with both; nothing is kept."""
     wanted = body(ra, csr_pem="rubbish")
@@ -82,6 +85,7 @@ def test_faults_are_listed_by_field(ra, clerk) -> None:
     assert ra.rows(applications) == []
 
 
+@only_sqlite
 def test_a_draft_may_be_incomplete(ra, clerk) -> None:
     """draft: true keeps it; submitting refuses it."""
     made = clerk.api("POST", "/applications", body(ra, csr_pem="", draft=True))
@@ -98,6 +102,7 @@ def test_a_duplicate_is_409_and_keeps_nothing(ra, clerk) -> None:
     assert len(ra.rows(applications)) == 1
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "changes",
     [
@@ -117,6 +122,7 @@ def test_values_of_the_wrong_kind_are_named(ra, clerk, changes) -> None:
     assert (answer.status_code, answer.json["code"]) == (422, "BODY_INVALID")
 
 
+@only_sqlite
 def test_bodies_that_are_no_objects(ra, clerk) -> None:
     """A list, a number, broken JSON."""
     for wrong in ([], 1, "text"):
@@ -130,6 +136,7 @@ def test_bodies_that_are_no_objects(ra, clerk) -> None:
     assert broken.status_code == 422
 
 
+@only_sqlite
 def test_a_form_from_another_site_is_refused(ra, clerk) -> None:
     """A session cookie with a content type that a form can send, and no form token."""
     answer = clerk.client.post(
@@ -183,6 +190,7 @@ def test_a_person_is_searched_for_in_a_body(ra, clerk) -> None:
     assert found["idcard_masked"] == "440300***********5"
 
 
+@only_sqlite
 def test_revoke_hold_release_by_rest(ra) -> None:
     """The security officer, with reasons; the same idempotency key is one request."""
     ra.issue()
@@ -212,6 +220,7 @@ def test_a_used_key_does_not_pass_for_another_revocation(ra) -> None:
     assert (answer.status_code, answer.json["code"]) == (409, "REQUEST_KEY_REUSED")
 
 
+@only_sqlite
 def test_a_ca_that_is_away_answers_202(ra) -> None:
     """The revocation is on record and signed; the answer says that it is still on its way."""
     ra.issue()
@@ -223,6 +232,7 @@ def test_a_ca_that_is_away_answers_202(ra) -> None:
     assert answer.json["changes"][0]["state"] == "pending"
 
 
+@only_sqlite
 def test_roles_by_rest(ra, clerk, reviewer) -> None:
     """A clerk may not approve, a reviewer may not enter, neither may revoke."""
     made = ra.submit()
@@ -234,6 +244,7 @@ def test_roles_by_rest(ra, clerk, reviewer) -> None:
     assert clerk.api("POST", place, {"reason": "superseded"}).status_code == 403
 
 
+@only_sqlite
 def test_an_old_hash_is_refused(ra, reviewer) -> None:
     """What was shown is not what is there."""
     made = ra.submit()
@@ -241,6 +252,7 @@ def test_an_old_hash_is_refused(ra, reviewer) -> None:
     assert (answer.status_code, answer.json["code"]) == (409, "CONTENT_CHANGED")
 
 
+@only_sqlite
 def test_return_reject_withdraw_reopen_by_rest(ra, clerk, reviewer) -> None:
     """The remaining acts, and one that does not exist."""
     made = ra.submit()
@@ -263,6 +275,7 @@ def test_the_database_is_gone(ra, clerk) -> None:
     assert answer.json["code"] == "DATABASE_UNAVAILABLE"
 
 
+@only_sqlite
 def test_the_document_names_every_path(ra) -> None:
     """Every REST rule of the application is in the OpenAPI document, and the other way round."""
     described = set(document("/ra/v1")["paths"])
@@ -279,6 +292,7 @@ def test_the_document_names_every_path(ra) -> None:
     assert ra.browser(None).api("GET", "/openapi.json").json["openapi"] == "3.1.0"
 
 
+@only_sqlite
 def test_answers_have_what_the_document_requires(ra, clerk) -> None:
     """Each required property of the schemas is in a real answer."""
     schemas = document("/ra/v1")["components"]["schemas"]

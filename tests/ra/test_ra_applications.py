@@ -16,6 +16,8 @@ from onecert.server.errors import ServiceError
 from onecert.server.models import audit_entries
 from onecert.server.operators import RoleRequiredError, SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def test_two_people_and_a_certificate(ra) -> None:
     """wang enters and submits, li approves, the CA issues. Must be on record from end to end."""
@@ -226,6 +228,7 @@ def test_a_stale_form_does_not_overwrite(ra) -> None:
         ra.applications.save(ra.entry_clerk, draft.id, ra.entry(note="tab two"), revision=draft.revision)
 
 
+@only_sqlite
 def test_return_and_reject_need_a_reason(ra) -> None:
     """An empty reason helps nobody. Must be refused."""
     submitted = ra.submit()
@@ -245,6 +248,7 @@ def test_personal_numbers_are_nowhere_in_clear(ra) -> None:
                 assert b"13800000000" not in octets, table.name
 
 
+@only_sqlite
 def test_unknown_authority_and_type(ra) -> None:
     """An authority nobody knows. Must be refused with the names of those that exist."""
     with pytest.raises(errors.AuthorityUnknownError) as caught:
@@ -259,6 +263,7 @@ def test_withdrawn_only_before_the_ca_was_asked(ra) -> None:
         ra.applications.withdraw(ra.entry_clerk, application.id)
 
 
+@only_sqlite
 def test_a_private_key_pasted_by_mistake_is_not_kept(ra) -> None:
     """The applicant's private key in the request field: refused, and not stored even in a draft."""
     pem = make_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -28,6 +28,8 @@ from onecert.ra.models import applications, certificates
 from onecert.ra.operators.scopes import Grant, write_scope
 from onecert.server.operators import RoleRequiredError, SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 HEAD = ("姓名", "身份证号码", "省", "市", "手机", "地址", "邮编", "证书请求")
 
 
@@ -133,6 +135,7 @@ def test_duplicates_against_what_is_there(ra, desk) -> None:
     }
 
 
+@only_sqlite
 def test_what_the_register_refuses_is_in_the_report(ra, desk, monkeypatch) -> None:
     """The register knows that the company is closed: the report says so, and not only the entering."""
     fault = FieldFault("uscc", "REGISTER_CLOSED", "The organisation is closed.")
@@ -356,6 +359,7 @@ def test_the_table_comes_back_with_what_is_wrong(ra, desk) -> None:
         assert len(packed.namelist()) == 1
 
 
+@only_sqlite
 def test_a_file_that_cannot_be_read_says_so_on_the_batch(ra, desk) -> None:
     """Columns are missing: the batch stays, with the sentence; a dangerous file is not even kept."""
     batch = checked(ra, table(person(1)[:2], head=HEAD[:2]))
@@ -368,6 +372,7 @@ def test_a_file_that_cannot_be_read_says_so_on_the_batch(ra, desk) -> None:
         upload(ra, b"%PDF-1.7 nothing", key="2")
 
 
+@only_sqlite
 def test_the_page_from_upload_to_result(ra, desk) -> None:
     """A clerk uploads and submits, a reviewer approves what is shown, the result can be fetched."""
     clerk, reviewer = ra.browser(ra.entry_clerk), ra.browser(ra.reviewer)
@@ -400,6 +405,7 @@ def test_the_page_from_upload_to_result(ra, desk) -> None:
     assert "This is not a table of applications." in clerk.text
 
 
+@only_sqlite
 def test_by_rest(ra, desk) -> None:
     """Upload, report, choose, submit, approve, result: the same acts as JSON."""
     clerk, reviewer = ra.browser(ra.entry_clerk), ra.browser(ra.reviewer)

@@ -13,6 +13,8 @@ from onecert.ra.models import certificates, revocations
 from onecert.ra.operators.scopes import Grant, write_scope
 from onecert.server.operators import OperatorError, SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 KEY = "keyCompromise"
 NAMES = "甲乙丙丁戊"
 
@@ -206,6 +208,7 @@ def test_a_drill_revokes_nothing(ra, second) -> None:
     assert (ra.ca.posts, statuses(ra), ra.rows(revocations)) == (posts, ["good"] * 3, [])
 
 
+@only_sqlite
 def test_the_pages(ra, second) -> None:
     """Proposed on one page, approved on another by typing the number; the results can be fetched."""
     issue(ra, 2)

@@ -12,6 +12,8 @@ from onecert.ra.life.machine import Business, State
 from onecert.ra.models import orders
 from onecert.server.operators import SamePersonError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def certificate_of(ra, application):
     with ra.database.reading() as connection:
@@ -82,6 +84,7 @@ def test_a_change_takes_new_data_and_a_renewal_keeps_them(ra) -> None:
     assert last_order(ra)["revoke_replaced"]["reason"] == "affiliationChanged"
 
 
+@only_sqlite
 def test_another_holder_is_no_change(ra) -> None:
     """Another firm's code in a change. Must be refused: that is a new application."""
     draft = follow(ra, "change", certificate_of(ra, ra.issue()), uscc=OTHER_USCC)
@@ -128,6 +131,7 @@ def test_the_maker_is_another_person_when_the_policy_says_so(ra) -> None:
     assert ra.applications.deliver(both, sent.id).state is State.DELIVERED
 
 
+@only_sqlite
 def test_renewal_over_rest(ra) -> None:
     """POST …/renew with a new request only: entered, submitted, and told apart in the list."""
     old = certificate_of(ra, ra.issue())

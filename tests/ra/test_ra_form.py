@@ -10,6 +10,8 @@ from onecert.ra.content.fields import Kind
 from onecert.ra.life.machine import State
 from onecert.ra.models import application_events, applications
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 NEW = "/applications/new/pearl/organisation"
 
 
@@ -35,6 +37,7 @@ def autosave(browser, path, **form):
     )
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("name", "typed", "words"),
     [
@@ -123,6 +126,7 @@ def test_another_clerks_draft_is_not_saved_over(ra) -> None:
     assert autosave(reviewer, f"/applications/{draft.id}/autosave", **form).status_code == 403
 
 
+@only_sqlite
 def test_without_consent_nothing_is_submitted(ra) -> None:
     """No consent: refused at its place. With it: who recorded it, and which words, stand under the hash."""
     clerk = ra.browser(ra.entry_clerk)
@@ -154,6 +158,7 @@ def _body(ra, uscc=USCC):
     return {"type": "organisation", "authority": "pearl", "fields": fields, "csr_pem": make_csr()}
 
 
+@only_sqlite
 def test_a_renewal_is_a_new_request_and_one_button(ra) -> None:
     """From the certificate's page: one link, a request, one button. What is certified cannot be changed."""
     old = ra.issue()
@@ -177,6 +182,7 @@ def test_a_renewal_is_a_new_request_and_one_button(ra) -> None:
     assert "keeps what stands in the certificate" in clerk.text
 
 
+@only_sqlite
 def test_a_device_goes_all_the_way(ra) -> None:
     """The fourth type: named by the firm's code and its own name; two devices of one firm are two."""
     issued = ra.issue(ra.entry("device"))

@@ -12,6 +12,8 @@ from onecert.ra.desk.waiting import list_waiting
 from onecert.ra.models import certificates, operator_scopes
 from onecert.ra.operators.enrolment import Ask, EnrolmentKind
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def counters(ra: Any, operator: Any) -> dict[str, int]:
     with ra.database.reading() as connection:
@@ -81,6 +83,7 @@ def test_administrators_see_requests_and_accounts_that_end(ra) -> None:
     assert "Your account ends on" in clerk.text
 
 
+@only_sqlite
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_desk_leads_to_the_work(ra, language) -> None:
     """Every link of every counter is a page."""
@@ -118,6 +121,7 @@ def test_what_somebody_did_last(ra) -> None:
     ]
 
 
+@only_sqlite
 def test_nothing_to_do_is_said(ra) -> None:
     """An empty desk says so; roles that only read are told where to go."""
     reviewer = ra.browser(ra.reviewer)

@@ -12,6 +12,8 @@ from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 from onecert.server.languages import gettext, set_language
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 DEMO = Path(__file__).parents[2] / "demo" / "applicants.csv"
 
 
@@ -63,6 +65,7 @@ def test_every_imported_row_can_be_issued(ra, requests) -> None:
             assert ra.dispatch.carry_out(ra.approve(report.application).id).state is State.ISSUED
 
 
+@only_sqlite
 def test_a_missing_request_refuses_its_row_only(ra, requests) -> None:
     """One file is missing in the folder."""
     (requests / "bright-pearl.csr").unlink()
@@ -72,6 +75,7 @@ def test_a_missing_request_refuses_its_row_only(ra, requests) -> None:
     assert reports["bright-again"].outcome == "submitted"
 
 
+@only_sqlite
 def test_a_key_cannot_leave_the_folder(ra, tmp_path) -> None:
     """A key such as ../secret names no file."""
     (tmp_path / "secret.csr").write_text(make_csr())
@@ -104,6 +108,7 @@ def test_a_file_that_cannot_be_read_enters_nothing(data, words) -> None:
         assert words in gettext(caught.value.text, **caught.value.facts)
 
 
+@only_sqlite
 def test_rows_with_unknown_type_and_double_key(ra, requests) -> None:
     """A type that does not exist, and two rows with one key."""
     data = b"key,authority,type\na,pearl,robot\na,pearl,citizen\n\n"
@@ -111,6 +116,7 @@ def test_rows_with_unknown_type_and_double_key(ra, requests) -> None:
     assert [fault.code for report in reports for fault in report.faults] == ["TYPE_UNKNOWN", "KEY_TWICE"]
 
 
+@only_sqlite
 def test_could_not_stops_the_import(ra, requests) -> None:
     """The CA was never reached, so no authority is known: "could not", not a list of refused rows."""
     ra.ca.down = True

@@ -29,6 +29,8 @@ from onecert.ra.notices.texts import NoticeKind
 from onecert.ra.notices.writing import check_address, write_mail
 from onecert.server.models import audit_entries
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 MAIL = "agent@example.com"
 READY = {
     "name": "深圳市示例科技有限公司",
@@ -97,6 +99,7 @@ def test_a_certificate_is_told_of_once_at_each_step(ra, outbox) -> None:
     assert events == ["notice.sent"] * 3
 
 
+@only_sqlite
 def test_a_mail_speaks_both_languages_and_names_no_identity_number(ra, outbox) -> None:
     """Name, authority, day and place; neither the agent's number nor the credit code."""
     certificate = issued(ra)
@@ -209,6 +212,7 @@ def test_an_address_that_is_more_than_one_is_refused(address: str) -> None:
         check_address(address)
 
 
+@only_sqlite
 def test_hostile_facts_stay_in_the_body_on_their_line(ra) -> None:
     """Line breaks, control characters and direction marks become blanks; no identity number goes."""
     name = "甲公司\r\nBcc: x@y.example\r\n\r\n<script>\x00\u202e"
@@ -316,6 +320,7 @@ def after_a_pause(ra) -> None:
     ra.service.notices.run(ra.clock.now())
 
 
+@only_sqlite
 def test_a_mail_goes_to_the_server_over_tls(ra, inbox) -> None:
     """One notice, one mail."""
     ready(ra)
@@ -325,6 +330,7 @@ def test_a_mail_goes_to_the_server_over_tls(ra, inbox) -> None:
     assert states(ra) == [("ready", None, "sent")]
 
 
+@only_sqlite
 def test_a_server_whose_certificate_is_not_known_gets_nothing(ra, inbox) -> None:
     """Not known to the machine's own list: it waits, and no mail leaves."""
     ra.service.notices._carrier._ca_file = None
@@ -335,6 +341,7 @@ def test_a_server_whose_certificate_is_not_known_gets_nothing(ra, inbox) -> None
     assert "SSL" in ra.rows(notices)[0]["last_error"]
 
 
+@only_sqlite
 def test_a_recipient_that_is_refused_for_good_ends_it_and_a_busy_server_does_not(ra, inbox) -> None:
     """550 is an answer; 451 is none yet."""
     server, _listening = inbox
@@ -415,6 +422,7 @@ def test_the_page_of_renewals_lists_what_ends_soon_and_starts_a_renewal(ra) -> N
         assert officer.get(f"/renewals?cursor={cursor}&days=x&point=%00").status_code == 200
 
 
+@only_sqlite
 def test_the_page_of_notices_shows_what_could_not_be_sent_within_reach(ra, inbox) -> None:
     """Another point's notices are not there; no address and no code stand on the page."""
     certificate = issued(ra)

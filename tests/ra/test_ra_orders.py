@@ -13,6 +13,8 @@ from onecert.ra.models import applications, certificates, orders, revocations
 from onecert.server.models import audit_entries
 from onecert.verifier.jws import key_id, verify_document
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 SOON = timedelta(minutes=15)
 
 
@@ -101,6 +103,7 @@ def test_an_order_that_grew_too_old_is_signed_anew(ra) -> None:
     assert ra.events(application.id).count("ordered") == 1
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "answer",
     [
@@ -122,6 +125,7 @@ def test_what_is_not_an_answer_is_not_believed(ra, answer) -> None:
     assert ra.load(application.id).state is State.ISSUED
 
 
+@only_sqlite
 def test_a_certificate_for_another_key_is_not_believed(ra) -> None:
     """The answer holds a certificate, but not for the key of this request. Must not be recorded."""
     first = ra.issue()
@@ -179,6 +183,7 @@ def test_the_order_is_signed_over_what_was_approved(ra) -> None:
         verify_document(document, typ="onecert-revocation+json", keys={key_id(key): key}, max_bytes=65536)
 
 
+@only_sqlite
 def test_an_identity_number_that_the_profile_has_no_place_for_is_left_out(ra) -> None:
     """The employee profile takes uscc and idcard only."""
     application = ra.issue(ra.entry("employee"))
@@ -237,6 +242,7 @@ def test_a_revocation_that_grew_too_old_is_signed_anew(ra) -> None:
     assert ra.rows(revocations)[0]["state"] == "done"
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [
@@ -269,6 +275,7 @@ def test_a_final_revocation_overtakes_a_hold_that_is_on_its_way(ra) -> None:
     assert ra.rows(certificates)[0]["status"] == "revoked"
 
 
+@only_sqlite
 def test_an_unknown_reason_is_refused(ra) -> None:
     """A reason that RFC 5280 does not have."""
     ra.issue()
@@ -276,6 +283,7 @@ def test_an_unknown_reason_is_refused(ra) -> None:
         revoke(ra, reason="boredom")
 
 
+@only_sqlite
 def test_a_date_in_the_future_is_refused(ra) -> None:
     """The key cannot be in doubt since tomorrow."""
     ra.issue()
@@ -300,6 +308,7 @@ def test_a_status_changed_at_the_ca_is_learned(ra) -> None:
     assert ra.revoking.refresh(*place).status == "revoked"
 
 
+@only_sqlite
 def test_rsa_requests_pass_as_well(ra) -> None:
     """RSA-2048, as older USB keys make them."""
     assert ra.issue(ra.entry(csr=make_csr(make_key("rsa-2048")))).state is State.ISSUED

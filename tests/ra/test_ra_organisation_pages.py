@@ -12,6 +12,8 @@ from sqlalchemy import insert
 from onecert.ra.models import certificates, enrolments, operator_scopes, points
 from onecert.ra.operators.scopes import Grant, load_scope
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 NEW = {
     "name": "陈静",
     "operator": "chen",
@@ -51,6 +53,7 @@ def ask(browser: Any, kind: str = "enrol", **changes: Any) -> Any:
 # Points and projects
 
 
+@only_sqlite
 def test_a_point_is_opened_renamed_closed_and_opened_again(ra, gu) -> None:
     """Each step shows in the list; a closed point keeps its records."""
     gu.get("/organisation/points/new")
@@ -67,6 +70,7 @@ def test_a_point_is_opened_renamed_closed_and_opened_again(ra, gu) -> None:
     assert all(row["closed_at"] is None for row in ra.rows(points))
 
 
+@only_sqlite
 def test_a_wrong_point_comes_back_with_what_was_typed(ra, gu) -> None:
     """422, the reason, the form as typed; nothing is changed. An id that is there is not renamed."""
     before = ra.rows(points)
@@ -85,6 +89,7 @@ def test_a_wrong_point_comes_back_with_what_was_typed(ra, gu) -> None:
     assert ra.rows(points) == before
 
 
+@only_sqlite
 def test_the_main_point_stays(ra, gu) -> None:
     """Its page has no button to close it, and a forged form is refused."""
     gu.get("/organisation/points/main")
@@ -92,6 +97,7 @@ def test_the_main_point_stays(ra, gu) -> None:
     assert gu.post("/organisation/points/main/close").status_code == 422
 
 
+@only_sqlite
 def test_a_project_at_one_point(ra, gu) -> None:
     """Opened at the main point, moved to all, closed."""
     gu.get("/organisation/projects/new")
@@ -107,6 +113,7 @@ def test_a_project_at_one_point(ra, gu) -> None:
 # Operators
 
 
+@only_sqlite
 def test_an_operator_is_asked_for_and_agreed_to_by_another(ra, gu, he) -> None:
     """gu asks, he sees what is asked for and agrees; chen works at the place that was shown."""
     asked = ask(gu)
@@ -144,6 +151,7 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
 )
 
 
+@only_sqlite
 def test_a_wrong_request_comes_back_at_its_field(ra, gu) -> None:
     """One thing wrong: the summary leads to the field, the rest is as typed; nothing is on record."""
     rubbish = {"certificate": (BytesIO(b"rubbish"), "a.pem")}
@@ -165,6 +173,7 @@ def test_a_double_click_is_one_request(ra, gu) -> None:
     assert len(ra.rows(enrolments)) == 1
 
 
+@only_sqlite
 def test_a_request_is_refused_with_a_reason(ra, gu, he) -> None:
     """Without a reason the page comes back; with one it is on record, and cannot be agreed to any more."""
     page = ask(gu).request.path.removeprefix("/ra")
@@ -175,6 +184,7 @@ def test_a_request_is_refused_with_a_reason(ra, gu, he) -> None:
     assert he.post(f"{page}/decide", {"act": "agree"}).status_code == 409
 
 
+@only_sqlite
 def test_suspending_takes_one_and_lifting_it_two(ra, gu, he) -> None:
     """wang is out at once; gu asks to lift it, he agrees."""
     wang = ra.browser(ra.entry_clerk)
@@ -193,6 +203,7 @@ def test_suspending_takes_one_and_lifting_it_two(ra, gu, he) -> None:
     assert ra.browser(ra.entry_clerk).get("/").status_code == 200
 
 
+@only_sqlite
 def test_roles_change_by_four_eyes(ra, gu, he) -> None:
     """The form begins with today's roles; the second person sees both; then the new ones count."""
     gu.get("/organisation/requests/new/roles?operator=wang")
@@ -206,6 +217,7 @@ def test_roles_change_by_four_eyes(ra, gu, he) -> None:
         assert ra.operators.load(connection, "wang").roles == {"clerk.media"}
 
 
+@only_sqlite
 def test_a_further_certificate_is_shown_before_it_counts(ra, gu, he) -> None:
     """PEM or DER by upload; the second person sees subject, serial and fingerprint."""
     ra.issue()
@@ -219,6 +231,7 @@ def test_a_further_certificate_is_shown_before_it_counts(ra, gu, he) -> None:
     assert f"{certificate.serial_number:x}" in gu.text
 
 
+@only_sqlite
 def test_auditors_read_and_change_nothing(ra, gu) -> None:
     """Every page opens without a button; every form is refused; clerks do not get in at all."""
     page = ask(gu).request.path.removeprefix("/ra")
@@ -260,6 +273,7 @@ def test_the_trail_is_searched_by_who_what_and_day(ra) -> None:
     assert "year-month-day" in auditor.text
 
 
+@only_sqlite
 def test_an_auditor_with_a_scope_reads_its_own_points_entries(ra) -> None:
     """zhou audits the east: of the main point's applications, certificates and operators not one entry."""
     application = ra.issue()

@@ -11,6 +11,8 @@ from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 from onecert.ra.operators.roles import ROLES
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 FORM = {
     "organization_name": "深圳市示例科技有限公司",
     "uscc": USCC,
@@ -51,6 +53,7 @@ def test_from_the_form_to_the_certificate(ra) -> None:
     assert pem.data.startswith(b"-----BEGIN CERTIFICATE-----")
 
 
+@only_sqlite
 def test_faults_stand_next_to_their_fields_and_nothing_typed_is_lost(ra) -> None:
     """A wrong check digit and a malformed request: the form comes back with both named."""
     clerk = ra.browser(ra.entry_clerk)
@@ -64,6 +67,7 @@ def test_faults_stand_next_to_their_fields_and_nothing_typed_is_lost(ra) -> None
     assert ra.rows(applications) == []
 
 
+@only_sqlite
 def test_a_duplicate_is_named_with_a_link(ra) -> None:
     """The firm has an open application at pearl. The form says so and leads there; nothing is kept."""
     first = ra.submit()
@@ -100,6 +104,7 @@ def test_a_draft_is_saved_edited_and_submitted(ra) -> None:
     assert "Waiting for review" in clerk.text
 
 
+@only_sqlite
 def test_return_and_correct(ra) -> None:
     """li returns it with a reason; wang sees the reason on the form, corrects and submits again."""
     application = ra.submit()
@@ -118,6 +123,7 @@ def test_return_and_correct(ra) -> None:
     assert ra.load(application.id).state is State.SUBMITTED
 
 
+@only_sqlite
 def test_the_enterer_sees_no_approve_button(ra) -> None:
     """An account with both roles opens the review of its own entry: a sentence instead of buttons."""
     both = ra.operator("both", "clerk.entry", "clerk.review", person=idcard(104))
@@ -133,6 +139,7 @@ def test_the_enterer_sees_no_approve_button(ra) -> None:
     assert answer.status_code == 403
 
 
+@only_sqlite
 def test_pages_work_while_the_ca_is_away(ra) -> None:
     """The CA is down after its list was read once: entering, reviewing and approving go on."""
     ra.directory.listing()
@@ -153,6 +160,7 @@ def test_pages_work_while_the_ca_is_away(ra) -> None:
     assert ra.load(path.rpartition("/")[2]).state is State.ISSUED
 
 
+@only_sqlite
 def test_pages_say_when_the_token_is_away(ra) -> None:
     """The token is gone: lists and the life line still show, personal fields do not, and saving says why."""
     application = ra.submit()
@@ -167,6 +175,7 @@ def test_pages_say_when_the_token_is_away(ra) -> None:
     assert len(ra.rows(applications)) == 1
 
 
+@only_sqlite
 def test_revoking_takes_two_steps_and_shows_what_it_affects(ra) -> None:
     """zhao revokes: reason, confirmation with the other certificates of the holder, done."""
     application = ra.issue()
@@ -191,6 +200,7 @@ def test_revoking_takes_two_steps_and_shows_what_it_affects(ra) -> None:
     assert other.state is State.ISSUED
 
 
+@only_sqlite
 def test_hold_and_release(ra) -> None:
     """Put on hold, then released; the status follows each time."""
     ra.issue()
@@ -205,6 +215,7 @@ def test_hold_and_release(ra) -> None:
     assert "released and valid again" in officer.text
 
 
+@only_sqlite
 def test_only_the_security_officer_revokes(ra) -> None:
     """A reviewer asks for the revocation page. Must be refused, and no button leads there."""
     ra.issue()
@@ -217,6 +228,7 @@ def test_only_the_security_officer_revokes(ra) -> None:
     assert reviewer.post(f"{path}/revoke", {"reason": "superseded", "confirmed": "yes"}).status_code == 403
 
 
+@only_sqlite
 def test_an_auditor_reads_everything_and_changes_nothing(ra) -> None:
     """The auditor sees lists, the audit trail and masked numbers; every act is refused."""
     draft = ra.create()
@@ -232,11 +244,13 @@ def test_an_auditor_reads_everything_and_changes_nothing(ra) -> None:
     assert auditor.post(f"/applications/{draft.id}/act", {"act": "withdraw"}).status_code == 403
 
 
+@only_sqlite
 def test_the_audit_page_is_not_for_clerks(ra) -> None:
     """A clerk asks for the audit trail. Must be refused."""
     assert ra.browser(ra.entry_clerk).get("/audit").status_code == 403
 
 
+@only_sqlite
 def test_a_search_for_a_person_leaves_no_number_in_an_address(ra) -> None:
     """The number is typed into the search: found at once, and no link or redirect contains it."""
     ra.issue(ra.entry("citizen"))
@@ -250,6 +264,7 @@ def test_a_search_for_a_person_leaves_no_number_in_an_address(ra) -> None:
     assert IDCARD not in officer.page
 
 
+@only_sqlite
 def test_everything_needs_a_sign_in(ra) -> None:
     """Nobody is signed in. Every page leads to the sign-in page, every REST call is 401."""
     nobody = ra.browser(None)
@@ -259,6 +274,7 @@ def test_everything_needs_a_sign_in(ra) -> None:
     assert nobody.api("GET", "/openapi.json").status_code == 200
 
 
+@only_sqlite
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "=1+1", "名称\u202egnp", "😀", "a" * 300])
 def test_hostile_text_is_refused_and_shown_harmlessly(ra, text) -> None:
     """HTML, formulas, direction marks, emoji, long text as a name: refused, shown escaped."""
@@ -268,6 +284,7 @@ def test_hostile_text_is_refused_and_shown_harmlessly(ra, text) -> None:
     assert "<script>alert" not in clerk.page
 
 
+@only_sqlite
 def test_a_pasted_private_key_is_not_shown_again(ra) -> None:
     """The form comes back without the private key in it."""
     pem = make_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -277,6 +294,7 @@ def test_a_pasted_private_key_is_not_shown_again(ra) -> None:
     assert "PRIVATE KEY-----" not in clerk.page
 
 
+@only_sqlite
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_page_speaks_one_language(ra, language) -> None:
     """Each page in Chinese and English: no English sentence is left on a Chinese page."""
@@ -315,6 +333,7 @@ def test_every_page_speaks_one_language(ra, language) -> None:
             assert sentences == [], (path, sentences)
 
 
+@only_sqlite
 def test_every_field_has_a_label_and_a_check(ra) -> None:
     """The tables of fields name only checks and groups that exist."""
     for kind in Kind:
@@ -324,6 +343,7 @@ def test_every_field_has_a_label_and_a_check(ra) -> None:
             assert f'id="f-{field.name}"' in browser.page
 
 
+@only_sqlite
 def test_another_firm(ra) -> None:
     """A second firm by the same clerk. Must pass."""
     enter(ra.browser(ra.entry_clerk), uscc=OTHER_USCC)

@@ -21,6 +21,8 @@ from onecert.ra.reports.exports import safe_cell
 from onecert.ra.reports.reading import Spread
 from onecert.ra.reports.tables import daily_figures, rolled_days
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 HOUR = timedelta(hours=1)
 FIELDS = ("figure", "point", "authority", "kind", "project", "operator", "reason", "value")
 
@@ -199,6 +201,7 @@ def test_a_day_begins_where_the_setting_says(busy) -> None:
     assert figures(busy, busy.officer, **asked)["totals"]["new"] == 2
 
 
+@only_sqlite
 def test_the_page_shows_charts_tables_and_files_in_both_languages(busy) -> None:
     """SVG with title, description and a table; CSV for spreadsheets; a PDF."""
     for language, wanted in (("en", "Certificates issued, by day"), ("zh", "每日签发证书")):

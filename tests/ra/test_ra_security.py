@@ -14,6 +14,8 @@ from onecert.ra.certificates.watching import ASKED_FOR, Watching
 from onecert.ra.certificates.world import Sighting
 from onecert.ra.models import certificates
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 class FakeWorld:
     """Sources whose words a test sets; counts how often it is asked."""
@@ -55,6 +57,7 @@ def revoked(ra) -> int:
     return sum(row["status"] == "revoked" for row in ra.rows(certificates))
 
 
+@only_sqlite
 def test_from_the_box_to_revoked_in_five_interactions(ra) -> None:
     """Type and Enter, Revoke, a reason, confirm: the page of the certificate in between opens by itself."""
     ra.issue()
@@ -115,6 +118,7 @@ def test_all_on_one_token(ra) -> None:
     assert [row["status"] for row in ra.rows(certificates)] == ["hold", "hold"]
 
 
+@only_sqlite
 @pytest.mark.parametrize("reason", ["unspecified", "privilegeWithdrawn"])
 def test_reasons_that_need_words(ra, reason) -> None:
     """They say too little by themselves."""
@@ -198,6 +202,7 @@ def test_the_verifier_is_asked_only_where_it_is_configured(tmp_path) -> None:
     assert lost.look("", at=T).state == "could-not"
 
 
+@only_sqlite
 def test_the_certificate_page_says_who_and_what_followed(ra) -> None:
     """Life line with the operators, the renewal that follows, the world asked beside the page."""
     ra.issue()

@@ -27,6 +27,8 @@ from onecert.ra.life.machine import (
 from onecert.ra.operators.roles import ROLES, SECURITY
 from onecert.server.errors import ServiceError
 
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def reachable(business: Business, *, without: frozenset[Act] = frozenset(), start=State.DRAFT) -> set[State]:
     """Every state that can follow, however long it takes."""
@@ -122,6 +124,7 @@ def test_the_page_shows_the_machine() -> None:
     assert page.read_text(encoding="utf-8") == document()
 
 
+@only_sqlite
 def test_no_sequence_of_acts_issues_without_two_people(ra) -> None:
     """Three people with both roles act at random on the real service; each order has two of them."""
     people = [ra.operator(f"p{n}", "clerk.entry", "clerk.review", person=idcard(200 + n)) for n in range(3)]
