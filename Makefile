@@ -36,7 +36,7 @@ up:
 test:
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory check tests second-opinions
-	@$(environment) $(python) fuzz run --seconds 60
+	@$(environment) $(python) fuzz run --seconds 30
 
 check:
 	.venv/bin/ruff check .

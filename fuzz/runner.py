@@ -1,4 +1,5 @@
-"""All targets one after the other, each in processes of its own, within one amount of time.
+"""All targets, as many at a time as there are processors, each in processes of its own, within one amount of
+time.
 
 A target that dies is started again with another seed while its share of the time lasts, and never stops the
 others. New inputs go to ``build/fuzz/corpus``, findings to ``build/fuzz/findings``.
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run and report; exit code 1 on a finding."""
     options = argparse.ArgumentParser(prog="python fuzz run")
     options.add_argument("--seconds", type=float, default=120, help="for all targets together (default 120)")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time")
     options.add_argument("--seed", type=int, default=0, help="0 takes another one every time")
     options.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(targets.NAMES)}")
     chosen = options.parse_args(arguments)
@@ -79,12 +83,17 @@ def main(arguments: Sequence[str]) -> int:
         return 3
     seed = chosen.seed or time.time_ns() % (1 << 31)
     deadline = time.monotonic() + chosen.seconds
-    summaries = []
-    for index, name in enumerate(names):
-        share = (deadline - time.monotonic()) / (len(names) - index)
-        summary = _fuzz(name, share, seed + index)
+    jobs = max(1, min(chosen.jobs, len(names)))
+
+    def fuzz(index: int) -> Summary:
+        # Those that come now share what is left of the time with those that come later.
+        turns = -(-(len(names) - index) // jobs)
+        summary = _fuzz(names[index], (deadline - time.monotonic()) / turns, seed + index)
         print(json.dumps(asdict(summary)), flush=True)
-        summaries.append(summary)
+        return summary
+
+    with ThreadPoolExecutor(jobs) as pool:
+        summaries = list(pool.map(fuzz, range(len(names))))
     found = [file for summary in summaries for file in summary.findings]
     total = sum(summary.inputs for summary in summaries)
     print(f"fuzz: {total} inputs, {len(found)} findings, seed {seed}", file=sys.stderr)
