@@ -273,3 +273,25 @@ def test_four_processes_and_one_killed(database: Database, database_url: str) ->
         slots = sorted(datetime.fromisoformat(slot) for job, slot in done if job == f"job-{number}")
         assert len(slots) >= 4
         assert slots[-1] > killed + timedelta(seconds=1), "a job of the killed process never ran again"
+
+
+def test_one_look_serves_all_jobs(
+    database: Database, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance with dozens of jobs asks the database once a round, and runs what is due."""
+    ran: list[str] = []
+    jobs = [Job(f"job-{n}", n * MINUTE, lambda _at, n=n: ran.append(str(n))) for n in range(1, 25)]
+    runner = JobRunner(database, clock, jobs)
+    assert runner.run_due() == 24
+    clock.advance(2 * MINUTE)
+    ran.clear()
+    looks: list[None] = []
+    reading = Database.reading
+
+    def counted(self: Database):
+        looks.append(None)
+        return reading(self)
+
+    monkeypatch.setattr(Database, "reading", counted)
+    assert runner.run_due() == 2
+    assert (ran, len(looks)) == (["1", "2"], 1)

@@ -108,6 +108,7 @@ class JobRunner:
             DatabaseUnavailableError: the lease rows cannot be reached. A job that fails raises nothing here.
         """
         slots = 0
+        self._leases.look_again()
         for job in self._jobs:
             slot = self._claim(job)
             if slot is not None:
@@ -164,6 +165,7 @@ class JobRunner:
         try:
             while not self._stopping.is_set():
                 try:
+                    self._leases.look_again()
                     for job in self._jobs:
                         if job.name not in self._running and not self._stopping.is_set():
                             self._hand_over(pool, job)

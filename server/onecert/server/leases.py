@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from onecert.server.clock import Clock
@@ -58,6 +58,7 @@ class Leases:
         self._lease = lease
         self.owner = f"{socket.gethostname()[:64]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._registered = False
+        self._free: dict[str, tuple[datetime, int]] | None = None  # what `claim` saw: name -> due, failures
 
     def _register(self, now: datetime) -> None:
         """Make the missing rows; a new job is due at once."""
@@ -77,31 +78,43 @@ class Leases:
                 pass  # another instance has just made it
         self._registered = True
 
+    def look_again(self) -> None:
+        """Let the next `claim` look at the rows anew; until then one look serves all jobs.
+
+        Dozens of jobs ask each second; almost every look finds nothing to do, and it costs no lock.
+        """
+        self._free = None
+
+    def _due(self, now: datetime) -> dict[str, tuple[datetime, int]]:
+        if self._free is None:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    select(jobs_table.c.name, jobs_table.c.due, jobs_table.c.failures).where(
+                        jobs_table.c.name.in_(self._names), jobs_table.c.due <= now, _is_free(now)
+                    )
+                )
+                self._free = {row.name: (row.due, row.failures) for row in rows}
+        return self._free
+
     def claim(self, name: str, every: timedelta) -> Slot | None:
         """Take the newest slot that is due and that nobody works on, if there is one."""
         now = self._clock.now()
         if not self._registered:
             self._register(now)
-        row_is_free = or_(jobs_table.c.lease_until.is_(None), jobs_table.c.lease_until <= now)
-        # Looking costs no lock; almost every look finds nothing to do.
-        with self._database.reading() as connection:
-            row = connection.execute(
-                select(jobs_table.c.due, jobs_table.c.failures).where(
-                    jobs_table.c.name == name, jobs_table.c.due <= now, row_is_free
-                )
-            ).one_or_none()
+        row = self._due(now).pop(name, None)
         if row is None:
             return None
+        due, failures = row
         with self._database.transaction() as connection:
             claimed = connection.execute(
                 update(jobs_table)
-                .where(jobs_table.c.name == name, jobs_table.c.due == row.due, row_is_free)
+                .where(jobs_table.c.name == name, jobs_table.c.due == due, _is_free(now))
                 .values(owner=self.owner, lease_until=now + self._lease)
             )
         if claimed.rowcount != 1:
             return None
-        missed = (now - row.due) // every
-        return Slot(name=name, due=row.due, at=row.due + missed * every, failures=row.failures)
+        missed = (now - due) // every
+        return Slot(name=name, due=due, at=due + missed * every, failures=failures)
 
     def release(self, slot: Slot, **values: object) -> None:
         """Write how the slot ended, unless another owner has taken it over."""
@@ -151,3 +164,7 @@ class Leases:
         finally:
             ended.set()
             keeper.join()
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(jobs_table.c.lease_until.is_(None), jobs_table.c.lease_until <= now)
