@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from onecert.server.contexts import open_member
 from onecert.server.documents import sign_document
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from warm import Program, Warm
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     key: value
     for key, value in os.environ.items()
@@ -42,15 +46,28 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+@cache
+def warm_process() -> Warm:
+    """What starts the processes of all tests here."""
+    return Warm(ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Starts `onecert` as a process that need not load the libraries first."""
+    yield warm_process()
+    warm_process().close()
+    warm_process.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _warm(warm: Warm) -> None:
+    """It is closed after the last test."""
+
+
 def command(data: Path, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run `onecert … --data DATA` as a process of its own."""
-    done = subprocess.run(
-        [str(BIN / "onecert"), *map(str, arguments), "--data", str(data)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        check=False,
-    )
+    done = warm_process().run([*map(str, arguments), "--data", str(data)], ENVIRONMENT)
     if check:
         assert done.returncode == 0, done.stderr
     return done
@@ -64,14 +81,13 @@ class Running:
         self.members = members
         self.https, self.http = free_port(), free_port()
         self.log = data / "services.log"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Program | None = None
         self._clients: list[httpx.Client] = []
 
     def start(self) -> "Running":
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = warm_process().popen(
                 [
-                    str(BIN / "onecert"),
                     "up",
                     "--data",
                     str(self.data),
@@ -82,10 +98,8 @@ class Running:
                     "--http-port",
                     str(self.http),
                 ],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=ENVIRONMENT,
-                text=True,
+                ENVIRONMENT,
+                stderr=log.fileno(),
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

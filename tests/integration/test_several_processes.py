@@ -12,7 +12,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -30,7 +29,6 @@ from cryptography import x509
 KILLS = int(os.environ.get("SEVERAL_KILLS", "4"))
 LINES = 500
 CEREMONY = Path(__file__).resolve().parents[2] / "demo/ceremonies/harbour.toml"
-BIN = Path(sys.executable).parent
 NAMES = ("one", "two", "three")
 SETTINGS = """
 [server]
@@ -44,15 +42,14 @@ url = "postgresql+psycopg://tester@/{database}?host={host}"
 class Worker:
     """`onecert worker`, which opens no port."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.process: subprocess.Popen[str] | None = None
+    def __init__(self, data: Path, warm: Any) -> None:
+        self.data, self.warm = data, warm
+        self.process: Any = None
 
     def start(self) -> None:
-        command = [str(BIN / "onecert"), "worker", "--data", str(self.data), "--members", "ca"]
+        command = ["worker", "--data", str(self.data), "--members", "ca"]
         with (self.data / "worker.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
+            self.process = self.warm.popen(command, os.environ, stderr=log.fileno())
         assert self.process.stdout.readline() == "working for ca\n", (self.data / "worker.log").read_text()
 
     def kill(self) -> None:
@@ -67,7 +64,6 @@ class Worker:
 
     def _reap(self) -> int:
         assert self.process is not None
-        assert self.process.stdout is not None
         status = self.process.wait(40)
         self.process.stdout.close()
         self.process = None
@@ -237,13 +233,14 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
     make_running: Callable[..., Any],
     eventually: Callable[..., Any],
     run_command: Callable[..., subprocess.CompletedProcess[str]],
+    warm: Any,
     tmp_path: Path,
 ) -> None:
     seed = int(os.environ.get("SEVERAL_SEED", random.randrange(1 << 30)))
     print(f"SEVERAL_SEED={seed}")
     one, other = folders
     cas = {name: make_running(other if name == "three" else one, "ca") for name in NAMES}
-    worker = Worker(one)
+    worker = Worker(one, warm)
     load = Load(cas, held_ca[1], seed)
     processes = [*cas.values(), worker]
     with ThreadPoolExecutor(len(processes)) as pool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,16 @@ pytestmark = pytest.mark.token
 HOLDERS = ("he", "zheng", "feng")
 
 
-def typed(data: Path, *arguments: object, lines: list[str]) -> subprocess.CompletedProcess[str]:
+def typed(warm: Any, data: Path, *arguments: object, lines: list[str]) -> subprocess.CompletedProcess[str]:
     """A command without a terminal: passphrases are read from its standard input."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ONECERT_")}
     if "ONECERT_PKCS11_MODULE" in os.environ:
         environ["ONECERT_PKCS11_MODULE"] = os.environ["ONECERT_PKCS11_MODULE"]
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "onecert"), *map(str, arguments), "--data", str(data)],
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        env=environ,
-        check=False,
-        start_new_session=True,
+    given = "".join(f"{line}\n" for line in lines)
+    done: subprocess.CompletedProcess[str] = warm.run(
+        [*map(str, arguments), "--data", str(data)], environ, given=given, new_session=True
     )
+    return done
 
 
 def phrase(name: str) -> str:
@@ -38,14 +33,20 @@ def phrase(name: str) -> str:
 
 
 def test_a_token_that_waits_for_its_holders(
-    one_ca: tuple[Any, Any], run_command: Callable[..., Any], eventually: Callable[..., Any], tmp_path: Path
+    one_ca: tuple[Any, Any],
+    run_command: Callable[..., Any],
+    eventually: Callable[..., Any],
+    warm: Any,
+    tmp_path: Path,
 ) -> None:
     running, orders = one_ca
     shares = tmp_path / "shares"
     shares.mkdir()
     named = [part for name in HOLDERS for part in ("--holder", name)]
     split = ("ca", "activation", "split", "--token", "issuing", "--needed", 2, "--out", shares, "--apply")
-    done = typed(running.data, *split, *named, lines=[phrase(name) for name in HOLDERS for _twice in "12"])
+    done = typed(
+        warm, running.data, *split, *named, lines=[phrase(name) for name in HOLDERS for _twice in "12"]
+    )
     assert done.returncode == 0, done.stderr
     assert not (running.data / "ca" / "token.pin").exists()
 
@@ -74,7 +75,7 @@ def test_a_token_that_waits_for_its_holders(
     activate = ("ca", "activation", "activate", "--share")
     for number, name in enumerate(HOLDERS[:2], start=1):
         assert orders.post(client, "/v1/orders", order).status_code == 503
-        given = typed(running.data, *activate, shares / f"ca-{number}.share", lines=[phrase(name)])
+        given = typed(warm, running.data, *activate, shares / f"ca-{number}.share", lines=[phrase(name)])
         assert given.returncode == 0, given.stderr
         assert json.loads(given.stdout)["active"] is (number == 2)
     # By itself from here on: no restart.
