@@ -8,13 +8,14 @@ import re
 from typing import Any
 
 import pytest
-from ra_fakes import make_csr
+from ra_fakes import DAY, T, idcard, make_csr
 from test_ra_evidence_pages import picture
 from test_ra_following import certificate_of
 from test_ra_pages import FORM
 
 from onecert.ra.evidence.tables import evidence
 from onecert.ra.models import applications
+from onecert.server.models import audit_entries
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 NEW = "/applications/new/pearl/organisation"
@@ -105,3 +106,26 @@ def test_more_than_a_record_may_have_is_said_before_it_is_read(ra) -> None:
     answer = send(clerk, NEW, form, licence=bytes(1_400_000))
     assert answer.status_code == 413
     clerk.get("/")
+
+
+def test_scans_of_a_draft_that_nobody_goes_on_with_are_removed(ra) -> None:
+    """One left alone, one with a later step, one withdrawn, one submitted: the first and third lose theirs.
+
+    Both the life line and the audit trail say so; the files go with the next sweep.
+    """
+    left, used, withdrawn, submitted = (
+        ra.create(ra.entry("citizen", idcard=idcard(n))) for n in range(300, 304)
+    )
+    for draft in (left, used, withdrawn, submitted):
+        ra.service.evidence.add(ra.entry_clerk, draft.id, "holder_id", io.BytesIO(picture()))
+    ra.applications.withdraw(ra.entry_clerk, withdrawn.id)
+    ra.applications.submit(ra.entry_clerk, submitted.id)
+    ra.clock.set(T + 60 * DAY)
+    ra.service.evidence.add(ra.entry_clerk, used.id, "form", io.BytesIO(picture("red")))
+
+    ra.service.forgotten_scans.run(T + 90 * DAY)  # the last day
+    assert len(papers(ra)) == 5
+    ra.service.forgotten_scans.run(T + 91 * DAY)
+    assert {record for record, _material in papers(ra)} == {used.id, submitted.id}
+    assert ra.events(left.id)[-1] == "evidence_removed"
+    assert "evidence_removed" in [row["event"].partition(".")[2] for row in ra.rows(audit_entries)]

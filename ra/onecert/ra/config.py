@@ -56,6 +56,7 @@ class RaConfig:
     evidence_file_mb: int = 20
     evidence_total_mb: int = 100
     evidence_files: int = 30
+    evidence_draft_days: int = 90
     papers_font: Path | None = None
     receipt_days: int = 5
     duties_apart: tuple[Literal["make-enter", "make-review", "archive-enter", "archive-review"], ...] = ()
@@ -84,6 +85,8 @@ class RaConfig:
         check_policy(self.materials_required)
         if not 0 < self.evidence_file_mb <= self.evidence_total_mb or self.evidence_files < 1:
             raise ValueError("evidence_file_mb, evidence_total_mb and evidence_files do not fit together")
+        if self.evidence_draft_days < 0:
+            raise ValueError("evidence_draft_days: a number of days, or 0 for never")
         if (self.smtp_user is None) != (self.smtp_password_file is None):
             raise ValueError("smtp_user and smtp_password_file need each other")
         for name, address in (("mail_from", self.mail_from), ("office_mail", self.office_mail)):

@@ -45,6 +45,7 @@ def build(config: RaConfig, context: Context) -> Service:
             Job("ra.figures", timedelta(minutes=15), ra.figures.run),
             Job("ra.public-tries", timedelta(hours=1), ra.tries.forget_old),
             Job("ra.evidence", timedelta(hours=6), ra.evidence_keeping.run, scope=Scope.FOLDER),
+            Job("ra.forgotten-scans", timedelta(hours=6), ra.forgotten_scans.run),
             Job("ra.revocations", config.resend_every, ra.revoking.run),
             Job("ra.search", config.resend_every, ra.backfill.run),
             Job("ra.emergencies", timedelta(seconds=1), ra.emergency_work.run),

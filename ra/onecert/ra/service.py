@@ -35,6 +35,7 @@ from onecert.ra.emergency.work import EmergencyWork
 from onecert.ra.emergency.writing import Writing
 from onecert.ra.evidence.acts import EvidenceActs, Limits
 from onecert.ra.evidence.examining import files_of
+from onecert.ra.evidence.forgetting import ForgottenScans
 from onecert.ra.evidence.keeping import EvidenceKeeping
 from onecert.ra.keys.making import KeyMaking
 from onecert.ra.life.duties import Duties
@@ -102,6 +103,7 @@ class Ra:
     enrolments: Enrolments
     evidence: EvidenceActs
     evidence_keeping: EvidenceKeeping
+    forgotten_scans: ForgottenScans
     printing: Printing
     search: Search
     backfill: Backfill
@@ -358,6 +360,9 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             limits=Limits.of(config),
         ),
         evidence_keeping=EvidenceKeeping(database, files, keys),
+        forgotten_scans=ForgottenScans(
+            database=database, audit=audit, name=name, days=config.evidence_draft_days
+        ),
         printing=Printing(
             database=database,
             audit=audit,
