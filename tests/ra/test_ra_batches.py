@@ -3,7 +3,6 @@
 import io
 import zipfile
 from collections.abc import Sequence
-from datetime import timedelta
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -240,19 +239,6 @@ def test_a_crash_between_stretches_loses_and_doubles_nothing(ra, desk, monkeypat
     done = desk.batch(ra.entry_clerk, batch.id)
     assert (done.state, done.entered, done.refused) == (State.DONE, 7, 0)
     assert len(ra.rows(applications)) == len(ra.rows(certificates)) == 7
-
-
-def test_while_the_ca_is_away_the_batch_waits(ra, desk) -> None:
-    """Rows are entered and ordered; the orders go out when the CA answers."""
-    batch = checked(ra, table(person(1), person(2)))
-    ra.ca.down = True
-    done = approve(ra, batch)
-    assert {row["state"] for row in ra.rows(applications)} == {"ordered"}
-    assert done.state is State.DONE
-    ra.ca.down = False
-    ra.clock.advance(timedelta(hours=1))
-    ra.dispatch.run(ra.clock.now())
-    assert {row["state"] for row in ra.rows(applications)} == {"issued"}
 
 
 def test_somebody_was_quicker(ra, desk) -> None:

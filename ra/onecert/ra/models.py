@@ -32,6 +32,7 @@ __all__ = [
     "enrolments",
     "metadata",
     "operator_scopes",
+    "order_batches",
     "orders",
     "points",
     "projects",
@@ -83,6 +84,7 @@ applications = Table(
     Column("follows_reason", String(32), nullable=True),
     Column("follows_early", String(200), nullable=True),  # why it is renewed before the profile's window
     Column("findings", Text, nullable=True),  # JSON of what submitting found out; part of the content's hash
+    Column("batch_id", String(36), nullable=True),  # the batch that entered it, until a person changes it
     UniqueConstraint("id", name="ra_applications_id"),
     UniqueConstraint("request_key", name="ra_applications_request_key"),
     Index("ra_applications_by_state", "state", "state_since", "seq"),
@@ -101,6 +103,13 @@ applications = Table(
         postgresql_where=text("follows_serial IS NOT NULL"),
     ),
     Index("ra_applications_by_key", "key_sha256"),
+    Index(
+        "ra_applications_to_order",
+        "batch_id",
+        "seq",
+        sqlite_where=text("state = 'approved'"),
+        postgresql_where=text("state = 'approved'"),
+    ),
 )
 
 application_events = Table(
@@ -141,13 +150,39 @@ orders = Table(
     Column("answered_at", UtcDateTime, nullable=True),
     Column("delivery", String(16), nullable=True),  # pending | done | refused: the CA told of the hand-over
     Column("delivered_by", String(64), nullable=True),
+    Column("order_batch", String(36), nullable=True),  # it goes to the CA with these; None: alone
+    Column("line", Integer, nullable=True),  # its line there, from 1
     Index("ra_orders_pending", "state", "next_attempt_at"),
+    Index(
+        "ra_orders_of_batch",
+        "order_batch",
+        "line",
+        sqlite_where=text("order_batch IS NOT NULL"),
+        postgresql_where=text("order_batch IS NOT NULL"),
+    ),
     Index(
         "ra_orders_deliveries",
         "next_attempt_at",
         sqlite_where=text("delivery = 'pending'"),
         postgresql_where=text("delivery = 'pending'"),
     ),
+)
+
+# Orders of one batch that go to the CA under one signature; on record before anything is sent.
+order_batches = Table(
+    "ra_order_batches",
+    metadata,
+    Column("id", String(36), primary_key=True),  # the number of the batch at the CA
+    Column("batch_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),  # pending | done
+    Column("lines", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),  # the last line whose answer is on record
+    Column("document", LargeBinary, nullable=False),  # the signed head; it names the lines by their hash
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),  # in a row without an answer
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("last_error", Text, nullable=True),
+    Index("ra_order_batches_of_batch", "batch_id", "state"),
 )
 
 certificates = Table(

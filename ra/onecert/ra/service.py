@@ -15,6 +15,7 @@ from onecert.ra.batches.acts import Batches
 from onecert.ra.batches.service import make_batches
 from onecert.ra.batches.work import BatchWork
 from onecert.ra.ca.authorities import Directory
+from onecert.ra.ca.batches import BatchWire
 from onecert.ra.ca.client import CaClient
 from onecert.ra.ca.mass import MassWire
 from onecert.ra.cases.acts import Cases
@@ -46,7 +47,10 @@ from onecert.ra.notices.sending import Notices
 from onecert.ra.notices.service import make_notices
 from onecert.ra.operators.enrolment import Enrolments
 from onecert.ra.operators.reach import Reach
+from onecert.ra.orders.answers import Answers
 from onecert.ra.orders.dispatch import Dispatch
+from onecert.ra.orders.signing import Signing
+from onecert.ra.orders.together import Together
 from onecert.ra.papers.papers import Papers
 from onecert.ra.papers.printing import Printing
 from onecert.ra.points.points import Points
@@ -82,6 +86,7 @@ class Ra:
     entries: Entries
     applications: Applications
     dispatch: Dispatch
+    together: Together
     certificates: Certificates
     revoking: Revoking
     world: World
@@ -200,17 +205,36 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         registration_authority=name,
         case_steps=ServiceSteps(case_store, audit, name),
     )
+    signing = Signing(
+        database=database,
+        clock=clock,
+        directory=directory,
+        entries=entries,
+        steps=own_steps,
+        registration_authority=name,
+    )
+    answers = Answers(database=database, clock=clock, directory=directory, steps=own_steps)
     dispatch = Dispatch(
         database=database,
-        audit=audit,
         clock=clock,
         vault=vault,
         keys=keys,
-        directory=directory,
         client=client,
-        entries=entries,
-        registration_authority=name,
+        signing=signing,
+        steps=own_steps,
+        answers=answers,
         learn=revoking.refresh,
+    )
+    together = Together(
+        database=database,
+        clock=clock,
+        vault=vault,
+        keys=keys,
+        wire=BatchWire(client),
+        directory=directory,
+        signing=signing,
+        answers=answers,
+        steps=own_steps,
     )
     batches, batch_work = make_batches(
         config,
@@ -220,7 +244,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         reach=reach,
         duties=duties,
         applications=applications,
-        carry_out=dispatch.carry_out,
+        together=together,
         entries=entries,
     )
     handovers = HandOvers(
@@ -243,6 +267,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         entries=entries,
         applications=applications,
         dispatch=dispatch,
+        together=together,
         batches=batches,
         batch_work=batch_work,
         certificates=certificates,

@@ -56,6 +56,7 @@ class Entry:
     project: str | None = None
     follows: Followed | None = None
     findings: Mapping[str, Any] | None = None  # of what was submitted before and is judged already
+    batch_id: str | None = None  # the batch whose row it is
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class PreparedEntry:
             "personal_sealed": self.personal_sealed,
             "csr_pem": outcome.request.pem if outcome.request else _kept_csr(outcome, entry.csr),
             "key_sha256": outcome.request.key_sha256 if outcome.request else None,
+            "batch_id": entry.batch_id,
         }
 
 

@@ -81,6 +81,7 @@ class Application:
     follows_serial: str | None
     follows_reason: str | None
     follows_early: str | None = None
+    batch_id: str | None = None  # it goes to the CA with this batch, while that is at work
 
     @property
     def details(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select, update
 
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entry
-from onecert.ra.applications.records import Application, load_applications
+from onecert.ra.applications.records import Application
 from onecert.ra.applications.steps import ServiceSteps
 from onecert.ra.batches.acts import content_hash
 from onecert.ra.batches.checking import CheckedRow, Remark, RowRules, RowsWork, check_rows
@@ -25,8 +25,9 @@ from onecert.ra.batches.records import USABLE, Batch, Phase, accepted_rows, load
 from onecert.ra.batches.tables import batch_chunks, batch_rows, batches
 from onecert.ra.errors import ContentChangedError, DuplicateError, InvalidApplicationError, KeyRepeatedError
 from onecert.ra.life.machine import Act, State
-from onecert.ra.models import application_events, applications
+from onecert.ra.models import application_events
 from onecert.ra.operators.acting import ActingOperator, acting
+from onecert.ra.orders.together import Together
 from onecert.ra.vault.sealed import Vault
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -54,7 +55,7 @@ class People:
 
 
 class Entering:
-    """The phases `entering` and `ordering`. `carry_out` takes an approved application to the CA."""
+    """The phases `entering` and `ordering`. `together` takes approved applications to the CA."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Entering:
         applications: Applications,
         steps: ServiceSteps[Batch],
         load_operator: Callable[[Connection, str], Operator],
-        carry_out: Callable[[str], Application],
+        together: Together,
         rules: RowRules,
     ) -> None:
         self._database = database
@@ -76,7 +77,7 @@ class Entering:
         self._applications = applications
         self._steps = steps
         self._load_operator = load_operator
-        self._carry_out = carry_out
+        self._together = together
         self._rules = rules
         self._compared: set[str] = set()
 
@@ -166,6 +167,7 @@ class Entering:
             csr=row.content.request.pem,
             point=batch.point,
             project=batch.project,
+            batch_id=batch.id,
         )
         try:
             return self._approved(entry, request_key_of(batch.id, row.number), people).id, None
@@ -247,16 +249,10 @@ class Entering:
     # Ordering --------------------------------------------------------------------------------------------
 
     def order(self, batch: Batch) -> bool:
-        """Take some approved applications to the CA; when all have gone, the batch is done."""
-        with self._database.reading() as connection:
-            left = list_unordered(connection, batch.id, limit=_AT_ONCE)
-        for application in left:
-            self._carry_out(application.id)
-        with self._database.reading() as connection:
-            waiting = list_unordered(connection, batch.id, limit=1)
-        if waiting:
-            # The same ones again: the CA's profile or the token is away; the job comes back.
-            return {each.id for each in waiting}.isdisjoint({each.id for each in left})
+        """Take the approved applications to the CA; when all have their answers, the batch is done."""
+        moved = self._together.advance(batch.id)
+        if not self._together.is_finished(batch.id):
+            return moved  # the CA or the token is away, or the CA is at work; the job comes back
         self._finish(batch)
         return True
 
@@ -308,19 +304,3 @@ class Entering:
 def request_key_of(batch_id: str, row: int) -> str:
     """One row, one request, however often it is carried out."""
     return f"batch:{batch_id}:{row}"
-
-
-def list_unordered(connection: Connection, batch_id: str, *, limit: int) -> list[Application]:
-    """Applications of this batch whose orders have not been signed, in the order of the table."""
-    ids = connection.scalars(
-        select(batch_rows.c.application_id)
-        .join(applications, applications.c.id == batch_rows.c.application_id)
-        .where(
-            batch_rows.c.batch_id == batch_id,
-            batch_rows.c.outcome == "entered",
-            applications.c.state == State.APPROVED.value,
-        )
-        .order_by(batch_rows.c.row)
-        .limit(limit)
-    )
-    return load_applications(connection, ids)

@@ -1,10 +1,7 @@
 """Puts the feature together: what people do (`Batches`), and what the jobs do (`BatchWork`)."""
 
-from collections.abc import Callable
-
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entries
-from onecert.ra.applications.records import Application
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps
 from onecert.ra.batches.acts import BATCHES, Batches
 from onecert.ra.batches.checking import RowRules
@@ -15,6 +12,7 @@ from onecert.ra.config import RaConfig
 from onecert.ra.content.fields import Kind
 from onecert.ra.life.duties import Duties
 from onecert.ra.operators.reach import Reach
+from onecert.ra.orders.together import Together
 from onecert.ra.vault.sealed import Vault
 from onecert.server.members import Context
 
@@ -31,9 +29,9 @@ def make_batches(
     duties: Duties,
     applications: Applications,
     entries: Entries,
-    carry_out: Callable[[str], Application],
+    together: Together,
 ) -> tuple[Batches, BatchWork]:
-    """Build both on a context. `carry_out` takes an approved application to the CA."""
+    """Build both on a context. `together` takes approved applications to the CA."""
     database, audit, clock = context.database, context.audit, context.clock
     load_operator, name = context.operators.load, config.registration_authority
     steps = OperatorSteps(BATCHES, audit, clock, reach=reach, load_operator=load_operator, duties=duties)
@@ -61,7 +59,7 @@ def make_batches(
         applications=applications,
         steps=own_steps,
         load_operator=load_operator,
-        carry_out=carry_out,
+        together=together,
         rules=rules,
     )
     work = BatchWork(

@@ -24,13 +24,18 @@ from onecert.ra.models import certificates, orders
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "pause"]
 
 log = logging.getLogger(__name__)
 
 # Between attempts: 5 s, 10 s, 20 s … and never more than 10 minutes.
 _FIRST_WAIT_S = 5
 _LONGEST_WAIT_S = 600
+
+
+def pause(attempts: int) -> timedelta:
+    """How long to wait after so many attempts without an answer."""
+    return timedelta(seconds=min(_FIRST_WAIT_S * 2 ** min(attempts, 10), _LONGEST_WAIT_S))
 
 
 class Answers:
@@ -79,71 +84,91 @@ class Answers:
     ) -> None:
         """ordered -> issued: the certificate is on record, the order closed."""
         with self._database.transaction() as connection:
-            application = load_application(connection, application_id, lock=True)
-            if application.state is not State.ORDERED:
-                return  # another process was first
-            now = self._clock.now()
-            connection.execute(
-                insert(certificates).values(
-                    authority=application.authority,
-                    serial_hex=f"{certificate.serial_number:x}",
-                    application_id=application_id,
-                    order_id=order_id,
-                    kind=application.kind.value,
-                    name=application.name,
-                    uscc=application.uscc,
-                    idcard_hmac=application.idcard_hmac,
-                    idcard_masked=application.idcard_masked,
-                    sha256=certificate.fingerprint(SHA256()).hex(),
-                    sha1=certificate.fingerprint(SHA1()).hex(),  # noqa: S303 - a name that people search by
-                    certificate_pem=answer.certificate_pem,
-                    chain_pem="".join(answer.chain_pem),
-                    not_before=certificate.not_valid_before_utc,
-                    not_after=certificate.not_valid_after_utc,
-                    issued_at=now,
-                    status="good",
-                    status_since=now,
-                    point=application.point,
-                    token_number=token_of(connection, application_id, application.key_sha256),
-                )
-            )
-            pass_claim(connection, application)
-            self._close_order(connection, order_id, "issued", now, None)
-            details = {"serial": f"{certificate.serial_number:x}"}
-            self._steps.move(
-                connection, application, act=Act.RECORD_ISSUED, event="issued", at=now, details=details
-            )
+            self.write_issued(connection, order_id, application_id, answer, certificate)
 
     def record_refused(self, order_id: str, application_id: str, refusal: CaRefusedError) -> None:
         """ordered -> refused_by_ca, with the authority's reason."""
         with self._database.transaction() as connection:
-            application = load_application(connection, application_id, lock=True)
-            if application.state is not State.ORDERED:
-                return
-            now = self._clock.now()
-            reason = f"{refusal.detail} ({refusal.ca_code})"[:500]
-            self._close_order(connection, order_id, "refused", now, reason)
-            self._steps.move(
-                connection,
-                application,
-                act=Act.RECORD_REFUSED,
-                event="refused_by_ca",
-                at=now,
-                changes={"reason": reason},
-                note=reason,
-                details={"code": refusal.ca_code},
+            self.write_refused(connection, order_id, application_id, refusal)
+
+    def write_issued(
+        self,
+        connection: Connection,
+        order_id: str,
+        application_id: str,
+        answer: IssuedAnswer,
+        certificate: x509.Certificate,
+    ) -> None:
+        """As `record_issued`, in a transaction of several answers."""
+        application = load_application(connection, application_id, lock=True)
+        if application.state is not State.ORDERED:
+            return  # another process was first
+        now, serial_hex = self._clock.now(), f"{certificate.serial_number:x}"
+        connection.execute(
+            insert(certificates).values(
+                authority=application.authority,
+                serial_hex=serial_hex,
+                application_id=application_id,
+                order_id=order_id,
+                kind=application.kind.value,
+                name=application.name,
+                uscc=application.uscc,
+                idcard_hmac=application.idcard_hmac,
+                idcard_masked=application.idcard_masked,
+                sha256=certificate.fingerprint(SHA256()).hex(),
+                sha1=certificate.fingerprint(SHA1()).hex(),  # noqa: S303 - a name that people search by
+                certificate_pem=answer.certificate_pem,
+                chain_pem="".join(answer.chain_pem),
+                not_before=certificate.not_valid_before_utc,
+                not_after=certificate.not_valid_after_utc,
+                issued_at=now,
+                status="good",
+                status_since=now,
+                point=application.point,
+                token_number=token_of(connection, application_id, application.key_sha256),
             )
+        )
+        pass_claim(connection, application)
+        self._close_order(connection, order_id, "issued", now, None)
+        self._steps.move(
+            connection,
+            application,
+            act=Act.RECORD_ISSUED,
+            event="issued",
+            at=now,
+            details={"serial": serial_hex},
+        )
+
+    def write_refused(
+        self, connection: Connection, order_id: str, application_id: str, refusal: CaRefusedError
+    ) -> None:
+        """As `record_refused`, in a transaction of several answers."""
+        application = load_application(connection, application_id, lock=True)
+        if application.state is not State.ORDERED:
+            return
+        now = self._clock.now()
+        reason = f"{refusal.detail} ({refusal.ca_code})"[:500]
+        self._close_order(connection, order_id, "refused", now, reason)
+        self._steps.move(
+            connection,
+            application,
+            act=Act.RECORD_REFUSED,
+            event="refused_by_ca",
+            at=now,
+            changes={"reason": reason},
+            note=reason,
+            details={"code": refusal.ca_code},
+        )
 
     def record_no_answer(self, order_id: str, attempts: int, problem: CaUnreachableError) -> None:
         """Note the attempt and when to try again; the application stays ordered."""
-        wait = min(_FIRST_WAIT_S * 2 ** min(attempts, 10), _LONGEST_WAIT_S)
         with self._database.transaction() as connection:
             connection.execute(
                 update(orders)
                 .where(orders.c.id == order_id, orders.c.state == "pending")
                 .values(
                     attempts=orders.c.attempts + 1,
-                    next_attempt_at=self._clock.now() + timedelta(seconds=wait),
+                    next_attempt_at=self._clock.now() + pause(attempts),
                     last_error=str(problem.facts["detail"])[:200],
                 )
             )

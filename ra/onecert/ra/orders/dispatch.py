@@ -6,7 +6,8 @@ Each step is durable before the next one begins, so a crash anywhere is continue
     ordered    the signed order is on record, answer unknown      -> post the same bytes again
     issued | refused_by_ca   the answer is on record
 
-The last step, what the CA answered, is in `answers.py`.
+The last step, what the CA answered, is in `answers.py`. Orders of a batch at work go to the CA
+together and are left alone here, see `together.py`.
 """
 
 import logging
@@ -16,32 +17,23 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from onecert.ra.applications.acts import APPLICATIONS
-from onecert.ra.applications.entries import Entries
-from onecert.ra.applications.following import follow_payload
 from onecert.ra.applications.records import Application, Frozen, load_application, load_frozen
 from onecert.ra.applications.steps import ServiceSteps
-from onecert.ra.ca.authorities import Directory
 from onecert.ra.ca.client import TOO_OLD, CaClient
 from onecert.ra.ca.errors import CaRefusedError, CaUnreachableError
 from onecert.ra.ca.questions import DELIVERY_TYP, delivery_payload
-from onecert.ra.errors import (
-    AuthorityUnknownError,
-    ContentChangedError,
-    InvalidApplicationError,
-    ProfileMissingError,
-)
+from onecert.ra.errors import ContentChangedError, InvalidApplicationError
 from onecert.ra.life.machine import Act, Business, State
 from onecert.ra.models import applications, orders
 from onecert.ra.orders.answers import Answers
-from onecert.ra.orders.documents import ORDER_TYP, issuance_payload, sign_order
+from onecert.ra.orders.documents import ORDER_TYP, sign_order
+from onecert.ra.orders.signing import Signing
+from onecert.ra.orders.together import goes_alone
 from onecert.ra.vault.keys import Keys
 from onecert.ra.vault.sealed import Vault
-from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
-from onecert.server.languages import gettext
 
 __all__ = ["Dispatch"]
 
@@ -59,27 +51,24 @@ class Dispatch:
         self,
         *,
         database: Database,
-        audit: AuditTrail,
         clock: Clock,
         vault: Vault,
         keys: Keys,
-        directory: Directory,
         client: CaClient,
-        entries: Entries,
-        registration_authority: str,
+        signing: Signing,
+        steps: ServiceSteps[Application],
+        answers: Answers,
         learn: Callable[[str, str], object],
     ) -> None:
         self._database = database
         self._clock = clock
         self._vault = vault
         self._keys = keys
-        self._directory = directory
         self._client = client
-        self._entries = entries
-        self._name = registration_authority
+        self._signing = signing
         self._learn = learn
-        self._steps = ServiceSteps(APPLICATIONS, audit, registration_authority)
-        self._answers = Answers(database=database, clock=clock, directory=directory, steps=self._steps)
+        self._steps = steps
+        self._answers = answers
 
     def carry_out(self, application_id: str) -> Application:
         """Take an approved application as far as it goes now; "could not" leaves it for the job."""
@@ -87,7 +76,7 @@ class Dispatch:
             try:
                 self._sign(application_id)
             except (ContentChangedError, InvalidApplicationError) as exc:
-                self._return_unsigned(application_id, exc)
+                self._signing.return_unsigned(application_id, exc)
             with self._database.reading() as connection:
                 application = load_application(connection, application_id)
             if application.state is State.ORDERED and application.order_id:
@@ -116,7 +105,7 @@ class Dispatch:
             application = load_application(connection, row.application_id)
         now = self._clock.now()
         payload = delivery_payload(
-            registration_authority=self._name, delivered_by=[row.delivered_by], at=now, order=row.id
+            registration_authority=self._signing.name, delivered_by=[row.delivered_by], at=now, order=row.id
         )
         try:
             document = sign_order(payload, typ=DELIVERY_TYP, key=self._keys.order_key())
@@ -154,7 +143,7 @@ class Dispatch:
             unsigned = list(
                 connection.scalars(
                     select(applications.c.id)
-                    .where(applications.c.state == State.APPROVED.value)
+                    .where(applications.c.state == State.APPROVED.value, goes_alone())
                     .order_by(applications.c.seq)
                     .limit(BATCH)
                 )
@@ -162,7 +151,11 @@ class Dispatch:
             due = list(
                 connection.scalars(
                     select(orders.c.application_id)
-                    .where(orders.c.state == "pending", orders.c.next_attempt_at <= at)
+                    .where(
+                        orders.c.state == "pending",
+                        orders.c.next_attempt_at <= at,
+                        orders.c.order_batch.is_(None),
+                    )
                     .order_by(orders.c.next_attempt_at)
                     .limit(BATCH)
                 )
@@ -188,8 +181,11 @@ class Dispatch:
         """approved -> ordered: the signed order is on record before anybody sees it."""
         with self._database.reading() as connection:
             frozen = load_frozen(connection, self._vault, application_id)
+            alone = connection.scalar(
+                select(applications.c.id).where(applications.c.id == application_id, goes_alone())
+            )
         application = frozen.application
-        if application.state is not State.APPROVED or application.order_id is None:
+        if alone is None or application.state is not State.APPROVED or application.order_id is None:
             return
         sealed = self._signed_order(frozen)
         # Keep it. Of two processes that sign at once the second finds the state changed, and drops its
@@ -212,44 +208,11 @@ class Dispatch:
             )
             self._steps.move(connection, current, act=Act.ORDER, event="ordered", at=now)
 
-    def _return_unsigned(self, application_id: str, why: ServiceError) -> None:
-        """approved -> returned: it cannot be signed as it was approved, so people look at it again."""
-        log.error(
-            "approved application cannot be signed", extra={"application": application_id, "code": why.code}
-        )
-        with self._database.transaction() as connection:
-            current = load_application(connection, application_id, lock=True)
-            if current.state is not State.APPROVED:
-                return
-            reason = f"{gettext(why.text, **why.facts)} ({why.code})"[:500]
-            self._steps.move(
-                connection,
-                current,
-                act=Act.RETURN_UNSIGNED,
-                event="returned",
-                at=self._clock.now(),
-                changes={"reason": reason, "order_id": None, "reviewed_by": None, "passed_on_by": None},
-                note=reason,
-                details={"code": why.code},
-            )
-
     def _signed_order(self, frozen: Frozen) -> bytes:
         """The signed order for an approved application, sealed for the database."""
-        application = frozen.application
-        # What is signed is what was approved: the record is compared with the approved hash once more.
-        content = self._entries.recheck(frozen)
-        if frozen.sha256(content) != application.content_sha256:
-            raise ContentChangedError
-        try:
-            profile = self._directory.profile(application.authority, application.profile)
-        except (CaUnreachableError, AuthorityUnknownError, ProfileMissingError):
-            profile = None
-        payload = issuance_payload(
-            application, content, profile, registration_authority=self._name, at=self._clock.now()
-        )
-        payload = follow_payload(payload, application)
+        payload = self._signing.payload(frozen)
         document = sign_order(payload, typ=ORDER_TYP, key=self._keys.order_key())
-        return self._vault.seal(f"order:{application.order_id}", document)
+        return self._vault.seal(f"order:{frozen.application.order_id}", document)
 
     def _sign_anew(self, order_id: str, application_id: str, stale: bytes) -> None:
         """Replace an order that grew too old while the CA was away: the same number, signed today.
@@ -269,7 +232,7 @@ class Dispatch:
     def _send(self, order_id: str) -> None:
         with self._database.reading() as connection:
             row = connection.execute(select(orders).where(orders.c.id == order_id)).one()
-        if row.state != "pending":
+        if row.state != "pending" or row.order_batch is not None:
             return
         document = self._vault.unseal(f"order:{order_id}", row.document_sealed)
         log.info("posting order", extra={"order": order_id, "attempt": row.attempts + 1})

@@ -15,6 +15,7 @@ from onecert.ra.content.fields import ALL_FIELDS, CONSENTS, KIND_NAMES, Kind
 from onecert.ra.errors import BatchFileError, BatchRefusedError, NotFoundError
 from onecert.ra.life.machine import Act, State, acts_possible
 from onecert.ra.operators.roles import ENTRY, REVIEW
+from onecert.ra.orders.together import standing_of
 from onecert.ra.pages.common import find_idcard, lifeline, new_key, the_operator, the_ra
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext
@@ -217,9 +218,15 @@ def _states(chosen: str) -> tuple[str, ...]:
 def _words(batch: Batch) -> dict[str, Any]:
     """What every part of the page speaks of."""
     done, whole = batch.checked, batch.rows
-    if batch.phase in {Phase.ENTERING, Phase.ORDERING}:
+    standing = None
+    if batch.phase is Phase.ENTERING:
         done, whole = batch.entered + batch.refused, batch.accepted or 0
+    elif batch.phase is Phase.ORDERING:
+        with the_ra().database.reading() as connection:
+            standing = standing_of(connection, batch.id)
+        done, whole = standing.answered, batch.entered
     return {
+        "standing": standing,
         "phases": PHASE_NAMES,
         "row_states": ROW_STATE_NAMES,
         "row_kinds": ROW_STATE_KINDS,
