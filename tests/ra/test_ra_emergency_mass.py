@@ -8,7 +8,7 @@ from test_ra_emergency import approve, counts, issue, propose, statuses
 from onecert.ra.emergency import parts
 from onecert.ra.emergency.documents import CONFIRMATION_TYP, PROPOSAL_TYP, RESUMPTION_TYP, STOP_TYP
 from onecert.ra.emergency.selection import Selection
-from onecert.ra.emergency.tables import emergency_parts
+from onecert.ra.emergency.tables import emergencies, emergency_parts
 from onecert.ra.models import certificates, revocations
 from onecert.server.models import audit_entries
 
@@ -160,3 +160,60 @@ def test_a_hold_and_what_was_revoked_between(ra, second, mass) -> None:
     run(ra)
     assert statuses(ra) == ["hold", "hold", "revoked"]
     assert (counts(ra, made)["already"], counts(ra, made)["done"]) == (1, 2)
+
+
+def test_what_a_search_found_over_rest(ra, second) -> None:
+    """Search, freeze, approve by the other, status and items by REST; a person's number is kept nowhere."""
+    issue(ra)
+    ra.issue(ra.entry("citizen", name="赵甲", idcard=idcard(409)))
+    first, other = ra.browser(ra.officer), ra.browser(second)
+    words = {"kind": "search", "value": "王", "reason": "keyCompromise", "why": "batch of one clerk"}
+    assert first.api("POST", "/emergencies", {**words, "value": "nobody here"}).status_code == 422
+    made = first.api("POST", "/emergencies", words, Idempotency_Key="s").json
+    assert (made["certificates"], made["selection"]["value"]) == (3, "王")
+    assert first.api("POST", "/emergencies", words, Idempotency_Key="s").json["id"] == made["id"]
+    path = f"/emergencies/{made['id']}"
+    shown = {"content_sha256": made["content_sha256"], "certificates": 3}
+    assert first.api("POST", f"{path}/approve", shown).status_code == 403
+    assert other.api("POST", f"{path}/approve", {**shown, "certificates": 4}).status_code == 409
+    assert other.api("POST", f"{path}/approve", shown).json["state"] == "running"
+    assert other.api("POST", f"{path}/pause", {"note": "wait"}).json["state"] == "paused"
+    assert first.api("POST", f"{path}/resume", {"note": "go on"}).json["state"] == "running"
+    run(ra)
+    found = first.api("GET", path).json
+    assert (found["state"], found["counts"]["done"]) == ("done", 3)
+    page = first.api("GET", f"{path}/items?state=done&limit=2").json
+    assert (len(page["items"]), page["next"]) == (2, 2)
+    assert len(first.api("GET", f"{path}/items?after=2").json["items"]) == 1
+    assert len(other.api("GET", "/emergencies").json["items"]) == 1
+    # The search page hands its words over in the body; a person's number goes no further than the list.
+    number = idcard(409)
+    first.get("/search")
+    first.post("/search", {"q": number, "as": "idcard", "stay": "1"})
+    assert "as an emergency" in first.page
+    first.post("/emergency/new", {"kind": "search", "value": number, "read_as": "idcard"})
+    form = {"act": "propose", "kind": "search", "value": number, "read_as": "idcard", "why": "stolen"}
+    answer = first.post(
+        "/emergency/new", {**form, "reason": "keyCompromise", "form_key": first.value("form_key")}
+    )
+    assert answer.status_code == 200
+    assert number not in first.page
+    assert not any(number in row["selection"] for row in ra.rows(emergencies))
+
+
+@BATTERY
+def test_the_page_says_how_far_the_authority_is(ra, second, mass) -> None:
+    """Each mass revocation with its state and list; the bar follows the authority, which is ahead of us."""
+    issue(ra)
+    made = approve(ra, second, propose(ra))
+    run(ra)
+    mass.work(2)
+    run(ra)
+    browser = ra.browser(second)
+    browser.get(f"/emergency/{made.id}")
+    assert "2 of 3" in browser.text
+    assert "being revoked" in browser.text
+    mass.work()
+    run(ra)
+    browser.get(f"/emergency/{made.id}")
+    assert "3 of 3" in browser.text

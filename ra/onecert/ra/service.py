@@ -254,6 +254,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         outbox=config.key_centre_outbox or context.data / "key-centre",
         registration_authority=name,
     )
+    search = Search(database=database, clock=clock, vault=vault, reach=reach)
     world = World(httpx.Client, timeout_s=config.status_timeout.total_seconds())
     relying = Relying(config.trust_list, config.trust_root, folder=context.data / "relying")
     notices = make_notices(config, context, vault=vault, directory=directory)
@@ -280,6 +281,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             audit=audit,
             clock=clock,
             reach=reach,
+            search=search,
             load_operator=context.operators.load,
         ),
         emergency_work=EmergencyWork(
@@ -329,7 +331,7 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
             keep=config.pick_keep,
         ),
         levels=config.levels(),
-        search=Search(database=database, clock=clock, vault=vault, reach=reach),
+        search=search,
         backfill=Backfill(database=database, vault=vault),
         points=Points(database=database, audit=audit, clock=clock, reach=reach),
         enrolments=Enrolments(

@@ -39,6 +39,8 @@ from onecert.ra.operators.acting import ActingOperator, certificate_of, with_cer
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import AUDITOR, SECURITY
 from onecert.ra.revocation.reasons import HOLD, REASONS
+from onecert.ra.search.find import Search
+from onecert.ra.search.terms import TEXT_MAX, Read
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -47,6 +49,8 @@ from onecert.server.operators import Operator, SamePersonError, check_role
 __all__ = ["VALID", "Emergencies"]
 
 VALID = timedelta(hours=12)
+# Of a search that is selected; for more there are times and authorities.
+FOUND_MOST = 20_000
 _AT_ONCE = 1000
 
 
@@ -60,12 +64,14 @@ class Emergencies:
         audit: AuditTrail,
         clock: Clock,
         reach: Reach,
+        search: Search,
         load_operator: Callable[[Connection, str], Operator],
     ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
         self._reach = reach
+        self._search = search
         self._load_operator = load_operator
 
     def propose(
@@ -97,7 +103,10 @@ class Emergencies:
         with self._database.reading() as connection:
             if (made := _find(connection, key)) is not None:
                 return made
-            chosen = choose(connection, self._reach.scope(connection, operator), selection, at=now)
+        searched = self._searched(operator, selection) if selection.kind == "search" else ()
+        with self._database.reading() as connection:
+            scope = self._reach.scope(connection, operator)
+            chosen = choose(connection, scope, selection, at=now, found=searched)
         if chosen.unknown:
             raise UnknownLinesError(list(chosen.unknown))
         said = selection.as_json() | {"places": [list(place) for place in chosen.places]}
@@ -150,6 +159,28 @@ class Emergencies:
             made = load_emergency(connection, emergency_id)
             self._note(connection, made, "proposed", operator)
             return made
+
+    def _searched(self, operator: Operator, selection: Selection) -> list[tuple[str, str]]:
+        """All certificates that a search finds, page by page, as the page of the search shows them."""
+        read_as = Read(selection.read_as) if selection.read_as in set(Read) else None
+        found: dict[tuple[str, str], None] = {}
+        wanted = [(selection.value.strip()[:TEXT_MAX], read_as)]
+        for text, kind in wanted:
+            answer = self._search.find(operator, text, read_as=kind, limit=200)
+            while True:
+                for hit in answer.hits:
+                    if hit.certificate is not None:
+                        found[hit.certificate.authority, hit.certificate.serial_hex] = None
+                    if hit.more_of:
+                        wanted.append((hit.more_of, Read.HOLDER))
+                if len(found) > FOUND_MOST or len(wanted) > FOUND_MOST:
+                    raise EmergencyRefusedError("EMERGENCY_SEARCH")
+                if answer.next is None or answer.read is None:
+                    break
+                answer = self._search.find(
+                    operator, text, read_as=answer.read.kind, cursor=answer.next, limit=200
+                )
+        return list(found)
 
     def find(self, operator: Operator, emergency_id: str) -> Emergency:
         """Raises `NotFoundError` when there is none whose certificates are all in reach."""

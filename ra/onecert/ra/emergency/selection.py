@@ -1,7 +1,9 @@
 """Which certificates an emergency is about: selected once, frozen with a hash, in the officer's scope.
 
 Selected by serials that were pasted, by an entity's number, by tokens whose numbers begin alike, by a batch,
-by what was issued between two moments, or all that this registration authority issued at one authority.
+by what was issued between two moments, all that this registration authority issued at one authority, or by
+what a search finds. A search is frozen as the list of its certificates; its words, which may be a person's
+number, are kept only where they are none.
 """
 
 import hashlib
@@ -17,10 +19,11 @@ from onecert.ra.certificates.records import normal_serial
 from onecert.ra.errors.emergency import EmergencyRefusedError
 from onecert.ra.models import certificates
 from onecert.ra.operators.scopes import Scope
+from onecert.ra.search.terms import PERSONAL, readings
 
 __all__ = ["KINDS", "MOST", "Chosen", "Selection", "choose", "set_hash"]
 
-KINDS = ("serials", "entity", "tokens", "batch", "issued", "authority")
+KINDS = ("serials", "entity", "tokens", "batch", "issued", "authority", "search")
 MOST = 200_000
 _LINES = 20_000
 _AT_ONCE = 2000
@@ -33,16 +36,20 @@ class Selection:
     kind: str
     authority: str = ""  # empty: every authority; `authority` needs it
     value: str = ""
+    read_as: str = ""  # of a search: what its words were read as; empty: what they may be
     issued_from: datetime | None = None  # counts
     issued_until: datetime | None = None  # does not any more
 
     def as_json(self) -> dict[str, Any]:
         """For the record; the serials stand in the items, here only how many lines there were."""
         value = str(len(self.lines())) if self.kind == "serials" else self.value
+        if self.kind == "search" and any(reading.kind in PERSONAL for reading in readings(self.value)):
+            value = ""
         return {
             "kind": self.kind,
             "authority": self.authority,
             "value": value,
+            **({"read_as": self.read_as} if self.kind == "search" else {}),
             "issued_from": self.issued_from.isoformat() if self.issued_from else None,
             "issued_until": self.issued_until.isoformat() if self.issued_until else None,
         }
@@ -71,8 +78,18 @@ def set_hash(items: Sequence[tuple[str, str, str]]) -> str:
     return digest.hexdigest()
 
 
-def choose(connection: Connection, scope: Scope, selection: Selection, *, at: datetime) -> Chosen:
+def choose(
+    connection: Connection,
+    scope: Scope,
+    selection: Selection,
+    *,
+    at: datetime,
+    found: Sequence[tuple[str, str]] = (),
+) -> Chosen:
     """Select what is in reach and not over.
+
+    Args:
+        found: of a search, the authority and serial of each certificate.
 
     Raises:
         EmergencyRefusedError: the selection says nothing, finds nothing, or finds too many.
@@ -82,10 +99,10 @@ def choose(connection: Connection, scope: Scope, selection: Selection, *, at: da
     holders: set[str] = set()
     places: set[tuple[str, str, str]] = set()
     left_out, unknown = 0, []
-    for where, line in _conditions(selection):
-        found = False
+    for where, line in _conditions(selection, found):
+        is_found = False
         for row in _rows(connection, and_(where, scope.condition(table), *_limits(selection))):
-            found = True
+            is_found = True
             if row.status == "revoked" or row.not_after <= at:
                 left_out += 1
                 continue
@@ -94,7 +111,7 @@ def choose(connection: Connection, scope: Scope, selection: Selection, *, at: da
             holders.add(row.uscc or row.idcard_hmac or row.name)
             if len(items) > MOST:
                 raise EmergencyRefusedError("EMERGENCY_TOO_MANY")
-        if line and not found:
+        if line and not is_found:
             unknown.append(line)
     if not items:
         raise EmergencyRefusedError("EMERGENCY_EMPTY")
@@ -102,7 +119,9 @@ def choose(connection: Connection, scope: Scope, selection: Selection, *, at: da
     return Chosen(ordered, len(holders), left_out, tuple(unknown), sorted(places))
 
 
-def _conditions(selection: Selection) -> Iterator[tuple[ColumnElement[bool], str]]:
+def _conditions(
+    selection: Selection, found: Sequence[tuple[str, str]]
+) -> Iterator[tuple[ColumnElement[bool], str]]:
     """What to look for, each with the line that it stands for; every one has an index."""
     table, value = certificates.c, selection.value.strip()
     match selection.kind:
@@ -112,6 +131,12 @@ def _conditions(selection: Selection) -> Iterator[tuple[ColumnElement[bool], str
                 raise EmergencyRefusedError("EMERGENCY_LINES")
             for line in lines:
                 yield table.serial_hex == (normal_serial(line) or "-"), line
+        case "search" if value:
+            for begin in range(0, len(found), _AT_ONCE):
+                some = found[begin : begin + _AT_ONCE]
+                for authority in sorted({each for each, _serial in some}):
+                    serials = [serial for each, serial in some if each == authority]
+                    yield and_(table.authority == authority, table.serial_hex.in_(serials)), ""
         case "entity" if value:
             yield or_(table.uscc == value.upper(), table.name == value), ""
         case "tokens" if len(value) >= 3:

@@ -18,6 +18,10 @@ _TEXTS = {
         _("The selection finds more than 200,000 certificates."),
         _("Cut it by times or authorities, or use the mass revocation of the authority's own console."),
     ),
+    "EMERGENCY_SEARCH": (
+        _("The search finds more than 20,000 certificates."),
+        _("Type more of the name, or select by authority and times."),
+    ),
     "EMERGENCY_LINES": (
         _("There must be between 1 and 20,000 serial numbers."),
         _("One on each line."),
@@ -45,6 +49,7 @@ class EmergencyRefusedError(RaError):
         text, hint = _TEXTS[code]
         is_input = code in {"EMERGENCY_SELECTION", "EMERGENCY_EMPTY", "EMERGENCY_TOO_MANY"} | {
             "EMERGENCY_LINES",
+            "EMERGENCY_SEARCH",
             "EMERGENCY_WHY",
         }
         super().__init__(code, status=422 if is_input else 409, text=text, hint=hint)

@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.ra.emergency.parts import CARRIED, OPEN, Part, list_parts
 from onecert.ra.emergency.records import Emergency, count_items, list_emergencies, list_items
 from onecert.ra.emergency.selection import KINDS, Selection
 from onecert.ra.errors import ContentChangedError
@@ -15,6 +16,7 @@ from onecert.ra.errors.emergency import EmergencyRefusedError
 from onecert.ra.operators.roles import AUDITOR, SECURITY
 from onecert.ra.pages.common import new_key, the_operator, the_ra
 from onecert.ra.revocation.reasons import HOLD, REASON_NAMES, REASONS
+from onecert.ra.search.terms import READ_NAMES
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext
 from onecert.server.operators import SamePersonError
@@ -30,6 +32,7 @@ SELECTIONS: Mapping[str, tuple[str, str]] = {
     "tokens": (_("A series of tokens"), _("The beginning of their numbers, at least 3 characters.")),
     "batch": (_("One batch"), _("Its number.")),
     "issued": (_("All issued between two moments"), _("From and until, in China time.")),
+    "search": (_("What a search finds"), _("The words of the search, as you would type them in the box.")),
     "authority": (_("All from one authority"), _("All that this registration authority has issued there.")),
 }
 
@@ -63,6 +66,7 @@ def _index() -> str:
 @requires_role(SECURITY)
 def _new() -> AnyResponse | str:
     given = request.form
+    # The search page posts its words here, so that they stand in no address.
     if request.method == "GET" or not given.get("act"):
         return _form(given, {}, None)
     ra = the_ra()
@@ -83,6 +87,7 @@ def _new() -> AnyResponse | str:
         value=given.get("serials" if kind == "serials" else "value", "")[:2_000_000],
         issued_from=begin,
         issued_until=end,
+        read_as=given.get("read_as", "")[:16] if kind == "search" else "",
     )
     try:
         made = ra.emergencies.propose(
@@ -113,6 +118,7 @@ def _show(emergency_id: str) -> AnyResponse:
         states = [state] if state in counts else []
         number = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
         items = list_items(connection, found.id, states=states, after=number, limit=_PAGE + 1)
+        parts = list_parts(connection, found.id)
         names = {account.id: account.name for account in ra.operators.all(connection)}
     now = ra.clock.now()
     template = "ra/emergency/part.html" if request.args.get("part") else "ra/emergency/show.html"
@@ -122,12 +128,14 @@ def _show(emergency_id: str) -> AnyResponse:
             emergency=found,
             counts=counts,
             items=items[:_PAGE],
+            parts=parts,
+            answered=_answered(counts, parts),
             more=items[_PAGE - 1].number if len(items) > _PAGE else None,
             chosen=state if states else "",
             names=names,
             selections=SELECTIONS,
             reason_names={**REASON_NAMES},
-            speed=_speed(found, counts, now),
+            speed=_speed(found, _answered(counts, parts), now),
             may_act=operator.has_role(SECURITY),
             is_mine=found.proposed_by == operator.id,
             is_over=now >= found.expires_at,
@@ -199,6 +207,7 @@ def _form(given: Mapping[str, str], errors: Mapping[str, str], problem: ServiceE
         problem_text=gettext(problem.text, **problem.facts) if problem else "",
         problem_hint=gettext(problem.hint, **problem.facts) if problem else "",
         selections=SELECTIONS,
+        read_names=READ_NAMES,
         reasons=[(name, gettext(words[0]), gettext(words[1])) for name, words in REASONS.items()],
         hold=HOLD,
         authorities=list(ra.directory.listing().authorities),
@@ -216,9 +225,15 @@ def _moment(text: str, name: str) -> tuple[datetime | None, dict[str, str]]:
         return None, {name: gettext(_("This is not a date and time."))}
 
 
-def _speed(found: Emergency, counts: Mapping[str, int], now: datetime) -> dict[str, int | float] | None:
+def _answered(counts: Mapping[str, int], parts: Sequence[Part]) -> int:
+    """How many certificates have their answer: here, or at the authority, which is ahead."""
+    here = counts["done"] + counts["refused"] + counts["already"]
+    ahead = sum(part.gone_through for part in parts if part.state in {OPEN, CARRIED})
+    return max(here, min(ahead, sum(counts.values())))
+
+
+def _speed(found: Emergency, answered: int, now: datetime) -> dict[str, int | float] | None:
     """How many a second, and how many seconds are left."""
-    answered = counts["done"] + counts["refused"] + counts["already"]
     if found.began_at is None or not answered:
         return None
     passed = ((found.finished_at or now) - found.began_at).total_seconds()

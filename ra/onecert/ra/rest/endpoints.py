@@ -9,6 +9,7 @@ from onecert.ra.rest import (
     cases,
     certificates,
     counter,
+    emergencies,
     evidence,
     organisation,
     reports,
@@ -30,6 +31,7 @@ def blueprint() -> Blueprint:
     batches.add_to(api)
     cases.add_to(api)
     counter.add_to(api)
+    emergencies.add_to(api)
     evidence.add_to(api)
     certificates.add_to(api)
     organisation.add_to(api)

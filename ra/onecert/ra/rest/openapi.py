@@ -8,6 +8,7 @@ from onecert.ra.rest import (
     counter,
     openapi_batches,
     openapi_cases,
+    openapi_emergencies,
     openapi_evidence,
     openapi_organisation,
     openapi_reports,
@@ -131,6 +132,7 @@ def _paths() -> dict[str, Any]:
         **paths,
         **openapi_batches.paths(),
         **openapi_cases.paths(),
+        **openapi_emergencies.paths(),
         **openapi_review.paths(),
         **openapi_organisation.paths(),
         **counter.paths(),
@@ -189,6 +191,7 @@ def _schemas() -> dict[str, Any]:
     return {
         **openapi_batches.schemas(),
         **openapi_cases.schemas(),
+        **openapi_emergencies.schemas(),
         **openapi_evidence.schemas(),
         **openapi_reports.schemas(),
         **openapi_review.schemas(),
