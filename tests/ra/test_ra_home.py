@@ -7,6 +7,7 @@ import pytest
 from ra_fakes import DAY, idcard
 from sqlalchemy import event, insert
 
+from onecert.ra.desk.ending import count_ending
 from onecert.ra.desk.recent import list_recent
 from onecert.ra.desk.waiting import list_waiting
 from onecert.ra.models import certificates, operator_scopes
@@ -138,7 +139,7 @@ def test_no_counter_reads_what_is_done(ra) -> None:
     everyone = ra.operator("all", *roles, person=idcard(107))
     plans = plans_of(ra, everyone)
 
-    assert len(plans) == 5  # applications by state, batches, cases, revocations, the trail
+    assert len(plans) == 6  # applications by state, batches, cases, revocations, the trail, renewals due
     for statement, plan in plans:
         assert "LIMIT" in statement, statement
         assert not re.search(r"SCAN (ra_|audit)|Seq Scan", plan), (statement, plan)
@@ -157,6 +158,7 @@ def plans_of(ra: Any, operator: Any) -> list[tuple[str, str]]:
         try:
             list(list_waiting(connection, scope, operator, at=ra.clock.now()))
             list_recent(connection, operator.actor)
+            count_ending(connection, scope, at=ra.clock.now(), days=(7, 30, 60))
         finally:
             event.remove(connection.engine, "before_cursor_execute", note)
         if ra.database.dialect == "postgresql":

@@ -5,13 +5,13 @@ old certificate ends as `applications/following.py` says. A renewal in the last 
 button.
 """
 
-from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, make_response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.applications.following import REASONS, Followed, check_followed, kept_faults
+from onecert.ra.applications.renewing import WINDOW
 from onecert.ra.certificates.records import Certificate
 from onecert.ra.errors import FollowRefusedError, NotFoundError
 from onecert.ra.life.machine import BUSINESS_NAMES, Business, State
@@ -24,10 +24,6 @@ from onecert.server.languages import _, gettext
 from onecert.server.web import notify, requires_role
 
 __all__ = ["add_to", "follow_links"]
-
-# Usual is a renewal within the last month (the packaged profiles say 30 days); before it the authority wants
-# a reason, from who may give one.
-WINDOW = timedelta(days=31)
 
 
 def add_to(pages: Blueprint) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from flask import Blueprint, current_app, render_template, url_for
 
+from onecert.ra.desk.ending import count_ending
 from onecert.ra.desk.recent import Recent, list_recent
 from onecert.ra.desk.waiting import COUNT_LIMIT, list_waiting
+from onecert.ra.notices.due import STEPS
 from onecert.ra.operators.roles import ENTRY, REVIEW
 from onecert.ra.pages.common import the_operator, the_ra
 from onecert.ra.pages.labels import AUDIT_EVENTS
@@ -45,6 +47,8 @@ def _home() -> str:
         scope = ra.reach.scope(connection, operator)
         waiting = list(list_waiting(connection, scope, operator, at=now))
         recent = list_recent(connection, operator.actor)
+        is_entering = operator.has_role(ENTRY)
+        renewals = count_ending(connection, scope, at=now, days=STEPS[::-1]) if is_entering else {}
     tiles = [
         {
             "waiting": each,
@@ -60,6 +64,7 @@ def _home() -> str:
         is_all_done=not any(each.count for each in waiting),
         recent=[(each, _subject_url(each)) for each in recent],
         event_names=AUDIT_EVENTS,
+        renewals=renewals,
         listing=ra.directory.listing(),
         may_enter=operator.has_role(ENTRY),
         may_review=operator.has_role(REVIEW),
