@@ -43,6 +43,8 @@ __all__ = [
 metadata = MetaData()
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
+_FILTERED = ("authority", "kind", "business", "project", "created_by")
+
 applications = Table(
     "ra_applications",
     metadata,
@@ -87,9 +89,12 @@ applications = Table(
     Column("batch_id", String(36), nullable=True),  # the batch that entered it, until a person changes it
     UniqueConstraint("id", name="ra_applications_id"),
     UniqueConstraint("request_key", name="ra_applications_request_key"),
-    Index("ra_applications_by_state", "state", "state_since", "seq"),
-    Index("ra_applications_by_point", "point", "state", "seq"),
-    Index("ra_applications_by_queue", "point", "state", "state_since", "seq"),
+    # Queues and lists, of all points and of one, with what filters ask: see applications/walk.py.
+    Index("ra_applications_queue", "state", "state_since", "seq", *_FILTERED, "point"),
+    Index("ra_applications_point_queue", "point", "state", "state_since", "seq", *_FILTERED),
+    Index("ra_applications_list", "seq", "state", *_FILTERED, "point"),
+    Index("ra_applications_state_list", "state", "seq", *_FILTERED, "point"),
+    Index("ra_applications_point_list", "point", "seq", "state", *_FILTERED),
     Index("ra_applications_by_enterer", "created_by", "state", "state_since", "seq"),
     Index("ra_applications_by_author", "created_by", "seq"),
     Index("ra_applications_of_name", "name", "seq"),
@@ -210,10 +215,11 @@ certificates = Table(
     Column("sha1", String(40), nullable=True),  # of the same; empty until the job `ra.search` has come by
     Column("token_number", String(64), nullable=True),  # serial number of the token that it is on
     UniqueConstraint("order_id", name="ra_certificates_order"),
-    Index("ra_certificates_by_point", "point", "issued_at"),
-    Index("ra_certificates_by_issued", "issued_at"),
-    Index("ra_certificates_by_end", "not_after", "authority", "serial_hex"),
-    Index("ra_certificates_by_point_end", "point", "not_after"),
+    # Lists of all points and of one, with what they are filtered by: see applications/walk.py.
+    Index("ra_certificates_list", "issued_at", "serial_hex", "authority", "point", "kind"),
+    Index("ra_certificates_point_list", "point", "issued_at", "serial_hex", "authority", "kind"),
+    Index("ra_certificates_ending", "not_after", "authority", "serial_hex", "status", "point", "kind"),
+    Index("ra_certificates_point_ending", "point", "not_after", "authority", "serial_hex", "status", "kind"),
     Index("ra_certificates_of_name", "name", "issued_at", "serial_hex"),
     Index("ra_certificates_of_uscc", "uscc", "issued_at", "serial_hex"),
     Index("ra_certificates_by_sha1", "sha1"),
@@ -284,6 +290,9 @@ cases = Table(
     UniqueConstraint("id", name="ra_cases_id"),
     UniqueConstraint("request_key", name="ra_cases_request_key"),
     Index("ra_cases_by_state", "state", "point", "seq"),
+    Index("ra_cases_list", "seq", "state", "business", "point", "authority", "kind"),
+    Index("ra_cases_state_list", "state", "seq", "business", "point", "authority", "kind"),
+    Index("ra_cases_point_list", "point", "seq", "state", "business", "authority", "kind"),
     Index("ra_cases_by_certificate", "authority", "serial_hex", "seq"),
     Index("ra_cases_by_revocation", "revocation_id"),
 )

@@ -5,13 +5,14 @@ queue works while the token is away, and an id-card number appears there only ma
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select, true
 
+from onecert.ra.applications.walk import NEWEST, Columns, Order, lanes_of, walk
 from onecert.ra.content.checking import CheckedContent, Outcome
 from onecert.ra.content.fields import ALL_FIELDS, Kind
 from onecert.ra.errors import NotFoundError, RequestKeyReusedError
@@ -20,9 +21,11 @@ from onecert.ra.life.duties import Duty, people_of
 from onecert.ra.life.machine import Business, State
 from onecert.ra.models import application_events, applications
 from onecert.ra.operators.scopes import Scope
+from onecert.ra.search.names import find_names
 from onecert.ra.vault.sealed import Vault
 
 __all__ = [
+    "FILTERED",
     "Application",
     "ApplicationPage",
     "Event",
@@ -37,6 +40,7 @@ __all__ = [
     "load_application",
     "load_applications",
     "load_frozen",
+    "load_in_order",
     "split_personal",
 ]
 
@@ -45,6 +49,10 @@ UNJUDGED = frozenset({State.DRAFT, State.RETURNED, State.REFUSED_BY_CA})
 
 _CHINA = timezone(timedelta(hours=8))
 MAX_PAGE = 200
+SEARCHED = 2000  # rows of which a search among applications reads the names, for one page
+# What queues and lists are filtered by; their indexes have it, see models.py.
+FILTERED = ("point", "state", "authority", "kind", "business", "project", "created_by")
+NEWEST_FIRST = Order((applications.c.seq,), FILTERED, descending=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +143,14 @@ class Event:
 
 @dataclass(frozen=True)
 class ApplicationPage:
-    """One page of a list; `next` is the cursor of the following page."""
+    """One page of a list; `next` is the cursor of the following page.
+
+    `is_cut`: so much was looked at without an end that the page is not full; more may follow.
+    """
 
     items: Sequence[Application]
     next: str | None
+    is_cut: bool = False
 
 
 _COLUMNS = [
@@ -289,7 +301,8 @@ def list_applications(
     idcard_hmac: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-    conditions: Sequence[ColumnElement[bool]] = (),
+    fits: Callable[[Columns], ColumnElement[bool]] = lambda _columns: true(),
+    point: str | None = None,
 ) -> ApplicationPage:
     """One page, newest first; work queues are in `review/queues.py`.
 
@@ -298,37 +311,70 @@ def list_applications(
         search: beginning of a name, a credit code, or an application number.
         idcard_hmac: look for this person instead.
         cursor: `next` of the page before; anything else counts as the beginning.
-        conditions: more of a WHERE clause.
+        fits: more of a WHERE clause, told the columns of `walk.COVERED`.
+        point: only of this acceptance point; also quicker than asking for it in `fits`.
     """
     limit = max(1, min(limit, MAX_PAGE))
-    query: Select[Any] = select(*_COLUMNS).where(scope.condition(applications.c), *conditions)
-    if states:
-        query = query.where(applications.c.state.in_([state.value for state in states]))
-    if business is not None:
-        query = query.where(applications.c.business == business.value)
-    if authority:
-        query = query.where(applications.c.authority == authority)
-    if idcard_hmac:
-        query = query.where(applications.c.idcard_hmac == idcard_hmac)
-    elif search:
-        query = query.where(_matches(search))
     after = int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18 else None
-    if after is not None:
-        query = query.where(applications.c.seq < after)
-    rows = connection.execute(query.order_by(applications.c.seq.desc()).limit(limit + 1)).all()
-    items = [application_of(row._asdict()) for row in rows[:limit]]
-    return ApplicationPage(items, str(items[-1].seq) if len(rows) > limit else None)
+    table, looked_at = applications.c, None
+    lanes = lanes_of(scope, table.point, point=point)
+    if idcard_hmac:
+        lanes = [table.idcard_hmac == idcard_hmac]
+    elif search:
+        lanes, looked_at = [_matches(connection, search)], SEARCHED
+    elif states:
+        lanes = [table.state == state.value for state in dict.fromkeys(states)]
+
+    def fits_all(columns: Columns) -> ColumnElement[bool]:
+        asked = [scope.condition(columns), fits(columns)]
+        if states:
+            asked.append(columns["state"].in_([state.value for state in states]))
+        if business is not None:
+            asked.append(columns["business"] == business.value)
+        if authority:
+            asked.append(columns["authority"] == authority)
+        if point:
+            asked.append(columns["point"] == point)
+        return and_(*asked)
+
+    walked = walk(
+        connection,
+        NEWEST_FIRST,
+        lanes,
+        fits_all,
+        after=NEWEST if after is None else (after,),
+        limit=limit,
+        looked_at=looked_at,
+    )
+    found = load_in_order(connection, [seq for (seq,) in walked.found])
+    return ApplicationPage(found, str(walked.next[0]) if walked.next else None, walked.is_cut)
 
 
-def _matches(search: str) -> Any:
+def load_in_order(connection: Connection, numbers: Sequence[int]) -> list[Application]:
+    """The applications of these numbers (`seq`), in this order."""
+    if not numbers:
+        return []
+    rows = connection.execute(select(*_COLUMNS).where(applications.c.seq.in_(numbers)))
+    found = {row.seq: application_of(row._asdict()) for row in rows}
+    return [found[number] for number in numbers if number in found]
+
+
+def _matches(connection: Connection, search: str) -> ColumnElement[bool]:
+    """What has this beginning of a name, this code or this number: by an index each, if there are not too
+    many; otherwise by reading names from the newest on."""
     tail = search.rpartition("-")[2]
-    conditions = [
-        applications.c.name.like(f"{escaped_like(search)}%", escape="\\"),
-        applications.c.uscc == search.upper(),
-    ]
+    table = applications.c
+    numbers = select(table.seq).where(table.uscc == search.upper()).limit(SEARCHED)
+    found = list(connection.scalars(numbers))
     if tail.isascii() and tail.isdigit() and len(tail) < 18:
-        conditions.append(applications.c.seq == int(tail))
-    return or_(*conditions)
+        found.append(int(tail))
+    names, further = find_names(connection, search)
+    if further is not None:
+        return or_(table.name.like(f"{escaped_like(search)}%", escape="\\"), table.seq.in_(found))
+    wanted = [each.name for each in names]
+    numbers = select(table.seq).where(table.name.in_(wanted)).order_by(table.seq.desc()).limit(SEARCHED)
+    found += connection.scalars(numbers) if wanted else []
+    return table.seq.in_(found)
 
 
 def escaped_like(text: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
 from onecert.ra.applications.records import MAX_PAGE
+from onecert.ra.applications.walk import NEWEST, Columns, Order, lanes_of, walk
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import NotFoundError
 from onecert.ra.life.machine import Business, State
@@ -71,12 +72,18 @@ class Case:
 
 @dataclass(frozen=True)
 class CasePage:
-    """One page of a list; `next` is the cursor of the following page."""
+    """One page of a list; `next` is the cursor of the following page.
+
+    `is_cut`: so much was looked at without an end that the page is not full; more may follow.
+    """
 
     items: Sequence[Case]
     next: str | None
+    is_cut: bool = False
 
 
+# What lists are filtered by; their indexes have it, see models.py.
+_COVERED = ("state", "business", "point", "authority", "kind")
 _COLUMNS = [column for column in cases.c if column.name != "request_key"]
 
 
@@ -116,7 +123,8 @@ def list_cases_of(
     if not places:
         return {}
     query = select(*_COLUMNS).where(
-        tuple_(cases.c.authority, cases.c.serial_hex).in_(places),
+        cases.c.authority.in_(sorted({authority for authority, _serial in places})),
+        cases.c.serial_hex.in_(sorted({serial for _authority, serial in places})),
         cases.c.state.in_([state.value for state in _UNDER_WAY]),
     )
     found: dict[tuple[str, str], list[Case]] = {}
@@ -139,17 +147,29 @@ def list_cases(
     """One page, newest first (or oldest, for what waits); `cursor` is `next` of the page before, anything
     else the beginning."""
     limit = max(1, min(limit, MAX_PAGE))
-    query = select(*_COLUMNS).where(scope.condition(cases.c))
+    after = int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18 else None
+    lanes = lanes_of(scope, cases.c.point)
     if states:
-        query = query.where(cases.c.state.in_([state.value for state in states]))
-    if business is not None:
-        query = query.where(cases.c.business == business.value)
-    if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 18:
-        query = query.where(cases.c.seq > int(cursor) if oldest_first else cases.c.seq < int(cursor))
-    order = cases.c.seq if oldest_first else cases.c.seq.desc()
-    rows = connection.execute(query.order_by(order).limit(limit + 1)).all()
-    items = [_case(row) for row in rows[:limit]]
-    return CasePage(items, str(items[-1].seq) if len(rows) > limit else None)
+        lanes = [cases.c.state == state.value for state in dict.fromkeys(states)]
+
+    def fits(columns: Columns) -> ColumnElement[bool]:
+        of_business = columns["business"] == business.value if business is not None else true()
+        return and_(scope.condition(columns), of_business)
+
+    first = (0,) if oldest_first else NEWEST
+    walked = walk(
+        connection,
+        Order((cases.c.seq,), _COVERED, descending=not oldest_first),
+        lanes,
+        fits,
+        after=first if after is None else (after,),
+        limit=limit,
+    )
+    numbers = [seq for (seq,) in walked.found]
+    rows = connection.execute(select(*_COLUMNS).where(cases.c.seq.in_(numbers))) if numbers else ()
+    found = {row.seq: _case(row) for row in rows}
+    items = [found[number] for number in numbers if number in found]
+    return CasePage(items, str(walked.next[0]) if walked.next else None, walked.is_cut)
 
 
 def _case(row: Row[Any]) -> Case:

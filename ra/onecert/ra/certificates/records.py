@@ -4,14 +4,15 @@ Reading only; what changes a status is asked for in `onecert.ra.revocation.reque
 `onecert.ra.search`. A person's number is shown masked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
 
 from onecert.ra.applications.records import MAX_PAGE
+from onecert.ra.applications.walk import Columns, Order, lanes_of, walk
 from onecert.ra.content.fields import Kind
 from onecert.ra.errors import NotFoundError
 from onecert.ra.models import certificates, revocations
@@ -21,10 +22,12 @@ __all__ = [
     "Certificate",
     "CertificatePage",
     "Revocation",
+    "are_at",
     "find_by_application",
     "list_certificates",
     "list_revocations",
     "load_certificate",
+    "load_certificates",
     "load_revocation",
     "newest_certificates",
     "normal_serial",
@@ -84,12 +87,23 @@ class Revocation:
 
 @dataclass(frozen=True)
 class CertificatePage:
-    """One page of found certificates; `next` is the cursor of the following page."""
+    """One page of found certificates; `next` is the cursor of the following page.
+
+    `is_cut`: so much was looked at without an end that the page is not full; more may follow.
+    """
 
     items: Sequence[Certificate]
     next: str | None
+    is_cut: bool = False
 
 
+# The newest first; the last two settle which of one moment.
+NEWEST_FIRST = Order(
+    (certificates.c.issued_at, certificates.c.serial_hex, certificates.c.authority),
+    ("point", "kind"),
+    descending=True,
+)
+LAST = (datetime(9999, 1, 1, tzinfo=UTC), "", "")
 _COLUMNS = [column for column in certificates.c if column.name != "idcard_hmac"]
 _REVOCATION_COLUMNS = [
     column for column in revocations.c if column.name not in {"seq", "request_key", "document"}
@@ -155,30 +169,63 @@ def newest_certificates(
 ) -> CertificatePage:
     """A page of them, newest first; what is searched for goes the way of `onecert.ra.search`."""
     limit = max(1, min(limit, MAX_PAGE))
-    table = certificates.c
-    query: Select[Any] = select(*_COLUMNS).where(scope.condition(table))
-    if authority:
-        query = query.where(table.authority == authority)
-    if (after := _read_cursor(cursor)) is not None:
-        # The moment by itself is what the index has; the serial settles which of one moment.
-        query = query.where(table.issued_at <= after[0], tuple_(table.issued_at, table.serial_hex) < after)
-    query = query.order_by(table.issued_at.desc(), table.serial_hex.desc())
-    rows = connection.execute(query.limit(limit + 1)).all()
-    items = [_certificate(row) for row in rows[:limit]]
-    more = len(rows) > limit
+
+    def fits(columns: Columns) -> ColumnElement[bool]:
+        asked = scope.condition(columns)
+        return and_(asked, columns["authority"] == authority) if authority else asked
+
+    walked = walk(
+        connection,
+        NEWEST_FIRST,
+        lanes_of(scope, certificates.c.point),
+        fits,
+        after=_read_cursor(cursor) or LAST,
+        limit=limit,
+    )
+    places = [(place, serial) for _issued, serial, place in walked.found]
+    found = load_certificates(connection, places)
+    ends = walked.next
     return CertificatePage(
-        items, f"{items[-1].issued_at.isoformat()}~{items[-1].serial_hex}" if more else None
+        [found[place] for place in places if place in found],
+        f"{ends[0].isoformat()}~{ends[1]}~{ends[2]}" if ends else None,
+        walked.is_cut,
     )
 
 
-def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+def load_certificates(
+    connection: Connection, places: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Certificate]:
+    """By (authority, serial); what is not there is left out."""
+    return {
+        (row.authority, row.serial_hex): _certificate(row)
+        for row in connection.execute(select(*_COLUMNS).where(are_at(certificates.c, places)))
+    }
+
+
+def are_at(columns: Any, places: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
+    """Rows of these certificates, for a table with `authority` and `serial_hex`.
+
+    Not as pairs: SQLite reads a table from end to end for those. A serial of one authority at another is
+    as good as impossible, and does no harm: callers look rows up by both.
+    """
+    wanted = list(places)
+    return and_(
+        columns.authority.in_(sorted({authority for authority, _serial in wanted})),
+        columns.serial_hex.in_(sorted({serial for _authority, serial in wanted})),
+    )
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, str, str] | None:
     """A cursor that we did not write counts as none."""
-    moment, _tilde, serial_hex = (cursor or "").partition("~")
+    moment, _tilde, rest = (cursor or "").partition("~")
+    serial_hex, _tilde, authority = rest.partition("~")
     try:
         at = datetime.fromisoformat(moment)
     except ValueError:
         return None
-    return (at, serial_hex) if at.tzinfo is not None and normal_serial(serial_hex) else None
+    if at.tzinfo is None or not normal_serial(serial_hex) or "\0" in authority:
+        return None
+    return at, serial_hex, authority
 
 
 def list_revocations(connection: Connection, authority: str, serial_hex: str) -> list[Revocation]:

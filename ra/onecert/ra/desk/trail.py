@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select, tuple_
+from sqlalchemy import Connection, Select, Table, select
 
 from onecert.ra.batches.tables import batches
+from onecert.ra.certificates.records import are_at
 from onecert.ra.emergency.tables import emergencies
 from onecert.ra.media.tables import media
 from onecert.ra.models import applications, cases, certificates, operator_scopes, points, projects
@@ -37,6 +38,7 @@ _PLACED: Mapping[str, tuple[Table, str]] = {
 }
 # Two processes write with their own clocks: entries of a day may stand a little outside of its numbers.
 _BETWEEN = 1000
+_NEWEST = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +105,8 @@ def _rows(connection: Connection, asked: Asked, before: int | None, limit: int) 
     ):
         if value:
             query = query.where(column == value)
-    if before is not None:
-        query = query.where(entries.seq < before)
+    # From the newest on is a range, too: none of this is read without one.
+    query = query.where(entries.seq < (_NEWEST if before is None else before))
     if asked.day is not None:
         begins = datetime.combine(asked.day, time(), CHINA)
         ends = begins + timedelta(days=1)
@@ -139,10 +141,9 @@ def _visible_names(connection: Connection, scope: Scope, kind: str, names: list[
         query = select(table.c[column]).where(table.c[column].in_(names), scope.condition(table.c))
         return connection.scalars(query).all()
     if kind == "certificate":
-        places = [tuple(name.split("/", 1)) for name in names if "/" in name]
+        places = [(name.partition("/")[0], name.partition("/")[2]) for name in names if "/" in name]
         query = select(certificates.c.authority, certificates.c.serial_hex).where(
-            tuple_(certificates.c.authority, certificates.c.serial_hex).in_(places),
-            scope.condition(certificates.c),
+            are_at(certificates.c, places), scope.condition(certificates.c)
         )
         return [f"{row.authority}/{row.serial_hex}" for row in connection.execute(query)]
     if kind == "operator":

@@ -20,7 +20,7 @@ from onecert.ra.errors import MediumRefusedError, PointUnknownError, ReasonMissi
 from onecert.ra.keys.origins import find_origin
 from onecert.ra.life.machine import State
 from onecert.ra.media.tables import media, media_events
-from onecert.ra.models import certificates
+from onecert.ra.models import certificates, points
 from onecert.ra.operators.acting import certificate_of, with_certificate
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import MEDIA
@@ -32,8 +32,17 @@ from onecert.server.database import Database
 from onecert.server.languages import _
 from onecert.server.operators import Operator
 
-__all__ = ["EVENT_NAMES", "STATE_NAMES", "Medium", "MediumEvent", "Stock", "normal_token_number"]
+__all__ = [
+    "COUNT_LIMIT",
+    "EVENT_NAMES",
+    "STATE_NAMES",
+    "Medium",
+    "MediumEvent",
+    "Stock",
+    "normal_token_number",
+]
 
+COUNT_LIMIT = 1000
 STATE_NAMES: Mapping[str, str] = MappingProxyType(
     {"stock": _("In stock"), "used": _("In use"), "spoiled": _("Spoiled"), "returned": _("Returned")}
 )
@@ -243,14 +252,23 @@ class Stock:
 
     @staticmethod
     def counts(connection: Connection, scope: Scope) -> dict[str, dict[str, int]]:
-        """Point -> state -> how many tokens."""
-        rows = connection.execute(
-            select(media.c.point, media.c.state, func.count()).group_by(media.c.point, media.c.state)
-        )
+        """Point -> state -> how many tokens; more than `COUNT_LIMIT` are not counted."""
         found: dict[str, dict[str, int]] = {}
-        for point, state, count in rows:
-            if scope.covers(point):
-                found.setdefault(point, dict.fromkeys(STATE_NAMES, 0))[state] = count
+        for point in connection.scalars(select(points.c.id).order_by(points.c.id)):
+            if not scope.covers(point):
+                continue
+            counted = [
+                select(media.c.state)
+                .where(media.c.point == point, media.c.state == state)
+                .limit(COUNT_LIMIT)
+                .subquery()
+                for state in STATE_NAMES
+            ]
+            row = connection.execute(
+                select(*(select(func.count()).select_from(each).scalar_subquery() for each in counted))
+            ).one()
+            if any(row):
+                found[point] = dict(zip(STATE_NAMES, row, strict=True))
         return found
 
     @staticmethod

@@ -37,6 +37,9 @@ notices = Table(
     UniqueConstraint("key", name="ra_notices_key"),
     Index("ra_notices_due", "state", "next_attempt_at"),
     Index("ra_notices_by_about", "about", "seq"),
+    Index("ra_notices_list", "seq", "state", "point", "authority", "kind"),
+    Index("ra_notices_state_list", "state", "seq", "point", "authority", "kind"),
+    Index("ra_notices_point_list", "point", "seq", "state", "authority", "kind"),
 )
 
 notice_marks = Table(

@@ -8,9 +8,16 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.ra.delivery.codes import shown_code
 from onecert.ra.media.queue import waiting
-from onecert.ra.media.stock import EVENT_NAMES, STATE_NAMES, MediumEvent, Stock, normal_token_number
+from onecert.ra.media.stock import (
+    COUNT_LIMIT,
+    EVENT_NAMES,
+    STATE_NAMES,
+    MediumEvent,
+    Stock,
+    normal_token_number,
+)
 from onecert.ra.operators.roles import MEDIA
-from onecert.ra.pages.common import the_operator, the_ra
+from onecert.ra.pages.common import shown_count, the_operator, the_ra
 from onecert.ra.points.points import list_points
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, gettext, ngettext
@@ -53,7 +60,10 @@ def _page(refused: ServiceError | None = None, numbers: str = "", code: str = ""
     return render_template(
         "ra/media.html",
         waiting=lists,
-        counts=counts,
+        counts={
+            point: {state: shown_count(count, COUNT_LIMIT) for state, count in of_point.items()}
+            for point, of_point in counts.items()
+        },
         points=points,
         home=scope.home(),
         may_act=operator.has_role(MEDIA),

@@ -68,7 +68,7 @@ def _queue() -> AnyResponse | str:
                 scope,
                 QUEUES[chosen].states,
                 cursor=request.args.get("cursor"),
-                conditions=filters.conditions(),
+                filters=filters,
             )
         else:
             page = list_applications(
@@ -78,7 +78,8 @@ def _queue() -> AnyResponse | str:
                 search="" if idcard else search,
                 idcard_hmac=hashed,
                 cursor=request.args.get("cursor"),
-                conditions=filters.conditions(),
+                fits=filters.condition,
+                point=filters.point,
             )
         rows = _rows(connection, operator, page.items)
         places = _places(connection, scope)

@@ -16,7 +16,7 @@ from onecert.ra.life.machine import Act, State
 from onecert.ra.models import applications
 from onecert.ra.operators.reach import Reach
 from onecert.ra.operators.roles import REVIEW
-from onecert.ra.review.queues import CURSOR_START, list_queue
+from onecert.ra.review.queues import list_free
 from onecert.ra.review.tables import picks
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -92,15 +92,7 @@ class Picks:
             applications.c.submitted_by != operator.id,
             applications.c.id.not_in(others),
         )
-        page = list_queue(
-            connection,
-            scope,
-            tuple(REVIEWS),
-            cursor=CURSOR_START,
-            limit=LOOKED_AT,
-            conditions=free,
-        )
-        return list(page.items)
+        return list(list_free(connection, scope, tuple(REVIEWS), limit=LOOKED_AT, conditions=free))
 
     def _may(self, connection: Connection, operator: Operator, found: Application) -> bool:
         try:

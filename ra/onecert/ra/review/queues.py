@@ -1,7 +1,8 @@
 """The work queues 待录入, 待审核, 待制证, 待领取, 退回, 待归档: which states, how many, oldest first.
 
 Made for hundreds of thousands of applications: a page is read state by state along an index and merged, its
-cursor names the last row (no OFFSET), and a count ends at `COUNT_LIMIT`.
+cursor names the last row (no OFFSET), a count ends at `COUNT_LIMIT`, and filters look at a bounded part of
+the queue for one page (`applications/walk.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +11,38 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
 
 from onecert.ra.applications.records import (
+    FILTERED,
     MAX_PAGE,
     Application,
     ApplicationPage,
     application_columns,
     application_of,
+    load_in_order,
 )
+from onecert.ra.applications.walk import Columns, Order, lanes_of, walk
 from onecert.ra.life.machine import State
 from onecert.ra.models import applications
 from onecert.ra.operators.roles import ARCHIVE, ENTRY, MEDIA, REVIEW
 from onecert.ra.operators.scopes import Scope
 from onecert.server.languages import _
 
-__all__ = ["CURSOR_START", "QUEUES", "Filters", "Queue", "count_queues", "list_queue"]
+__all__ = [
+    "CURSOR_START",
+    "EVERYTHING",
+    "QUEUES",
+    "Filters",
+    "Queue",
+    "count_queues",
+    "list_free",
+    "list_queue",
+]
 
 CURSOR_START = None
 COUNT_LIMIT = 1000
+WAITING = Order((applications.c.state_since, applications.c.seq), FILTERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +91,20 @@ class Filters:
     business: str | None = None
     mine: str | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The parts of a WHERE clause."""
+    def condition(self, columns: Columns) -> ColumnElement[bool]:
+        """The part of a WHERE clause."""
         named = {
             "point": self.point,
             "project": self.project,
             "authority": self.authority,
             "kind": self.kind,
             "business": self.business,
+            "created_by": self.mine,
         }
-        found = [applications.c[name] == value for name, value in named.items() if value]
-        if self.mine:
-            found.append(applications.c.created_by == self.mine)
-        return found
+        return and_(true(), *(columns[name] == value for name, value in named.items() if value))
+
+
+EVERYTHING = Filters()
 
 
 def count_queues(connection: Connection, scope: Scope) -> dict[str, int]:
@@ -115,32 +130,50 @@ def list_queue(
     *,
     cursor: str | None = CURSOR_START,
     limit: int = 50,
-    conditions: Sequence[ColumnElement[bool]] = (),
+    filters: Filters = EVERYTHING,
 ) -> ApplicationPage:
     """One page, longest waiting first; a cursor that we did not write counts as the beginning."""
-    limit = max(1, min(limit, MAX_PAGE * 5))
-    after = _read_cursor(cursor)
+    limit = max(1, min(limit, MAX_PAGE))
+    lanes = lanes_of(
+        scope,
+        applications.c.point,
+        point=filters.point,
+        each=[applications.c.state == state.value for state in states],
+    )
+    if filters.mine:
+        lanes = [and_(lane, applications.c.created_by == filters.mine) for lane in lanes]
+    walked = walk(
+        connection,
+        WAITING,
+        lanes,
+        lambda columns: and_(scope.condition(columns), filters.condition(columns)),
+        after=_read_cursor(cursor),
+        limit=limit,
+    )
+    next_cursor = None if walked.next is None else f"{walked.next[0].isoformat()}~{walked.next[1]}"
+    return ApplicationPage(
+        load_in_order(connection, [seq for _since, seq in walked.found]), next_cursor, walked.is_cut
+    )
+
+
+def list_free(
+    connection: Connection,
+    scope: Scope,
+    states: Sequence[State],
+    *,
+    limit: int,
+    conditions: Sequence[ColumnElement[bool]],
+) -> Sequence[Application]:
+    """Those longest waiting that fit conditions which nearly all do."""
     rows: list[Any] = []
     for state in states:
         query: Select[Any] = select(*application_columns()).where(
             applications.c.state == state.value, scope.condition(applications.c), *conditions
         )
-        if after is not None:
-            query = query.where(_later(*after))
-        query = query.order_by(applications.c.state_since, applications.c.seq).limit(limit + 1)
+        query = query.order_by(applications.c.state_since, applications.c.seq).limit(limit)
         rows += connection.execute(query).all()
     rows.sort(key=lambda row: (row.state_since, row.seq))
-    items = [application_of(row._asdict()) for row in rows[:limit]]
-    return ApplicationPage(items, _cursor(items[-1]) if len(rows) > limit else None)
-
-
-def _later(since: datetime, seq: int) -> ColumnElement[bool]:
-    column = applications.c.state_since
-    return and_(column >= since, or_(column > since, applications.c.seq > seq))
-
-
-def _cursor(item: Application) -> str:
-    return f"{item.state_since.isoformat()}~{item.seq}"
+    return [application_of(row._asdict()) for row in rows[:limit]]
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
