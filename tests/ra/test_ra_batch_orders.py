@@ -1,21 +1,26 @@
 """The orders of a batch go to the CA together: each once, whatever is lost or killed on the way."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from test_ra_batches import checked, desk, person, table
 
+from onecert.ra.applications.many import ManyApplications
 from onecert.ra.batches.records import Batch, Phase
 from onecert.ra.life.machine import State
-from onecert.ra.models import applications, certificates, order_batches, orders
+from onecert.ra.models import applications, certificates, claims, order_batches, orders
 from onecert.ra.orders import together
+from onecert.ra.orders.together import Together
+from onecert.ra.search.tables import marks
+from onecert.server.models import audit_entries
 
 __all__ = ["desk"]
 
 
-def approved(ra, *rows) -> Batch:
+def approved(ra, *rows, **more: str) -> Batch:
     """A batch that a second person has approved; nothing is entered yet."""
-    batch = checked(ra, table(*(rows or (person(1), person(2), person(3)))))
+    batch = checked(ra, table(*(rows or (person(1), person(2), person(3)))), **more)
     submitted = ra.service.batches.submit(ra.entry_clerk, batch.id)
     assert submitted.content_sha256
     return ra.service.batches.approve(ra.reviewer, batch.id, content_sha256=submitted.content_sha256)
@@ -30,7 +35,7 @@ def later(ra) -> None:
 
 def standing(ra, batch: Batch) -> tuple[State, Phase, list[str]]:
     found = ra.service.batches.batch(ra.reviewer, batch.id)
-    return found.state, found.phase, [row["state"] for row in ra.rows(applications)]
+    return found.state, found.phase, sorted(row["state"] for row in ra.rows(applications))
 
 
 def test_orders_go_together(ra, desk, monkeypatch) -> None:
@@ -75,18 +80,21 @@ def test_answers_lost_on_the_way_double_nothing(ra, desk) -> None:
     assert len(ra.ca.batches.heads) == 1
 
 
-@pytest.mark.parametrize("step", ["_keep", "_post", "_record"])
-def test_killed_after_a_step(ra, desk, monkeypatch, step) -> None:
-    """The process dies right after the step; the next one goes on with the same number."""
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [(ManyApplications, "enter_approved"), (Together, "_keep"), (Together, "_post"), (Together, "_record")],
+)
+def test_killed_after_a_step(ra, desk, monkeypatch, part, step) -> None:
+    """The process dies right after the step; the next one goes on with the same numbers."""
     batch = approved(ra)
-    real = getattr(ra.service.together, step)
+    real = getattr(part, step)
 
     def dies(*arguments):
         real(*arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(ra.service.together, step, dies)
+        patched.setattr(part, step, dies)
         with pytest.raises(KeyboardInterrupt):
             ra.service.batch_work.run(ra.clock.now())
     later(ra)
@@ -104,7 +112,8 @@ def test_the_ca_takes_its_time_and_refuses_one(ra, desk) -> None:
     ra.ca.batches.at_work = False
     ra.service.batch_work.run(ra.clock.now())
     assert standing(ra, batch) == (State.DONE, Phase.FINISHED, ["issued", "refused_by_ca"])
-    assert ra.rows(applications)[1]["reason"] == "because of the subject (SUBJECT)"
+    reasons = {row["name"]: row["reason"] for row in ra.rows(applications)}
+    assert reasons == {"李四": None, "王五": "because of the subject (SUBJECT)"}
 
 
 def test_cancelled_at_the_authority(ra, desk) -> None:
@@ -145,3 +154,31 @@ def test_a_ca_without_batches_is_waited_for(ra, desk) -> None:
         )
     later(ra)
     assert standing(ra, batch)[0] is State.DONE
+
+
+def test_rows_entered_together_look_like_those_entered_one_by_one(ra, desk, monkeypatch) -> None:
+    """The same row both ways: the same record, life line, audit entries and claims."""
+
+    def looks(order: int) -> list[object]:
+        batch = approved(ra, person(order), key=str(order))
+        ra.ca.down = True
+        ra.service.batch_work.run(ra.clock.now())
+        (row,) = [each for each in ra.rows(applications) if each["batch_id"] == batch.id]
+        frozen = ra.service.reach.frozen(ra.reviewer, row["id"])
+        hashed = frozen.sha256(ra.service.entries.recheck(frozen))
+        written = [each for each in ra.rows(audit_entries) if row["id"] in each["subject"]]
+        claimed = [each for each in ra.rows(claims) if each["application_id"] == row["id"]]
+        return [
+            hashed == row["content_sha256"],
+            {name: value is None for name, value in row.items()},
+            [row[name] for name in ("state", "revision", "created_by", "submitted_by", "reviewed_by")],
+            ra.events(row["id"]),
+            [(each["event"], each["actor"], sorted(json.loads(each["details"]))) for each in written],
+            sorted((each["kind"], each["authority"]) for each in claimed),
+            [each["kind"] for each in ra.rows(marks) if each["application_id"] == row["id"]],
+        ]
+
+    both = looks(1)
+    monkeypatch.setattr(ManyApplications, "enter_approved", lambda *_arguments: None)
+    assert both == looks(2)
+    assert both[0] is True

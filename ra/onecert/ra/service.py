@@ -9,6 +9,7 @@ from onecert.ra import models
 from onecert.ra.applications.acts import APPLICATIONS, Applications
 from onecert.ra.applications.entries import Entries
 from onecert.ra.applications.findings import Findings
+from onecert.ra.applications.many import ManyApplications
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps, Store
 from onecert.ra.auditing.handing import Auditing
 from onecert.ra.batches.acts import Batches
@@ -246,6 +247,16 @@ def make_ra(config: RaConfig, context: Context, keys: Keys, *, http: httpx.Clien
         applications=applications,
         together=together,
         entries=entries,
+        many=ManyApplications(
+            database=database,
+            clock=clock,
+            directory=directory,
+            reach=reach,
+            entries=entries,
+            steps=steps,
+            two_reviewers=config.two_reviewers(),
+            materials_required=config.materials_required,
+        ),
     )
     handovers = HandOvers(
         database=database,

@@ -4,7 +4,7 @@
 service does by itself with the CA's answers. Neither writes personal numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,11 +17,11 @@ from onecert.ra.life.machine import Act, Business, State, check_move, roles_of
 from onecert.ra.models import application_events
 from onecert.ra.operators.acting import ActingOperator, certificate_of, with_certificate
 from onecert.ra.operators.reach import Reach
-from onecert.server.audit import AuditTrail
+from onecert.server.audit import AuditEntry, AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.operators import Operator, check_role
 
-__all__ = ["OperatorSteps", "Record", "ServiceSteps", "Store"]
+__all__ = ["OperatorSteps", "Record", "ServiceSteps", "Step", "Store"]
 
 
 class Record(Protocol):
@@ -59,6 +59,16 @@ class Store(Generic[R]):
     name: str
     table: Table
     load: Callable[..., R]
+
+
+@dataclass(frozen=True)
+class Step(Generic[R]):
+    """One step of an operator, as it is written down."""
+
+    record: R  # as it is afterwards
+    event: str
+    operator: Operator
+    note: str | None = None
 
 
 class OperatorSteps(Generic[R]):
@@ -140,19 +150,31 @@ class OperatorSteps(Generic[R]):
         note: str | None = None,
     ) -> None:
         """One step of the life line and its audit entry. Neither holds personal numbers."""
+        self.write_many(connection, [Step(record, event, operator, note)], at=at)
+
+    def write_many(self, connection: Connection, steps: Sequence["Step[R]"], *, at: datetime) -> None:
+        """Many steps in order, each as `write` does; the records as they are after their steps."""
         connection.execute(
-            insert(application_events).values(
-                application_id=record.id,
-                at=at,
-                actor=operator.id,
-                event=event,
-                state=record.state.value,
-                note=note,
-                certificate_sha256=certificate_of(operator),
-            )
+            insert(application_events),
+            [
+                {
+                    "application_id": step.record.id,
+                    "at": at,
+                    "actor": step.operator.id,
+                    "event": step.event,
+                    "state": step.record.state.value,
+                    "note": step.note,
+                    "certificate_sha256": certificate_of(step.operator),
+                }
+                for step in steps
+            ],
         )
+        self._audit.record_many(connection, [self._entry(step) for step in steps])
+
+    def _entry(self, step: "Step[R]") -> AuditEntry:
+        record = step.record
         details: dict[str, Any] = {
-            **with_certificate(operator),
+            **with_certificate(step.operator),
             "number": record.number,
             "authority": record.authority,
             "type": record.kind.value,
@@ -162,10 +184,9 @@ class OperatorSteps(Generic[R]):
             "content_sha256": record.content_sha256,
             **record.details,
         }
-        self._audit.record(
-            connection,
-            event=f"{self._store.name}.{event}",
-            actor=f"operator:{operator.id}",
+        return AuditEntry(
+            event=f"{self._store.name}.{step.event}",
+            actor=f"operator:{step.operator.id}",
             subject=f"{self._store.name}:{record.id}",
             details={name: value for name, value in details.items() if value is not None},
         )

@@ -1,15 +1,15 @@
 """Each accepted row of an approved batch becomes an approved application, exactly once.
 
-The same acts as at the counter do it (`applications/acts.py`), in the name of the people who took them for
-the batch: entered and submitted by its clerk, approved by its reviewers. So nothing that holds for one
-application is left out for many. `batch:<id>:<row>` is the key of the request: after a crash the same row
-finds its own application again. What can no longer be entered, because somebody else was quicker, is refused
-with its reason.
+The same acts as at the counter do it, in the name of the people who took them for the batch: entered and
+submitted by its clerk, approved by its reviewers. So nothing that holds for one application is left out for
+many: plain rows go together (`applications/many.py`), the others one by one (`applications/acts.py`).
+`batch:<id>:<row>` is the key of the request: after a crash the same row finds its own application again. What
+can no longer be entered, because somebody else was quicker, is refused with its reason.
 """
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,14 @@ from sqlalchemy import Connection, func, select, update
 
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entry
+from onecert.ra.applications.many import ManyApplications
 from onecert.ra.applications.records import Application
 from onecert.ra.applications.steps import ServiceSteps
 from onecert.ra.batches.acts import content_hash
 from onecert.ra.batches.checking import CheckedRow, Remark, RowRules, RowsWork, check_rows
 from onecert.ra.batches.records import USABLE, Batch, Phase, accepted_rows, load_batch, load_chunk
 from onecert.ra.batches.tables import batch_chunks, batch_rows, batches
+from onecert.ra.content.checking import CheckedContent
 from onecert.ra.errors import ContentChangedError, DuplicateError, InvalidApplicationError, KeyRepeatedError
 from onecert.ra.life.machine import Act, State
 from onecert.ra.models import application_events
@@ -40,7 +42,7 @@ __all__ = ["Entering", "request_key_of"]
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 50
+_AT_ONCE = 100  # rows in one transaction, which holds the write lock for some tenths of a second
 REVIEWS = ("approved", "passed_on", "confirmed")
 # What says no to one row; anything else stops the batch until it is mended.
 _ROW_REFUSALS = (InvalidApplicationError, DuplicateError, KeyRepeatedError)
@@ -65,6 +67,7 @@ class Entering:
         clock: Clock,
         vault: Vault,
         applications: Applications,
+        many: ManyApplications,
         steps: ServiceSteps[Batch],
         load_operator: Callable[[Connection, str], Operator],
         together: Together,
@@ -75,6 +78,7 @@ class Entering:
         self._clock = clock
         self._vault = vault
         self._applications = applications
+        self._many = many
         self._steps = steps
         self._load_operator = load_operator
         self._together = together
@@ -134,19 +138,36 @@ class Entering:
             defaults=batch.defaults,
             with_content=True,
         )
-        done: list[tuple[int, str | None, Remark | None]] = []
-        for row in check_rows(work):
-            done.append((row.number, *self._enter_row(batch, row, wanted[row.number], people)))
-            if len(done) == _AT_ONCE:
-                self._record(batch, done)
-                done = []
-        self._record(batch, done)
+        checked = check_rows(work)
+        for at in range(0, len(checked), _AT_ONCE):
+            self._enter_some(batch, checked[at : at + _AT_ONCE], wanted, people)
         with self._database.transaction() as connection:
             connection.execute(
                 update(batch_chunks)
                 .where(batch_chunks.c.batch_id == batch.id, batch_chunks.c.number == chunk)
                 .values(state="entered")
             )
+
+    def _enter_some(
+        self, batch: Batch, rows: Sequence[CheckedRow], approved: Mapping[int, str], people: People
+    ) -> None:
+        """Together where all are plain, otherwise one by one, which says what is wrong with each."""
+        entries = {
+            request_key_of(batch.id, row.number): _entry(batch, row.content)
+            for row in rows
+            if row.content is not None and row.content_sha256 == approved[row.number]
+        }
+        made = None
+        if len(entries) == len(rows):
+            made = self._many.enter_approved(people.clerk, people.reviewers[0], entries)
+        if made is not None:
+            self._record(
+                batch, [(row.number, made[request_key_of(batch.id, row.number)], None) for row in rows]
+            )
+            return
+        self._record(
+            batch, [(row.number, *self._enter_row(batch, row, approved[row.number], people)) for row in rows]
+        )
 
     def _enter_row(
         self, batch: Batch, row: CheckedRow, approved_sha256: str, people: People
@@ -160,15 +181,7 @@ class Entering:
                 _("What was approved is not what is on record now. The row was not entered."),
                 _("Change nothing. Tell the operator of the service and the auditor."),
             )
-        entry = Entry(
-            kind=batch.kind,
-            authority=batch.authority,
-            fields=dict(row.content.values),
-            csr=row.content.request.pem,
-            point=batch.point,
-            project=batch.project,
-            batch_id=batch.id,
-        )
+        entry = _entry(batch, row.content)
         try:
             return self._approved(entry, request_key_of(batch.id, row.number), people).id, None
         except _ROW_REFUSALS as refused:
@@ -299,6 +312,19 @@ class Entering:
         with self._database.reading() as connection:
             digest, _count = content_hash(batch, accepted_rows(connection, batch.id))
         return digest == batch.content_sha256
+
+
+def _entry(batch: Batch, content: CheckedContent) -> Entry:
+    """A row as it would be typed at the counter."""
+    return Entry(
+        kind=batch.kind,
+        authority=batch.authority,
+        fields=dict(content.values),
+        csr=content.request.pem,
+        point=batch.point,
+        project=batch.project,
+        batch_id=batch.id,
+    )
 
 
 def request_key_of(batch_id: str, row: int) -> str:

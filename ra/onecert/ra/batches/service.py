@@ -2,6 +2,7 @@
 
 from onecert.ra.applications.acts import Applications
 from onecert.ra.applications.entries import Entries
+from onecert.ra.applications.many import ManyApplications
 from onecert.ra.applications.steps import OperatorSteps, ServiceSteps
 from onecert.ra.batches.acts import BATCHES, Batches
 from onecert.ra.batches.checking import RowRules
@@ -28,6 +29,7 @@ def make_batches(
     reach: Reach,
     duties: Duties,
     applications: Applications,
+    many: ManyApplications,
     entries: Entries,
     together: Together,
 ) -> tuple[Batches, BatchWork]:
@@ -57,6 +59,7 @@ def make_batches(
         clock=clock,
         vault=vault,
         applications=applications,
+        many=many,
         steps=own_steps,
         load_operator=load_operator,
         together=together,
