@@ -366,6 +366,21 @@ def test_after_a_decision_the_next_one_opens(ra) -> None:
 
 
 @only_sqlite
+def test_whoever_entered_it_is_not_offered_the_review(ra) -> None:
+    """One account with both roles: the page names no step that would be refused; a colleague's page does."""
+    both = ra.operator("both", "clerk.entry", "clerk.review", person=idcard(130))
+    draft = ra.create(by=both)
+    ra.applications.submit(both, draft.id)
+    mine, theirs = ra.browser(both), ra.browser(ra.reviewer)
+    for browser in (mine, theirs):
+        browser.get(f"/applications/{draft.id}")
+    review = f'/applications/{draft.id}/review"'
+    assert "Somebody else reviews it" in mine.text
+    assert review not in mine.page
+    assert review in theirs.page
+
+
+@only_sqlite
 def test_two_tabs_decide_differently(ra) -> None:
     """One tab approves, the other, still open, returns it. Must be refused with a sentence; a double click
     on approve as well; the back button leads to what became of it."""

@@ -16,9 +16,10 @@ from onecert.ra.operators.roles import ENTRY
 from onecert.ra.orders.standing import find_order
 from onecert.ra.pages import filing, following, forms, queue, renewing, review, typing
 from onecert.ra.pages.common import lifeline, named_errors, the_operator, the_ra
-from onecert.ra.pages.review import named_remarks
+from onecert.ra.pages.review import named_remarks, same_person
 from onecert.ra.pages.shown import entry_of, findings_shown, grouped_values
 from onecert.ra.review.filing import find_filing
+from onecert.ra.review.picks import REVIEWS
 from onecert.ra.review.remarks import last_return
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
@@ -70,6 +71,7 @@ def _show(application_id: Any) -> str:
         order=order,
         elsewhere=elsewhere,
         acts=acts,
+        reviewed_by_others=application.state in REVIEWS and same_person(operator, application) is not None,
         keys_in_browser=ra.delivery.may_make_key_in_browser(application.kind),
         Act=Act,
         csr_preview=outcome.request if outcome else None,

@@ -56,7 +56,7 @@ def _page(application_id: str, given: Mapping[str, str], refused: ServiceError |
         names = {account.id: account.name for account in ra.operators.all(connection)}
         events = list_events(connection, application.id)
         returned = last_return(connection, application.id)
-    same_person = _same_person(operator, application)
+    same = same_person(operator, application)
     outcome = ra.entries.check(entry_of(frozen))
     return render_template(
         "ra/review.html",
@@ -72,8 +72,8 @@ def _page(application_id: str, given: Mapping[str, str], refused: ServiceError |
         notes=[(note.field, gettext(note.text)) for note in outcome.notes],
         faults=named_errors(outcome.faults),
         elsewhere=elsewhere,
-        same_person=same_person,
-        other_reader=None if same_person else ra.picks.open(operator, application),
+        same_person=same,
+        other_reader=None if same else ra.picks.open(operator, application),
         names=names,
         events=lifeline(events, names),
         returned=returned,
@@ -185,7 +185,8 @@ def _register(frozen: Frozen) -> tuple[str, str] | None:
     return "success" if fact["verdict"] == "matches" else "warning", sentence(answer_of(fact), name)
 
 
-def _same_person(operator: Operator, application: Application) -> SamePersonError | None:
+def same_person(operator: Operator, application: Application) -> SamePersonError | None:
+    """Why this person may not review it: the application was theirs before."""
     ra = the_ra()
     try:
         with ra.database.reading() as connection:
