@@ -154,7 +154,11 @@ def _application(operator: ActingOperator, number: str) -> Application:
         found = find_by_number(connection, number)
     if found is None:
         raise NotFoundError(number[:32])
-    return ra.reach.application(operator, found.id)
+    try:
+        return ra.reach.application(operator, found.id)
+    except NotFoundError:
+        # Word for word as if it did not exist: neither that it does, nor its id.
+        raise NotFoundError(number[:32]) from None
 
 
 def _case(operator: ActingOperator, number: str) -> Case:

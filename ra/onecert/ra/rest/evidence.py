@@ -17,20 +17,22 @@ __all__ = ["add_to"]
 
 def add_to(api: Blueprint) -> None:
     """Add the endpoints of evidence."""
-    of = "/applications/<uuid:application_id>/evidence"
-    api.add_url_rule(of, "list_evidence", _list)
-    api.add_url_rule(of, "add_evidence", _add, methods=["POST"])
+    of_application = "/applications/<uuid:application_id>/evidence"
+    of_case = "/cases/<uuid:case_id>/evidence"
+    for path, word in ((of_application, "evidence"), (of_case, "case_evidence")):
+        api.add_url_rule(path, f"list_{word}", _list)
+        api.add_url_rule(path, f"add_{word}", _add, methods=["POST"])
     api.add_url_rule("/evidence/<uuid:evidence_id>", "get_evidence", _get)
     api.add_url_rule("/evidence/<uuid:evidence_id>/content", "evidence_content", _content)
     api.add_url_rule("/evidence/<uuid:evidence_id>/remove", "remove_evidence", _remove, methods=["POST"])
 
 
-def _list(application_id: Any) -> Response:
-    items = the_ra().evidence.all_of(the_operator(), str(application_id))
+def _list(**record: Any) -> Response:
+    items = the_ra().evidence.all_of(the_operator(), _id(record))
     return jsonify({"items": [_json(item) for item in items]})
 
 
-def _add(application_id: Any) -> tuple[Response, int]:
+def _add(**record: Any) -> tuple[Response, int]:
     """The file is the body itself, or the part `file` of a form (which needs the form token)."""
     ra, operator = the_ra(), the_operator()
     material = request.args.get("material") or request.form.get("material", "")
@@ -42,8 +44,14 @@ def _add(application_id: Any) -> tuple[Response, int]:
         raise BodyError("file")
     else:
         file = BytesIO(_body(ra.evidence.limits.file_octets))
-    added = ra.evidence.add(operator, str(application_id), material[:32], file, request_key=key)
+    added = ra.evidence.add(operator, _id(record), material[:32], file, request_key=key)
     return jsonify(_json(added)), 201
+
+
+def _id(record: dict[str, Any]) -> str:
+    """The id of the application or case, whichever the path names."""
+    (found,) = record.values()
+    return str(found)
 
 
 def _body(max_octets: int) -> bytes:

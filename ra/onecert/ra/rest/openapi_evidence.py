@@ -31,22 +31,18 @@ def paths() -> dict[str, Any]:
         "schema": {"enum": list(MATERIALS)},
     }
     one = [parameter("evidence_id")]
-    add = operation(
-        "Add a scan or photo; the same content again is the same evidence",
-        "Evidence",
-        [parameter("id"), material, key],
-        status="201",
-    )
-    add["requestBody"] = {
-        "required": True,
-        "content": {media_type: {"schema": _BINARY} for media_type in EXTENSIONS},
-    }
     content = operation("The file as it came", "Evidence", one)
     content["responses"]["200"]["content"] = {media_type: {"schema": _BINARY} for media_type in EXTENSIONS}
     return {
-        "/applications/{id}/evidence": {
-            "get": operation("List the evidence of an application", "EvidenceList", [parameter("id")]),
-            "post": add,
+        **{
+            f"/{records}/{{{name}}}/evidence": {
+                "get": operation(f"List the evidence of {one_of_them}", "EvidenceList", [parameter(name)]),
+                "post": _add([parameter(name), material, key]),
+            }
+            for records, name, one_of_them in (
+                ("applications", "id", "an application"),
+                ("cases", "case_id", "a case"),
+            )
         },
         "/evidence/{evidence_id}": {"get": operation("One evidence", "Evidence", one)},
         "/evidence/{evidence_id}/content": {"get": content},
@@ -54,6 +50,20 @@ def paths() -> dict[str, Any]:
             "post": operation("Remove it, or set aside what a reviewer had", "EvidenceLeft", one)
         },
     }
+
+
+def _add(parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    add = operation(
+        "Add a scan or photo; the same content again is the same evidence",
+        "Evidence",
+        parameters,
+        status="201",
+    )
+    add["requestBody"] = {
+        "required": True,
+        "content": {media_type: {"schema": _BINARY} for media_type in EXTENSIONS},
+    }
+    return add
 
 
 def schemas() -> dict[str, Any]:
