@@ -19,7 +19,17 @@ PAGES = {
     "revoke": "revoke",
     "watch": "watch",
 }
-WIDTH, HIGHEST, COLOURS = 960, 1100, 64
+WIDTH, HIGHEST, COLOURS = 960, 1100, 96
+
+
+def palette_of(picture: Image.Image) -> Image.Image:
+    """The commonest colours as they are, and rare ones far apart: the ground is grey, a badge green."""
+    counted = picture.getcolors(picture.width * picture.height) or []
+    common = [colour for _, colour in sorted(counted, reverse=True)[: COLOURS // 2]]
+    rare = picture.quantize(COLOURS // 2, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in common for part in colour] + rare[: COLOURS // 2 * 3])
+    return palette
 
 
 def main(taken: Path) -> int:
@@ -32,7 +42,7 @@ def main(taken: Path) -> int:
                 small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
             small = small.crop((0, 0, WIDTH, min(height, HIGHEST)))
             file = HERE / f"{name}{ending}.png"
-            small.quantize(COLOURS).save(file, optimize=True)
+            small.quantize(palette=palette_of(small), dither=Image.Dither.NONE).save(file, optimize=True)
             print(f"{file.relative_to(HERE.parent.parent)}: {file.stat().st_size // 1024} kB")
     return 0
 
