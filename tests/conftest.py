@@ -285,6 +285,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             found = (group for start, group in _TOGETHER.items() if nodeid.startswith(start))
             return next(found, nodeid)
 
+        def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+            # What is done is forgotten: xdist counts all that a worker was ever given, after each test.
+            work, nodeid = self.assigned_work[node], self.registered_collections[node][item_index]
+            scope = self._split_scope(nodeid)
+            unit = work.get(scope, {})
+            unit[nodeid] = True
+            if all(unit.values()):
+                work.pop(scope, None)
+            self._reschedule(node)
+
     return Together(config, log)
 
 
