@@ -54,11 +54,12 @@ _ALL = (
 MATERIALS: Mapping[str, Material] = MappingProxyType({material.name: material for material in _ALL})
 LATE = frozenset(material.name for material in _ALL if material.late)
 
+_BY_ORGANISATION = ("form", "licence", "agent_id", "authorisation", "agreement", "consent")
 # Of a new certificate, by its type.
 _NEW: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
-        Kind.ORGANISATION: ("form", "licence", "agent_id", "authorisation", "agreement", "consent"),
-        Kind.DEVICE: ("form", "licence", "agent_id", "authorisation", "agreement", "consent"),
+        Kind.ORGANISATION: (*_BY_ORGANISATION, "seal_card"),
+        Kind.DEVICE: _BY_ORGANISATION,
         Kind.CITIZEN: ("form", "holder_id", "agreement", "consent"),
         Kind.EMPLOYEE: ("form", "holder_id", "licence", "authorisation", "agreement", "consent"),
     }
@@ -69,8 +70,8 @@ _WANTED: Mapping[Business, tuple[str, ...]] = MappingProxyType(
         Business.RENEW: ("form",),
         Business.CHANGE: ("form", "change_notice", "licence"),
         Business.REPLACE: ("form", "loss_statement", "licence"),
-        Business.HOLD: ("form",),
-        Business.RELEASE: ("form",),
+        Business.HOLD: ("form", "proof"),
+        Business.RELEASE: ("form", "proof"),
         Business.REVOKE: ("form", "proof"),
         Business.UNLOCK: ("form",),
         Business.BATCH: ("form", "list"),
