@@ -11,6 +11,7 @@ from onecert.ra.batches.records import Batch, Phase
 from onecert.ra.life.machine import State
 from onecert.ra.models import applications, certificates, claims, order_batches, orders
 from onecert.ra.orders import together
+from onecert.ra.orders.standing import find_order
 from onecert.ra.orders.together import Together
 from onecert.ra.search.tables import marks
 from onecert.server.models import audit_entries
@@ -62,6 +63,9 @@ def test_while_the_ca_is_away_the_batch_waits_and_says_so(ra, desk) -> None:
     clerk.get(f"/batches/{batch.id}")
     assert "Waiting for the certification authority" in clerk.text
     assert "HTTP 503" in clerk.text
+    with ra.database.reading() as connection:
+        order = find_order(connection, ra.rows(orders)[0]["id"])
+    assert (order.attempts, order.last_error) == (1, "HTTP 503")
     ra.ca.down = False
     later(ra)
     assert standing(ra, batch) == (State.DONE, Phase.FINISHED, ["issued"] * 3)

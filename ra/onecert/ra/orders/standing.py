@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from onecert.ra.models import orders
+from onecert.ra.models import order_batches, orders
 
 __all__ = ["OrderState", "find_order", "note_delivery"]
 
@@ -29,8 +29,18 @@ def find_order(connection: Connection, order_id: str | None) -> OrderState | Non
     if order_id is None:
         return None
     columns = [orders.c[field.name] for field in fields(OrderState)]
-    row = connection.execute(select(*columns).where(orders.c.id == order_id)).one_or_none()
-    return None if row is None else OrderState(**row._mapping)
+    row = connection.execute(
+        select(orders.c.order_batch, *columns).where(orders.c.id == order_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    values = row._asdict()
+    number = values.pop("order_batch")
+    if number is not None and values["state"] == "pending":
+        # What goes with a batch is tried with the batch.
+        tries = select(*(order_batches.c[name] for name in ("attempts", "next_attempt_at", "last_error")))
+        values |= connection.execute(tries.where(order_batches.c.id == number)).one()._asdict()
+    return OrderState(**values)
 
 
 def note_delivery(connection: Connection, order_id: str | None, *, by: str, at: datetime) -> None:
