@@ -1,5 +1,6 @@
 """Sessions: their ends, and that a browser never chooses its own."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -161,3 +162,35 @@ def test_settings_shorten_a_session(make_desk: Callable[..., Any]) -> None:
     desk.clock.advance(5 * MINUTE)
 
     assert not is_in(client)
+
+
+def test_operators_see_and_end_their_own_sessions(desk: Any, client: Any) -> None:
+    """Two browsers of one operator and one of another: ended from one of them, and never another's."""
+    second = desk.client()
+    second.submit(desk.link())
+    desk.operator("li", number=2)
+    other = desk.client()
+    other.submit(desk.link("li"))
+
+    page = client.get("/sessions").get_data(as_text=True)
+    names = re.findall(r'name="session" value="([0-9a-f]{16})"', page)
+    assert len(names) == 1
+
+    other.submit("/sessions/end", {"session": names[0]})
+    client.submit("/sessions/end", {"session": ""})
+    assert is_in(second)
+    client.submit("/sessions/end", {"session": names[0]})
+    assert (is_in(client), is_in(second), is_in(other)) == (True, False, True)
+
+
+def test_one_session_too_many_ends_the_oldest(make_desk: Callable[..., Any]) -> None:
+    """Two are allowed: the third sign-in ends what was used longest ago."""
+    desk = make_desk(max_sessions=2)
+    desk.operator(valid_until=T + timedelta(days=30))
+    clients = []
+    for _ in range(3):
+        clients.append(desk.client())
+        clients[-1].submit(desk.link())
+        desk.clock.advance(2 * MINUTE)
+        assert is_in(clients[0])
+    assert [is_in(each) for each in clients] == [True, False, True]

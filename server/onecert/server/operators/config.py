@@ -23,6 +23,8 @@ class SignInConfig:
     link_lifetime: timedelta = timedelta(hours=24)
     session_idle: timedelta = timedelta(minutes=30)
     session_absolute: timedelta = timedelta(hours=10)
+    # So many sessions an account may have open at once; one more ends the one that was used longest ago.
+    max_sessions: int = 10
     # So many refused sign-ins from one address within the window, and that address has to wait for its end.
     max_failures: int = 10
     failure_window: timedelta = timedelta(minutes=15)

@@ -1,8 +1,8 @@
 """Sessions kept by the server: the browser holds a random token, the database its hash.
 
 A session ends by sign-out, after a while without a request, after a fixed time, and when its account is
-suspended or expires. A token is made at sign-in and never taken from the browser, so nobody can plant one
-(session fixation).
+suspended or expires; its operator can end it from another one. An account has a limited number of them. A
+token is made at sign-in and never taken from the browser, so nobody can plant one (session fixation).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -24,7 +24,7 @@ from onecert.server.operators.models import sessions
 from onecert.server.operators.roles import Operator, check_usable
 from onecert.server.operators.store import Operators
 
-__all__ = ["Session", "Sessions"]
+__all__ = ["OpenSession", "Session", "Sessions"]
 
 # The time of the last request is written at most so often: a page view should not be a database write.
 SEEN_STEP = timedelta(minutes=1)
@@ -41,6 +41,22 @@ class Session:
     certificate_sha256: str | None
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSession:
+    """One of an operator's sessions, for their own eyes."""
+
+    token_sha256: str
+    method: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+    @property
+    def name(self) -> str:
+        """Names it on a page; too short to be taken for the hash."""
+        return self.token_sha256[:16]
 
 
 class Sessions:
@@ -70,6 +86,13 @@ class Sessions:
         """
         now = self._clock.now()
         connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+        kept = self.of(connection, operator.id)[: max(self._config.max_sessions, 1) - 1]
+        connection.execute(
+            delete(sessions).where(
+                sessions.c.operator_id == operator.id,
+                sessions.c.token_sha256.not_in([each.token_sha256 for each in kept]),
+            )
+        )
         token = secrets.token_urlsafe(32)
         ends = [now + self._config.session_absolute, operator.valid_until]
         connection.execute(
@@ -115,6 +138,17 @@ class Sessions:
             created_at=row.created_at,
             expires_at=row.expires_at,
         )
+
+    def of(self, connection: Connection, operator_id: str) -> list[OpenSession]:
+        """The open sessions of an account, the one that was used last first."""
+        now = self._clock.now()
+        query = select(*(sessions.c[each.name] for each in fields(OpenSession))).where(
+            sessions.c.operator_id == operator_id,
+            sessions.c.expires_at > now,
+            sessions.c.seen_at > now - self._config.session_idle,
+        )
+        rows = connection.execute(query.order_by(sessions.c.seen_at.desc(), sessions.c.created_at.desc()))
+        return [OpenSession(**row._mapping) for row in rows]
 
     def end(self, connection: Connection, key: str) -> bool:
         """Forget the session with this hash of its token. False when there was none."""

@@ -22,7 +22,7 @@ from onecert.server.operators.config import SignInConfig
 from onecert.server.operators.errors import OperatorError
 from onecert.server.operators.peer import is_local_browser, read_peer_certificate, source_of
 from onecert.server.operators.roles import Operator, check_usable
-from onecert.server.operators.sessions import Session, Sessions
+from onecert.server.operators.sessions import OpenSession, Session, Sessions
 from onecert.server.operators.sign_in_errors import (
     CertificateNotBoundError,
     CertificateUncheckedError,
@@ -110,6 +110,25 @@ class SignIn:
         with self._database.transaction() as connection:
             if self.sessions.end(connection, session.token_sha256):
                 self._record(connection, "operator.signed_out", session.operator, {"method": session.method})
+
+    def own_sessions(self, operator: Operator) -> list[OpenSession]:
+        """The open sessions of this operator, the one that was used last first."""
+        with self._database.reading() as connection:
+            return self.sessions.of(connection, operator.id)
+
+    def end_own(self, session: Session, name: str) -> int:
+        """End another session of the same operator by its name, or all others without one; how many ended."""
+        with self._database.transaction() as connection:
+            ended = [
+                each
+                for each in self.sessions.of(connection, session.operator.id)
+                if each.token_sha256 != session.token_sha256 and name in {"", each.name}
+            ]
+            for each in ended:
+                self.sessions.end(connection, each.token_sha256)
+                details = {"method": each.method, "from": "another session"}
+                self._record(connection, "operator.signed_out", session.operator, details)
+        return len(ended)
 
     def _by_certificate(self, environ: Environ, old_session: str | None) -> str:
         # 1. The certificate must be good now, and be somebody's.

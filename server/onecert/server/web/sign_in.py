@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, make_response, redirect, render_
 from onecert.server.operators.errors import OperatorError
 from onecert.server.operators.peer import is_local_browser, read_peer_certificate
 from onecert.server.operators.sign_in_errors import TooManyAttemptsError
-from onecert.server.web import assets
+from onecert.server.web import assets, own_sessions
 from onecert.server.web.access import current_operator, current_session, public
 from onecert.server.web.csrf import csrf_token
 from onecert.server.web.errors import note_refusal, wants_json
@@ -30,6 +30,8 @@ def blueprint() -> Blueprint:
     pages = Blueprint("frame", __name__)
     pages.add_url_rule("/frame/<path:filename>", "static", assets.serve)
     pages.add_url_rule("/session", "session", _session)
+    pages.add_url_rule("/sessions", "sessions", own_sessions.show)
+    pages.add_url_rule("/sessions/end", "end_sessions", own_sessions.end, methods=["POST"])
     pages.add_url_rule("/sign-in", "sign_in", _page)
     pages.add_url_rule("/sign-in/certificate", "sign_in_certificate", _by_certificate, methods=["POST"])
     pages.add_url_rule("/sign-in/<token>", "sign_in_link", _link_page, methods=["GET"])
