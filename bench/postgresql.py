@@ -6,6 +6,7 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import place
 import psycopg
 
-__all__ = ["server"]
+__all__ = ["is_installed", "server"]
 
 _VERSIONS = ("15", "17", "16")
 # What an operator sets on such a machine; see docs/operator.md. fsync stays on.
@@ -36,15 +37,19 @@ _SETTINGS = {
 
 
 @cache
-def server() -> Path | None:
-    """The folder of its socket; user ``bench``, database ``postgres``. None: it is not installed."""
-    folders = [Path(f"/usr/lib/postgresql/{version}/bin") for version in _VERSIONS]
-    programs = next((folder for folder in folders if (folder / "postgres").exists()), None)
+def server(kept: Path | None = None) -> Path | None:
+    """The folder of its socket; user ``bench``, database ``postgres``. None: it is not installed.
+
+    Its data are in `kept`, and there the next time, too; without it they are gone at the end.
+    """
+    programs = _programs()
     if programs is None:
         return None
     # Beside the other files of the measurements: on the same disk, and a folder that others may enter.
-    home = Path(tempfile.mkdtemp(prefix="bench-pg-", dir=place.folder().parent))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = kept or Path(tempfile.mkdtemp(prefix="bench-pg-", dir=place.folder().parent))
+    home.mkdir(exist_ok=True)
+    if kept is None:
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
     home.chmod(0o755)
     data, sockets = home / "data", Path(tempfile.mkdtemp(prefix="onecert-pg-"))
     atexit.register(shutil.rmtree, sockets, ignore_errors=True)
@@ -64,7 +69,8 @@ def server() -> Path | None:
         "--locale=C",  # bytes in order, as every index of ours needs them; sorts several times as quickly
         "--no-sync",
     ]
-    subprocess.run(_as_user(init), check=True, env=environ, cwd=home, capture_output=True)
+    if not data.exists():
+        subprocess.run(_as_user(init), check=True, env=environ, cwd=home, capture_output=True)
     settings = {**_SETTINGS, "unix_socket_directories": str(sockets)}
     command = [
         str(programs / "postgres"),
@@ -75,8 +81,8 @@ def server() -> Path | None:
     with (home / "log").open("wb") as log:
         running = subprocess.Popen(_as_user(command), env=environ, cwd=home, stdout=log, stderr=log)
     atexit.register(running.wait)
-    atexit.register(running.kill)
-    deadline = time.monotonic() + 30
+    atexit.register(running.send_signal, signal.SIGKILL if kept is None else signal.SIGINT)
+    deadline = time.monotonic() + (30 if kept is None else 300)
     while True:
         try:
             psycopg.connect(host=str(sockets), user="bench", dbname="postgres").close()
@@ -86,6 +92,16 @@ def server() -> Path | None:
             time.sleep(0.05)
         else:
             return sockets
+
+
+def is_installed() -> bool:
+    """Whether there is one to be started."""
+    return _programs() is not None
+
+
+def _programs() -> Path | None:
+    folders = [Path(f"/usr/lib/postgresql/{version}/bin") for version in _VERSIONS]
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
 def _user() -> pwd.struct_passwd:

@@ -1,8 +1,9 @@
 """A registration authority's record of so many certificates, written straight into its tables.
 
 A fifth as many applications as certificates, two fifths as many names, five steps in the life of each
-application. Certificates have the octets of a real one; what belongs together says the same. Indexes are made
-once, after the rows.
+application; cases, changes of status, batches, tokens, notices and the audit trail that belong to them.
+Certificates have the octets of a real one; what belongs together says the same. The database makes the rows
+itself where it can (`ra_rows_sql.py`); indexes and keys are made once, after the rows.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from ra_rows_sql import AUTHORITIES, POINTS, T, statements
 from rows import name_of
 
 from onecert.ra.applications.records import place_of
 from onecert.ra.search.index import marks_of
-from onecert.ra.search.terms import parts_of
 from onecert.ra.vault.sealed import Vault
 from onecert.server.database import Database
 
-__all__ = ["Filler", "T", "id_of", "serial_of"]
+__all__ = ["AUTHORITIES", "POINTS", "Filler", "T", "id_of", "personal_of", "serial_of", "uscc_of"]
 
-T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-STATES = ("submitted", "draft", "returned", "issued", "delivered", "archived")
-STEPS = ("created", "submitted", "approved", "ordered", "issued")
-POINTS = ("main", "north", "south", "east")
-AUTHORITIES = ("pearl", "harbour", "summit")
+# Most are through; a day's work waits.
+RECENT = 600
+STATES = ("submitted", "draft", "returned")
+LATER_STATES = ("issued", "delivered", "archived")
 
 
 def serial_of(number: int) -> str:
@@ -38,132 +40,13 @@ def serial_of(number: int) -> str:
     return "4f" + hashlib.md5(f"s{number}".encode()).hexdigest()
 
 
-def id_of(number: int) -> str:
-    """The id of an application."""
-    text = hashlib.md5(f"a{number}".encode()).hexdigest()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def id_of(number: int, letter: str = "a") -> str:
+    """The id of an application; `c` of a case, `r` of a change of status, `b` of a batch."""
+    return _uuid_of(f"{letter}{number}")
 
 
-class Filler:
-    """Writes the rows. `certificate` is one whose octets all of them have."""
-
-    def __init__(
-        self, database: Database, vault: Vault, certificate: x509.Certificate, csr_pem: str, count: int
-    ) -> None:
-        self.database = database
-        self.vault = vault
-        self.certificate = certificate
-        self.pem = certificate.public_bytes(Encoding.PEM).decode()
-        self.csr_pem = csr_pem
-        self.count = count
-        self.applications = max(count // 5, 10)
-        self.names = max(count * 2 // 5, 10)
-
-    def fill(self) -> None:
-        """All tables."""
-        for table, columns, rows in (
-            ("ra_applications", _APPLICATION, self._applications()),
-            ("ra_application_events", _EVENT, self._events()),
-            ("ra_marks", ("mark", "application_id", "kind"), self._marks()),
-            ("ra_certificates", _CERTIFICATE, self._certificates()),
-            ("ra_names", ("id", "name"), ((n + 1, name_of(n)) for n in range(self.names))),
-            ("ra_name_parts", ("part", "name_id"), self._parts()),
-        ):
-            self._write(table, columns, rows)
-        with self.database.transaction() as connection:
-            at = _text(T) if self.database.path else T
-            mark = "?" if self.database.path else "%s"
-            for task in ("names", "certificates", "marks"):
-                statement = f"INSERT INTO ra_search_tasks VALUES ({mark}, '', 0, {mark})"
-                connection.exec_driver_sql(statement, (task, at))
-        own = self.database.own_connection()
-        own.exec_driver_sql("ANALYZE")
-        own.close()
-
-    def _certificates(self) -> Iterator[tuple[Any, ...]]:
-        for n in range(self.count):
-            name = n % self.names
-            number = n if n < self.applications else 10**9 + n
-            spread = hashlib.sha256(f"{n}".encode()).hexdigest()
-            issued = T - timedelta(seconds=30 * (self.count - n))
-            yield (
-                AUTHORITIES[name % 3],
-                serial_of(n),
-                id_of(number),
-                f"o{n}",
-                "organisation",
-                name_of(name),
-                uscc_of(name),
-                spread,
-                spread[:40],
-                self.pem,
-                self.pem,
-                issued,
-                T + timedelta(days=n % 700 - 30),
-                issued,
-                ("revoked", "hold", *["good"] * 18)[n % 20],
-                issued,
-                POINTS[name % 4],
-                f"TK{n:09}" if n % 2 else None,
-            )
-
-    def _applications(self) -> Iterator[tuple[Any, ...]]:
-        fields = json.dumps({"state_or_province": "广东省", "locality": "深圳市"})
-        for n in range(self.applications):
-            at = T - timedelta(seconds=60 * (self.applications - n))
-            # Most are through; a day's work waits.
-            recent = self.applications - n < 600
-            state = STATES[n % 3] if recent else STATES[3 + n % 3]
-            personal = {**personal_of(n), "salt": "00" * 16}
-            sealed = self.vault.seal_json(place_of(id_of(n)), personal)
-            yield (
-                id_of(n),
-                f"wang:{n}",
-                "organisation",
-                AUTHORITIES[n % self.names % 3],
-                "organisation",
-                1,
-                state,
-                at,
-                3,
-                name_of(n % self.names),
-                uscc_of(n % self.names),
-                fields,
-                sealed,
-                self.csr_pem,
-                f"{n:064x}",
-                f"{n:064x}",
-                at,
-                "wang",
-                "wang",
-                "li",
-                POINTS[n % self.names % 4],
-                "new",
-            )
-
-    def _events(self) -> Iterator[tuple[Any, ...]]:
-        for n in range(self.applications):
-            at = T - timedelta(seconds=60 * (self.applications - n))
-            for step in STEPS:
-                state = {"created": "draft", "approved": "approved"}.get(step, step)
-                yield id_of(n), at, "wang" if step in {"created", "submitted"} else "li", step, state
-
-    def _marks(self) -> Iterator[tuple[str, str, str]]:
-        for n in range(self.applications):
-            for kind, mark in marks_of(self.vault, personal_of(n)).items():
-                yield mark, id_of(n), kind
-
-    def _parts(self) -> Iterable[tuple[str, int]]:
-        # In the order of the key, as octets: the tree is written from left to right.
-        found = [(part.encode(), n + 1) for n in range(self.names) for part in parts_of(name_of(n))]
-        found.sort()
-        return ((part.decode(), number) for part, number in found)
-
-    def _write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        if self.database.path is not None:
-            _write_sqlite(str(self.database.path), table, columns, rows)
-        else:
-            _write_postgresql(self.database, table, columns, rows)
+def _uuid_of(text: str) -> str:
+    return str(uuid.UUID(hashlib.md5(text.encode()).hexdigest()))
 
 
 def uscc_of(name: int) -> str:
@@ -181,62 +64,197 @@ def personal_of(number: int) -> dict[str, str]:
     }
 
 
-_CERTIFICATE = (
-    *("authority", "serial_hex", "application_id", "order_id", "kind", "name", "uscc", "sha256", "sha1"),
-    *("certificate_pem", "chain_pem", "not_before", "not_after", "issued_at", "status", "status_since"),
-    *("point", "token_number"),
-)
+class Filler:
+    """Writes the rows. `certificate` is one whose octets all of them have."""
+
+    def __init__(
+        self, database: Database, vault: Vault, certificate: x509.Certificate, csr_pem: str, count: int
+    ) -> None:
+        self.database = database
+        self.vault = vault
+        self.pem = certificate.public_bytes(Encoding.PEM).decode()
+        self.csr_pem = csr_pem
+        self.count = count
+        self.applications = max(count // 5, 10)
+        self.names = max(count * 2 // 5, 10)
+
+    def fill(self) -> None:
+        """All tables; says on the way how long each took."""
+        made: dict[str, tuple[Sequence[str], Iterable[Sequence[Any]]]] = {
+            "ra_applications": (_APPLICATION, self._applications()),
+            "ra_marks": (("mark", "application_id", "kind"), self._marks()),
+        }
+        sql = statements(
+            self.database.dialect,
+            count=self.count,
+            applications=self.applications,
+            names=self.names,
+            pem=self.pem,
+        )
+        took = []
+        with _writer(self.database) as writer:
+            for table in (*made, *sql):
+                began = time.perf_counter()
+                with writer.table(table):
+                    if table in made:
+                        writer.rows(table, *made[table])
+                    else:
+                        writer.execute(sql[table])
+                took.append(f"{table.removeprefix('ra_')} {time.perf_counter() - began:.0f}")
+            writer.finish()
+        print(f"    seconds: {', '.join(took)}", flush=True)
+
+    def _applications(self) -> Iterator[tuple[Any, ...]]:
+        fields = json.dumps({"state_or_province": "广东省", "locality": "深圳市"})
+        salt = "00" * 16
+        for n in range(self.applications):
+            at = T - timedelta(seconds=60 * (self.applications - n))
+            recent = self.applications - n < RECENT
+            state = STATES[n % 3] if recent else LATER_STATES[n % 3]
+            name = n % self.names
+            sealed = self.vault.seal_json(place_of(id_of(n)), {**personal_of(n), "salt": salt})
+            yield (
+                *(id_of(n), f"wang:{n}", "organisation", AUTHORITIES[name % 3], "organisation", 1),
+                *(state, at, 3, name_of(name), uscc_of(name), fields, sealed, self.csr_pem),
+                *(f"{n:064x}", f"{n:064x}", at, "wang", "wang", "li", POINTS[name % 4], "new"),
+                f"p{n % 40}" if n % 3 == 0 else None,
+            )
+
+    def _marks(self) -> Iterator[tuple[str, str, str]]:
+        for n in range(self.applications):
+            for kind, mark in marks_of(self.vault, personal_of(n)).items():
+                yield mark, id_of(n), kind
+
+
 _APPLICATION = (
     *("id", "request_key", "kind", "authority", "profile", "profile_version", "state", "state_since"),
     *("revision", "name", "uscc", "fields", "personal_sealed", "csr_pem", "key_sha256", "content_sha256"),
-    *("created_at", "created_by", "submitted_by", "reviewed_by", "point", "business"),
+    *("created_at", "created_by", "submitted_by", "reviewed_by", "point", "business", "project"),
 )
-_EVENT = ("application_id", "at", "actor", "event", "state")
+
+
+class _Sqlite:
+    """A connection of our own, which has functions that SQLite lacks. A key that belongs to the table's own
+    definition stays; the cache holds it."""
+
+    def __init__(self, path: str) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        for name, function in (
+            ("md5", lambda text: hashlib.md5(text.encode()).hexdigest()),
+            ("uuid_of", _uuid_of),
+            ("sha256_hex", lambda text: hashlib.sha256(text.encode()).hexdigest()),
+        ):
+            self._connection.create_function(name, 1, function, deterministic=True)
+        for pragma in ("synchronous = OFF", "cache_size = -1500000", "temp_store = MEMORY", "threads = 2"):
+            self._connection.execute(f"PRAGMA {pragma}")
+
+    def __enter__(self) -> _Sqlite:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def table(self, table: str) -> _Table:
+        found = self._connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+            (table,),
+        ).fetchall()
+        return _Table(self, [f"DROP INDEX {name}" for name, _sql in found], [sql for _name, sql in found])
+
+    def execute(self, sql: str) -> None:
+        self._connection.execute(sql)
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        converted = (tuple(_text(v) if isinstance(v, datetime) else v for v in row) for row in rows)
+        self._connection.executemany(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", converted
+        )
+
+    def finish(self) -> None:
+        self._connection.execute("PRAGMA analysis_limit = 1000")
+        self._connection.execute("ANALYZE")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+class _Postgresql:
+    """What a transaction writes into a table that it emptied needs no log (wal_level = minimal)."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.own_connection()
+
+    def __enter__(self) -> _Postgresql:
+        self._connection.exec_driver_sql("SET synchronous_commit = off")
+        self._connection.exec_driver_sql("SET client_min_messages = warning")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def table(self, table: str) -> _Table:
+        keys: Any = self._connection.exec_driver_sql(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            f" WHERE conrelid = '{table}'::regclass AND contype IN ('p', 'u')"
+        ).all()
+        found: Any = self._connection.exec_driver_sql(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+            f" WHERE indrelid = '{table}'::regclass AND NOT indisunique"
+        ).all()
+        before = [f"ALTER TABLE {table} DROP CONSTRAINT {name}" for name, _sql in keys]
+        before += [f"DROP INDEX {name}" for name, _sql in found]
+        if not table.startswith("audit_"):
+            before.append(f"TRUNCATE {table}")
+        after = [f"ALTER TABLE {table} ADD CONSTRAINT {name} {sql}" for name, sql in keys]
+        return _Table(self, before, after + [sql for _name, sql in found])
+
+    def execute(self, sql: str) -> None:
+        self._connection.exec_driver_sql(sql.replace("%", "%%"))
+
+    def begin(self) -> None:
+        self._connection.exec_driver_sql("BEGIN")
+
+    def commit(self) -> None:
+        self._connection.exec_driver_sql("COMMIT")
+
+    def rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        cursor: Any = self._connection.connection.cursor()
+        with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def finish(self) -> None:
+        # With what readers may see marked, as it is where the server cleans up by itself.
+        self._connection.exec_driver_sql("VACUUM ANALYZE")
+        self._connection.exec_driver_sql("CHECKPOINT")
+
+
+class _Table:
+    """One transaction around a table: without indexes inside of it."""
+
+    def __init__(self, writer: _Sqlite | _Postgresql, before: Sequence[str], after: Sequence[str]) -> None:
+        self._writer, self._before, self._after = writer, before, after
+
+    def __enter__(self) -> None:
+        self._writer.begin()
+        for statement in self._before:
+            self._writer.execute(statement)
+
+    def __exit__(self, kind: object, *_error: object) -> None:
+        if kind is None:
+            for statement in self._after:
+                self._writer.execute(statement)
+            self._writer.commit()
+
+
+def _writer(database: Database) -> _Sqlite | _Postgresql:
+    return _Postgresql(database) if database.path is None else _Sqlite(str(database.path))
 
 
 def _text(at: datetime) -> str:
     return at.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def _write_sqlite(path: str, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("PRAGMA cache_size = -400000")
-    indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-        (table,),
-    ).fetchall()
-    connection.execute("BEGIN IMMEDIATE")
-    for name, _sql in indexes:
-        connection.execute(f"DROP INDEX {name}")
-    marks = ", ".join("?" * len(columns))
-    converted = (tuple(_text(v) if isinstance(v, datetime) else v for v in row) for row in rows)
-    connection.executemany(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",
-        converted,
-    )
-    for _name, sql in indexes:
-        connection.execute(sql)
-    connection.execute("COMMIT")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-
-
-def _write_postgresql(
-    database: Database, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
-    with database.transaction() as connection:
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        found = connection.exec_driver_sql(
-            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
-            f" WHERE indrelid = '{table}'::regclass AND NOT indisunique"
-        ).all()
-        for name, _sql in found:
-            connection.exec_driver_sql(f"DROP INDEX {name}")
-        cursor: Any = connection.connection.cursor()
-        with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-            write: Callable[[Sequence[Any]], None] = copy.write_row
-            for row in rows:
-                write(row)
-        for _name, sql in found:
-            connection.exec_driver_sql(sql)
