@@ -7,11 +7,9 @@ a backup that runs meanwhile has every file that its record names.
 """
 
 import secrets
-import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import BytesIO
 from typing import BinaryIO
 
@@ -31,6 +29,7 @@ from onecert.ra.errors import (
 from onecert.ra.evidence.files import Files, Use
 from onecert.ra.evidence.looking import Seen, look_at
 from onecert.ra.evidence.materials import Material, materials_of
+from onecert.ra.evidence.opening import Looks, Opened, details_of
 from onecert.ra.evidence.records import Evidence, find_by_content, list_evidence, load_evidence
 from onecert.ra.evidence.sniffing import in_megabytes
 from onecert.ra.evidence.tables import evidence
@@ -47,10 +46,6 @@ from onecert.server.languages import Message
 from onecert.server.operators import Operator
 
 __all__ = ["EvidenceActs", "Limits"]
-
-# Opened again by the same person within this time: one entry of the audit trail says it.
-SAME_LOOK = timedelta(minutes=10)
-_LOOKS_MAX = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +85,7 @@ class EvidenceActs:
         self._clock = clock
         self._vault = vault
         self._reach = reach
-        self._looks: dict[tuple[str, str], datetime] = {}
-        self._looking = threading.Lock()
+        self._looks = Looks(database=database, audit=audit, clock=clock)
         self.files = files
         self.limits = limits
 
@@ -206,7 +200,7 @@ class EvidenceActs:
         """What is on record of one. Raises `NotFoundError` when there is none within reach."""
         return self._reach_evidence(operator, evidence_id)
 
-    def open(self, operator: Operator, evidence_id: str, *, turn: int = 0, preview: bool) -> "Opened":
+    def open(self, operator: Operator, evidence_id: str, *, turn: int = 0, preview: bool) -> Opened:
         """Read one; who opens what shows a person's number is in the audit trail.
 
         Args:
@@ -222,7 +216,7 @@ class EvidenceActs:
             raise NotFoundError(evidence_id)
         key = self._vault.unseal(_place(found.id), found.key_sealed)
         if found.kind.personal:
-            self._note_look(operator, found)
+            self._looks.note(operator, found)
         if preview:
             content = b"".join(self.files.read(found.id, Use.PREVIEW, key))
             from onecert.ra.evidence.images import turned  # noqa: PLC0415 - Pillow takes long to load
@@ -297,24 +291,6 @@ class EvidenceActs:
         if octets + seen.size > self.limits.record_octets:
             raise EvidenceRefusedError("EVIDENCE_TOTAL", limit=in_megabytes(self.limits.record_octets))
 
-    def _note_look(self, operator: Operator, found: Evidence) -> None:
-        now, who = self._clock.now(), (operator.id, found.id)
-        with self._looking:
-            if now - self._looks.get(who, now - 2 * SAME_LOOK) < SAME_LOOK:
-                return
-        with self._database.transaction() as connection:
-            self._audit.record(
-                connection,
-                event="evidence.opened",
-                actor=operator.actor,
-                subject=f"{found.record}:{found.record_id}",
-                details={**_details(found), **with_certificate(operator)},
-            )
-        with self._looking:
-            if len(self._looks) >= _LOOKS_MAX:
-                self._looks.clear()
-            self._looks[who] = now
-
     def _write(
         self,
         connection: Connection,
@@ -342,17 +318,8 @@ class EvidenceActs:
             event=f"{found.record}.{event}",
             actor=operator.actor,
             subject=f"{found.record}:{record.id}",
-            details={"number": record.number, **_details(found), **with_certificate(operator)},
+            details={"number": record.number, **details_of(found), **with_certificate(operator)},
         )
-
-
-@dataclass(frozen=True)
-class Opened:
-    """An evidence with its content, in parts."""
-
-    evidence: Evidence
-    media_type: str
-    parts: Iterator[bytes]
 
 
 def _place(evidence_id: str) -> str:
@@ -377,13 +344,3 @@ def _is_case(connection: Connection, record_id: str) -> bool:
     except NotFoundError:
         return False
     return True
-
-
-def _details(found: Evidence) -> dict[str, str | int]:
-    return {
-        "evidence": found.id,
-        "material": found.material,
-        "sha256": found.sha256,
-        "size": found.size,
-        "media_type": found.media_type,
-    }
