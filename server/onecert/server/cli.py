@@ -21,6 +21,7 @@ import click
 from onecert.server.errors import ServiceError
 from onecert.server.help import HelpContext, click_words, speaking
 from onecert.server.languages import _, current_language, gettext, set_language
+from onecert.server.loading import load
 from onecert.server.redaction import redact
 from onecert.verifier.errors import RefusedError
 
@@ -42,7 +43,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for point in entry_points(group=ENTRY_POINT_GROUP, name=cmd_name):
             try:
-                command = point.load()
+                command = load(point)
             except ImportError as exc:
                 return _unloadable(cmd_name, exc)
             if not isinstance(command, click.Command):

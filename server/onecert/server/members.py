@@ -22,6 +22,7 @@ from onecert.server.database import Database
 from onecert.server.documents import PrivateKey
 from onecert.server.errors import MemberUnknownError
 from onecert.server.jobs import Job
+from onecert.server.loading import load
 from onecert.server.processes import Alone, Living
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def load_member(name: str) -> Member:
         MemberUnknownError: none of this name is installed.
     """
     for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        member = point.load()
+        member = load(point)
         if not isinstance(member, Member) or member.name != name:
             raise TypeError(f"entry point {name} of {ENTRY_POINT_GROUP} is not the member called so")
         return member
