@@ -6,7 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 from ra_fakes import DAY, IDCARD, USCC, T, idcard
-from sqlalchemy import delete, event, insert, select, update
+from ra_plans import analyze, plans, reads_all
+from sqlalchemy import delete, insert, select, update
 
 from onecert.ra.life.machine import Business
 from onecert.ra.models import applications, certificates
@@ -251,47 +252,7 @@ def fill(ra) -> None:
         connection.execute(insert(applications), more)
         remember_names(connection, [each["name"] for each in many])
         connection.execute(insert(names), [{"name": f"n{number}"} for number in range(9 * ROWS)])
-    with ra.database.transaction() as connection:
-        for table in (
-            "ra_certificates",
-            "ra_name_parts",
-            "ra_names",
-            "ra_applications",
-            "ra_marks",
-            "ra_cases",
-        ):
-            connection.exec_driver_sql(f"ANALYZE {table}")
-
-
-def plans(ra, act) -> list[tuple[str, str]]:
-    """Each statement of an act, and how the engine says that it runs it."""
-    seen = {}
-
-    def note(_connection, _cursor, statement, parameters, *_more) -> None:
-        if statement.lstrip().startswith("SELECT"):
-            seen.setdefault(statement, parameters)
-
-    engine = ra.database._read_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN " if ra.database.dialect == "sqlite" else "EXPLAIN "
-    with ra.database.reading() as connection:
-        if ra.database.dialect == "postgresql":
-            # Reading some hundred rows from end to end is quick; what is asked is whether there is a way.
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return [
-            (
-                statement,
-                "\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + statement, given)),
-            )
-            for statement, given in seen.items()
-        ]
-
-
-BIG = ("ra_certificates", "ra_name_parts", "ra_names", "ra_applications", "ra_marks")
+    analyze(ra)
 
 
 def test_every_search_goes_by_an_index(ra) -> None:
@@ -318,17 +279,3 @@ def test_every_search_goes_by_an_index(ra) -> None:
         assert found, typed
         for statement, plan in found:
             assert not reads_all(plan), f"{typed}\n{statement}\n{plan}"
-
-
-def reads_all(plan: str) -> bool:
-    """Whether a plan reads a large table or a whole index of one, in the words of either engine."""
-    lines = plan.splitlines()
-    for number, line in enumerate(lines):
-        if not any(table in line for table in BIG):
-            continue
-        if "SCAN " in line or "Seq Scan on" in line:
-            return True
-        following = "".join(lines[number + 1 : number + 2])
-        if ("Index Scan" in line or "Index Only Scan" in line) and "Index Cond" not in following:
-            return True
-    return False
