@@ -9,7 +9,7 @@ SECONDS ?= 120
 # Everything that the CA signs while the tests run, for other implementations to judge.
 collected := .tools/collected
 
-.PHONY: help demo up test check tests second-opinions soak sweep bench conformance fuzz api requirements clean
+.PHONY: help demo up test check tests second-opinions soak sweep bench conformance fuzz api sbom requirements clean
 
 help:
 	@echo "make demo    set up, and run the whole mission once: three CAs, one identity, every department"
@@ -22,6 +22,7 @@ help:
 	@echo "make conformance VECTORS=folder   the verifier against published suites"
 	@echo "make fuzz    the verifier under hostile bytes for SECONDS=$(SECONDS), all targets together"
 	@echo "make api     write the verifier's API reference and list of error codes anew"
+	@echo "make sbom    list what is installed, as CycloneDX, in onecert.cdx.json"
 	@echo "make requirements   pin the newest packages again"
 	@echo "make clean   remove what the set-up made (not your data)"
 
@@ -79,6 +80,10 @@ api:
 	@deploy/setup.sh test
 	@$(python) docs/make_api.py
 	@$(python) docs/make_errors.py
+
+sbom:
+	@deploy/setup.sh run
+	@$(environment) $(python) deploy/sbom.py --out onecert.cdx.json
 
 requirements:
 	@deploy/setup.sh test

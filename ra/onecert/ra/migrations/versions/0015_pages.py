@@ -13,7 +13,7 @@ down_revision = "0014"
 compatible_with = "0005"
 
 FILTERED = ("authority", "kind", "business", "project", "created_by")
-INDEXES = {
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
     "ra_applications": {
         "ra_applications_queue": ("state", "state_since", "seq", *FILTERED, "point"),
         "ra_applications_point_queue": ("point", "state", "state_since", "seq", *FILTERED),
