@@ -43,7 +43,7 @@ FORMS = {
     "/emergency": BOTH,
 }
 # Of the frame, which has tests of its own, and of programs, whose documents are signed.
-ELSEWHERE = ("/sign-in", "/sign-out", "/language", "/v1/", "/static")
+ELSEWHERE = ("/sign-in", "/sign-out", "/sessions/", "/language", "/v1/", "/static")
 PEOPLE = ("zhao", "wang", "audit")
 
 
