@@ -114,6 +114,36 @@ def test_an_event_that_came_late_rolls_its_day_again(busy) -> None:
     assert changed == [str(day)]
 
 
+def test_the_days_that_are_not_rolled_are_what_is_counted_whatever_comes_late(busy) -> None:
+    """Asked again and again, today is read from where the last answer ended; nothing is lost or doubled."""
+    figures_of = busy.service.figures
+    day = figures_of.today()
+
+    def live() -> Counter[Key]:
+        with busy.database.reading() as connection:
+            return figures_of.live(connection, day, day)[0].get(day, Counter())
+
+    def write(at) -> None:
+        application = busy.rows(applications)[0]
+        row = {"application_id": application["id"], "actor": "li", "event": "returned", "state": "returned"}
+        with busy.database.transaction() as connection:
+            connection.execute(insert(application_events).values(at=at, **row))
+
+    seen = []
+    for _ in range(3):
+        busy.submit(busy.entry("citizen", idcard=idcard(400 + len(seen))))
+        seen.append(live())
+        busy.clock.advance(HOUR / 4)
+        seen.append(live())
+    begun = busy.clock.now()
+    write(begun - HOUR / 2)  # committed long after it began
+    assert live() == counted(busy, day)
+    write(begun)
+    busy.clock.advance(HOUR)
+    assert live() == counted(busy, day)
+    assert [sum(each.values()) for each in seen] == [1, 1, 2, 2, 3, 3]
+
+
 def test_a_report_says_the_same_rolled_or_not(busy) -> None:
     """Figures, breakdowns, waiting times: counted live before the job, read from the table after it."""
     auditor = busy.operator("shen", "auditor", person=idcard(150))

@@ -2,11 +2,13 @@
 
 A day is rolled once it is over, and again when the number of its events has changed since: an answer that
 arrived late, a clock that was set. Rolling again gives the same rows. Nobody waits for the job: a day that is
-not rolled yet is counted when it is read.
+not rolled yet is counted when it is read; what of it was counted before is remembered, and counted anew only
+when the number of its events has changed.
 """
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -26,6 +28,17 @@ log = logging.getLogger(__name__)
 # So far back each run looks for events that came late; a run that rolls a new day looks through all days.
 LOOK_BACK = timedelta(days=40)
 LIVE_DAYS = 7
+# What is older than this is remembered: acts that began before have been committed by then, as a rule.
+SETTLED = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The figures of a day up to, not including, a moment, and from how many events."""
+
+    until: datetime
+    sources: int
+    figures: Counter[Key]
 
 
 class Figures:
@@ -35,6 +48,7 @@ class Figures:
         self._database = database
         self._clock = clock
         self._levels = levels
+        self._counted: dict[date, _Counted] = {}
         self.zone_name = zone
         self.zone = zone_of(zone)
 
@@ -94,8 +108,22 @@ class Figures:
         begin, end = max(first, day_of(oldest, self.zone)), min(last, self.today())
         missing = [day for day in days_between(begin, end) if day.isoformat() not in known]
         counted = missing[-LIVE_DAYS:]
-        found = {day: count(connection, *self._bounds(day), self._levels) for day in counted}
-        return found, len(missing) - len(counted)
+        return {day: self._count(connection, day) for day in counted}, len(missing) - len(counted)
+
+    def _count(self, connection: Connection, day: date) -> Counter[Key]:
+        """The figures of a day that is not rolled; only what came since the last time is read."""
+        start, end = self._bounds(day)
+        known = self._counted.get(day)
+        if known is None or count_sources(connection, start, known.until) != known.sources:
+            known = _Counted(start, 0, Counter())
+        until = min(end, self._clock.now() - SETTLED)
+        if until > known.until:
+            # The number first: an event that is committed in between is then missed by it, and counted anew.
+            sources = count_sources(connection, start, until)
+            figures = known.figures + count(connection, known.until, until, self._levels)
+            known = _Counted(until, sources, figures)
+            self._counted = {**dict(list(self._counted.items())[-LIVE_DAYS:]), day: known}
+        return known.figures + count(connection, known.until, end, self._levels)
 
     def _rolled(
         self, connection: Connection, first: date = date.min, last: date = date.max
