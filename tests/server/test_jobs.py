@@ -127,15 +127,15 @@ def test_lease_of_a_dead_owner_runs_out(database: Database, clock: FixedClock) -
 
 
 def test_lease_is_renewed_while_the_work_lasts(database: Database) -> None:
-    """Work of 0.8 s under a lease of 0.3 s: nobody else gets the slot meanwhile."""
+    """Work of 2.5 s under a lease of 1.5 s: nobody else gets the slot meanwhile."""
     running, runs = threading.Event(), []
 
     def work(at: datetime) -> None:
         runs.append(at)
         running.set()
-        time.sleep(0.8)
+        time.sleep(2.5)
 
-    lease = timedelta(seconds=0.3)
+    lease = timedelta(seconds=1.5)  # renewed in time even where a thread waits long for a processor
     job = Job("crl", timedelta(hours=1), work)
     one = JobRunner(database, SystemClock(), [job], lease=lease)
     two = JobRunner(database, SystemClock(), [job], lease=lease)
