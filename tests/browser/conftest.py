@@ -101,11 +101,22 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+_running: list[CityForTests] = []
+
+
 @pytest.fixture(scope="session")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityForTests]:
-    running = CityForTests(tmp_path_factory.mktemp("browser") / "city")
-    yield running
-    running.stop()
+def city(tmp_path_factory: pytest.TempPathFactory) -> CityForTests:
+    _running.append(CityForTests(tmp_path_factory.mktemp("browser") / "city"))
+    return _running[-1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """The city ends with the last test that looks at it, not with the last of all: it has clocks and jobs."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        while _running:
+            _running.pop().stop()
 
 
 @pytest.fixture
