@@ -18,7 +18,7 @@ __all__ = ["Waiting", "waiting"]
 
 LIMIT = 50
 # So many that are issued and not handed over, the oldest, are asked whether their certificate is written.
-LOOKED_AT = 2_000
+LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True)
