@@ -20,12 +20,12 @@ from harness import Contender, Row, benchmark
 from pki import DAY, ECDSA_SHA256, NOW, Pki, pki
 
 from onecert.hsm import KeyAlgorithm
-from onecert.pmi.authorities import make_request
-from onecert.pmi.catalogue import read_catalogue
-from onecert.pmi.decide import Asked
-from onecert.pmi.grants import OFFICER, GrantRequest
+from onecert.pmi.authorities.directory import make_request
+from onecert.pmi.catalogue.content import read_catalogue
+from onecert.pmi.decisions.decide import Asked
+from onecert.pmi.decisions.policy import PolicySource, Resource
+from onecert.pmi.grants.acts import OFFICER, GrantRequest
 from onecert.pmi.parts import Parts, assemble
-from onecert.pmi.policy import PolicySource, Resource
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.contexts import open_member
 from onecert.server.operators import Operator

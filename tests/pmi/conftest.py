@@ -23,15 +23,15 @@ from cryptography.x509.oid import NameOID
 
 from onecert.hsm import KeyAlgorithm
 from onecert.pmi.app import create_app
-from onecert.pmi.authorities import make_request
-from onecert.pmi.catalogue import Catalogue, read_catalogue
+from onecert.pmi.authorities.directory import make_request
+from onecert.pmi.catalogue.content import Catalogue, read_catalogue
 from onecert.pmi.config import PmiConfig
-from onecert.pmi.decide import Asked
-from onecert.pmi.grants import GrantRequest
-from onecert.pmi.holders import HolderIdentity
+from onecert.pmi.decisions.decide import Asked
+from onecert.pmi.decisions.policy import PolicySource, Resource
+from onecert.pmi.grants.acts import GrantRequest
+from onecert.pmi.holders.identity import HolderIdentity
 from onecert.pmi.member import member
 from onecert.pmi.parts import Parts, assemble
-from onecert.pmi.policy import PolicySource, Resource
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import FixedClock

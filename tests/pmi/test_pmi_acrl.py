@@ -7,11 +7,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import update
 
-from onecert.pmi import acrl as acrl_module
 from onecert.pmi.errors import AcrlFaultError
+from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.models import acrls, certificates
-from onecert.pmi.signing import Signer
-from onecert.pmi.status import StatusApp
+from onecert.pmi.status import acrl as acrl_module
+from onecert.pmi.status.published import StatusApp
 
 pytestmark = pytest.mark.token
 

@@ -10,12 +10,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from onecert.pmi import cli_parts
+from onecert.pmi.commands import parts as cli_parts
 from onecert.pmi.config import PmiConfig
+from onecert.pmi.decisions.policies import check_policy
+from onecert.pmi.decisions.policy import PolicySource
 from onecert.pmi.errors import TrustListMissingError
-from onecert.pmi.listed_holders import ListedHolders
-from onecert.pmi.policies import check_policy
-from onecert.pmi.policy import PolicySource
+from onecert.pmi.holders.listed import ListedHolders
 from onecert.server.cli import run
 from onecert.server.clock import FixedClock, SystemClock
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from onecert.pmi.encode import Template
+from onecert.pmi.decisions.policy import PolicySource
 from onecert.pmi.errors import DraftRefusedError, GrantStateError, NoPolicyError, TokenGoneError
+from onecert.pmi.issuing.encode import Template
+from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.models import policies
 from onecert.pmi.parts import Parts, assemble
-from onecert.pmi.policy import PolicySource
-from onecert.pmi.signing import Signer
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.database import Database
 

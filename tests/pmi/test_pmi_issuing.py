@@ -8,8 +8,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 
-from onecert.pmi import issuing as issuing_module
-from onecert.pmi.encode import Template, draw_serial
 from onecert.pmi.errors import (
     AuthorityExistsError,
     AuthorityUnfitError,
@@ -21,9 +19,11 @@ from onecert.pmi.errors import (
     SignatureFaultError,
     TokenGoneError,
 )
+from onecert.pmi.issuing import one as issuing_module
+from onecert.pmi.issuing.encode import Template, draw_serial
+from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.models import certificates, metadata
-from onecert.pmi.repository import Search, find_certificates, load_certificate
-from onecert.pmi.signing import Signer
+from onecert.pmi.repository.search import Search, find_certificates, load_certificate
 from onecert.server.languages import set_language
 from onecert.verifier.attribute_certificate import parse
 

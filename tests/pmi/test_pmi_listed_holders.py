@@ -14,7 +14,7 @@ from cryptography import x509
 
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.errors import TrustListMissingError
-from onecert.pmi.listed_holders import ListedHolders
+from onecert.pmi.holders.listed import ListedHolders
 from onecert.server.clock import FixedClock
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from onecert.pmi.cedar import CedarEngine, compile_policy
+from onecert.pmi.decisions.cedar import CedarEngine, compile_policy
+from onecert.pmi.decisions.policies import check_policy
+from onecert.pmi.decisions.policy import PolicySource, Question, Resource, Result, read_plain, read_resource
 from onecert.pmi.errors import DecisionLogError, NoPolicyError, PolicyTestsFailedError, PolicyWrongError
 from onecert.pmi.models import policies
-from onecert.pmi.policies import check_policy
-from onecert.pmi.policy import PolicySource, Question, Resource, Result, read_plain, read_resource
 
 ROLE = "urn:onecert:role:tax.approver"
 QUESTION = Question(
@@ -251,6 +251,6 @@ def test_a_decision_that_cannot_be_logged_is_not_given(pmi, lab, monkeypatch: py
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("onecert.pmi.decision_log.os.write", full)
+    monkeypatch.setattr("onecert.pmi.decisions.log.os.write", full)
     with pytest.raises(DecisionLogError):
         pmi.decide()

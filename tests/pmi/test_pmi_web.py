@@ -8,9 +8,9 @@ import re
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from onecert.pmi import openapi
 from onecert.pmi.app import create_app
 from onecert.pmi.errors import TooManyQuestionsError
+from onecert.pmi.rest import openapi
 from onecert.pmi.throttle import Throttle
 
 pytestmark = pytest.mark.token

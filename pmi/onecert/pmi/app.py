@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from onecert.pmi import rest
-from onecert.pmi.pages import NAVIGATION, certificates_blueprint, grants_blueprint
+from onecert.pmi.pages.blueprints import NAVIGATION, certificates_blueprint, grants_blueprint
 from onecert.pmi.parts import Parts
+from onecert.pmi.rest import blueprint as rest
 from onecert.server.web import create_frame
 
 __all__ = ["create_app"]

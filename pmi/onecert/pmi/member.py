@@ -9,9 +9,9 @@ from datetime import timedelta
 from onecert.hsm import PrivateKey
 from onecert.pmi.app import create_app
 from onecert.pmi.config import PmiConfig
-from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER
+from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.parts import assemble
-from onecert.pmi.status import StatusApp
+from onecert.pmi.status.published import StatusApp
 from onecert.pmi.tokens import AUDIT_KEY, PmiToken, make_token
 from onecert.server.errors import ServiceError
 from onecert.server.jobs import Job

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onecert.pmi.acrl import AcrlPublisher
-from onecert.pmi.authorities import Authorities
-from onecert.pmi.catalogue import Catalogues
+from onecert.pmi.authorities.directory import Authorities
+from onecert.pmi.catalogue.content import Catalogues
 from onecert.pmi.config import PmiConfig
-from onecert.pmi.decide import Decider
-from onecert.pmi.decision_log import DecisionLog
-from onecert.pmi.grants import Grants
-from onecert.pmi.holders import HolderVerifier
-from onecert.pmi.in_force import InForce
-from onecert.pmi.issuing import Issuing
-from onecert.pmi.listed_holders import ListedHolders
-from onecert.pmi.policies import Policies
-from onecert.pmi.revocation import Revocations
-from onecert.pmi.signing import Signer
+from onecert.pmi.decisions.decide import Decider
+from onecert.pmi.decisions.in_force import InForce
+from onecert.pmi.decisions.log import DecisionLog
+from onecert.pmi.decisions.policies import Policies
+from onecert.pmi.grants.acts import Grants
+from onecert.pmi.holders.identity import HolderVerifier
+from onecert.pmi.holders.listed import ListedHolders
+from onecert.pmi.issuing.one import Issuing
+from onecert.pmi.issuing.signing import Signer
+from onecert.pmi.life.revocation import Revocations
+from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
 from onecert.server.members import Context
 

@@ -10,13 +10,13 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from onecert.pmi.catalogue import Catalogue
+from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import CertificateUnknownError, PmiError, RequestWrongError
-from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER, STATES, Grant, GrantRequest
+from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER, STATES, Grant, GrantRequest
+from onecert.pmi.life.revocation import REASONS
 from onecert.pmi.parts import Parts
-from onecert.pmi.repository import STATUSES, Record, find_certificates, load_certificate
-from onecert.pmi.rest import pem, read_search
-from onecert.pmi.revocation import REASONS
+from onecert.pmi.repository.search import STATUSES, Record, find_certificates, load_certificate
+from onecert.pmi.rest.blueprint import pem, read_search
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.errors import TrustListMissingError
-from onecert.pmi.holders import HolderIdentity
+from onecert.pmi.holders.identity import HolderIdentity
 from onecert.server.clock import Clock
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.evidence import CrlFolder, EvidenceSource

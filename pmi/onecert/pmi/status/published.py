@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from onecert.pmi.acrl import AcrlPublisher
-from onecert.pmi.authorities import Authorities
+from onecert.pmi.authorities.directory import Authorities
+from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 

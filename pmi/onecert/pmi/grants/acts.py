@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
-from onecert.pmi.authorities import Authorities, Authority
-from onecert.pmi.catalogue import Catalogues
+from onecert.pmi.authorities.directory import Authorities, Authority
+from onecert.pmi.catalogue.content import Catalogues
 from onecert.pmi.errors import (
     ContentChangedError,
     GrantConflictError,
@@ -27,8 +27,8 @@ from onecert.pmi.errors import (
     RequestWrongError,
     ValidityWrongError,
 )
-from onecert.pmi.holders import HolderIdentity, HolderVerifier
-from onecert.pmi.issuing import Intent, Issued, Issuing
+from onecert.pmi.holders.identity import HolderIdentity, HolderVerifier
+from onecert.pmi.issuing.one import Intent, Issued, Issuing
 from onecert.pmi.models import grants
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock

@@ -20,18 +20,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from onecert.pmi.acrl import AcrlPublisher, bump_status
-from onecert.pmi.authorities import Authorities, Authority
-from onecert.pmi.encode import draw_serial
+from onecert.pmi.authorities.directory import Authorities, Authority
 from onecert.pmi.errors import (
     CertificateUnknownError,
     GrantStateError,
     GrantUnknownError,
     SignatureFaultError,
 )
-from onecert.pmi.lint import check_draft
+from onecert.pmi.issuing.encode import draw_serial
+from onecert.pmi.issuing.lint import check_draft
+from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
 from onecert.pmi.models import certificate_roles, certificates, grants
-from onecert.pmi.signing import Signer, ThrowAwayKeys, algorithm_of
+from onecert.pmi.status.acrl import AcrlPublisher, bump_status
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database

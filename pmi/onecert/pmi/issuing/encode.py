@@ -14,7 +14,7 @@ from functools import cached_property
 
 from cryptography.hazmat import asn1
 
-from onecert.pmi.signing import algorithm_of
+from onecert.pmi.issuing.signing import algorithm_of
 from onecert.verifier.attribute_certificate import asn1 as syntax
 from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.encoding import tlv

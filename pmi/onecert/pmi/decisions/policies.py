@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from onecert.hsm import PrivateKey
-from onecert.pmi.cedar import compile_policy
+from onecert.pmi.decisions.cedar import compile_policy
+from onecert.pmi.decisions.policy import PolicyEngine, PolicySource
 from onecert.pmi.errors import NoPolicyError, PolicyTestsFailedError, PolicyWrongError
 from onecert.pmi.models import policies
-from onecert.pmi.policy import PolicyEngine, PolicySource
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.documents import sign_document

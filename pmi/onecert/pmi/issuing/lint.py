@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from onecert.pmi.authorities import Authority
-from onecert.pmi.encode import key_identifier
+from onecert.pmi.authorities.directory import Authority
 from onecert.pmi.errors import DraftRefusedError
+from onecert.pmi.issuing.encode import key_identifier
 from onecert.verifier.attribute_certificate import Code, Finding, parse
 from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.extensions import read_extension

@@ -17,8 +17,8 @@ from typing import Any
 
 import cedarpy
 
+from onecert.pmi.decisions.policy import Answer, PolicySource, Question, Result
 from onecert.pmi.errors import PolicyWrongError
-from onecert.pmi.policy import Answer, PolicySource, Question, Result
 
 __all__ = ["CedarEngine", "compile_policy"]
 

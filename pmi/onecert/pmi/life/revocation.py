@@ -11,10 +11,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, update
 
-from onecert.pmi.acrl import Acrl, AcrlPublisher, bump_status
 from onecert.pmi.errors import GrantStateError, ReasonUnknownError
 from onecert.pmi.models import certificates
-from onecert.pmi.repository import STATUSES, Record, load_certificate
+from onecert.pmi.repository.search import STATUSES, Record, load_certificate
+from onecert.pmi.status.acrl import Acrl, AcrlPublisher, bump_status
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database

@@ -18,11 +18,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from onecert.pmi.decision_log import DecisionLog
-from onecert.pmi.holders import HolderIdentity, HolderVerifier
-from onecert.pmi.in_force import InForce
-from onecert.pmi.policies import ActivePolicy
-from onecert.pmi.policy import Answer, Question, Resource, Result
+from onecert.pmi.decisions.in_force import InForce
+from onecert.pmi.decisions.log import DecisionLog
+from onecert.pmi.decisions.policies import ActivePolicy
+from onecert.pmi.decisions.policy import Answer, Question, Resource, Result
+from onecert.pmi.holders.identity import HolderIdentity, HolderVerifier
 from onecert.server.clock import Clock
 from onecert.server.languages import LANGUAGES, Message, _, gettext, set_language
 from onecert.verifier.attribute_certificate import Explanation, TargetIdentity

@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
-from onecert.pmi.cli_parts import APPLY, INPUT, OUTPUT, end_of_day, opened_parts, say, say_dry
-from onecert.pmi.decide import Asked
+from onecert.pmi.commands.parts import APPLY, INPUT, OUTPUT, end_of_day, opened_parts, say, say_dry
+from onecert.pmi.decisions.decide import Asked
+from onecert.pmi.decisions.policy import Resource, read_resource
 from onecert.pmi.errors import AuthorityUnknownError, RequestWrongError
-from onecert.pmi.grants import Grant, GrantRequest
+from onecert.pmi.grants.acts import Grant, GrantRequest
+from onecert.pmi.life.revocation import REASONS
 from onecert.pmi.parts import Parts
-from onecert.pmi.policy import Resource, read_resource
-from onecert.pmi.repository import Search, find_certificates, load_certificate
-from onecert.pmi.rest import certificate_json, grant_json, pem
-from onecert.pmi.revocation import REASONS
+from onecert.pmi.repository.search import Search, find_certificates, load_certificate
+from onecert.pmi.rest.blueprint import certificate_json, grant_json, pem
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _, current_language
 from onecert.server.operators import Operator

@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, String, Subquery, bindparam, cast, func, literal, select
 from sqlalchemy.sql import ClauseElement
 
-from onecert.pmi.acrl import revoked_rows
-from onecert.pmi.authorities import Authorities
-from onecert.pmi.catalogue import Catalogue, Catalogues
+from onecert.pmi.authorities.directory import Authorities
+from onecert.pmi.catalogue.content import Catalogue, Catalogues
+from onecert.pmi.decisions.policies import ActivePolicy, Policies
 from onecert.pmi.models import authorities as authorities_table
 from onecert.pmi.models import catalogues as catalogues_table
 from onecert.pmi.models import certificates
 from onecert.pmi.models import policies as policies_table
-from onecert.pmi.policies import ActivePolicy, Policies
+from onecert.pmi.status.acrl import revoked_rows
 from onecert.server.database import Database
 from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import (

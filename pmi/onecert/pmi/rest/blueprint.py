@@ -13,13 +13,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from onecert.pmi import openapi
-from onecert.pmi.decide import Asked
+from onecert.pmi.decisions.decide import Asked
+from onecert.pmi.decisions.policy import read_plain, read_resource, read_text
 from onecert.pmi.errors import RequestWrongError
-from onecert.pmi.grants import APPROVER, AUDITOR, OFFICER, Grant, GrantRequest
+from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER, Grant, GrantRequest
 from onecert.pmi.parts import Parts
-from onecert.pmi.policy import read_plain, read_resource, read_text
-from onecert.pmi.repository import STATUSES, Record, Search, find_certificates, load_certificate
+from onecert.pmi.repository.search import STATUSES, Record, Search, find_certificates, load_certificate
+from onecert.pmi.rest import openapi
 from onecert.pmi.throttle import Throttle
 from onecert.server.languages import _, current_language
 from onecert.server.web import current_operator, public, requires_role

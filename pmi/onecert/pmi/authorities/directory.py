@@ -18,7 +18,6 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from onecert.hsm import KeyAlgorithm, PrivateKey, Token, TokenError
-from onecert.pmi.encode import Template
 from onecert.pmi.errors import (
     AuthorityExistsError,
     AuthorityNotReadyError,
@@ -27,8 +26,9 @@ from onecert.pmi.errors import (
     RequestWrongError,
     TokenGoneError,
 )
+from onecert.pmi.issuing.encode import Template
+from onecert.pmi.issuing.signing import Signer, algorithm_of
 from onecert.pmi.models import authorities
-from onecert.pmi.signing import Signer, algorithm_of
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.languages import _, current_language

@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Row, insert, select, update
 
-from onecert.pmi.authorities import Authorities, Authority
-from onecert.pmi.encode import key_identifier
+from onecert.pmi.authorities.directory import Authorities, Authority
 from onecert.pmi.errors import AcrlFaultError
+from onecert.pmi.issuing.encode import key_identifier
+from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
 from onecert.pmi.models import acrls, authorities, certificates
-from onecert.pmi.signing import Signer, ThrowAwayKeys, algorithm_of
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database

@@ -1,0 +1,1 @@
+"""Attribute authorities: sources of authority, those they delegate to, and their states."""

@@ -1,0 +1,1 @@
+"""The catalogue of attributes and roles."""

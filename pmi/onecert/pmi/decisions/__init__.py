@@ -1,0 +1,1 @@
+"""Policies, decisions by them, and their memory."""

@@ -1,0 +1,1 @@
+"""Grants: asked for, approved, refused."""

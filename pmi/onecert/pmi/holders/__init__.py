@@ -1,0 +1,1 @@
+"""Who a holder is."""

@@ -1,0 +1,1 @@
+"""Attribute certificates: encoded, drafted, on record, signed, compared, kept."""

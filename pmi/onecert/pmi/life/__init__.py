@@ -1,0 +1,1 @@
+"""What happens to an attribute certificate after it was issued."""

@@ -1,0 +1,1 @@
+"""Status of attribute certificates: revocation lists, and where they are published."""
