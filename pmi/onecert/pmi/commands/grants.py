@@ -18,7 +18,8 @@ from onecert.pmi.grants.acts import Grant, GrantRequest
 from onecert.pmi.life.revocation import REASONS
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import Search, find_certificates, load_certificate
-from onecert.pmi.rest.blueprint import certificate_json, grant_json, pem
+from onecert.pmi.rest.certificates import certificate_json, pem
+from onecert.pmi.rest.grants import grant_json
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _, current_language
 from onecert.server.operators import Operator

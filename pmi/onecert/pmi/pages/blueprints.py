@@ -16,7 +16,7 @@ from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER, STATES, Grant, G
 from onecert.pmi.life.revocation import REASONS
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import STATUSES, Record, find_certificates, load_certificate
-from onecert.pmi.rest.blueprint import pem, read_search
+from onecert.pmi.rest.certificates import pem, read_search
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError
