@@ -1,6 +1,7 @@
 """Attribute certificates of RFC 5755: read, verified against a holder, and turned into proved roles."""
 
 from onecert.verifier.attribute_certificate.acrl import RevocationList, RevocationLists, StatusSource
+from onecert.verifier.attribute_certificate.delegation import Constraints, Limits
 from onecert.verifier.attribute_certificate.extensions import TargetIdentity, Targets
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.general_names import GeneralName
@@ -21,11 +22,13 @@ __all__ = [
     "AttributeCertificateVerifier",
     "AttributeTrust",
     "Code",
+    "Constraints",
     "Dropped",
     "Explanation",
     "Finding",
     "GeneralName",
     "Holder",
+    "Limits",
     "PathCheck",
     "RevocationList",
     "RevocationLists",

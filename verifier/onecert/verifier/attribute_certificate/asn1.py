@@ -123,6 +123,14 @@ class AAControls:
 
 
 @asn1.sequence
+class BasicAttConstraintsSyntax:
+    """``BasicAttConstraintsSyntax`` (X.509, section 17.5.2.1): the holder may delegate what it was given."""
+
+    authority: Annotated[bool, asn1.Default(False)]
+    path_length: int | None
+
+
+@asn1.sequence
 class AuthorityKeyIdentifierSyntax:
     """``AuthorityKeyIdentifier`` of RFC 5280, section 4.2.1.1."""
 
@@ -147,5 +155,16 @@ class Oid:
     AUTHORITY_INFORMATION_ACCESS = ObjectIdentifier("1.3.6.1.5.5.7.1.1")
     CRL_DISTRIBUTION_POINTS = ObjectIdentifier("2.5.29.31")
     AUTHORITY_KEY_IDENTIFIER = ObjectIdentifier("2.5.29.35")
+    AUTHORITY_ATTRIBUTE_IDENTIFIER = ObjectIdentifier("2.5.29.38")
+    BASIC_ATTRIBUTE_CONSTRAINTS = ObjectIdentifier("2.5.29.41")
+    DELEGATED_NAME_CONSTRAINTS = ObjectIdentifier("2.5.29.42")
+    TIME_SPECIFICATION = ObjectIdentifier("2.5.29.43")
+    ACCEPTABLE_CERTIFICATE_POLICIES = ObjectIdentifier("2.5.29.52")
     TARGET_INFORMATION = ObjectIdentifier("2.5.29.55")
     NO_REVOCATION_AVAILABLE = ObjectIdentifier("2.5.29.56")
+    ACCEPTABLE_PRIVILEGE_POLICIES = ObjectIdentifier("2.5.29.57")
+    NO_ASSERTION = ObjectIdentifier("2.5.29.62")
+    ISSUED_ON_BEHALF_OF = ObjectIdentifier("2.5.29.64")
+    SINGLE_USE = ObjectIdentifier("2.5.29.65")
+    ALLOWED_ATTRIBUTE_ASSIGNMENTS = ObjectIdentifier("2.5.29.67")
+    HOLDER_NAME_CONSTRAINTS = ObjectIdentifier("2.5.29.69")

@@ -1,7 +1,9 @@
 """The extensions of an attribute certificate that we enforce (RFC 5755, section 4.3).
 
 A critical extension that is not here refuses the certificate, and so does one of these whose value cannot be
-read, critical or not. Left out: ac-proxying, which would let one server use another's attributes.
+read, critical or not. One that narrows the certificate and is not enforced refuses it as well, even when it
+is not critical (ITU-T X.509, section 17). Left out: ac-proxying, which would let one server use another's
+attributes.
 """
 
 from collections.abc import Iterable
@@ -15,6 +17,7 @@ from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.encoding import check_der, read_single, tlv
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.der import OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.extensions import NameConstraints, parse_name_constraints
 from onecert.verifier.remembered import remembered
 
 _NULL = b"\x05\x00"
@@ -31,8 +34,34 @@ ENFORCED = frozenset(
         Oid.NO_REVOCATION_AVAILABLE,
         Oid.CRL_DISTRIBUTION_POINTS,
         Oid.AUTHORITY_INFORMATION_ACCESS,
+        Oid.AUTHORITY_ATTRIBUTE_IDENTIFIER,
+        Oid.BASIC_ATTRIBUTE_CONSTRAINTS,
+        Oid.DELEGATED_NAME_CONSTRAINTS,
+        Oid.HOLDER_NAME_CONSTRAINTS,
+        Oid.NO_ASSERTION,
     }
 )
+# ITU-T X.509 and RFC 5755: what narrows a certificate in a way that we do not enforce. To read over one of
+# these would make the certificate mean more than its authority meant, so they refuse it, critical or not.
+NARROWING = frozenset(
+    {
+        Oid.TIME_SPECIFICATION,
+        Oid.ACCEPTABLE_CERTIFICATE_POLICIES,
+        Oid.ACCEPTABLE_PRIVILEGE_POLICIES,
+        Oid.ISSUED_ON_BEHALF_OF,
+        Oid.SINGLE_USE,
+        Oid.ALLOWED_ATTRIBUTE_ASSIGNMENTS,
+    }
+)
+MAX_IDENTIFIERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAttributeConstraints:
+    """``basicAttConstraints``: whether the holder may delegate, and how far (None: no limit here)."""
+
+    authority: bool
+    path_length: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +110,11 @@ class Extensions:
     audit_identity: bytes | None = None
     no_revocation_available: bool = False
     has_status_pointer: bool = False
+    basic: BasicAttributeConstraints | None = None
+    names: NameConstraints | None = None
+    no_assertion: bool = False
+    given_under: tuple[tuple[GeneralName, int], ...] = ()
+    """``authorityAttributeIdentifier``: issuer and serial number of the delegations it was issued under."""
 
 
 @remembered(most=4096)
@@ -106,7 +140,41 @@ def read_extension(oid: ObjectIdentifier, value: bytes) -> Extensions:
         if value != _NULL:
             raise DerError("noRevAvail is NULL")
         return Extensions(no_revocation_available=True)
+    if oid == Oid.BASIC_ATTRIBUTE_CONSTRAINTS:
+        return Extensions(basic=_read_basic(value))
+    if oid in {Oid.DELEGATED_NAME_CONSTRAINTS, Oid.HOLDER_NAME_CONSTRAINTS}:
+        reader = Reader(value)
+        names = parse_name_constraints(reader)
+        reader.done()
+        return Extensions(names=names)
+    if oid == Oid.NO_ASSERTION:
+        if value != _NULL:
+            raise DerError("noAssertion is NULL")
+        return Extensions(no_assertion=True)
+    if oid == Oid.AUTHORITY_ATTRIBUTE_IDENTIFIER:
+        return Extensions(given_under=_read_identifiers(value))
     return Extensions(has_status_pointer=True)
+
+
+def _read_basic(value: bytes) -> BasicAttributeConstraints:
+    read = asn1.decode_der(syntax.BasicAttConstraintsSyntax, value)
+    length = read.path_length
+    # X.509, section 17.5.2.1: INTEGER (0..MAX), meaningful only if authority is TRUE.
+    if length is not None and (length < 0 or length.bit_length() > 31 or not read.authority):
+        raise DerError("pathLenConstraint")
+    return BasicAttributeConstraints(read.authority, length)
+
+
+def _read_identifiers(value: bytes) -> tuple[tuple[GeneralName, int], ...]:
+    found = []
+    reader = Reader(read_single(value, SEQUENCE))
+    while reader:
+        read = asn1.decode_der(syntax.IssuerSerial, reader.raw())
+        names = [GeneralName.from_tlv(name) for name in read.issuer]
+        found += [(name, read.serial) for name in names]
+    if not 0 < len(found) <= MAX_IDENTIFIERS:
+        raise DerError("no authority attribute certificate is named, or too many")
+    return tuple(found)
 
 
 def _read_targets(value: bytes) -> Targets:

@@ -136,14 +136,15 @@ def is_issued_to(holder: Holder, certificate: ParsedCertificate) -> bool:
 
 def _is_entity(names: tuple[GeneralName, ...], certificate: ParsedCertificate) -> bool:
     own = [GeneralName(DIRECTORY, certificate.subject_der)]
-    own += [_as_ours(name.tag, name.value) for name in certificate.alternative_names]
+    own += [as_tagged(name.tag, name.value) for name in certificate.alternative_names]
     return share_a_name(
         (name for name in names if not name.is_empty_directory_name),
         (name for name in own if not name.is_empty_directory_name),
     )
 
 
-def _as_ours(number: int, value: bytes) -> GeneralName:
+def as_tagged(number: int, value: bytes) -> GeneralName:
+    """Turn a name read by ``onecert.verifier.extensions`` (tag number, contents) into one of ours."""
     # otherName, x400Address, directoryName and ediPartyName are constructed, the others primitive.
     return GeneralName((0xA0 if number in {0, 3, 4, 5} else 0x80) | number, value)
 
