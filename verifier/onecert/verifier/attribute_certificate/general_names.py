@@ -4,14 +4,18 @@ Names are compared by meaning: directory names by RFC 5280, section 7.1, DNS nam
 case, everything else octet by octet. Left out: reading X.400 and EDI names, which match only themselves.
 """
 
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat import asn1
 
 from onecert.verifier.attribute_certificate.asn1 import Tlv
 from onecert.verifier.attribute_certificate.encoding import CONSTRUCTED, check_der, tlv
-from onecert.verifier.der import DerError, decode_oid
+from onecert.verifier.attribute_certificate.value_text import BadValueError, check_text
+from onecert.verifier.der import OID, DerError, Reader, decode_oid
 from onecert.verifier.names import canonical_name, display_name
 
 OTHER = 0xA0
@@ -24,6 +28,7 @@ REGISTERED = 0x88
 EMPTY_NAME = b"\x30\x00"
 _KNOWN = frozenset({OTHER, MAIL, DNS, 0xA3, DIRECTORY, 0xA5, URI, IP, REGISTERED})
 _IA5 = frozenset({MAIL, DNS, URI})
+_JSON_IA5 = {"uri": URI, "dns": DNS, "mail": MAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,68 @@ class GeneralName:
         name = cls(value.tag_bytes[0], bytes(value.data))
         name._check()
         return name
+
+    @classmethod
+    def from_der(cls, der: bytes) -> "GeneralName":
+        """Read one whole value.
+
+        Raises:
+            DerError: as ``from_tlv``.
+        """
+        reader = Reader(der)
+        tag, contents = reader.any()
+        reader.done()
+        if tag not in _KNOWN:
+            raise DerError("not a GeneralName")
+        name = cls(tag, contents)
+        name._check()
+        return name
+
+    @classmethod
+    def from_json(cls, value: Any) -> "GeneralName":
+        """Read a name as ``values.py`` writes it: an object with one member.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        if not isinstance(value, Mapping) or len(value) != 1:
+            raise BadValueError("a name is an object with one member")
+        kind, text = next(iter(value.items()))
+        if kind == "der":
+            return cls.from_der(bytes.fromhex(text))
+        text = check_text(text)
+        if kind == "directory":
+            name = cls.directory(x509.Name.from_rfc4514_string(text))
+        elif kind == "ip":
+            name = cls(IP, ipaddress.ip_address(text).packed)
+        elif kind == "oid":
+            name = cls(REGISTERED, Reader(asn1.encode_der(x509.ObjectIdentifier(text))).contents(OID))
+        elif kind in _JSON_IA5:
+            name = cls(_JSON_IA5[kind], text.encode("ascii"))
+        else:
+            raise BadValueError("a name is one of uri, dns, mail, ip, oid, directory and der")
+        name._check()
+        return name
+
+    def to_json(self) -> dict[str, str]:
+        """Return the JSON from which ``from_json`` makes the same octets again."""
+        for kind, shown in self._readings():
+            try:
+                if GeneralName.from_json({kind: shown}) == self:
+                    return {kind: shown}
+            except (ValueError, UnicodeError):
+                continue
+        return {"der": self.to_der().hex()}
+
+    def _readings(self) -> Iterable[tuple[str, str]]:
+        if self.tag in _IA5:
+            yield next(kind for kind, tag in _JSON_IA5.items() if tag == self.tag), str(self)
+        elif self.tag == DIRECTORY:
+            yield "directory", display_name(self.value)
+        elif self.tag == IP:
+            yield "ip", str(ipaddress.ip_address(self.value))
+        elif self.tag == REGISTERED:
+            yield "oid", decode_oid(self.value)
 
     def _check(self) -> None:
         if self.tag in _IA5:
