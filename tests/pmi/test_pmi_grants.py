@@ -55,7 +55,8 @@ def test_what_is_approved_is_what_was_shown(pmi, lab) -> None:
     with pytest.raises(ContentChangedError):
         pmi.parts.grants.approve(grant.id, pmi.approver, content_sha256="0" * 64)
     with pmi.database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE pmi_grants SET roles = '[\"urn:onecert:role:tax.reader\"]'")
+        changed = '{"role": ["urn:onecert:role:tax.reader"]}'
+        connection.exec_driver_sql(f"UPDATE pmi_grants SET attributes = '{changed}'")
     with pytest.raises(ContentChangedError):
         pmi.parts.grants.approve(grant.id, pmi.approver, content_sha256=grant.content_sha256)
 

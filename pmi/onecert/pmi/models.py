@@ -24,10 +24,13 @@ from onecert.server.database import UtcDateTime
 __all__ = [
     "acrls",
     "authorities",
+    "authority_history",
+    "batches",
     "catalogues",
-    "certificate_roles",
+    "certificate_attributes",
     "certificates",
     "grants",
+    "holds",
     "metadata",
     "policies",
 ]
@@ -47,7 +50,23 @@ authorities = Table(
     Column("acrl_number", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("installed_at", UtcDateTime, nullable=True),
+    # soa: a source of authority, gives what the catalogue says; aa: gives what it was delegated, no more.
+    Column("kind", String(8), nullable=False),
+    Column("state", String(16), nullable=False),  # active | suspended | revoked
+    Column("state_at", UtcDateTime, nullable=True),
+    Column("state_reason", String(32), nullable=True),
     Index("pmi_authorities_versions", "status_version", "installed_at"),
+)
+
+# What an authority was from when on; the row with the latest ``since`` before a moment counts then.
+authority_history = Table(
+    "pmi_authority_history",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("since", UtcDateTime, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32), nullable=True),
+    Column("changed_by", String(256), nullable=False),
 )
 
 catalogues = Table(
@@ -65,13 +84,21 @@ grants = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("authority", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # waiting | approved | issued
+    Column("kind", String(16), nullable=False),  # grant | delegation
+    Column("state", String(16), nullable=False),  # waiting | approved | issued | refused
     Column("content_sha256", String(64), nullable=False),  # what is approved is what was shown
     Column("holder_der", LargeBinary, nullable=False),
     Column("holder_name", String(512), nullable=False),
     Column("entity", String(128), nullable=False),
-    Column("roles", Text, nullable=False),  # JSON list
+    Column("holder_form", String(16), nullable=False),  # certificate | key | digest | name | entity
+    Column("attributes", Text, nullable=False),  # JSON object: name of an attribute -> list of its values
+    Column("constraints", Text, nullable=False),  # JSON object: what a delegation is limited to
     Column("targets", Text, nullable=False),  # JSON list
+    Column("target_groups", Text, nullable=False),  # JSON list
+    Column("short_lived", Boolean, nullable=False),  # noRevAvail
+    Column("audit_identity", String(40), nullable=False),  # hex; empty for none
+    Column("source", String(64), nullable=False),  # renewal:<serial> | rebinding:<serial> | batch:<id>
+    Column("batch_id", String(36), nullable=True),
     Column("not_before", UtcDateTime, nullable=False),
     Column("not_after", UtcDateTime, nullable=False),
     Column("needs_approval", Boolean, nullable=False),
@@ -79,8 +106,13 @@ grants = Table(
     Column("requested_at", UtcDateTime, nullable=False),
     Column("approved_by", String(64), nullable=True),
     Column("approved_at", UtcDateTime, nullable=True),
+    Column("refused_by", String(64), nullable=True),
+    Column("refused_at", UtcDateTime, nullable=True),
+    Column("refused_why", String(512), nullable=False),
     Column("serial", String(40), nullable=True),  # of the certificate, once issued
     Index("pmi_grants_by_state", "state", "requested_at"),
+    Index("pmi_grants_by_batch", "batch_id", "state"),
+    Index("pmi_grants_by_entity", "entity", "state"),
 )
 
 certificates = Table(
@@ -89,8 +121,11 @@ certificates = Table(
     Column("serial", String(40), primary_key=True),
     Column("authority", String(64), nullable=False),
     Column("grant_id", String(36), nullable=False),
-    Column("state", String(16), nullable=False),  # intended | issued | revoked | abandoned
+    Column("kind", String(16), nullable=False),  # grant | delegation
+    Column("state", String(16), nullable=False),  # intended | issued | held | revoked | abandoned
+    Column("holder_form", String(16), nullable=False),
     Column("holder_sha256", String(64), nullable=False),  # of the identity certificate
+    Column("key_sha256", String(64), nullable=False),  # of its SubjectPublicKeyInfo
     Column("holder_name", String(512), nullable=False),
     Column("entity", String(128), nullable=False),  # canonical id of the holder
     Column("info_der", LargeBinary, nullable=False),  # what is or may have been signed
@@ -102,18 +137,54 @@ certificates = Table(
     Column("revoked_at", UtcDateTime, nullable=True),
     Column("reason", String(32), nullable=True),
     Column("revoked_by", String(256), nullable=True),
+    Column("short_lived", Boolean, nullable=False),
+    Column("under", String(40), nullable=True),  # serial of the delegation that let its authority give it
+    Column("replaced_by", String(40), nullable=True),  # by renewal or rebinding
     Index("pmi_certificates_by_holder", "holder_sha256"),
+    Index("pmi_certificates_by_key", "key_sha256"),
+    Index("pmi_certificates_by_under", "under"),
+    Index("pmi_certificates_by_end", "state", "not_after"),
     Index("pmi_certificates_by_entity", "entity"),
     Index("pmi_certificates_by_state", "authority", "state", "not_after"),
     Index("pmi_certificates_by_grant", "grant_id"),
 )
 
-certificate_roles = Table(
-    "pmi_certificate_roles",
+# What people and ``who_can`` search by. A value is text; a structured one its canonical JSON, and
+# ``sha256:<hex>`` of it when that is longer than the column.
+certificate_attributes = Table(
+    "pmi_certificate_attributes",
     metadata,
-    Column("role", String(512), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), primary_key=True),
     Column("serial", String(40), primary_key=True),
-    Index("pmi_certificate_roles_by_serial", "serial"),
+    Index("pmi_certificate_attributes_by_serial", "serial"),
+)
+
+holds = Table(
+    "pmi_holds",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("held_at", UtcDateTime, primary_key=True),
+    Column("held_by", String(256), nullable=False),
+    Column("released_at", UtcDateTime, nullable=True),
+    Column("released_by", String(256), nullable=True),
+)
+
+batches = Table(
+    "pmi_batches",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting | approved | done | refused
+    Column("content_sha256", String(64), nullable=False),
+    Column("row_count", Integer, nullable=False),
+    Column("needs_approval", Boolean, nullable=False),
+    Column("requested_by", String(64), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("approved_by", String(64), nullable=True),
+    Column("approved_at", UtcDateTime, nullable=True),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Index("pmi_batches_by_state", "state", "requested_at"),
 )
 
 acrls = Table(

@@ -111,6 +111,10 @@ class Authorities:
                 acrl_number=0,
                 created_at=self._clock.now(),
                 installed_at=None,
+                kind="soa",
+                state="active",
+                state_at=None,
+                state_reason=None,
             )
         )
         self._audit.record(

@@ -11,9 +11,10 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
@@ -48,8 +49,25 @@ STATES: dict[str, Message] = {
     "waiting": _("waiting for approval"),
     "approved": _("approved, not yet issued"),
     "issued": _("issued"),
+    "refused": _("refused"),
 }
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!-~]{1,500}")
+# What an approver sees and agrees to; with the holder and the period.
+_CONTENT = (
+    "id",
+    "kind",
+    "authority",
+    "entity",
+    "holder_name",
+    "holder_form",
+    "attributes",
+    "constraints",
+    "targets",
+    "target_groups",
+    "short_lived",
+    "audit_identity",
+    "source",
+)
 MAX_ROLES = 32
 MAX_TARGETS = 32
 
@@ -88,7 +106,6 @@ class Grant:
     holder: ParsedCertificate
     holder_name: str
     entity: str
-    roles: tuple[str, ...]
     targets: tuple[str, ...]
     not_before: datetime
     not_after: datetime
@@ -98,6 +115,23 @@ class Grant:
     approved_by: str | None
     approved_at: datetime | None
     serial: str | None
+    kind: str = "grant"
+    holder_form: str = "certificate"
+    attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    target_groups: tuple[str, ...] = ()
+    short_lived: bool = False
+    audit_identity: str = ""
+    source: str = ""
+    batch_id: str | None = None
+    refused_by: str | None = None
+    refused_at: datetime | None = None
+    refused_why: str = ""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The URIs of the roles among the attributes."""
+        return tuple(self.attributes.get("role", ()))
 
 
 class _NotKeptError(Exception):
@@ -255,7 +289,7 @@ class Grants:
             "holder_der": holder.certificate.der,
             "holder_name": (holder.name or holder.certificate.subject_text)[:512],
             "entity": holder.entity,
-            "roles": json.dumps(roles),
+            "attributes": json.dumps({"role": roles}),
             "targets": json.dumps(_check_targets(asked.targets)),
             "not_before": start,
             "not_after": end,
@@ -265,6 +299,17 @@ class Grants:
             "approved_by": None,
             "approved_at": None,
             "serial": None,
+            "kind": "grant",
+            "holder_form": "certificate",
+            "constraints": "{}",
+            "target_groups": "[]",
+            "short_lived": False,
+            "audit_identity": "",
+            "source": "",
+            "batch_id": None,
+            "refused_by": None,
+            "refused_at": None,
+            "refused_why": "",
         }
         values["content_sha256"] = _content_sha256(values)
         if _INSERT.run(connection, values) != 1:
@@ -340,9 +385,7 @@ def _period(
 
 
 def _content_sha256(values: Values) -> str:
-    content = {
-        name: values[name] for name in ("id", "authority", "entity", "holder_name", "roles", "targets")
-    }
+    content = {name: values[name] for name in _CONTENT}
     content["holder"] = hashlib.sha256(values["holder_der"]).hexdigest()
     for name in ("not_before", "not_after"):
         content[name] = str(values[name])
@@ -357,7 +400,7 @@ def _check_same(known: Values, asked: GrantRequest, holder: HolderIdentity) -> V
     again = {
         "authority": asked.authority,
         "holder_der": holder.certificate.der,
-        "roles": json.dumps(sorted(asked.roles)),
+        "attributes": json.dumps({"role": sorted(asked.roles)}),
         "targets": json.dumps(sorted(set(asked.targets))),
         "not_before": (asked.not_before or known["not_before"]).replace(microsecond=0),
         "not_after": (asked.not_after or known["not_after"]).replace(microsecond=0),
@@ -378,7 +421,9 @@ def _grant(row: Values | RowMapping, holder: ParsedCertificate | None = None) ->
         **{
             **values,
             "holder": holder or as_parsed(bytes(row["holder_der"])),
-            "roles": tuple(json.loads(row["roles"])),
+            "attributes": json.loads(row["attributes"]),
+            "constraints": json.loads(row["constraints"]),
             "targets": tuple(json.loads(row["targets"])),
+            "target_groups": tuple(json.loads(row["target_groups"])),
         }
     )

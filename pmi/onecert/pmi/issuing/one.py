@@ -30,7 +30,7 @@ from onecert.pmi.errors import (
 from onecert.pmi.issuing.encode import draw_serial
 from onecert.pmi.issuing.lint import check_draft
 from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
-from onecert.pmi.models import certificate_roles, certificates, grants
+from onecert.pmi.models import certificate_attributes, certificates, grants
 from onecert.pmi.status.acrl import AcrlPublisher, bump_status
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -54,7 +54,7 @@ _FIND_ISSUED = Statement(
 )
 _OUTSTANDING = Statement(select(certificates.c.serial).where(_OF_GRANT, certificates.c.state == "intended"))
 _INSERT_CERTIFICATE = Statement(insert(certificates))
-_INSERT_ROLE = Statement(insert(certificate_roles))
+_INSERT_ATTRIBUTE = Statement(insert(certificate_attributes))
 _SET_ISSUED = Statement(
     update(certificates)
     .where(certificates.c.serial == bindparam("wanted"), certificates.c.state == "intended")
@@ -153,7 +153,7 @@ class Issuing:
         Raises:
             DraftRefusedError: it cannot be issued.
         """
-        roles = json.loads(grant["roles"])
+        roles = json.loads(grant["attributes"])["role"]
         serial = draw_serial()
         info_der = authority.template.fill(
             holder=holder,
@@ -182,9 +182,17 @@ class Issuing:
             "revoked_at": None,
             "reason": None,
             "revoked_by": None,
+            "kind": grant["kind"],
+            "holder_form": grant["holder_form"],
+            "key_sha256": hashlib.sha256(holder.spki_der).hexdigest(),
+            "short_lived": grant["short_lived"],
+            "under": None,
+            "replaced_by": None,
         }
         _INSERT_CERTIFICATE.run(connection, row)
-        _INSERT_ROLE.run_many(connection, [{"role": role, "serial": f"{serial:x}"} for role in roles])
+        _INSERT_ATTRIBUTE.run_many(
+            connection, [{"name": "role", "value": role, "serial": f"{serial:x}"} for role in roles]
+        )
         return Intent(grant_id=grant["id"], serial=f"{serial:x}", authority=authority, info_der=info_der)
 
     def finish(self, intent: Intent, *, actor: str) -> Issued:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from onecert.pmi.errors import CertificateUnknownError
-from onecert.pmi.models import certificate_roles, certificates, grants
+from onecert.pmi.models import certificate_attributes, certificates, grants
 from onecert.server.languages import Message, _
 from onecert.server.statements import Statement, Values
 
@@ -20,6 +20,7 @@ __all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificat
 # What people search by; "expired" is a matter of the clock and not stored.
 STATUSES: dict[str, Message] = {
     "valid": _("valid"),
+    "held": _("on hold"),
     "revoked": _("revoked"),
     "expired": _("expired"),
     "intended": _("being issued"),
@@ -27,7 +28,7 @@ STATUSES: dict[str, Message] = {
 }
 
 
-_RECORDS = select(certificates, grants.c.roles).join(grants, grants.c.id == certificates.c.grant_id)
+_RECORDS = select(certificates, grants.c.attributes).join(grants, grants.c.id == certificates.c.grant_id)
 _FIND = Statement(_RECORDS.where(certificates.c.serial == bindparam("wanted")))
 
 
@@ -42,7 +43,7 @@ class Record:
     holder_sha256: str
     holder_name: str
     entity: str
-    roles: tuple[str, ...]
+    attributes: Mapping[str, Sequence[Any]]
     certificate_der: bytes | None
     not_before: datetime
     not_after: datetime
@@ -51,6 +52,16 @@ class Record:
     revoked_at: datetime | None
     reason: str | None
     revoked_by: str | None
+    kind: str
+    holder_form: str
+    short_lived: bool
+    under: str | None
+    replaced_by: str | None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The URIs of the roles among the attributes."""
+        return tuple(self.attributes.get("role", ()))
 
     def status(self, at: datetime) -> str:
         """Return one of STATUSES at this time."""
@@ -100,7 +111,9 @@ def _where(chosen: Select[Any], search: Search, at: datetime) -> Select[Any]:
     if search.authority:
         chosen = chosen.where(certificates.c.authority == search.authority)
     if search.role:
-        with_role = select(certificate_roles.c.serial).where(certificate_roles.c.role == search.role)
+        with_role = select(certificate_attributes.c.serial).where(
+            certificate_attributes.c.name == "role", certificate_attributes.c.value == search.role
+        )
         chosen = chosen.where(certificates.c.serial.in_(with_role))
     if search.status in {"valid", "expired"}:
         chosen = chosen.where(certificates.c.state == "issued")
@@ -117,7 +130,7 @@ def _record(values: Values | RowMapping) -> Record:
     return Record(
         **{
             **kept,
-            "roles": tuple(json.loads(values["roles"])),
+            "attributes": json.loads(values["attributes"]),
             "certificate_der": None if der is None else bytes(der),
         }
     )
