@@ -113,6 +113,15 @@ class RoleSyntax:
 
 
 @asn1.sequence
+class ClearAttributes:
+    """``ACClearAttrs`` (RFC 5755, section 7.1): what is encrypted, and for which attribute certificate."""
+
+    issuer: Tlv  # GeneralName
+    serial: int
+    attributes: list[AttributeSyntax]
+
+
+@asn1.sequence
 class AAControls:
     """``AAControls`` (RFC 5755, section 7.4): which attributes an authority's certificate lets it assign."""
 

@@ -107,7 +107,7 @@ def _parse(data: bytes) -> AttributeCertificate:
     for algorithm in {algorithm_der, outer_algorithm_der}:
         _check_algorithm(algorithm)
     issuer = _issuer(asn1.encode_der(info.issuer))
-    attributes = tuple(_attributes(info.attributes))
+    attributes = tuple(read_attributes(info.attributes))
     extensions = tuple(Extension(e.oid, e.critical, e.value) for e in info.extensions or ())
     if info.extensions is not None and not 0 < len(extensions) <= MAX_EXTENSIONS:
         raise DerError("no extension in the list, or too many")
@@ -160,7 +160,8 @@ def _issuer(issuer_der: bytes) -> GeneralName | None:
     return names[0]
 
 
-def _attributes(attributes: list[syntax.AttributeSyntax]) -> Iterator[Attribute]:
+def read_attributes(attributes: list[syntax.AttributeSyntax]) -> Iterator[Attribute]:
+    """Take over attributes read by ``hazmat.asn1``; bounded, each value DER through and through."""
     if len(attributes) > MAX_ATTRIBUTES:
         raise DerError("too many attributes")
     for attribute in attributes:
