@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,9 +15,22 @@ from onecert.pmi.config import PmiConfig
 from onecert.pmi.parts import Parts, assemble
 from onecert.server.contexts import open_member
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext, set_language
+from onecert.server.operators import Operator
 
-__all__ = ["APPLY", "INPUT", "OUTPUT", "end_of_day", "opened_parts", "say", "say_dry"]
+__all__ = [
+    "APPLY",
+    "INPUT",
+    "OPERATOR",
+    "OUTPUT",
+    "dump",
+    "end_of_day",
+    "opened_parts",
+    "read_operator",
+    "say",
+    "say_dry",
+]
 
+OPERATOR = click.option("--operator", "operator_id", required=True, metavar="ID", help="Who acts.")
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 APPLY = click.option("--apply", is_flag=True, help="Do it; without this, only show what would be done.")
@@ -48,3 +63,14 @@ def say_dry() -> None:
 def end_of_day(day: datetime | None) -> datetime | None:
     """Return the last second of a day in China."""
     return None if day is None else datetime.combine(day.date(), time(23, 59, 59), CHINA_TIME)
+
+
+def read_operator(parts: Parts, operator_id: str) -> Operator:
+    """Return the operator who acts. Raises OperatorError."""
+    with parts.context.database.reading() as connection:
+        return parts.context.operators.load(connection, operator_id)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """One line of JSON for programs."""
+    return json.dumps(content, ensure_ascii=False)

@@ -1,0 +1,90 @@
+"""`onecert pmi list|export|acrl`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from onecert.pmi.commands.parts import OUTPUT, dump, opened_parts, say
+from onecert.pmi.errors import AuthorityUnknownError
+from onecert.pmi.repository.search import Search, find_certificates, load_certificate
+from onecert.pmi.rest.certificates import certificate_json, pem
+from onecert.server.commands.options import common_options
+from onecert.server.languages import _
+from onecert.verifier.certificate import parse_certificate
+
+__all__ = ["COMMANDS"]
+
+
+@click.command("list")
+@click.option("--holder", default="", help="A certificate file, or part of a name, an id, a serial number.")
+@click.option("--authority", default="")
+@click.option("--role", default="", metavar="URI")
+@click.option("--status", default="", help="valid, revoked, expired, intended, abandoned")
+@click.option("--page", default=1, type=click.IntRange(1))
+@common_options
+def list_certificates(
+    *, holder: str, authority: str, role: str, status: str, page: int, data: Path, config: Path | None
+) -> None:
+    """List attribute certificates, newest first, one JSON object a line."""
+    if holder and Path(holder).is_file():
+        holder = hashlib.sha256(parse_certificate(Path(holder).read_bytes()).der).hexdigest()
+    search = Search(holder=holder, authority=authority, role=role, status=status, page=page, per_page=100)
+    with opened_parts(data, config) as parts:
+        now = parts.context.clock.now()
+        with parts.context.database.reading() as connection:
+            found, total = find_certificates(connection, search, now)
+        for record in found:
+            click.echo(dump(certificate_json(record, now)))
+    say(_("%(shown)s of %(total)s"), shown=len(found), total=total)
+
+
+@click.command()
+@click.argument("serial")
+@click.option(
+    "--out", required=True, type=OUTPUT, help="Write it here: DER if the name ends in .der, else PEM."
+)
+@common_options
+def export(serial: str, out: Path, data: Path, config: Path | None) -> int:
+    """Write an attribute certificate into a file."""
+    with opened_parts(data, config) as parts, parts.context.database.reading() as connection:
+        der = load_certificate(connection, serial).certificate_der
+    if der is None:
+        say(_("it was never signed"))
+        return 1
+    if out.suffix == ".der":
+        out.write_bytes(der)
+    else:
+        out.write_text(pem(der), encoding="ascii")
+    return 0
+
+
+@click.command()
+@click.argument("authority")
+@click.option("--out", type=OUTPUT, help="Write the newest list (DER) here.")
+@click.option("--renew", is_flag=True, help="Make and publish a new one first.")
+@common_options
+def acrl(authority: str, out: Path | None, renew: bool, data: Path, config: Path | None) -> None:
+    """Show, renew or write the revocation list of an AUTHORITY."""
+    with opened_parts(data, config) as parts:
+        if renew:
+            parts.publisher.publish(authority)
+        with parts.context.database.reading() as connection:
+            parts.authorities.load(connection, authority)
+            newest = parts.publisher.newest(connection, authority)
+    if newest is None:
+        raise AuthorityUnknownError(authority)
+    if out is not None:
+        out.write_bytes(newest.der)
+    row = {
+        "authority": authority,
+        "number": newest.number,
+        "this_update": newest.this_update.isoformat(),
+        "next_update": newest.next_update.isoformat(),
+    }
+    click.echo(dump(row))
+
+
+COMMANDS = (list_certificates, export, acrl)
