@@ -1,0 +1,223 @@
+"""What enforcement on one machine knows: whom to trust, who the people are, what they can prove.
+
+[department]
+folder = "/var/lib/onecert/department"        # as for every verifier: trust root, list, revocation lists
+trust_list = "https://pki.example/trust-list.json"    # left out: nothing is fetched
+application = "tax-server"
+max_age_hours = 72                            # no revocation list of an authority that is older than this
+
+[privileges]
+folder = "/var/lib/onecert/privileges"        # authorities/ acrls/ certificates/ delegations/ holders/
+names = ["urn:onecert:app:tax-server"]        # who we are, for certificates that have targets
+groups = []
+
+[[authorities]]
+file = "tax.pem"                              # in authorities/
+roles = ["urn:onecert:role:tax.*"]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
+from onecert.verifier.attribute_certificate.credential_folder import CredentialFolder, WatchedFolder
+from onecert.verifier.attribute_certificate.extensions import TargetIdentity
+from onecert.verifier.attribute_certificate.general_names import GeneralName
+from onecert.verifier.attribute_certificate.roles import is_role_name
+from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
+from onecert.verifier.attribute_certificate.verify import AttributeCertificateVerifier
+from onecert.verifier.bundle import open_offline_verifier
+from onecert.verifier.bundle.load import BUNDLE_FILE
+from onecert.verifier.certificate import ParsedCertificate, parse_certificate
+from onecert.verifier.department import open_verifier
+from onecert.verifier.enforce.config import Table
+from onecert.verifier.enforce.proof import Proved, Prover
+from onecert.verifier.errors import CouldNotCheckError, VerifyError
+from onecert.verifier.evidence import CrlFolder
+from onecert.verifier.identity.pairwise import load_pairwise_key
+from onecert.verifier.trust_list import FileState
+from onecert.verifier.trust_list.folder import TrustListFolder
+from onecert.verifier.trust_list.root_folder import RootFolder
+from onecert.verifier.verifier import Verifier
+
+__all__ = ["AUTHORITY_FILE", "ROLE_PATTERN", "Department", "DepartmentConfig", "Person", "is_role_pattern"]
+
+ROLE_PATTERN = r"[\x21-\x7e]{3,501}"
+AUTHORITY_FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]{1,499}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepartmentConfig:
+    """The part of the configuration that all programs of enforcement share; see the module's text."""
+
+    folder: Path
+    trust_list: str | None
+    application: str
+    max_age: timedelta
+    privileges: Path
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    authorities: tuple[tuple[str, frozenset[str]], ...]
+
+    @classmethod
+    def read(cls, top: Table) -> DepartmentConfig:
+        """Read it; faults are noted in the table."""
+        own, privileges = top.table("department"), top.table("privileges")
+        made = cls(
+            folder=own.path("folder"),
+            trust_list=own.text("trust_list", pattern=r"https?://\S+") if own.has("trust_list") else None,
+            application=own.text("application", pattern=r"[A-Za-z0-9._-]{1,64}"),
+            max_age=timedelta(hours=own.number("max_age_hours", 72, least=0.01, most=24 * 366)),
+            privileges=privileges.path("folder"),
+            names=privileges.texts("names", pattern=_URI, needed=False),
+            groups=privileges.texts("groups", pattern=_URI, needed=False),
+            authorities=tuple(_authority(each) for each in top.tables("authorities")),
+        )
+        own.finish()
+        privileges.finish()
+        if not made.authorities:
+            top.fault("authorities", "must name at least one: [[authorities]]")
+        return made
+
+
+def _authority(table: Table) -> tuple[str, frozenset[str]]:
+    found = (
+        table.text("file", pattern=AUTHORITY_FILE),
+        frozenset(table.texts("roles", pattern=ROLE_PATTERN, check=is_role_pattern)),
+    )
+    table.finish()
+    return found
+
+
+def is_role_pattern(text: str) -> bool:
+    """Tell whether this names a role, or with a trailing ``*`` all that begin like it."""
+    return is_role_name(text.removesuffix("*")) and "*" not in text[:-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One certificate of somebody who may hold roles, and what it proves.
+
+    Args:
+        file: where it lies, in ``holders/``.
+        identity: the canonical id; ``None`` when the certificate does not verify; ``error`` says why.
+    """
+
+    file: str
+    certificate: ParsedCertificate
+    identity: str | None
+    proved: Proved | None
+    error: VerifyError | None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles that are proved now."""
+        return self.proved.roles if self.proved is not None else frozenset()
+
+    @property
+    def unknown(self) -> bool:
+        """Whether more could be true than could be checked."""
+        if self.proved is not None:
+            return bool(self.proved.unknown)
+        return isinstance(self.error, CouldNotCheckError)
+
+
+class Department:
+    """Everything that is known on this machine. Made once; files that change count at the next question."""
+
+    def __init__(self, config: DepartmentConfig, *, verifier: Verifier | None = None) -> None:
+        """Open the folders.
+
+        Raises:
+            VerifyError: a part that is needed is missing or cannot be read.
+        """
+        self.folder = CredentialFolder(config.privileges, look_every=timedelta(0))
+        self._holders = WatchedFolder(
+            config.privileges / "holders", (".pem", ".der", ".crt", ".cer"), parse_certificate,
+            look_every=timedelta(0),
+        )  # fmt: skip
+        trust = AttributeTrust(authorities=tuple(self._authorities(config)))
+        status = _NotTooOld(self.folder.status(trust), config.max_age)
+        self._status = status
+        self.prover = Prover(
+            verifier=AttributeCertificateVerifier(trust=trust, status=status),
+            source=self.folder,
+            target=_target(config),
+        )
+        self.verifier = verifier or _open(config)
+
+    def people(self, at: datetime) -> tuple[Person, ...]:
+        """Everybody whose certificate lies in ``holders/``, in the order of the files.
+
+        Raises:
+            CouldNotCheckError: a folder cannot be read.
+        """
+        self._status.at = at
+        return tuple(self._person(file, each, at) for file, each in self._holders.values().items())
+
+    def _person(self, file: str, certificate: ParsedCertificate, at: datetime) -> Person:
+        identity, proved, error = None, None, None
+        try:
+            identity = self.verifier.verify(certificate, at=at).identity.id
+            proved = self.prover.prove(certificate, identity=identity, at=at)
+        except VerifyError as exc:
+            error = exc
+        return Person(file=file, certificate=certificate, identity=identity, proved=proved, error=error)
+
+    def _authorities(self, config: DepartmentConfig) -> list[TrustedAuthority]:
+        known = self.folder.authorities()
+        found = []
+        for file, roles in config.authorities:
+            if file not in known:
+                path = config.privileges / "authorities" / file
+                raise CouldNotCheckError("FILE_UNREADABLE", path=path, detail="no certificate is there")
+            found.append(TrustedAuthority.from_certificate(known[file], roles=roles))
+        return found
+
+
+class _NotTooOld:
+    """Revocation lists no older than a bound, whatever they say themselves of their next update."""
+
+    def __init__(self, source: StatusSource, max_age: timedelta) -> None:
+        self._source, self._max_age = source, max_age
+        self.at: datetime | None = None
+
+    def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
+        found = self._source.find_list(authority)
+        if found is None or self.at is None or self.at - found.this_update <= self._max_age:
+            return found
+        # What it revokes is still revoked; all else is not known any more.
+        return RevocationList(
+            authority=found.authority,
+            number=found.number,
+            this_update=found.this_update,
+            next_update=min(found.next_update, found.this_update + self._max_age),
+            revoked=found.revoked,
+        )
+
+
+def _target(config: DepartmentConfig) -> TargetIdentity | None:
+    if not config.names and not config.groups:
+        return None
+    names, groups = (tuple(map(GeneralName.uri, each)) for each in (config.names, config.groups))
+    return TargetIdentity(names, groups)
+
+
+def _open(config: DepartmentConfig) -> Verifier:
+    folder, application = config.folder, config.application
+    if config.trust_list is not None:
+        return open_verifier(folder, trust_list=config.trust_list, application=application)
+    if (folder / BUNDLE_FILE).exists():
+        return open_offline_verifier(folder, application=application, max_age=config.max_age)
+    return Verifier(
+        trust_list=TrustListFolder(
+            folder, root=RootFolder(folder)()[-1], state=FileState(folder / "state" / "trust.json")
+        ),
+        evidence=CrlFolder(folder / "crls"),
+        application=application,
+        pairwise_key=load_pairwise_key(folder / "pairwise.key", create=True),
+    )
