@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
+from onecert.verifier.attribute_certificate.delegation_source import DelegationSource
 from onecert.verifier.attribute_certificate.parse import MAX_SERIAL_OCTETS
-from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
+from onecert.verifier.attribute_certificate.trust import AttributeTrust, AuthorityFinder, TrustedAuthority
 from onecert.verifier.der import INTEGER, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import MalformedError, RefusedError, SignatureInvalidError
 from onecert.verifier.names import display_name
@@ -64,40 +65,74 @@ class StatusSource(Protocol):
 
 
 class RevocationLists:
-    """The newest verified list of each authority, in memory. Numbers never go backwards."""
+    """Verified lists of each authority, in memory. The newest number never goes backwards.
 
-    def __init__(self, trust: AttributeTrust, lists: Iterable[bytes] = ()) -> None:
-        self._trust = trust
-        self._lists: dict[str, RevocationList] = {}
+    Args:
+        trust: the authorities whose lists are taken.
+        lists: DER.
+        delegations: where certificates of sub-authorities come from; a list counts only for the authority
+            that signed it, so that nobody gains by a list of his own.
+        keep: how many lists of each authority are kept; with more than one, questions about the past find
+            the list of their time.
+    """
+
+    def __init__(
+        self,
+        trust: AttributeTrust,
+        lists: Iterable[bytes] = (),
+        *,
+        delegations: DelegationSource | None = None,
+        keep: int = 1,
+    ) -> None:
+        if keep < 1:
+            raise ValueError("keep at least one list")
+        self._known = trust if delegations is None else trust.and_delegates(delegations)
+        self._keep = keep
+        self._lists: dict[tuple[bytes, bytes], tuple[RevocationList, ...]] = {}
         for data in lists:
             self.add(data)
 
     def add(self, data: bytes, *, at: datetime | None = None) -> RevocationList:
-        """Verify a list and keep it if it is newer than the one we have.
+        """Verify a list and keep it; when only the newest is kept, an older one is refused.
 
         Raises:
             MalformedError, RefusedError: it is not a list of an authority we trust, or it goes backwards.
         """
-        loaded = load_revocation_list(data, self._trust, at=at)
-        known = self._lists.get(loaded.authority.label)
-        if known is not None and loaded.number < known.number:
-            raise RefusedError("ACRL_BACKWARDS", number=loaded.number, known=known.number)
-        self._lists[loaded.authority.label] = loaded
+        loaded = load_revocation_list(data, self._known, at=at)
+        lists = self._lists.get(_key(loaded.authority), ())
+        newest = lists[0].number if lists else loaded.number
+        if loaded.number < newest and self._keep == 1:
+            raise RefusedError("ACRL_BACKWARDS", number=loaded.number, known=newest)
+        others = [each for each in lists if each.number != loaded.number]
+        newest_first = sorted([loaded, *others], key=lambda each: each.number, reverse=True)
+        self._lists[_key(loaded.authority)] = tuple(newest_first[: self._keep])
         return loaded
 
     def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
         """Return the newest verified list of this authority, or None."""
-        return self._lists.get(authority.label)
+        lists = self._lists.get(_key(authority), ())
+        return lists[0] if lists else None
+
+    def find_lists(self, authority: TrustedAuthority, at: datetime) -> tuple[RevocationList, ...]:
+        """Return all verified lists of this authority that are kept, the newest first."""
+        return self._lists.get(_key(authority), ())
+
+
+def _key(authority: TrustedAuthority) -> tuple[bytes, bytes]:
+    return authority.name_der, authority.public_key_der
 
 
 def load_revocation_list(
     data: bytes,
-    trust: AttributeTrust,
+    trust: AuthorityFinder,
     *,
     at: datetime | None = None,
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS,
 ) -> RevocationList:
     """Read and verify one list (DER, at most 64 MiB).
+
+    Args:
+        trust: whose lists are taken: an ``AttributeTrust``, or one with delegates (``and_delegates``).
 
     Its age is not checked here; the authority's own path is checked with each attribute certificate.
 

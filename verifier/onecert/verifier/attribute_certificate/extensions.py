@@ -6,8 +6,8 @@ is not critical (ITU-T X.509, section 17). Left out: ac-proxying, which would le
 attributes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
@@ -115,6 +115,21 @@ class Extensions:
     no_assertion: bool = False
     given_under: tuple[tuple[GeneralName, int], ...] = ()
     """``authorityAttributeIdentifier``: issuer and serial number of the delegations it was issued under."""
+
+
+_FIELDS = tuple(field.name for field in fields(Extensions))
+_NONE = Extensions()
+
+
+def merge(read: Sequence[Extensions]) -> Extensions:
+    """Put together what each extension fills; of two for one field the first counts."""
+    values = {}
+    for each in reversed(read):
+        for name in _FIELDS:
+            value = getattr(each, name)
+            if value is not None and value is not False and value != ():
+                values[name] = value
+    return Extensions(**values) if values else _NONE
 
 
 @remembered(most=4096)

@@ -53,7 +53,9 @@ class Code(StrEnum):
 
 
 _MALFORMED = frozenset({Code.TOO_LARGE, Code.NOT_DER})
-_NOT_KNOWN = frozenset({Code.AA_PATH_UNKNOWN, Code.STATUS_UNKNOWN, Code.DELEGATION_UNKNOWN})
+_NOT_KNOWN = frozenset(
+    {Code.AA_PATH_UNKNOWN, Code.STATUS_UNKNOWN, Code.DELEGATION_UNKNOWN, Code.DELEGATION_LIMIT}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from onecert.verifier.attribute_certificate.encoding import ENUMERATED, check_de
 from onecert.verifier.attribute_certificate.general_names import (
     DIRECTORY,
     EMPTY_NAME,
+    URI,
     GeneralName,
     share_a_name,
 )
@@ -27,6 +28,8 @@ PUBLIC_KEY = 0
 PUBLIC_KEY_CERTIFICATE = 1
 OTHER_OBJECT = 2
 MAX_NAMES = 64
+ENTITY = b"urn:onecert:entity:"
+_LEGAL = ("uscc:", "org:", "regno:")
 
 
 def _sm3(data: bytes) -> bytes:
@@ -114,7 +117,7 @@ class Holder:
         )
 
 
-def is_issued_to(holder: Holder, certificate: ParsedCertificate) -> bool:
+def is_issued_to(holder: Holder, certificate: ParsedCertificate, identity: str | None = None) -> bool:
     """Tell whether an attribute certificate belongs to this identity certificate.
 
     An empty holder belongs to nobody: the answer is False, never True.
@@ -122,6 +125,8 @@ def is_issued_to(holder: Holder, certificate: ParsedCertificate) -> bool:
     Args:
         holder: the decoded ``Holder`` of an attribute certificate.
         certificate: the identity certificate presented with it, itself already verified.
+        identity: the canonical id of the legal entity that the caller has verified, such as
+            ``uscc:91440300MA5DEM004J``; a name ``urn:onecert:entity:<id>`` matches this and nothing else.
 
     Source: RFC 5755, sections 4.2.2 and 5.
     """
@@ -129,18 +134,28 @@ def is_issued_to(holder: Holder, certificate: ParsedCertificate) -> bool:
         return False
     if holder.base_certificate_id is not None and not holder.base_certificate_id.matches(certificate):
         return False
-    if holder.entity_name and not _is_entity(holder.entity_name, certificate):
+    if holder.entity_name and not _is_entity(holder.entity_name, certificate, identity):
         return False
     return holder.object_digest is None or holder.object_digest.matches(certificate)
 
 
-def _is_entity(names: tuple[GeneralName, ...], certificate: ParsedCertificate) -> bool:
+def _is_entity(names: tuple[GeneralName, ...], certificate: ParsedCertificate, identity: str | None) -> bool:
+    if any(_names_entity(name) for name in names):
+        # What a certificate calls itself is no proof of which entity it is; the caller's verification is. And
+        # a number of a natural person does not belong into a name that everybody can read.
+        wanted = b"" if identity is None or not identity.startswith(_LEGAL) else identity.encode()
+        return bool(wanted) and GeneralName(URI, ENTITY + wanted) in names
     own = [GeneralName(DIRECTORY, certificate.subject_der)]
     own += [as_tagged(name.tag, name.value) for name in certificate.alternative_names]
     return share_a_name(
         (name for name in names if not name.is_empty_directory_name),
         (name for name in own if not name.is_empty_directory_name),
     )
+
+
+def _names_entity(name: GeneralName) -> bool:
+    # RFC 8141: the scheme and the namespace of a URN are compared without case.
+    return name.tag == URI and name.value[: len(ENTITY)].lower() == ENTITY
 
 
 def as_tagged(number: int, value: bytes) -> GeneralName:

@@ -4,11 +4,13 @@ An authority is named in the relying party's configuration by certificate, or by
 the roles and attributes it may assign. Nothing is believed because of what a certificate says of itself.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from cryptography import x509
@@ -16,11 +18,13 @@ from cryptography.hazmat import asn1
 
 from onecert.verifier.attribute_certificate import asn1 as syntax
 from onecert.verifier.attribute_certificate.asn1 import Oid
+from onecert.verifier.attribute_certificate.delegation_source import DelegationSource
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.der import BIT_STRING, SEQUENCE, DerError, Reader
 from onecert.verifier.errors import CouldNotCheckError, MalformedError, VerifyError
 from onecert.verifier.names import canonical_name, display_name
+from onecert.verifier.result import ValidatedPath
 from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
 
 _DIGITAL_SIGNATURE = 0
@@ -65,7 +69,7 @@ class TrustedAuthority:
         roles: Iterable[str] = (),
         attributes: Iterable[str] = (),
         label: str = "",
-    ) -> "TrustedAuthority":
+    ) -> TrustedAuthority:
         """Name an authority by its certificate."""
         parsed = as_parsed(certificate)
         return cls(
@@ -81,7 +85,7 @@ class TrustedAuthority:
     @classmethod
     def from_key(
         cls, name: x509.Name, key: PublicKey, *, roles: Iterable[str] = (), attributes: Iterable[str] = ()
-    ) -> "TrustedAuthority":
+    ) -> TrustedAuthority:
         """Name an authority by its name and key."""
         name_der = name.public_bytes()
         return cls(
@@ -125,10 +129,14 @@ class TrustedAuthority:
         return usage is None or _CRL_SIGN in usage
 
     @cached_property
-    def controls(self) -> "Controls":
-        """What the authority's own certificate lets it assign (RFC 5755, section 7.4)."""
+    def controls(self) -> Controls | None:
+        """What the authority's own certificate lets it assign (RFC 5755, section 7.4), if it says so.
+
+        Raises:
+            MalformedError: the extension cannot be read.
+        """
         value = None if self.certificate is None else self.certificate.extension_value(_AA_CONTROLS)
-        return Controls() if value is None else Controls.from_der(value)
+        return None if value is None else Controls.from_der(value)
 
 
 _AA_CONTROLS = Oid.AA_CONTROLS.dotted_string
@@ -141,9 +149,10 @@ class Controls:
     permitted: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
     permit_unspecified: bool = True
+    path_length: int | None = None
 
     @classmethod
-    def from_der(cls, value: bytes) -> "Controls":
+    def from_der(cls, value: bytes) -> Controls:
         """Read the value of the extension.
 
         Raises:
@@ -153,10 +162,13 @@ class Controls:
             read = asn1.decode_der(syntax.AAControls, value)
         except (ValueError, TypeError) as exc:
             raise MalformedError("NOT_DER", kind="aaControls", detail=str(exc)) from exc
+        if read.path_length is not None and read.path_length < 0:
+            raise MalformedError("NOT_DER", kind="aaControls", detail="pathLenConstraint")
         return cls(
             frozenset(oid.dotted_string for oid in read.permitted or ()),
             frozenset(oid.dotted_string for oid in read.excluded or ()),
             read.permit_unspecified,
+            read.path_length,
         )
 
     def permit(self, oid: str) -> bool:
@@ -166,6 +178,47 @@ class Controls:
         return oid in self.permitted or self.permit_unspecified
 
 
+class AuthorityFinder(Protocol):
+    """Finds an authority by its name and its key identifier."""
+
+    def find(self, name_der: bytes, key_id: bytes | None) -> TrustedAuthority | None:
+        """Return the authority, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _WithDelegates:
+    trust: AttributeTrust
+    delegations: DelegationSource
+
+    def find(self, name_der: bytes, key_id: bytes | None) -> TrustedAuthority | None:
+        found = self.trust.find(name_der, key_id)
+        if found is not None:
+            return found
+        for each in self.delegations.find(name_der, key_id):
+            authority = delegate_of(each.holder_certificate)
+            if is_named(authority, name_der, key_id):
+                return authority
+        return None
+
+
+@lru_cache(maxsize=256)
+def _delegate_of(certificate_der: bytes) -> TrustedAuthority:
+    return TrustedAuthority.from_certificate(certificate_der)
+
+
+def delegate_of(certificate: ParsedCertificate) -> TrustedAuthority:
+    """Return a sub-authority as its certificate describes it; it may assign nothing by configuration."""
+    return _delegate_of(certificate.der)
+
+
+def is_named(authority: TrustedAuthority, name_der: bytes, key_id: bytes | None) -> bool:
+    """Tell whether an issuer field and a key identifier mean this authority."""
+    if authority.name_der != name_der and canonical_name(authority.name_der) != canonical_name(name_der):
+        return False
+    return key_id is None or key_id in authority.all_key_ids
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttributeTrust:
     """The attribute authorities a relying party believes.
@@ -173,11 +226,15 @@ class AttributeTrust:
     Args:
         authorities: those named in the configuration.
         check_path: validates an authority's certificate at the checking time. Without it a certificate in
-            the configuration is an anchor itself, and only its dates and usage count.
+            the configuration is an anchor itself, and only its dates and usage count; delegations are then
+            followed only if they name the sub-authority by the digest of its key or certificate.
+        check_responder: validates the certificate of an OCSP responder. Without it only answers that the
+            authority signed itself count.
     """
 
     authorities: tuple[TrustedAuthority, ...] = ()
     check_path: PathCheck | None = None
+    check_responder: PathCheck | None = None
     _by_name: Mapping[object, list[TrustedAuthority]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -199,27 +256,90 @@ class AttributeTrust:
             return named[0] if len(named) == 1 else None
         return next((authority for authority in named if key_id in authority.all_key_ids), None)
 
-    def check(self, authority: TrustedAuthority, at: datetime) -> Iterator[Finding]:
-        """Yield what speaks against an authority at this time: it is a CA, its usage, its path.
+    def and_delegates(self, delegations: DelegationSource) -> AuthorityFinder:
+        """Return what finds authorities of this configuration, and those that delegations speak of.
 
-        Source: RFC 5755, sections 4.5 and 5.
+        For reading revocation lists. Nothing is believed of the delegations themselves.
+        """
+        return _WithDelegates(self, delegations)
+
+    def examine(
+        self, authority: TrustedAuthority, at: datetime, *, is_delegate: bool = False, is_bound: bool = False
+    ) -> Examined:
+        """Tell what speaks against an authority at this time (it is a CA, its usage, its path), and what the
+        certificates of its path let it assign.
+
+        Args:
+            is_delegate: it is not in the configuration, but comes with a delegation.
+            is_bound: the delegation names it by the digest of its key or certificate.
+
+        Source: RFC 5755, sections 4.5, 5 and 7.4.
         """
         certificate = authority.certificate
         if certificate is None:
-            return
+            return _NOTHING_SAID
+        findings = []
         if certificate.is_ca:
-            yield Finding(Code.AA_IS_CA, {"authority": authority.label})
+            findings.append(Finding(Code.AA_IS_CA, {"authority": authority.label}))
         usage = certificate.key_usage
         if usage is not None and _DIGITAL_SIGNATURE not in usage:
-            yield Finding(Code.AA_KEY_USAGE, {"authority": authority.label})
-        if self.check_path is None:
-            if not certificate.not_before <= at <= certificate.not_after:
-                facts = {"authority": authority.label, "reason": "CERT_EXPIRED"}
-                yield Finding(Code.AA_PATH, facts)
-            return
+            findings.append(Finding(Code.AA_KEY_USAGE, {"authority": authority.label}))
+        controls: tuple[Controls, ...] = ()
+        reason = ""
         try:
-            self.check_path(certificate, at)
+            if self.check_path is not None:
+                controls, reason = _along(certificate, self.check_path(certificate, at))
+            else:
+                controls = () if authority.controls is None else (authority.controls,)
+                # A serial number or a name binds nobody as long as no CA has vouched for the certificate.
+                if is_delegate and not is_bound:
+                    reason = "NO_PATH_CHECK"
+                elif not certificate.not_before <= at <= certificate.not_after:
+                    reason = "CERT_EXPIRED"
         except CouldNotCheckError as exc:
-            yield Finding(Code.AA_PATH_UNKNOWN, {"authority": authority.label, "reason": exc.code})
+            facts = {"authority": authority.label, "reason": exc.code}
+            findings.append(Finding(Code.AA_PATH_UNKNOWN, facts))
         except VerifyError as exc:
-            yield Finding(Code.AA_PATH, {"authority": authority.label, "reason": exc.code})
+            reason = exc.code
+        if reason:
+            findings.append(Finding(Code.AA_PATH, {"authority": authority.label, "reason": reason}))
+        return Examined(tuple(findings), controls) if findings or controls else _NOTHING_SAID
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found out about an authority: faults, and the ``AAControls`` that bind it."""
+
+    findings: tuple[Finding, ...] = ()
+    controls: tuple[Controls, ...] = ()
+
+    def permit(self, oid: str) -> bool:
+        """Tell whether every one of the controls lets an attribute of this type pass."""
+        return all(controls.permit(oid) for controls in self.controls)
+
+
+_NOTHING_SAID = Examined()
+
+
+def _along(certificate: ParsedCertificate, path: object) -> tuple[tuple[Controls, ...], str]:
+    """Read the controls along the path of an authority, and what is wrong with them, or an empty text.
+
+    RFC 5755, section 7.4: from the first certificate that has the extension down to that of the authority all
+    must have it, and each of them binds.
+    """
+    chain = path.chain if isinstance(path, ValidatedPath) else (certificate,)
+    values = [each.extension_value(_AA_CONTROLS) for each in chain]
+    if not any(values):
+        return (), ""
+    topmost = max(index for index, value in enumerate(values) if value is not None)
+    controls = []
+    between = 0
+    for index, value in enumerate(values[: topmost + 1]):
+        if value is None:
+            return (), "AA_CONTROLS"
+        read = Controls.from_der(value)
+        if index and read.path_length is not None and between > read.path_length:
+            return (), "AA_CONTROLS"
+        between += index > 0 and not chain[index].is_self_issued
+        controls.append(read)
+    return tuple(controls), ""

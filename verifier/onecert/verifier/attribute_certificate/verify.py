@@ -5,6 +5,8 @@ is that of the codes in ``findings.py``. The holder's certificate is not optiona
 particular are attributes of anybody. Its own path and status are verified before, by ``Verifier``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,20 +15,22 @@ from cryptography import x509
 
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
 from onecert.verifier.attribute_certificate.asn1 import Oid
-from onecert.verifier.attribute_certificate.extensions import (
-    ENFORCED,
-    Extensions,
-    TargetIdentity,
-    read_extension,
-)
+from onecert.verifier.attribute_certificate.delegation import Constraints, constraints_of
+from onecert.verifier.attribute_certificate.delegation_source import DelegationSource
+from onecert.verifier.attribute_certificate.delegation_walk import DelegationSearch, DelegationStep, Route
+from onecert.verifier.attribute_certificate.extensions import Extensions, TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.holder import is_issued_to
 from onecert.verifier.attribute_certificate.parse import PEM_LABEL, Attribute, AttributeCertificate, parse
 from onecert.verifier.attribute_certificate.roles import Role, read_roles
+from onecert.verifier.attribute_certificate.signed import SignatureCheck
+from onecert.verifier.attribute_certificate.status import AnswerSource, Status, StatusCheck
+from onecert.verifier.attribute_certificate.steps import check_form, check_time
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed, decode_pem
-from onecert.verifier.errors import MalformedError, SignatureInvalidError, VerifyError
-from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy, verify_signature
+from onecert.verifier.errors import MalformedError
+from onecert.verifier.revocation.policy import RevocationSources
+from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 
 _ROLE = Oid.ROLE
 
@@ -38,7 +42,7 @@ class Dropped:
     oid: str
     value: str
     reason: str
-    """``AA_CONTROLS``, ``NOT_ASSIGNABLE`` or ``ROLE_FORM``."""
+    """``AA_CONTROLS``, ``NOT_ASSIGNABLE``, ``ROLE_FORM``; ``NO_ASSERTION``: the holder may only delegate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,9 @@ class VerifiedAttributeCertificate:
     """What an attribute certificate proves about its holder. Only the verifier makes these.
 
     ``roles`` and ``attributes`` are what remains after what the authority may not assign was dropped.
-    ``status`` is ``acrl`` (with the list in ``revocation_list``) or ``short-lived``.
+    ``status`` is ``acrl`` (with the list in ``revocation_list``), ``ocsp``, ``acrl+ocsp`` or ``short-lived``.
+    ``path`` has the delegations through which ``authority`` may give, from the source of authority downwards;
+    it is empty when the configuration names the authority itself.
     """
 
     certificate: AttributeCertificate
@@ -60,6 +66,7 @@ class VerifiedAttributeCertificate:
     status: str
     revocation_list: RevocationList | None
     audit_identity: bytes | None
+    path: tuple[DelegationStep, ...] = ()
 
     @property
     def serial_hex(self) -> str:
@@ -67,13 +74,30 @@ class VerifiedAttributeCertificate:
         return self.certificate.serial_hex
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to the authority that was tried.
+
+    ``authorities`` are those of the way as far as they are known, the topmost first; ``findings`` speak
+    against the way, or against the certificate on this way.
+    """
+
+    authorities: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    is_taken: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Every finding about one attribute certificate, in the order of the walk; none means it is good."""
+    """Every finding about one attribute certificate, in the order of the walk; none means it is good.
+
+    ``candidates`` has every way to its authority; one that is good is enough.
+    """
 
     findings: tuple[Finding, ...]
     certificate: AttributeCertificate | None
     verified: VerifiedAttributeCertificate | None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -84,9 +108,62 @@ class _Walk:
     holder: ParsedCertificate
     at: datetime
     target: TargetIdentity | None
+    identity: str | None
+    is_explained: bool
     extensions: Extensions = field(default_factory=Extensions)
-    authority: TrustedAuthority | None = None
-    revocation_list: RevocationList | None = None
+    ways: list[_Way] = field(default_factory=list)
+    taken: _Way | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Way:
+    """The certificate on one way to its authority; each question is asked once, when its turn comes."""
+
+    verifier: AttributeCertificateVerifier
+    walk: _Walk
+    route: Route
+    _signature: tuple[Finding, ...] | None = None
+    _status: tuple[tuple[Finding, ...], Status] | None = None
+    _delegation: tuple[Finding, ...] | None = None
+
+    def signature(self) -> tuple[Finding, ...]:
+        if self._signature is None:
+            walk = self.walk
+            check = self.verifier.signatures.check(walk.certificate, self.route.authority, walk.at)
+            self._signature = tuple(check)
+        return self._signature
+
+    def status(self) -> tuple[tuple[Finding, ...], Status]:
+        if self._status is None:
+            walk = self.walk
+            self._status = self.verifier.status_check.findings(
+                walk.certificate, walk.extensions, self.route.authority, walk.at
+            )
+        return self._status
+
+    def delegation(self) -> tuple[Finding, ...]:
+        """What speaks against the delegations, and whether the certificate exceeds them."""
+        if self._delegation is None:
+            self._delegation = (*self.route.findings, *_exceeding(self.walk, self.route))
+        return self._delegation
+
+    def findings(self) -> tuple[Finding, ...]:
+        """All of it, dearest last: nobody's list is asked for because of a wrong signature."""
+        early = (*self.route.examined.findings, *self.delegation(), *self.signature())
+        return early if early and not self.walk.is_explained else (*early, *self.status()[0])
+
+
+def _exceeding(walk: _Walk, route: Route) -> Iterator[Finding]:
+    limits, certificate = route.limits, walk.certificate
+    if limits is None or certificate.not_before is None or certificate.not_after is None:
+        return
+    basic = walk.extensions.basic
+    further: Constraints | None = None
+    if basic is not None and basic.authority:
+        further = constraints_of(certificate)
+    yield from limits.findings(
+        certificate.attributes, walk.holder, certificate.not_before, certificate.not_after, further
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +173,36 @@ class AttributeCertificateVerifier:
     Args:
         trust: the attribute authorities that are believed.
         status: where their revocation lists come from.
+        delegations: where delegations come from; without it only authorities of the configuration count.
+        answers: where OCSP answers come from.
+        sources: which kind of status can say that a certificate is good: ``either`` (a list is asked first),
+            ``prefer-ocsp``, ``prefer-crl``, ``ocsp``, ``crl``, or ``both``.
         max_unrevocable: the longest lifetime of a certificate that says it cannot be revoked (noRevAvail).
         algorithms: the signature algorithms that are accepted.
     """
 
     trust: AttributeTrust
     status: StatusSource
+    delegations: DelegationSource | None = None
+    answers: AnswerSource | None = None
+    sources: RevocationSources = RevocationSources.EITHER
     max_unrevocable: timedelta = timedelta(hours=24)
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
+    signatures: SignatureCheck = field(init=False, repr=False, compare=False)
+    status_check: StatusCheck = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Put together what each verification uses."""
+        check = StatusCheck(
+            lists=self.status,
+            answers=self.answers,
+            sources=RevocationSources(self.sources),
+            trust=self.trust,
+            algorithms=self.algorithms,
+            max_unrevocable=self.max_unrevocable,
+        )
+        object.__setattr__(self, "signatures", SignatureCheck(self.algorithms))
+        object.__setattr__(self, "status_check", check)
 
     def verify(
         self,
@@ -112,6 +211,7 @@ class AttributeCertificateVerifier:
         holder: x509.Certificate | ParsedCertificate | bytes,
         at: datetime,
         target: TargetIdentity | None = None,
+        identity: str | None = None,
     ) -> VerifiedAttributeCertificate:
         """Verify one attribute certificate.
 
@@ -120,15 +220,18 @@ class AttributeCertificateVerifier:
             holder: the identity certificate just authenticated, itself already verified at this time.
             at: the moment of use, aware.
             target: who the relying party is; without it a certificate that has targets is refused.
+            identity: the canonical id of the legal entity, when ``Verifier`` found one; certificates that
+                name their holder by it belong to nobody without it.
 
         Raises:
             RefusedError: with the first code that applies.
-            CouldNotCheckError: ``STATUS_UNKNOWN`` or ``AA_PATH_UNKNOWN``.
+            CouldNotCheckError: ``STATUS_UNKNOWN``, ``AA_PATH_UNKNOWN``, ``DELEGATION_UNKNOWN`` or
+                ``DELEGATION_LIMIT``.
         """
-        walk = self._begin(data, holder, at, target)
+        walk = self._begin(data, holder, at, target, identity, is_explained=False)
         for finding in self._findings(walk):
             raise finding.error()
-        return self._result(walk)
+        return _result(walk)
 
     def explain(
         self,
@@ -137,15 +240,22 @@ class AttributeCertificateVerifier:
         holder: x509.Certificate | ParsedCertificate | bytes,
         at: datetime,
         target: TargetIdentity | None = None,
+        identity: str | None = None,
     ) -> Explanation:
         """Like ``verify``, but name every fault instead of the first; never raises for what was presented."""
         try:
-            walk = self._begin(data, holder, at, target)
+            walk = self._begin(data, holder, at, target, identity, is_explained=True)
         except MalformedError as exc:
             return Explanation(findings=(Finding(exc.code, exc.facts),), certificate=None, verified=None)
         findings = tuple(self._findings(walk))
-        verified = None if findings else self._result(walk)
-        return Explanation(findings=findings, certificate=walk.certificate, verified=verified)
+        return Explanation(
+            findings=findings,
+            certificate=walk.certificate,
+            verified=None if findings else _result(walk),
+            candidates=tuple(
+                Candidate(way.route.names, way.findings(), way is walk.taken) for way in walk.ways
+            ),
+        )
 
     def _begin(
         self,
@@ -153,156 +263,126 @@ class AttributeCertificateVerifier:
         holder: x509.Certificate | ParsedCertificate | bytes,
         at: datetime,
         target: TargetIdentity | None,
+        identity: str | None,
+        *,
+        is_explained: bool,
     ) -> _Walk:
         if at.tzinfo is None:
             raise ValueError("`at` must be an aware time")
-        parsed = parse(decode_pem(data, PEM_LABEL) if data[:5] == b"-----" else data)
-        return _Walk(certificate=parsed, holder=as_parsed(holder), at=at, target=target)
+        return _Walk(
+            certificate=parse(decode_pem(data, PEM_LABEL) if data[:5] == b"-----" else data),
+            holder=as_parsed(holder),
+            at=at,
+            target=target,
+            identity=identity,
+            is_explained=is_explained,
+        )
 
     def _findings(self, walk: _Walk) -> Iterator[Finding]:
-        # 1. The form that the profile demands; the parser has already seen it.
-        yield from walk.certificate.faults
-        # 2. Extensions: whatever is critical is enforced here, or the certificate is refused.
-        yield from _read_extensions(walk)
-        # 3. One algorithm, said twice.
-        if walk.certificate.algorithm_der != walk.certificate.outer_algorithm_der:
-            yield Finding(Code.ALG_MISMATCH)
-        # 4. Who issued it: by configuration, never by what the certificate says; and may it, at this time.
-        yield from self._check_authority(walk)
-        # 5. The signature, with the key of the configuration.
-        yield from self._check_signature(walk)
+        certificate = walk.certificate
+        # 1. to 3. Form, extensions, algorithms.
+        walk.extensions, faults = check_form(certificate)
+        yield from faults
+        # 4. Who issued it: by configuration or delegation, never by what the certificate says; and may it,
+        # at this time.
+        way = self._find_way(walk)
+        if way is not None:
+            yield from way.route.examined.findings
+            # 5. The signature, with the key of the configuration or of the delegation.
+            yield from way.signature()
+        elif certificate.issuer is not None:
+            yield Finding(Code.UNTRUSTED, {"issuer": str(certificate.issuer)})
         # 6. Time.
-        yield from _check_time(walk)
+        yield from check_time(certificate, walk.at)
         # 7. The holder is the one who was just authenticated.
-        if not is_issued_to(walk.certificate.holder, walk.holder):
+        if not is_issued_to(certificate.holder, walk.holder, walk.identity):
             yield Finding(Code.HOLDER, {"holder": walk.holder.subject_text})
         # 8. We are among those it was meant for.
         targets = walk.extensions.targets
         if targets is not None and not targets.admits(walk.target):
             yield Finding(Code.TARGET)
-        # 9. It has not been revoked.
-        yield from self._check_status(walk)
+        if way is not None:
+            # 9. It has not been revoked.
+            yield from way.status()[0]
+            # 10. Its authority was delegated what it gives.
+            yield from way.delegation()
 
-    def _check_authority(self, walk: _Walk) -> Iterator[Finding]:
+    def _find_way(self, walk: _Walk) -> _Way | None:
         issuer = walk.certificate.issuer
         if issuer is None:
-            return  # ISSUER_FORM has been said
-        walk.authority = self.trust.find(issuer.value, walk.extensions.key_identifier)
-        if walk.authority is None:
-            yield Finding(Code.UNTRUSTED, {"issuer": str(issuer)})
-        else:
-            yield from self.trust.check(walk.authority, walk.at)
-
-    def _check_signature(self, walk: _Walk) -> Iterator[Finding]:
-        if walk.authority is None:
-            return  # without a key there is nothing to check with, and UNTRUSTED has been said
-        certificate = walk.certificate
-        try:
-            verify_signature(
-                walk.authority.public_key,
-                certificate.outer_algorithm_der,
-                certificate.signature,
-                certificate.info_der,
-                policy=self.algorithms,
-                at=walk.at,
-            )
-        except SignatureInvalidError:
-            yield Finding(Code.SIGNATURE, {"authority": walk.authority.label})
-        except VerifyError as exc:
-            yield Finding(exc.code, exc.facts)
-
-    def _check_status(self, walk: _Walk) -> Iterator[Finding]:
-        certificate, extensions = walk.certificate, walk.extensions
-        if extensions.no_revocation_available and extensions.has_status_pointer:
-            yield Finding(Code.STATUS_CONTRADICTION)
-            return
-        if extensions.no_revocation_available:
-            start, end = certificate.not_before, certificate.not_after
-            if start is not None and end is not None and end - start > self.max_unrevocable:
-                yield Finding(Code.STATUS_UNKNOWN, {"detail": f"noRevAvail for {end - start}"})
-            return
-        if walk.authority is None:
-            return
-        found = self.status.find_list(walk.authority)
-        if found is None:
-            yield Finding(Code.STATUS_UNKNOWN, {"detail": "no revocation list"})
-            return
-        walk.revocation_list = found
-        revocation = found.find(certificate.serial)
-        # A revocation counts even in a list that is too old to prove that nothing else was revoked.
-        if revocation is not None and revocation.revoked_at <= walk.at:
-            yield Finding(Code.REVOKED, {"revoked_at": revocation.revoked_at, "reason": revocation.reason})
-        elif not found.this_update <= walk.at <= found.next_update:
-            detail = f"the revocation list covers {found.this_update:%F %T}Z to {found.next_update:%F %T}Z"
-            yield Finding(Code.STATUS_UNKNOWN, {"detail": detail})
-
-    def _result(self, walk: _Walk) -> VerifiedAttributeCertificate:
-        certificate, authority = walk.certificate, walk.authority
-        if authority is None or certificate.not_before is None or certificate.not_after is None:
-            raise MalformedError("NOT_DER", kind="attribute certificate", detail="incomplete")
-        roles, attributes, dropped = _filter(certificate, authority)
-        return VerifiedAttributeCertificate(
-            certificate=certificate,
-            holder=walk.holder,
-            authority=authority,
-            not_before=certificate.not_before,
-            not_after=certificate.not_after,
-            roles=tuple(roles),
-            attributes=tuple(attributes),
-            dropped=tuple(dropped),
-            status="short-lived" if walk.extensions.no_revocation_available else "acrl",
-            revocation_list=walk.revocation_list,
-            audit_identity=walk.extensions.audit_identity,
+            return None  # ISSUER_FORM has been said
+        search = DelegationSearch(
+            trust=self.trust,
+            delegations=self.delegations,
+            status=self.status_check,
+            signatures=self.signatures,
+            at=walk.at,
+            target=walk.target,
         )
+        for route in search.routes(issuer, walk.extensions):
+            way = _Way(verifier=self, walk=walk, route=route)
+            walk.ways.append(way)
+            if not route.path and not route.findings:
+                walk.taken = way  # the configuration names the authority, and there is no other way
+            elif walk.taken is None and not way.findings():
+                walk.taken = way
+                if not walk.is_explained:
+                    break
+        if walk.taken is None and walk.ways:
+            walk.taken = min(walk.ways, key=_rank)
+        return walk.taken
 
 
-def _read_extensions(walk: _Walk) -> Iterator[Finding]:
-    for extension in walk.certificate.extensions:
-        if extension.oid not in ENFORCED:
-            if extension.critical:
-                yield Finding(Code.UNKNOWN_CRITICAL, {"oid": extension.oid.dotted_string})
-            continue
-        try:
-            read = read_extension(extension.oid, extension.value)
-        except (ValueError, TypeError) as exc:
-            yield Finding(Code.EXTENSION_FORM, {"oid": extension.oid.dotted_string, "detail": exc})
-            continue
-        walk.extensions = Extensions(
-            key_identifier=walk.extensions.key_identifier or read.key_identifier,
-            targets=walk.extensions.targets or read.targets,
-            audit_identity=walk.extensions.audit_identity or read.audit_identity,
-            no_revocation_available=walk.extensions.no_revocation_available or read.no_revocation_available,
-            has_status_pointer=walk.extensions.has_status_pointer or read.has_status_pointer,
-        )
+def _rank(way: _Way) -> tuple[bool, int]:
+    """Of ways that all fail, tell of one that may be good when asked later, or of the one nearest to good."""
+    findings = way.findings()
+    return any(finding.is_refusal for finding in findings), len(findings)
 
 
-def _check_time(walk: _Walk) -> Iterator[Finding]:
-    start, end = walk.certificate.not_before, walk.certificate.not_after
-    if end is not None and walk.at > end:
-        yield Finding(Code.EXPIRED, {"not_after": end})
-    if start is not None and walk.at < start:
-        yield Finding(Code.NOT_YET_VALID, {"not_before": start})
+def _result(walk: _Walk) -> VerifiedAttributeCertificate:
+    certificate, way = walk.certificate, walk.taken
+    if way is None or certificate.not_before is None or certificate.not_after is None:
+        raise MalformedError("NOT_DER", kind="attribute certificate", detail="incomplete")
+    roles, attributes, dropped = _filter(certificate, way.route, walk.extensions)
+    status = way.status()[1]
+    return VerifiedAttributeCertificate(
+        certificate=certificate,
+        holder=walk.holder,
+        authority=way.route.authority,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        roles=tuple(roles),
+        attributes=tuple(attributes),
+        dropped=tuple(dropped),
+        status=status.kind,
+        revocation_list=status.revocation_list,
+        audit_identity=walk.extensions.audit_identity,
+        path=way.route.path,
+    )
 
 
 def _filter(
-    certificate: AttributeCertificate, authority: TrustedAuthority
+    certificate: AttributeCertificate, route: Route, extensions: Extensions
 ) -> tuple[list[Role], list[Attribute], list[Dropped]]:
-    """Keep what the authority may assign: by its own certificate (aaControls) and by our configuration."""
+    """Keep what every authority of the way may assign: by certificates (aaControls), by configuration."""
     roles: list[Role] = []
     kept: list[Attribute] = []
     dropped: list[Dropped] = []
+    source = route.source
     for attribute in certificate.attributes:
         oid = attribute.oid.dotted_string
-        if not authority.controls.permit(oid):
+        if extensions.no_assertion:
+            dropped.append(Dropped(oid, "", "NO_ASSERTION"))
+        elif not all(examined.permit(oid) for examined in (route.examined, *route.controls)):
             dropped.append(Dropped(oid, "", "AA_CONTROLS"))
-        elif not authority.may_assign(oid):
+        elif not source.may_assign(oid):
             dropped.append(Dropped(oid, "", "NOT_ASSIGNABLE"))
         elif attribute.oid == _ROLE:
             values = []
             for value, role in read_roles(attribute):
                 if role is None:
                     dropped.append(Dropped(oid, value.hex()[:80], "ROLE_FORM"))
-                elif not authority.may_assign_role(role.name):
+                elif not source.may_assign_role(role.name):
                     dropped.append(Dropped(oid, role.name, "NOT_ASSIGNABLE"))
                 else:
                     roles.append(role)

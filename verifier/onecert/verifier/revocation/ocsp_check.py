@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import BudgetError, CouldNotCheckError, VerifyError
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.revocation.ocsp_answer import NEVER_ISSUED_SINCE, SingleAnswer
@@ -19,6 +19,21 @@ __all__ = ["OcspAnswer", "ResponderCheck", "check_by_ocsp", "end_of_answer"]
 # Raises unless the issuer, or a responder that it authorised, has signed. Answers until when that is known:
 # ``None`` when it was the issuer itself.
 ResponderCheck = Callable[[OcspResponse], datetime | None]
+
+
+class Questioned(Protocol):
+    """What is asked about: a public-key certificate, or an attribute certificate."""
+
+    @property
+    def serial(self) -> int: ...
+    @property
+    def issuer_der(self) -> bytes: ...
+    @property
+    def not_after(self) -> datetime: ...
+    @property
+    def issuer_text(self) -> str: ...
+    @property
+    def subject_text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class OcspAnswer:
 
 
 def check_by_ocsp(
-    certificate: ParsedCertificate,
+    certificate: Questioned,
     issuer_spki_der: bytes,
     responses: Sequence[OcspResponse],
     *,
@@ -127,7 +142,7 @@ def _check_response(response: OcspResponse, policy: RevocationPolicy, at: dateti
 
 
 def _check_single(
-    certificate: ParsedCertificate,
+    certificate: Questioned,
     single: SingleAnswer,
     response: OcspResponse,
     policy: RevocationPolicy,
