@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from onecert.pmi.pages.blueprints import NAVIGATION, certificates_blueprint, grants_blueprint
+from onecert.pmi.pages import NAVIGATION, SEARCH, add_pages
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest import blueprint as rest
 from onecert.server.web import create_frame
@@ -14,8 +14,7 @@ __all__ = ["create_app"]
 
 def create_app(parts: Parts) -> Flask:
     """Build the app: pages for operators, REST for programs."""
-    app = create_frame("pmi", parts.context, navigation=NAVIGATION)
-    app.register_blueprint(grants_blueprint(parts))
-    app.register_blueprint(certificates_blueprint(parts))
+    app = create_frame("pmi", parts.context, navigation=NAVIGATION, search=SEARCH)
+    add_pages(app, parts)
     app.register_blueprint(rest.blueprint(parts))
     return app
