@@ -21,8 +21,12 @@ from cryptography.x509.oid import NameOID
 from onecert.verifier.attribute_certificate import (
     AttributeCertificateVerifier,
     AttributeTrust,
+    Constraints,
+    Delegations,
+    Explanation,
     RevocationLists,
     TrustedAuthority,
+    VerifiedAttributeCertificate,
 )
 
 T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -267,6 +271,106 @@ def distribution_point(**changes: object) -> x509.IssuingDistributionPoint:
         "only_contains_attribute_certs": True,
     }
     return x509.IssuingDistributionPoint(**{**values, **changes})  # type: ignore[arg-type]  # names of the fields
+
+
+@dataclass
+class City:
+    """A source of authority, authorities below it by delegation, and an official; all valid by default."""
+
+    world: World
+    givers: dict[str, Identity]
+    delegations: list[tuple[bytes, x509.Certificate]] = field(default_factory=list)
+    lists: dict[str, bytes] = field(default_factory=dict)
+    issued: int = 0
+
+    def issue(self, giver: str, to: Identity, roles: str = "ab", **changes: object) -> bytes:
+        """An attribute certificate by this authority; the n-th one has serial number n."""
+        self.issued += 1
+        identity = self.givers[giver]
+        values = [role_value(f"urn:onecert:role:tax.{role}") for role in roles]
+        parts = replace(
+            self.world.parts(
+                holder=tlv(0x30, base_certificate_id(to.certificate)),
+                issuer=tlv(0xA0, tlv(0x30, directory(identity.certificate.subject.public_bytes()))),
+                key_id=x509.SubjectKeyIdentifier.from_public_key(identity.key.public_key()).digest,
+                serial=integer(self.issued),
+                attributes=(attribute("2.5.4.72", *values),),
+            ),
+            **changes,  # type: ignore[arg-type]  # tests name the fields of Parts
+        )
+        return parts.sign(identity.key)
+
+    def delegate(
+        self,
+        giver: str,
+        receiver: str,
+        roles: str = "ab",
+        constraints: Constraints | None = None,
+        more: tuple[bytes, ...] = (),
+        **changes: object,
+    ) -> int:
+        """A delegation from one authority to another; returns its serial number."""
+        stated = Constraints() if constraints is None else constraints
+        extensions = tuple(
+            extension(each.oid.dotted_string, each.value, critical=each.critical)
+            for each in stated.to_extensions()
+        )
+        values = {
+            "validity": tlv(0x30, generalized(T - 2 * DAY), generalized(T + 2 * DAY)),
+            "more_extensions": (*extensions, *more),
+            **changes,
+        }
+        to = self.givers[receiver]
+        self.delegations.append((self.issue(giver, to, roles, **values), to.certificate))
+        return self.issued
+
+    def grant(self, giver: str, roles: str = "a", **changes: object) -> bytes:
+        return self.issue(giver, self.world.official, roles, **changes)
+
+    def trust(self, **changes: object) -> AttributeTrust:
+        source = TrustedAuthority.from_certificate(
+            self.givers["source"].certificate, roles={"urn:onecert:role:tax.*"}, label="source"
+        )
+        values: dict[str, object] = {
+            "authorities": (source,),
+            "check_path": lambda certificate, at: None,
+            **changes,
+        }
+        return AttributeTrust(**values)  # type: ignore[arg-type]  # tests name the fields
+
+    def verifier(
+        self, trust: AttributeTrust | None = None, **changes: object
+    ) -> AttributeCertificateVerifier:
+        trust = trust or self.trust()
+        source = Delegations(self.delegations)
+        lists = [self.lists.get(name) or make_acrl(giver) for name, giver in self.givers.items()]
+        status = RevocationLists(trust, lists, delegations=Delegations(self.everybody()))
+        values = {"trust": trust, "status": status, "delegations": source, **changes}
+        return AttributeCertificateVerifier(**values)  # type: ignore[arg-type]  # tests name the fields
+
+    def everybody(self) -> list[tuple[bytes, x509.Certificate]]:
+        return [(b"", giver.certificate) for giver in self.givers.values()]
+
+    def verify(self, data: bytes, **changes: object) -> VerifiedAttributeCertificate:
+        return self.verifier(**changes).verify(data, holder=self.world.official.certificate, at=T)
+
+    def explain(self, data: bytes, **changes: object) -> Explanation:
+        return self.verifier(**changes).explain(data, holder=self.world.official.certificate, at=T)
+
+
+GIVERS = ("source", "bureau", "office", "branch", "desk")
+
+
+@pytest.fixture(scope="session")
+def givers() -> dict[str, Identity]:
+    """The authorities of a city, with keys that are made once."""
+    return {each: identity(each) for each in GIVERS}
+
+
+@pytest.fixture
+def city(world: World, givers: dict[str, Identity]) -> City:
+    """A city without delegations."""
+    return City(world, dict(givers))
 
 
 @pytest.fixture(scope="session")
