@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 CATALOGUE = error_catalogue()
 # Rows of messages/ that are no reasons: labels, help, texts of pages.
 LABELS = ("HELP_", "LABEL_", "USAGE_", "WEB_", "KIND_", "EXPLAIN_", "ROLE_", "TIME_SOURCE_", "GENERAL_")
-LABEL_FILES = {"labels.json", "cli.json", "explain.json", "catalogue.json"}
+LABEL_FILES = {"labels.json", "cli.json", "explain.json", "catalogue.json", "decision_texts.json"}
 NO_REASONS = {"TRUST_ROOT_COMPARE"}
 
 
