@@ -20,7 +20,7 @@ from harness import Contender, Row, benchmark
 from pki import DAY, ECDSA_SHA256, NOW, Pki, pki
 
 from onecert.hsm import KeyAlgorithm
-from onecert.pmi.authorities.directory import make_request
+from onecert.pmi.authorities.requests import make_request
 from onecert.pmi.catalogue.content import read_catalogue
 from onecert.pmi.decisions.decide import Asked
 from onecert.pmi.decisions.policy import PolicySource, Resource

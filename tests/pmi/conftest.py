@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from onecert.hsm import KeyAlgorithm
 from onecert.pmi.app import create_app
-from onecert.pmi.authorities.directory import make_request
+from onecert.pmi.authorities.requests import make_request
 from onecert.pmi.catalogue.content import Catalogue, read_catalogue
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Asked

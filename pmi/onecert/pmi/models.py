@@ -24,7 +24,9 @@ from onecert.server.database import UtcDateTime
 __all__ = [
     "acrls",
     "authorities",
+    "authority_acts",
     "authority_history",
+    "authority_keys",
     "batches",
     "catalogues",
     "certificate_attributes",
@@ -55,6 +57,7 @@ authorities = Table(
     Column("state", String(16), nullable=False),  # active | suspended | revoked
     Column("state_at", UtcDateTime, nullable=True),
     Column("state_reason", String(32), nullable=True),
+    Column("generation", Integer, nullable=False),  # of its key: 1, and one more with each new key
     Index("pmi_authorities_versions", "status_version", "installed_at"),
 )
 
@@ -67,6 +70,40 @@ authority_history = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(32), nullable=True),
     Column("changed_by", String(256), nullable=False),
+)
+
+# The keys of an authority besides its present one: a new one that waits for its certificate, and those before
+# it, which sign revocation lists until the last certificate that they signed has ended.
+authority_keys = Table(
+    "pmi_authority_keys",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("key_label", String(64), nullable=False),
+    Column("algorithm", String(16), nullable=False),
+    Column("certificate_der", LargeBinary, nullable=True),  # null: requested, not yet installed
+    Column("chain_pem", Text, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("replaced_at", UtcDateTime, nullable=True),
+    Column("needed_until", UtcDateTime, nullable=True),
+)
+
+# What one person asked for and a second one has to confirm: the end of a source of authority.
+authority_acts = Table(
+    "pmi_authority_acts",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("act", String(16), nullable=False),  # revoke
+    Column("state", String(16), nullable=False),  # waiting | done | withdrawn
+    Column("content_sha256", String(64), nullable=False),  # what is confirmed is what was shown
+    Column("reason", String(32), nullable=False),
+    Column("each_certificate", Boolean, nullable=False),
+    Column("requested_by", String(64), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("confirmed_by", String(64), nullable=True),
+    Column("confirmed_at", UtcDateTime, nullable=True),
+    Index("pmi_authority_acts_by_authority", "authority", "state"),
 )
 
 catalogues = Table(
@@ -192,6 +229,7 @@ acrls = Table(
     metadata,
     Column("authority", String(64), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),  # of the key that signs it
     Column("status_version", BigInteger, nullable=False),
     Column("this_update", UtcDateTime, nullable=False),
     Column("next_update", UtcDateTime, nullable=False),

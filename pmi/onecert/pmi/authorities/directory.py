@@ -1,7 +1,8 @@
 """Attribute authorities: a key on the token, and a certificate for it that a CA of ours issued.
 
 ``request`` makes the key and a request, the CA certifies it (profile attribute-authority), ``install`` checks
-the certificate as a relying party will (RFC 5755, section 4.5: not a CA, may sign) and takes it into use.
+the certificate as a relying party will (RFC 5755, section 4.5: not a CA, may sign) and takes it into use. A
+new certificate for the same key takes the place of the old one; a new key is in `renewals.py`.
 """
 
 from __future__ import annotations
@@ -14,48 +15,88 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from onecert.hsm import KeyAlgorithm, PrivateKey, Token, TokenError
+from onecert.hsm import KeyAlgorithm
+from onecert.pmi.authorities.errors import AuthorityStateError
+from onecert.pmi.authorities.fitness import find_unfitness
 from onecert.pmi.errors import (
     AuthorityExistsError,
     AuthorityNotReadyError,
     AuthorityUnfitError,
     AuthorityUnknownError,
     RequestWrongError,
-    TokenGoneError,
 )
 from onecert.pmi.issuing.encode import Template
-from onecert.pmi.issuing.signing import Signer, algorithm_of
-from onecert.pmi.models import authorities
+from onecert.pmi.issuing.signing import Signer
+from onecert.pmi.models import authorities, authority_history, authority_keys
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
-from onecert.server.languages import _, current_language
+from onecert.server.languages import Message, _
 from onecert.server.statements import Statement, Values
-from onecert.verifier.attribute_certificate import AttributeTrust, TrustedAuthority
+from onecert.verifier.attribute_certificate import TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
-from onecert.verifier.errors import VerifyError
-from onecert.verifier.signatures import PublicKey, load_public_key, verify_signature
+from onecert.verifier.signatures import PublicKey, load_public_key
 
-__all__ = ["Authorities", "Authority", "make_request"]
+__all__ = [
+    "ACTIVE",
+    "DELEGATED",
+    "KINDS",
+    "REVOKED",
+    "SOURCE",
+    "STATES",
+    "SUSPENDED",
+    "Authorities",
+    "Authority",
+]
+
+SOURCE, DELEGATED = "soa", "aa"
+KINDS: dict[str, Message] = {
+    SOURCE: _("source of authority"),
+    DELEGATED: _("authority by delegation"),
+}
+ACTIVE, SUSPENDED, REVOKED = "active", "suspended", "revoked"
+STATES: dict[str, Message] = {
+    ACTIVE: _("in force"),
+    SUSPENDED: _("suspended"),
+    REVOKED: _("revoked"),
+}
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
-_CRL_SIGN = 6
 _FIND = Statement(select(authorities).where(authorities.c.name == bindparam("wanted")))
+# Against whoever ends the authority at this moment (FOR UPDATE), not against those who count its lists.
+_FIND_TO_ISSUE = Statement(
+    select(authorities)
+    .where(authorities.c.name == bindparam("wanted"))
+    .with_for_update(read=True, key_share=True)
+)
 _ALL = Statement(select(authorities).order_by(authorities.c.name))
+_REPLACED = Statement(
+    select(authority_keys)
+    .where(authority_keys.c.replaced_at.is_not(None))
+    .order_by(authority_keys.c.authority, authority_keys.c.generation)
+)
 _STATUS = Statement(select(authorities.c.name, authorities.c.status_version))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Authority:
-    """One attribute authority, ready to sign."""
+    """One key of an attribute authority, with its certificate; ready to sign while it is the present one.
+
+    Args:
+        kind: ``soa`` (gives what the catalogue says) or ``aa`` (gives what it was delegated).
+        state: ``active``, ``suspended`` or ``revoked``.
+        generation: of the key: 1, and one more with each new key.
+    """
 
     name: str
     key_label: str
     certificate: ParsedCertificate
     chain_pem: str
     acrl_url: str
+    kind: str = SOURCE
+    state: str = ACTIVE
+    generation: int = 1
 
     @cached_property
     def public_key(self) -> PublicKey:
@@ -79,25 +120,35 @@ class Authorities:
         self._audit = audit
         self._clock = clock
         self._status_url = status_url.rstrip("/")
-        self._kept: dict[str, Authority] = {}
+        self._kept: dict[tuple[str, int], Authority] = {}
 
-    def acrl_url(self, name: str) -> str:
-        """Return where the revocation list of an authority is published."""
-        return f"{self._status_url}/{name}.acrl"
+    def acrl_url(self, name: str, generation: int = 1) -> str:
+        """Return where the revocation list that a key of an authority signs is published."""
+        return f"{self._status_url}/{name if generation == 1 else f'{name}.{generation}'}.acrl"
 
-    def register(self, connection: Connection, name: str, algorithm: KeyAlgorithm, *, actor: str) -> str:
+    def register(
+        self,
+        connection: Connection,
+        name: str,
+        algorithm: KeyAlgorithm,
+        *,
+        actor: str,
+        kind: str = SOURCE,
+    ) -> str:
         """Put an authority on record before its key is made; return the label of the key.
 
         Asking again before a certificate is installed returns the same label, and so the same key.
 
         Raises:
-            AuthorityExistsError: it already has a certificate.
+            AuthorityExistsError: it already has a certificate, or was asked for as another kind.
         """
+        if kind not in KINDS:
+            raise RequestWrongError("kind", _("unknown"))
         if not _NAME.fullmatch(name):
             raise RequestWrongError("name", _("small letters, digits and hyphens, 63 characters at most"))
         row = self._row(connection, name)
         if row is not None:
-            if row["certificate_der"] is not None:
+            if row["certificate_der"] is not None or row["kind"] != kind:
                 raise AuthorityExistsError(name)
             return str(row["key_label"])
         connection.execute(
@@ -111,10 +162,11 @@ class Authorities:
                 acrl_number=0,
                 created_at=self._clock.now(),
                 installed_at=None,
-                kind="soa",
-                state="active",
+                kind=kind,
+                state=ACTIVE,
                 state_at=None,
                 state_reason=None,
+                generation=1,
             )
         )
         self._audit.record(
@@ -122,7 +174,7 @@ class Authorities:
             event="authority.requested",
             actor=actor,
             subject=f"authority:{name}",
-            details={"algorithm": algorithm.value},
+            details={"algorithm": algorithm.value, "kind": kind},
         )
         return f"authority-{name}"
 
@@ -138,41 +190,82 @@ class Authorities:
     ) -> Authority:
         """Take the certificate of an authority into use. The same certificate again changes nothing.
 
+        Another certificate for the same key takes the place of the one before it: what was given under that
+        one stays good, because name and key are the same.
+
         Args:
             chain: the certificates above it, its issuer first.
 
         Raises:
             AuthorityUnknownError: it was never requested.
-            AuthorityExistsError: it has another certificate already.
-            AuthorityUnfitError: the certificate is not one for this authority.
+            AuthorityStateError: it was revoked.
+            AuthorityUnfitError: the certificate is not one for this authority, or ends too early.
         """
         row = self._row(connection, name)
         if row is None:
             raise AuthorityUnknownError(name)
         parsed = as_parsed(certificate)
-        if row["certificate_der"] is not None:
-            if row["certificate_der"] != parsed.der:
-                raise AuthorityExistsError(name)
+        if row["certificate_der"] == parsed.der:
             return self.load(connection, name)
-        reason = find_unfitness(parsed, chain, self._clock.now())
-        if reason is None and not signer.is_key_of(row["key_label"], load_public_key(parsed.spki_der)):
-            reason = _("it is for another key")
-        if reason is not None:
-            raise AuthorityUnfitError(name, reason)
-        pem = "".join(each.public_bytes(Encoding.PEM).decode("ascii") for each in chain)
+        if row["state"] == REVOKED:
+            raise AuthorityStateError(name, STATES[REVOKED])
+        before = None if row["certificate_der"] is None else as_parsed(row["certificate_der"])
+        self.check_certificate(name, parsed, chain, key_label=row["key_label"], signer=signer, before=before)
+        now = self._clock.now()
         connection.execute(
             update(authorities)
             .where(authorities.c.name == name)
-            .values(certificate_der=parsed.der, chain_pem=pem, installed_at=self._clock.now())
+            .values(
+                certificate_der=parsed.der,
+                chain_pem=chain_pem(chain),
+                installed_at=now,
+                # Whoever keeps what is in force reads it again.
+                status_version=authorities.c.status_version + (0 if before is None else 1),
+            )
         )
+        if before is None:
+            connection.execute(
+                insert(authority_history).values(
+                    authority=name, since=now, state=ACTIVE, reason=None, changed_by=actor
+                )
+            )
         self._audit.record(
             connection,
-            event="authority.installed",
+            event="authority.installed" if before is None else "authority.renewed",
             actor=actor,
             subject=f"authority:{name}",
             details={"serial": f"{parsed.serial:x}", "issuer": parsed.issuer_text},
         )
         return self.load(connection, name)
+
+    def check_certificate(
+        self,
+        name: str,
+        certificate: ParsedCertificate,
+        chain: Sequence[x509.Certificate],
+        *,
+        key_label: str,
+        signer: Signer,
+        before: ParsedCertificate | None,
+    ) -> None:
+        """Check the certificate for a key of an authority.
+
+        Args:
+            before: the certificate that it follows; the name must be the same, because it is the issuer's
+                name in all that was given.
+
+        Raises:
+            AuthorityUnfitError: it is not one.
+        """
+        reason = find_unfitness(certificate, chain, self._clock.now())
+        if reason is None and not signer.is_key_of(key_label, load_public_key(certificate.spki_der)):
+            reason = _("it is for another key")
+        if reason is None and before is not None and certificate.subject_der != before.subject_der:
+            reason = _("it has another name than the certificate before it")
+        if reason is None and before is not None and certificate.not_after < before.not_after:
+            reason = _("it ends earlier than the certificate before it")
+        if reason is not None:
+            raise AuthorityUnfitError(name, reason)
 
     def load(self, connection: Connection, name: str) -> Authority:
         """Return an authority. Raises AuthorityUnknownError, AuthorityNotReadyError."""
@@ -183,10 +276,40 @@ class Authorities:
             raise AuthorityNotReadyError(name)
         return self._authority(row)
 
+    def load_to_issue(self, connection: Connection, name: str) -> Authority:
+        """Return an authority that may issue, and keep it so until the transaction ends.
+
+        Raises:
+            AuthorityUnknownError, AuthorityNotReadyError
+            AuthorityStateError: it is suspended or revoked.
+        """
+        row = _FIND_TO_ISSUE.first(connection, {"wanted": name})
+        if row is None:
+            raise AuthorityUnknownError(name)
+        if row["certificate_der"] is None:
+            raise AuthorityNotReadyError(name)
+        if row["state"] != ACTIVE:
+            raise AuthorityStateError(name, STATES[row["state"]])
+        return self._authority(row)
+
     def all(self, connection: Connection) -> list[Authority]:
-        """Return every authority that has a certificate, by name."""
+        """Return every authority that has a certificate, by name, with its present key."""
         rows = _ALL.all(connection, {})
         return [self._authority(row) for row in rows if row["certificate_der"] is not None]
+
+    def earlier(self, connection: Connection, at: datetime) -> list[Authority]:
+        """Return the keys before the present ones, while certificates that they signed have not ended."""
+        return self._earlier(
+            connection, [row for row in _REPLACED.all(connection, {}) if row["needed_until"] > at]
+        )
+
+    def every_key(self, connection: Connection) -> list[Authority]:
+        """Return the keys before the present ones, also those not needed any more, then the present."""
+        return [*self._earlier(connection, _REPLACED.all(connection, {})), *self.all(connection)]
+
+    def _earlier(self, connection: Connection, rows: Sequence[Values]) -> list[Authority]:
+        present = {row["name"]: row for row in _ALL.all(connection, {})} if rows else {}
+        return [self._authority({**present[row["authority"]], **row}) for row in rows]
 
     def status_versions(self, connection: Connection) -> dict[str, int]:
         """Return the status version of each authority by name: it grows when a certificate is revoked."""
@@ -201,64 +324,26 @@ class Authorities:
         return _FIND.first(connection, {"wanted": name})
 
     def _authority(self, row: Values) -> Authority:
-        name, der = row["name"], row["certificate_der"]
-        kept = self._kept.get(name)
-        if kept is None or kept.certificate.der != der:
-            kept = self._kept[name] = Authority(
+        name, generation, der = row["name"], row["generation"], row["certificate_der"]
+        kept = self._kept.get((name, generation))
+        if (
+            kept is None
+            or kept.certificate.der != der
+            or (kept.kind, kept.state) != (row["kind"], row["state"])
+        ):
+            kept = self._kept[name, generation] = Authority(
                 name=name,
                 key_label=row["key_label"],
                 certificate=as_parsed(der),
                 chain_pem=row["chain_pem"],
-                acrl_url=self.acrl_url(name),
+                acrl_url=self.acrl_url(name, generation),
+                kind=row["kind"],
+                state=row["state"],
+                generation=generation,
             )
         return kept
 
 
-def make_request(token: Token, label: str, algorithm: KeyAlgorithm, *, name: str, organization: str) -> bytes:
-    """Make the key if it is not there, and return a request for its certificate (PEM).
-
-    Raises:
-        TokenGoneError: the token does not answer.
-    """
-    try:
-        key: PrivateKey = token.find_key(label) or token.generate_key(label, algorithm)
-        parts = [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COMMON_NAME, name),
-        ]
-        builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(parts))
-        request = builder.sign(key, algorithm_of(key.public_key()).hash)
-    except TokenError as exc:
-        raise TokenGoneError(token.label) from exc
-    return request.public_bytes(Encoding.PEM)
-
-
-def find_unfitness(
-    certificate: ParsedCertificate, chain: Sequence[x509.Certificate], at: datetime
-) -> str | None:
-    """Say why a certificate is not one for an attribute authority; None when it is.
-
-    The rules a relying party applies (RFC 5755, section 4.5), and the chain link by link.
-    """
-    trusted = TrustedAuthority.from_certificate(certificate)
-    for finding in AttributeTrust(authorities=(trusted,)).check(trusted, at):
-        return finding.text(current_language())
-    usage = certificate.key_usage
-    if usage is not None and _CRL_SIGN not in usage:
-        return _("its key usage does not allow it to sign revocation lists (cRLSign)")
-    if certificate.subject_key_id is None:
-        return _("it has no subject key identifier")
-    if not chain:
-        return _("the chain with its issuer is missing")
-    below = certificate
-    for each in chain:
-        above = as_parsed(each)
-        if above.subject != below.issuer or not above.is_ca:
-            return _("the chain does not lead upwards from it")
-        try:
-            verify_signature(load_public_key(above.spki_der), below.algorithm_der, below.signature, below.tbs)
-        except VerifyError:
-            return _("a signature in the chain is wrong")
-        below = above
-    return None
+def chain_pem(chain: Sequence[x509.Certificate]) -> str:
+    """Write a chain the way it is on record."""
+    return "".join(each.public_bytes(Encoding.PEM).decode("ascii") for each in chain)

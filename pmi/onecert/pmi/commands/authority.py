@@ -9,7 +9,7 @@ import click
 from cryptography import x509
 
 from onecert.hsm import KeyAlgorithm
-from onecert.pmi.authorities.directory import make_request
+from onecert.pmi.authorities.requests import make_request
 from onecert.pmi.commands.parts import INPUT, OUTPUT, opened_parts, say
 from onecert.pmi.errors import AuthorityUnfitError
 from onecert.server.commands.options import common_options

@@ -3,6 +3,9 @@
 RFC 5280, section 5, with the critical issuing distribution point of RFC 5755, section 6. The number is taken
 and the bytes are on record before the key signs; a list that does not pass the verifier's own reader, or does
 not hold exactly the unexpired revoked certificates, is not published, and the list before stays.
+
+An authority that has a new key keeps a list for each key before it, until the last certificate under that key
+has ended. All its lists say the same, each signed by its own key.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ class Acrl:
     this_update: datetime
     next_update: datetime
     der: bytes
+    generation: int = 1
 
 
 def bump_status(connection: Connection, authority: str) -> int:
@@ -60,7 +64,7 @@ def bump_status(connection: Connection, authority: str) -> int:
 
 
 def revoked_rows(connection: Connection, authority: str, at: datetime) -> list[Row[tuple[object, ...]]]:
-    """Return serial, revoked_at and reason of each unexpired revoked certificate, ordered by serial.
+    """Return serial, revoked_at and reason of each unexpired one that is revoked or on hold, by serial.
 
     RFC 5280, section 3.3: an entry stays until one list after the certificate's expiry; a day is more.
     """
@@ -69,7 +73,7 @@ def revoked_rows(connection: Connection, authority: str, at: datetime) -> list[R
             select(certificates.c.serial, certificates.c.revoked_at, certificates.c.reason)
             .where(
                 certificates.c.authority == authority,
-                certificates.c.state.in_(["revoked", "abandoned"]),
+                certificates.c.state.in_(["revoked", "abandoned", "held"]),
                 certificates.c.not_after > at - timedelta(days=1),
             )
             .order_by(certificates.c.serial)
@@ -101,15 +105,25 @@ class AcrlPublisher:
         self._throw_away = ThrowAwayKeys()
 
     def publish(self, name: str) -> Acrl:
-        """Make, check and publish a new list of one authority.
+        """Make, check and publish new lists of one authority; return that of its present key.
 
         Raises:
             TokenGoneError, SignatureFaultError: it was not signed.
             AcrlFaultError: it was not published.
         """
+        with self._database.reading() as connection:
+            present = self._directory.load(connection, name)
+            earlier = self._directory.earlier(connection, self._clock.now())
+        published = self._publish(present)
+        for authority in earlier:
+            if authority.name == name:
+                self._publish(authority)
+        return published
+
+    def _publish(self, authority: Authority) -> Acrl:
+        name = authority.name
         at = self._clock.now().replace(microsecond=0)
         with self._database.transaction() as connection:
-            authority = self._directory.load(connection, name)
             # The row is locked by this update until the commit: numbers have one order on both engines.
             connection.execute(
                 update(authorities)
@@ -123,6 +137,7 @@ class AcrlPublisher:
                 insert(acrls).values(
                     authority=name,
                     number=row.acrl_number,
+                    generation=authority.generation,
                     status_version=row.status_version,
                     this_update=at,
                     next_update=at + self._lifetime,
@@ -153,32 +168,38 @@ class AcrlPublisher:
             this_update=at,
             next_update=at + self._lifetime,
             der=der,
+            generation=authority.generation,
         )
 
     def renew(self, at: datetime) -> None:
         """Publish where there is no list, the list is out of date, or it is old. The job of the timer."""
         faults: list[ServiceError] = []
         with self._database.reading() as connection:
-            names = [
-                authority.name
-                for authority in self._directory.all(connection)
-                if self._is_due(connection, authority.name, at)
+            due = [
+                authority
+                for authority in self._keys(connection, at)
+                if self._is_due(connection, authority, at)
             ]
-        for name in names:
+        for authority in due:
             try:
-                self.publish(name)
+                self._publish(authority)
             except ServiceError as exc:
                 # The others must not wait for one authority's trouble.
-                log.exception("acrl not published", extra={"authority": name})
+                log.exception("acrl not published", extra={"authority": authority.name})
                 faults.append(exc)
         if faults:
             raise faults[0]
 
-    def newest(self, connection: Connection, name: str) -> Acrl | None:
-        """Return the newest published list of an authority."""
+    def newest(self, connection: Connection, name: str, generation: int | None = None) -> Acrl | None:
+        """Return the newest published list of an authority, of its present key when none is named."""
+        present = select(authorities.c.generation).where(authorities.c.name == name).scalar_subquery()
         row = connection.execute(
             select(acrls)
-            .where(acrls.c.authority == name, acrls.c.acrl_der.is_not(None))
+            .where(
+                acrls.c.authority == name,
+                acrls.c.generation == (present if generation is None else generation),
+                acrls.c.acrl_der.is_not(None),
+            )
             .order_by(acrls.c.number.desc())
             .limit(1)
         ).one_or_none()
@@ -190,22 +211,32 @@ class AcrlPublisher:
             this_update=row.this_update,
             next_update=row.next_update,
             der=bytes(row.acrl_der),
+            generation=row.generation,
         )
 
     def check_fresh(self) -> None:
         """Readiness: raises AcrlFaultError when a list is past half of its life."""
         at = self._clock.now()
         with self._database.reading() as connection:
-            for authority in self._directory.all(connection):
-                newest = self.newest(connection, authority.name)
+            for authority in self._keys(connection, at):
+                newest = self.newest(connection, authority.name, authority.generation)
                 if newest is None or at > newest.this_update + self._lifetime / 2:
                     raise AcrlFaultError(authority.name, _("the list is past half of its life"))
 
-    def _is_due(self, connection: Connection, name: str, at: datetime) -> bool:
+    def _keys(self, connection: Connection, at: datetime) -> list[Authority]:
+        """Return each key that signs a list."""
+        return [*self._directory.all(connection), *self._directory.earlier(connection, at)]
+
+    def _is_due(self, connection: Connection, authority: Authority, at: datetime) -> bool:
+        name = authority.name
         version = connection.scalar(select(authorities.c.status_version).where(authorities.c.name == name))
         row = connection.execute(
             select(acrls.c.this_update, acrls.c.status_version)
-            .where(acrls.c.authority == name, acrls.c.acrl_der.is_not(None))
+            .where(
+                acrls.c.authority == name,
+                acrls.c.generation == authority.generation,
+                acrls.c.acrl_der.is_not(None),
+            )
             .order_by(acrls.c.number.desc())
             .limit(1)
         ).one_or_none()

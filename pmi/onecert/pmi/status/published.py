@@ -1,4 +1,5 @@
-"""The status service over plain HTTP: /<authority>.acrl and /<authority>.cer; small WSGI, no framework.
+"""The status service over plain HTTP: /<authority>.acrl and /<authority>.cer, of a later
+key /<authority>.<number>.acrl; small WSGI, no framework.
 
 RFC 5755, section 6, and RFC 5280, section 4.2.1.13. What was read last is served while the database is away.
 """
@@ -21,7 +22,7 @@ __all__ = ["StatusApp"]
 
 log = logging.getLogger(__name__)
 
-_FILE = re.compile(r"/([a-z][a-z0-9-]{0,62})\.(acrl|cer)", re.ASCII)
+_FILE = re.compile(r"/([a-z][a-z0-9-]{0,62}(?:\.[1-9][0-9]{0,3})?)\.(acrl|cer)", re.ASCII)
 _TYPES = {"acrl": "application/pkix-crl", "cer": "application/pkix-cert"}
 _MAX_AGE_S = {"acrl": 60, "cer": 86400}
 
@@ -65,12 +66,15 @@ class StatusApp:
         return found
 
     def _read(self, name: str, kind: str) -> bytes | None:
+        # Each key of an authority has its list and its certificate: tax-office.acrl, then tax-office.2.acrl.
+        name, _dot, number = name.partition(".")
+        generation = int(number or 1)
         with self._database.reading() as connection:
             if kind == "acrl":
-                newest = self._publisher.newest(connection, name)
+                newest = self._publisher.newest(connection, name, generation)
                 return None if newest is None else newest.der
-            for authority in self._authorities.all(connection):
-                if authority.name == name:
+            for authority in self._authorities.every_key(connection):
+                if (authority.name, authority.generation) == (name, generation):
                     return authority.certificate.der
         return None
 
