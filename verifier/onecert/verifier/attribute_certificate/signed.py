@@ -52,8 +52,12 @@ class SignatureCheck:
                 policy=self.algorithms,
                 at=at,
             )
-        except SignatureInvalidError:
-            yield Finding(Code.SIGNATURE, {"authority": authority.label})
+        except SignatureInvalidError as exc:
+            if exc.code == "SIGNATURE_INVALID":
+                yield Finding(Code.SIGNATURE, {"authority": authority.label})
+            else:
+                # SM2_EMPTY_ID has a hint of its own for who signs.
+                yield Finding(exc.code, exc.facts)
         except VerifyError as exc:
             yield Finding(exc.code, exc.facts)
         else:
