@@ -204,6 +204,10 @@ class World:
         )
         return replace(parts, **changes)  # type: ignore[arg-type]  # tests name the fields of Parts
 
+    @staticmethod
+    def key_id(identity: Identity) -> bytes:
+        return x509.SubjectKeyIdentifier.from_public_key(identity.key.public_key()).digest
+
     def issue(self, **changes: object) -> bytes:
         return self.parts(**changes).sign(self.authority.key)
 
@@ -292,7 +296,7 @@ class City:
             self.world.parts(
                 holder=tlv(0x30, base_certificate_id(to.certificate)),
                 issuer=tlv(0xA0, tlv(0x30, directory(identity.certificate.subject.public_bytes()))),
-                key_id=x509.SubjectKeyIdentifier.from_public_key(identity.key.public_key()).digest,
+                key_id=World.key_id(identity),
                 serial=integer(self.issued),
                 attributes=(attribute("2.5.4.72", *values),),
             ),
