@@ -174,6 +174,18 @@ if [ "$what" = test ]; then
         mv "$tools/prometheus/usr/bin/promtool" "$tools/debian/usr/bin/"
         rm -rf "$tools/prometheus" "$tools"/downloads/prometheus_*.deb
     fi
+    if have_root && [ ! -x "$tools/enforce/usr/bin/sudo" ]; then
+        # The tests log in to real accounts in a file system of their own (tests/verifier/enforce). Unpacked,
+        # because the installed package would start an sshd on this machine.
+        command -v ssh >/dev/null || debian openssh-client
+        # The libraries that they need and that may be missing; those of Debian itself are there.
+        for each in libgssapi-krb5-2:libgssapi_krb5.so.2 libwrap0:libwrap.so.0; do
+            [ -e "$(ls -d /usr/lib/*-linux-gnu/"${each#*:}" 2>/dev/null | head -n 1)" ] || debian "${each%%:*}"
+        done
+        apt_update openssh-server
+        say "unpacking sshd and sudo from Debian's packages (into .tools/enforce)"
+        for package in openssh-server sudo; do unpack "$package" "$tools/enforce"; done
+    fi
     if have_root; then
         command -v docker-compose >/dev/null || debian docker-compose
         command -v nginx >/dev/null || debian nginx-light

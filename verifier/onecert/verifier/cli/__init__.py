@@ -25,22 +25,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from onecert.verifier.cli import (
-    bundle,
-    certificate,
-    chain,
-    crl,
-    errors,
-    evidence,
-    explain,
-    form,
-    identity,
-    serve,
-    trust_list,
-    trust_root,
-)
 from onecert.verifier.cli.common import NOT_CHECKED, report
 from onecert.verifier.cli.parser import Parser, UsageError, choose_language
 from onecert.verifier.errors import VerifyError
@@ -48,19 +35,20 @@ from onecert.verifier.messages import message
 
 __all__ = ["main", "make_parser"]
 
-_COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Callable[[argparse.Namespace], int]]] = {
-    "certificate": ("HELP_COMMAND_CERTIFICATE", certificate.add_options, certificate.run),
-    "chain": ("HELP_COMMAND_CHAIN", chain.add_options, chain.run),
-    "explain": ("HELP_COMMAND_EXPLAIN", explain.add_options, explain.run),
-    "crl": ("HELP_COMMAND_CRL", crl.add_options, crl.run),
-    "form": ("HELP_COMMAND_FORM", form.add_options, form.run),
-    "evidence": ("HELP_COMMAND_EVIDENCE", evidence.add_options, evidence.run),
-    "identity": ("HELP_COMMAND_IDENTITY", identity.add_options, identity.run),
-    "trust-list": ("HELP_COMMAND_TRUST_LIST", trust_list.add_options, trust_list.run),
-    "trust-root": ("HELP_COMMAND_TRUST_ROOT", trust_root.add_options, trust_root.run),
-    "bundle": ("HELP_COMMAND_BUNDLE", bundle.add_options, bundle.run),
-    "errors": ("HELP_COMMAND_ERRORS", errors.add_options, errors.run),
-    "serve": ("HELP_COMMAND_SERVE", serve.add_options, serve.run),
+# Loaded when the parser is made: other programs use single modules of this package.
+_COMMANDS = {
+    "certificate": "HELP_COMMAND_CERTIFICATE",
+    "chain": "HELP_COMMAND_CHAIN",
+    "explain": "HELP_COMMAND_EXPLAIN",
+    "crl": "HELP_COMMAND_CRL",
+    "form": "HELP_COMMAND_FORM",
+    "evidence": "HELP_COMMAND_EVIDENCE",
+    "identity": "HELP_COMMAND_IDENTITY",
+    "trust-list": "HELP_COMMAND_TRUST_LIST",
+    "trust-root": "HELP_COMMAND_TRUST_ROOT",
+    "bundle": "HELP_COMMAND_BUNDLE",
+    "errors": "HELP_COMMAND_ERRORS",
+    "serve": "HELP_COMMAND_SERVE",
 }
 
 
@@ -96,10 +84,11 @@ def make_parser(language: str) -> Parser:
     commands = parser.add_subparsers(
         title=message("HELP_COMMANDS", language), required=True, metavar="COMMAND", parser_class=Parser
     )
-    for name, (text, add_options, run) in _COMMANDS.items():
+    for name, text in _COMMANDS.items():
+        module = import_module(f"{__name__}.{name.replace('-', '_')}")
         about = message(text, language)
         command = commands.add_parser(name, help=about, description=about, language=language)
-        command.set_defaults(run=run, parser=command)
+        command.set_defaults(run=module.run, parser=command)
         command.common()
-        add_options(command)
+        module.add_options(command)
     return parser

@@ -33,8 +33,7 @@ __all__ = ["AccountRules", "Allowed", "Rule", "check_account", "check_service"]
 ACCOUNT = r"[a-z_][a-z0-9_.-]{0,31}"
 SERVICE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
 _IDENTITY = r"[a-z]{2,16}:[\x21-\x7e]{1,200}"
-# Where the service itself knows the key that was proved, it must be that of the holder's certificate.
-_KEY_SERVICES = frozenset({"sshd"})
+_SSHD = "sshd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +61,17 @@ class Allowed:
 
 @dataclass(frozen=True, kw_only=True)
 class AccountRules:
-    """The part of the configuration on accounts."""
+    """The part of the configuration on accounts.
+
+    Args:
+        personal: name of the account -> canonical id of the only person who may use it.
+        shared_by_key: sshd takes keys from ``onecert-enforce keys`` and from nowhere else. Then who comes to
+            a shared account has just proved a key that opens it, which PAM itself is not told.
+    """
 
     personal: dict[str, str]
     shared: frozenset[str]
+    shared_by_key: bool
     rules: tuple[Rule, ...]
     exempt: tuple[Rule, ...]
 
@@ -90,7 +96,13 @@ class AccountRules:
             top.fault("accounts", "must name at least one: [[accounts]]")
         if not rules:
             top.fault("rules", "must name at least one: [[rules]]")
-        return cls(personal=personal, shared=frozenset(shared), rules=rules, exempt=exempt)
+        return cls(
+            personal=personal,
+            shared=frozenset(shared),
+            shared_by_key=top.table("settings").flag("shared_by_key", False),
+            rules=rules,
+            exempt=exempt,
+        )
 
     def is_exempt(self, account: str, service: str) -> bool:
         """Tell whether the configuration says that this is not our business."""
@@ -119,7 +131,8 @@ class AccountRules:
         """Who uses this account now, and by which role.
 
         Args:
-            key_spki_der: the key that the service has seen proved; ``None`` when it has seen none.
+            key_spki_der: the key that the service has seen proved; ``None`` when it does not say. (sshd tells
+                PAM when several methods were needed, and not when one was enough.)
 
         Raises:
             MalformedError: ``ACCOUNT_NAME``.
@@ -134,15 +147,17 @@ class AccountRules:
         everybody = [person for person in people if self._may_be(account, person)]
         if key_spki_der is None:
             # Without a key only the account tells who is there, and a shared one does not.
-            if service in _KEY_SERVICES:
-                raise RefusedError("ACCOUNT_KEY", account=account, service=service)
-            if account in self.shared:
+            if account in self.shared and not (service == _SSHD and self.shared_by_key):
                 raise RefusedError("ACCOUNT_SHARED", account=account, service=service)
         else:
             everybody = [each for each in everybody if each.certificate.spki_der == key_spki_der]
             if not everybody:
                 raise RefusedError("ACCOUNT_KEY", account=account, service=service)
         found = self.everybody(everybody, account=account, service=service)
+        if len(found) > 1 and account in self.shared:
+            # One of them: sshd knows which.
+            roles = frozenset().union(*(each.roles for each in found))
+            return Allowed(account=account, service=service, person=None, roles=roles)
         if found:
             return found[0]
         unknown = [each for each in everybody if each.unknown]

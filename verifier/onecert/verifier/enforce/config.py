@@ -44,6 +44,7 @@ class Table:
     def __init__(self, content: Mapping[str, Any], where: tuple[str, ...], lines: _Lines) -> None:
         self._content, self._where, self._lines = content, where, lines
         self._asked: set[str] = set()
+        self._tables: dict[str, Table] = {}
 
     def fault(self, key: str, problem: str) -> None:
         """Note a fault of this key."""
@@ -110,9 +111,11 @@ class Table:
         return tuple(found)
 
     def table(self, key: str) -> Table:
-        """A table inside this one; an empty one where it is missing."""
+        """A table inside this one, the same each time; an empty one where it is missing."""
         value = self._get(key, dict, {})
-        return Table(value or {}, (*self._where, key), self._lines)
+        if key not in self._tables:
+            self._tables[key] = Table(value or {}, (*self._where, key), self._lines)
+        return self._tables[key]
 
     def tables(self, key: str) -> list[Table]:
         """A list of tables (``[[key]]``); empty where it is missing."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
@@ -29,10 +30,7 @@ from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.roles import is_role_name
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
 from onecert.verifier.attribute_certificate.verify import AttributeCertificateVerifier
-from onecert.verifier.bundle import open_offline_verifier
-from onecert.verifier.bundle.load import BUNDLE_FILE
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
-from onecert.verifier.department import open_verifier
 from onecert.verifier.enforce.config import Table
 from onecert.verifier.enforce.proof import Proved, Prover
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
@@ -47,6 +45,7 @@ __all__ = ["AUTHORITY_FILE", "ROLE_PATTERN", "Department", "DepartmentConfig", "
 
 ROLE_PATTERN = r"[\x21-\x7e]{3,501}"
 AUTHORITY_FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_BUNDLE = "bundle.zip"
 _URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]{1,499}"
 
 
@@ -209,10 +208,13 @@ def _target(config: DepartmentConfig) -> TargetIdentity | None:
 
 def _open(config: DepartmentConfig) -> Verifier:
     folder, application = config.folder, config.application
+    # Loaded when they are needed: somebody waits for this program at each login.
     if config.trust_list is not None:
-        return open_verifier(folder, trust_list=config.trust_list, application=application)
-    if (folder / BUNDLE_FILE).exists():
-        return open_offline_verifier(folder, application=application, max_age=config.max_age)
+        open_it = import_module("onecert.verifier.department").open_verifier
+        return open_it(folder, trust_list=config.trust_list, application=application)  # type: ignore[no-any-return]  # loaded by its name
+    if (folder / _BUNDLE).exists():
+        open_it = import_module("onecert.verifier.bundle").open_offline_verifier
+        return open_it(folder, application=application, max_age=config.max_age)  # type: ignore[no-any-return]  # loaded by its name
     return Verifier(
         trust_list=TrustListFolder(
             folder, root=RootFolder(folder)()[-1], state=FileState(folder / "state" / "trust.json")

@@ -36,6 +36,7 @@ class MachineConfig:
     [settings]
     language = "zh"             # of what users read: zh, en or both
     seconds = 5                 # no answer takes longer
+    shared_by_key = true        # sshd takes keys from ``onecert-enforce keys`` alone; false by default
     key_options = "restrict,pty"
     log = "/var/log/onecert/accounts.jsonl"
     """
@@ -128,11 +129,12 @@ class Machine:
             self._log.write(at, {**line, "result": "deny", "code": exc.code})
             raise
         person = allowed.person
-        line |= {"result": "permit", "exempt": person is None}
+        line |= {"result": "permit", "roles": sorted(allowed.roles)}
+        if not allowed.roles:
+            line["exempt"] = True
         if person is not None and person.identity is not None:
             line |= {
                 "holder": self._log.mask(person.identity),
-                "roles": sorted(allowed.roles),
                 "certificates": _serials(allowed),
             }
         self._log.write(at, line)

@@ -62,7 +62,6 @@ def _pam(options: argparse.Namespace) -> int:
         _asked_of(config, lambda machine: machine.decide(environ, _now()))
     except VerifyError as exc:
         print(tell_user(exc, language), flush=True)
-        print(f"{exc.code}: {exc.text('en')}", file=sys.stderr)
         return exit_code(exc)
     return ACCEPTED
 
@@ -72,8 +71,10 @@ def tell_user(exc: VerifyError, language: str) -> str:
     told = []
     for each in LANGUAGES if language == "both" else (language,):
         # How this machine is set up is for its log, not for who stands outside.
-        text = exc.text(each) if isinstance(exc, RefusedError) else message("LABEL_ACCOUNT_NOT_NOW", each)
-        told.append(" ".join(filter(None, (text, exc.hint(each), f"({exc.code})"))))
+        parts = [message("LABEL_ACCOUNT_NOT_NOW", each)]
+        if isinstance(exc, RefusedError):
+            parts = [exc.text(each), exc.hint(each)]
+        told.append(" ".join(filter(None, (*parts, f"({exc.code})"))))
     return "\n".join(told)
 
 
@@ -106,7 +107,8 @@ def _overview(machine: Machine) -> dict[str, list[dict[str, Any]]]:
             wrong.append({"file": person.file, "code": person.error.code, "text": person.error.text()})
         for findings in person.proved.findings if person.proved is not None else ():
             wrong += [{"file": person.file, "code": str(f.code), "text": f.text()} for f in findings]
-    return {"allowed": allowed, "not_counted": [dict(each) for each in wrong]}
+    known = [{"file": each.file, "identity": each.identity, "roles": sorted(each.roles)} for each in people]
+    return {"people": known, "allowed": allowed, "not_counted": [dict(each) for each in wrong]}
 
 
 def _person(each: Allowed) -> dict[str, Any]:
