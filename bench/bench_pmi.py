@@ -21,14 +21,14 @@ from pki import DAY, ECDSA_SHA256, NOW, Pki, pki
 
 from onecert.hsm import KeyAlgorithm
 from onecert.pmi.authorities.requests import make_request
-from onecert.pmi.catalogue.content import read_catalogue
+from onecert.pmi.catalogue.reading import read_catalogue
 from onecert.pmi.decisions.decide import Asked
-from onecert.pmi.decisions.policy import PolicySource, Resource
 from onecert.pmi.grants.acts import OFFICER, GrantRequest
 from onecert.pmi.parts import Parts, assemble
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.contexts import open_member
 from onecert.server.operators import Operator
+from onecert.verifier.decision import PolicySource, Resource
 from onecert.verifier.trust_list.published import ROOT_FILE
 
 AUTHORITY = "tax-office"

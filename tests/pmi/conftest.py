@@ -24,10 +24,10 @@ from cryptography.x509.oid import NameOID
 from onecert.hsm import KeyAlgorithm
 from onecert.pmi.app import create_app
 from onecert.pmi.authorities.requests import make_request
-from onecert.pmi.catalogue.content import Catalogue, read_catalogue
+from onecert.pmi.catalogue.content import Catalogue
+from onecert.pmi.catalogue.reading import read_catalogue
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Asked
-from onecert.pmi.decisions.policy import PolicySource, Resource
 from onecert.pmi.grants.acts import GrantRequest
 from onecert.pmi.holders.identity import HolderIdentity
 from onecert.pmi.member import member
@@ -45,6 +45,7 @@ from onecert.verifier.attribute_certificate import (
     RevocationLists,
 )
 from onecert.verifier.certificate import parse_certificate
+from onecert.verifier.decision import PolicySource, Resource
 from onecert.verifier.errors import RefusedError
 
 T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """The order of issuing: on record before the key, linted, compared; what an interruption leaves behind."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 
+from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import (
     AuthorityExistsError,
     AuthorityUnfitError,
@@ -20,12 +22,14 @@ from onecert.pmi.errors import (
     TokenGoneError,
 )
 from onecert.pmi.issuing import one as issuing_module
-from onecert.pmi.issuing.encode import Template, draw_serial
+from onecert.pmi.issuing.attributes import encode_attributes
+from onecert.pmi.issuing.encode import Template, Under, draw_serial
 from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.models import certificates, metadata
 from onecert.pmi.repository.search import Search, find_certificates, load_certificate
 from onecert.server.languages import set_language
 from onecert.verifier.attribute_certificate import parse
+from onecert.verifier.attribute_certificate.delegation import Constraints
 
 pytestmark = pytest.mark.token
 
@@ -80,7 +84,7 @@ def test_a_crash_around_the_signature_leaves_a_revoked_serial(
     assert [row.state for row in rows(pmi)] == ["intended"]
     lost = rows(pmi)[0].serial
     with pytest.raises(GrantStateError):
-        pmi.parts.issuing.issue(rows(pmi)[0].grant_id, actor="operator:officer")
+        pmi.parts.grants.issue(rows(pmi)[0].grant_id, actor="operator:officer")
 
     assert pmi.parts.issuing.resolve_intents(pmi.clock.now()) == 0  # it may still be under way
     pmi.clock.advance(timedelta(minutes=6))
@@ -89,9 +93,9 @@ def test_a_crash_around_the_signature_leaves_a_revoked_serial(
 
     status = pmi.stranger().status.find_list(pmi.stranger().trust.authorities[0])
     assert status.find(int(lost, 16)) is not None
-    issued = pmi.parts.issuing.issue(rows(pmi)[0].grant_id, actor="operator:officer")
+    issued = pmi.parts.grants.issue(rows(pmi)[0].grant_id, actor="operator:officer")
     assert issued.serial != lost
-    assert pmi.parts.issuing.issue(rows(pmi)[0].grant_id, actor="operator:officer") == issued
+    assert pmi.parts.grants.issue(rows(pmi)[0].grant_id, actor="operator:officer") == issued
 
 
 def test_a_token_that_is_gone_leaves_the_grant_open(pmi, lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +111,7 @@ def test_a_token_that_is_gone_leaves_the_grant_open(pmi, lab, monkeypatch: pytes
     assert caught.value.status == 503
     assert [row.state for row in rows(pmi)] == ["abandoned"]
     assert (
-        pmi.parts.issuing.issue(rows(pmi)[0].grant_id, actor="operator:officer").serial != rows(pmi)[0].serial
+        pmi.parts.grants.issue(rows(pmi)[0].grant_id, actor="operator:officer").serial != rows(pmi)[0].serial
     )
 
 
@@ -120,19 +124,40 @@ def test_a_signature_that_does_not_fit_is_not_given_out(pmi, lab, monkeypatch: p
     assert [row.state for row in rows(pmi)] == ["abandoned"]
 
 
-@pytest.mark.parametrize("broken", ["serial", "roles", "holder", "not_after"])
-def test_a_draft_with_a_fault_is_never_signed(pmi, lab, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+OTHER_APPLICATION = ("urn:onecert:application:other",)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("serial", 5),
+        ("attributes", encode_attributes(Catalogue(), {"role": ["urn:onecert:role:tax.other"]}).clear),
+        ("holder", "other"),
+        ("not_before", timedelta(days=1)),
+        ("not_after", timedelta(days=5000)),
+        ("holder_form", "key"),
+        ("targets", OTHER_APPLICATION),
+        ("target_groups", OTHER_APPLICATION),
+        ("short_lived", True),
+        ("audit_identity", "00ff"),
+        ("constraints", Constraints(0)),
+        ("under", Under(bytes.fromhex("300d310b300906035504061302434e"), 5)),
+    ],
+)
+def test_a_draft_with_a_fault_is_never_signed(
+    pmi, lab, monkeypatch: pytest.MonkeyPatch, field: str, wrong: object
+) -> None:
     """The encoder makes a mistake; the lint finds it, and the key is not used."""
     original = Template.fill
+    if isinstance(wrong, timedelta):
+        wrong = lab.T + wrong
+    if wrong == "other":
+        wrong = lab.parse_certificate(pmi.other.public_bytes(lab.Encoding.DER))
 
-    def fill(self, **values):
-        wrong = {
-            "serial": 5,
-            "roles": ["urn:onecert:role:tax.other"],
-            "holder": lab.parse_certificate(pmi.other.public_bytes(lab.Encoding.DER)),
-            "not_after": lab.T + timedelta(days=5000),
-        }
-        return original(self, **{**values, broken: wrong[broken]})
+    def fill(self, content, serial):
+        if field == "serial":
+            return original(self, content, wrong)
+        return original(self, replace(content, **{field: wrong}), serial)
 
     monkeypatch.setattr(Template, "fill", fill)
     monkeypatch.setattr(Signer, "sign", lambda *_: pytest.fail("the key was used"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onecert.pmi.authorities.directory import Authorities
-from onecert.pmi.catalogue.content import Catalogues
+from onecert.pmi.catalogue.store import Catalogues
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Decider
 from onecert.pmi.decisions.in_force import InForce
 from onecert.pmi.decisions.log import DecisionLog
 from onecert.pmi.decisions.policies import Policies
 from onecert.pmi.grants.acts import Grants
+from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderVerifier
 from onecert.pmi.holders.listed import ListedHolders
 from onecert.pmi.issuing.one import Issuing
@@ -72,7 +73,6 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         database=database,
         audit=audit,
         clock=clock,
-        authorities=authorities,
         signer=signer,
         publisher=publisher,
         intent_timeout=config.intent_timeout,
@@ -94,11 +94,10 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
             audit=audit,
             clock=clock,
             operators=context.operators,
-            catalogues=catalogues,
             authorities=authorities,
             holders=holders,
             issuing=issuing,
-            lifetime_max=config.grant_lifetime_max,
+            rules=Rules(catalogues=catalogues, delegations=None, lifetime_max=config.grant_lifetime_max),
         ),
         revocations=Revocations(database=database, audit=audit, clock=clock, publisher=publisher),
         policies=policies,

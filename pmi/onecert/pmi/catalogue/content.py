@@ -1,51 +1,40 @@
-"""The catalogue of roles: what each is called, who may give it, and whether a second person must agree.
+"""The catalogue: which roles and attributes there are, what they are called, who may give them and to whom.
 
-Data, versioned, published as a whole; a version is never changed. In a file it is TOML:
-
-    [[roles]]
-    uri = "urn:onecert:role:tax.approver"
-    zh = "税务审批人"
-    en = "Tax approver"
-    authorities = ["tax-office"]
-    second_person = true
-    max_days = 366
+Data, versioned, published as a whole; a version is never changed. ``reading`` makes it from a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from onecert.pmi.catalogue.errors import AttributeUnknownError
+from onecert.pmi.errors import RoleNotAssignableError, RoleUnknownError
 
-from onecert.pmi.errors import CatalogueWrongError, NoCatalogueError, RoleNotAssignableError, RoleUnknownError
-from onecert.pmi.models import catalogues
-from onecert.server.audit import AuditTrail
-from onecert.server.clock import Clock
-from onecert.server.statements import Statement
-from onecert.verifier.attribute_certificate.roles import is_role_name
+__all__ = [
+    "ANY",
+    "ENTITY",
+    "PERSON",
+    "ROLE",
+    "Catalogue",
+    "CatalogueAttribute",
+    "CatalogueRole",
+    "Exclusion",
+]
 
-__all__ = ["Catalogue", "CatalogueRole", "Catalogues", "read_catalogue"]
-
-MAX_BYTES = 1024 * 1024
-MAX_DAYS = 3660
-_KEYS = {"uri", "zh", "en", "authorities", "second_person", "max_days", "description_zh", "description_en"}
-
-
-_NEWEST = Statement(select(catalogues.c.version).order_by(catalogues.c.version.desc()).limit(1))
-_CONTENT = Statement(select(catalogues.c.content).where(catalogues.c.version == bindparam("wanted")))
+ROLE = "role"
+# Who may hold it: legal entities, natural persons, either.
+ENTITY, PERSON, ANY = "entity", "person", "any"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CatalogueRole:
-    """One role. ``authorities`` are the names of those who may give it."""
+class _Given:
+    """What roles and attributes have in common. ``authorities`` are the names of those who may give it."""
 
-    uri: str
     zh: str
     en: str
     authorities: tuple[str, ...]
@@ -53,10 +42,54 @@ class CatalogueRole:
     max_days: int = 366
     description_zh: str = ""
     description_en: str = ""
+    holders: str = ANY
 
     def title(self, language: str) -> str:
-        """Return what the role is called in ``zh`` or ``en``."""
+        """Return what it is called in ``zh`` or ``en``."""
         return self.en if language == "en" else self.zh
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueRole(_Given):
+    """One role. Who has it has the roles that it ``includes`` as well."""
+
+    uri: str
+    includes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueAttribute(_Given):
+    """One attribute besides roles.
+
+    Args:
+        oid: its dotted object identifier.
+        syntax: one of ``onecert.verifier.attribute_certificate.values.SYNTAXES``.
+        values: the values that may be given, as JSON; empty: any of the syntax.
+        multiple: whether a holder may have several values.
+        encrypted: whether it is given encrypted only, readable for the recipient that the request names.
+    """
+
+    name: str
+    oid: str
+    syntax: str
+    values: tuple[Any, ...] = ()
+    multiple: bool = False
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """Separation of duty: nobody has two of these roles (static), or uses two at once (dynamic)."""
+
+    name: str
+    roles: tuple[str, ...]
+    kind: str = "static"
+    zh: str = ""
+    en: str = ""
+
+    def title(self, language: str) -> str:
+        """Return what it is called in ``zh`` or ``en``."""
+        return (self.en if language == "en" else self.zh) or self.name
 
 
 @dataclass(frozen=True)
@@ -65,6 +98,8 @@ class Catalogue:
 
     roles: Mapping[str, CatalogueRole] = field(default_factory=dict)
     version: int = 0
+    attributes: Mapping[str, CatalogueAttribute] = field(default_factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
 
     def role(self, uri: str) -> CatalogueRole:
         """Return a role. Raises RoleUnknownError."""
@@ -73,9 +108,20 @@ class Catalogue:
             raise RoleUnknownError(uri)
         return found
 
+    def attribute(self, name: str) -> CatalogueAttribute:
+        """Return an attribute besides roles. Raises AttributeUnknownError."""
+        found = self.attributes.get(name)
+        if found is None:
+            raise AttributeUnknownError(name)
+        return found
+
     def assignable_by(self, authority: str) -> list[CatalogueRole]:
         """Return the roles that this authority may give, in the order of their URIs."""
         return [role for _, role in sorted(self.roles.items()) if authority in role.authorities]
+
+    def attributes_of(self, authority: str) -> list[CatalogueAttribute]:
+        """Return the attributes besides roles that this authority may give, in the order of their names."""
+        return [each for _, each in sorted(self.attributes.items()) if authority in each.authorities]
 
     def check_assignable(self, authority: str, roles: Sequence[str]) -> list[CatalogueRole]:
         """Return these roles, if this authority may give every one of them.
@@ -89,134 +135,64 @@ class Catalogue:
                 raise RoleNotAssignableError(role.uri, authority)
         return found
 
-    def to_json(self) -> str:
-        """Return the canonical JSON of the roles; its SHA-256 names this content."""
-        rows = [
-            {name: getattr(role, name) for name in sorted(_KEYS)} for _, role in sorted(self.roles.items())
-        ]
-        return json.dumps({"roles": rows}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    def with_included(self, roles: Iterable[str]) -> frozenset[str]:
+        """Return these roles and all that they include, however deep. One that is not here includes none."""
+        return frozenset().union(*(self._included.get(uri, frozenset((uri,))) for uri in roles))
 
-    @property
+    def broken_exclusions(self, roles: Iterable[str], *, kind: str = "static") -> Iterator[Exclusion]:
+        """Yield each exclusion of which somebody with these roles would have two."""
+        held = self.with_included(roles)
+        for exclusion in self.exclusions:
+            if exclusion.kind == kind and len(held.intersection(exclusion.roles)) > 1:
+                yield exclusion
+
+    @cached_property
+    def _included(self) -> Mapping[str, frozenset[str]]:
+        # ``reading`` has seen that there is no cycle.
+        known: dict[str, frozenset[str]] = {}
+
+        def included(uri: str) -> frozenset[str]:
+            if uri not in known:
+                role = self.roles.get(uri)
+                below = () if role is None else role.includes
+                known[uri] = frozenset((uri,)).union(*map(included, below))
+            return known[uri]
+
+        for uri in self.roles:
+            included(uri)
+        return known
+
+    def to_json(self) -> str:
+        """Return the canonical JSON of the content; its SHA-256 names this content."""
+        content: dict[str, Any] = {"roles": [_row(role) for _, role in sorted(self.roles.items())]}
+        if self.attributes:
+            content["attributes"] = [_row(each) for _, each in sorted(self.attributes.items())]
+        if self.exclusions:
+            content["exclusions"] = [_row(each) for each in sorted(self.exclusions, key=_name)]
+        return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+    @cached_property
     def sha256(self) -> str:
         """Hex SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def read_catalogue(path: Path) -> Catalogue:
-    """Read a catalogue from a TOML file.
-
-    Raises:
-        CatalogueWrongError: with every fault.
-    """
-    data = path.read_bytes()
-    if len(data) > MAX_BYTES:
-        raise CatalogueWrongError(["the file is larger than 1 MiB"])
-    try:
-        content = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise CatalogueWrongError([str(exc)]) from exc
-    return _check(content)
+# Added to roles after the first catalogues were published: left out where nothing is said, so that the
+# canonical JSON of those is what it was.
+_OPTIONAL = frozenset({"includes", "holders"})
 
 
-def _check(content: Mapping[str, Any], *, version: int = 0) -> Catalogue:
-    faults = [f"unknown key {key}" for key in content.keys() - {"roles"}]
-    rows = content.get("roles", [])
-    if not isinstance(rows, list) or not rows:
-        raise CatalogueWrongError([*faults, "there is no [[roles]]"])
-    roles: dict[str, CatalogueRole] = {}
-    for number, row in enumerate(rows, start=1):
-        found = _check_row(row)
-        if found:
-            faults += [f"role {number}: {fault}" for fault in found]
-            continue
-        role = CatalogueRole(**{**row, "authorities": tuple(row["authorities"])})
-        if role.uri in roles:
-            faults.append(f"role {number}: {role.uri} occurs twice")
-        roles[role.uri] = role
-    if faults:
-        raise CatalogueWrongError(faults)
-    return Catalogue(roles, version)
+def _row(given: CatalogueRole | CatalogueAttribute | Exclusion) -> dict[str, Any]:
+    return {
+        each.name: getattr(given, each.name)
+        for each in fields(given)
+        if each.name not in _OPTIONAL or getattr(given, each.name) != _default(each)
+    }
 
 
-def _check_row(row: object) -> list[str]:
-    if not isinstance(row, dict):
-        return ["not a table"]
-    faults = [f"unknown key {key}" for key in sorted(row.keys() - _KEYS)]
-    uri = row.get("uri")
-    if not isinstance(uri, str) or not is_role_name(uri) or uri.endswith("*"):
-        faults.append("uri is not the URI of a role")
-    faults += [
-        f"{name} is not a name of 1 to 80 characters"
-        for name in ("zh", "en")
-        if not isinstance(row.get(name), str) or not 1 <= len(row[name].strip()) <= 80
-    ]
-    faults += [
-        f"{name} is not a text of at most 500 characters"
-        for name in ("description_zh", "description_en")
-        if not isinstance(row.get(name, ""), str) or len(row.get(name, "")) > 500
-    ]
-    authorities = row.get("authorities")
-    if (
-        not isinstance(authorities, list)
-        or not authorities
-        or not all(isinstance(a, str) for a in authorities)
-    ):
-        faults.append("authorities names nobody who may give the role")
-    if not isinstance(row.get("second_person", False), bool):
-        faults.append("second_person is true or false")
-    days = row.get("max_days", 366)
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MAX_DAYS:
-        faults.append(f"max_days is between 1 and {MAX_DAYS}")
-    return faults
+def _default(of: Any) -> Any:
+    return None if of.default is MISSING else of.default
 
 
-class Catalogues:
-    """Published catalogues of one service."""
-
-    def __init__(self, *, audit: AuditTrail, clock: Clock) -> None:
-        self._audit = audit
-        self._clock = clock
-        self._kept: Catalogue | None = None
-
-    def publish(self, connection: Connection, catalogue: Catalogue, *, actor: str) -> Catalogue:
-        """Put a catalogue in force as the next version. The same content again changes nothing."""
-        newest = self.find(connection)
-        if newest is not None and newest.sha256 == catalogue.sha256:
-            return newest
-        version = 1 if newest is None else newest.version + 1
-        connection.execute(
-            insert(catalogues).values(
-                version=version,
-                content=catalogue.to_json(),
-                sha256=catalogue.sha256,
-                published_at=self._clock.now(),
-                published_by=actor,
-            )
-        )
-        self._audit.record(
-            connection,
-            event="catalogue.published",
-            actor=actor,
-            subject=f"catalogue:{version}",
-            details={"sha256": catalogue.sha256, "roles": len(catalogue.roles)},
-        )
-        return Catalogue(catalogue.roles, version)
-
-    def find(self, connection: Connection) -> Catalogue | None:
-        """Return the catalogue in force, or None."""
-        row = _NEWEST.first(connection, {})
-        if row is None:
-            return None
-        kept = self._kept
-        if kept is None or kept.version != row["version"]:
-            # Its text is read once; a version is never changed.
-            found = _CONTENT.first(connection, {"wanted": row["version"]}) or {}
-            self._kept = kept = _check(json.loads(found.get("content", "{}")), version=row["version"])
-        return kept
-
-    def load(self, connection: Connection) -> Catalogue:
-        """Return the catalogue in force. Raises NoCatalogueError."""
-        found = self.find(connection)
-        if found is None:
-            raise NoCatalogueError
-        return found
+def _name(exclusion: Exclusion) -> str:
+    return exclusion.name

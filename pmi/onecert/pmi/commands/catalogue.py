@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from onecert.pmi.catalogue.content import read_catalogue
+from onecert.pmi.catalogue.reading import read_catalogue
 from onecert.pmi.commands.parts import APPLY, INPUT, opened_parts, say_dry
 from onecert.server.commands.options import common_options
 from onecert.server.operators.store import command_actor

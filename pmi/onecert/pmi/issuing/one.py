@@ -1,4 +1,4 @@
-"""Issues one attribute certificate for a grant that may be issued, in the order that makes it safe.
+"""Issues one attribute certificate for a grant that the rules let through, in the order that makes it safe.
 
 1. Draw the serial, encode what will be signed, sign it with a throw-away key, lint it.
 2. Put serial and bytes on record and commit: whatever may be signed from here on can be revoked. Where the
@@ -15,19 +15,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from onecert.pmi.authorities.directory import Authorities, Authority
+from onecert.pmi.authorities.directory import Authority
 from onecert.pmi.errors import (
     CertificateUnknownError,
+    DraftRefusedError,
     GrantStateError,
     GrantUnknownError,
     SignatureFaultError,
 )
-from onecert.pmi.issuing.encode import draw_serial
+from onecert.pmi.issuing.attributes import EncodedAttributes
+from onecert.pmi.issuing.encode import Content, Under, draw_serial
 from onecert.pmi.issuing.lint import check_draft
 from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
 from onecert.pmi.models import certificate_attributes, certificates, grants
@@ -38,9 +41,14 @@ from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import parse
-from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.attribute_certificate.asn1 import Oid
+from onecert.verifier.attribute_certificate.delegation import Constraints
+from onecert.verifier.attribute_certificate.encrypted import encrypt_attributes
+from onecert.verifier.attribute_certificate.general_names import DIRECTORY, GeneralName
+from onecert.verifier.attribute_certificate.parse import Attribute
+from onecert.verifier.certificate import ParsedCertificate
 
-__all__ = ["Intent", "Issued", "Issuing"]
+__all__ = ["Intent", "Issued", "Issuing", "ToSign"]
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +85,25 @@ class Issued:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToSign:
+    """What the rules have let through, ready to be written.
+
+    Args:
+        holder: what the grant's row holds as ``holder_der``.
+        found_by: name and text of each value, for the repository's search.
+        recipient: who may read the secret attributes.
+    """
+
+    authority: Authority
+    holder: ParsedCertificate
+    attributes: EncodedAttributes
+    found_by: Iterable[tuple[str, str]]
+    recipient: ParsedCertificate | None = None
+    constraints: Constraints | None = None
+    under: Under | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intent:
     """What is on record before the key is used."""
 
@@ -95,7 +122,6 @@ class Issuing:
         database: Database,
         audit: AuditTrail,
         clock: Clock,
-        authorities: Authorities,
         signer: Signer,
         publisher: AcrlPublisher,
         intent_timeout: timedelta,
@@ -103,97 +129,50 @@ class Issuing:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._authorities = authorities
         self._signer = signer
         self._publisher = publisher
         self._intent_timeout = intent_timeout
         self._throw_away = ThrowAwayKeys()
 
-    def issue(self, grant_id: str, *, actor: str) -> Issued:
-        """Issue the certificate of an approved grant. A grant that is issued answers with what it has.
+    def check_open(self, connection: Connection, grant: Values) -> Issued | None:
+        """Look whether an approved grant can be issued now; return what was issued for it before.
+
+        Args:
+            grant: its row, locked in this transaction.
 
         Raises:
-            GrantUnknownError, GrantStateError: it cannot be issued.
-            DraftRefusedError, TokenGoneError, SignatureFaultError: nothing was given out.
+            GrantStateError: it is not approved, or being issued.
         """
-        # 1 and 2. On record before the key is used.
-        with self._database.transaction() as connection:
-            begun = self.begin(connection, grant_id)
-        return begun if isinstance(begun, Issued) else self.finish(begun, actor=actor)
-
-    def begin(self, connection: Connection, grant_id: str) -> Intent | Issued:
-        """Put on record what will be signed for a grant, or return what was issued before.
-
-        Raises:
-            GrantUnknownError, GrantStateError, DraftRefusedError: it cannot be issued.
-        """
-        grant = _LOCK_GRANT.first(connection, {"wanted": grant_id})
-        if grant is None:
-            raise GrantUnknownError(grant_id)
-        done = self.find_issued(connection, grant_id)
+        done = self.find_issued(connection, grant["id"])
         if done is not None:
             return done
         if grant["state"] != "approved":
-            raise GrantStateError(grant_id, grant["state"])
-        if _OUTSTANDING.first(connection, {"wanted": grant_id}) is not None:
+            raise GrantStateError(grant["id"], grant["state"])
+        if _OUTSTANDING.first(connection, {"wanted": grant["id"]}) is not None:
             # Another request is at it this moment, or a crash left it; one grant is one certificate.
-            raise GrantStateError(grant_id, "being issued")
-        authority = self._authorities.load(connection, grant["authority"])
-        return self.begin_new(connection, grant, authority, as_parsed(grant["holder_der"]))
+            raise GrantStateError(grant["id"], "being issued")
+        return None
 
-    def begin_new(
-        self, connection: Connection, grant: Values, authority: Authority, holder: ParsedCertificate
-    ) -> Intent:
-        """Put on record what will be signed for a grant that was approved in this very transaction.
+    def begin(self, connection: Connection, grant: Values, to_sign: ToSign) -> Intent:
+        """Put on record what will be signed for a grant that the rules let through in this transaction.
 
         Args:
             grant: its row.
-            holder: what the row holds as ``holder_der``.
 
         Raises:
             DraftRefusedError: it cannot be issued.
         """
-        roles = json.loads(grant["attributes"])["role"]
-        serial = draw_serial()
-        info_der = authority.template.fill(
-            holder=holder,
-            serial=serial,
-            not_before=grant["not_before"],
-            not_after=grant["not_after"],
-            roles=roles,
-            targets=json.loads(grant["targets"]),
-        )
+        serial, authority = draw_serial(), to_sign.authority
+        content = content_of(grant, to_sign, serial)
+        info_der = authority.template.fill(content, serial)
         draft = self._throw_away.sign(algorithm_of(authority.public_key), info_der)
-        check_draft(draft, authority=authority, holder=holder, roles=roles)
-        row = {
-            "serial": f"{serial:x}",
-            "authority": authority.name,
-            "grant_id": grant["id"],
-            "state": "intended",
-            "holder_sha256": hashlib.sha256(holder.der).hexdigest(),
-            "holder_name": grant["holder_name"],
-            "entity": grant["entity"],
-            "info_der": info_der,
-            "certificate_der": None,
-            "not_before": grant["not_before"],
-            "not_after": grant["not_after"],
-            "intended_at": self._clock.now(),
-            "issued_at": None,
-            "revoked_at": None,
-            "reason": None,
-            "revoked_by": None,
-            "kind": grant["kind"],
-            "holder_form": grant["holder_form"],
-            "key_sha256": hashlib.sha256(holder.spki_der).hexdigest(),
-            "short_lived": grant["short_lived"],
-            "under": None,
-            "replaced_by": None,
-        }
-        _INSERT_CERTIFICATE.run(connection, row)
-        _INSERT_ATTRIBUTE.run_many(
-            connection, [{"name": "role", "value": role, "serial": f"{serial:x}"} for role in roles]
+        check_draft(draft, authority=authority, content=content)
+        serial_hex = f"{serial:x}"
+        _INSERT_CERTIFICATE.run(
+            connection, certificate_row(grant, to_sign, serial_hex, info_der, self._clock.now())
         )
-        return Intent(grant_id=grant["id"], serial=f"{serial:x}", authority=authority, info_der=info_der)
+        _INSERT_ATTRIBUTE.run_many(connection, attribute_rows(serial_hex, to_sign.found_by))
+        return Intent(grant_id=grant["id"], serial=serial_hex, authority=authority, info_der=info_der)
 
     def finish(self, intent: Intent, *, actor: str) -> Issued:
         """Sign what is on record, after its transaction has been committed, and keep the certificate.
@@ -246,6 +225,13 @@ class Issuing:
             },
         )
 
+    def find_open(self, connection: Connection, grant_id: str) -> Values:
+        """Return the row of a grant, locked until the end of the transaction. Raises GrantUnknownError."""
+        row = _LOCK_GRANT.first(connection, {"wanted": grant_id})
+        if row is None:
+            raise GrantUnknownError(grant_id)
+        return row
+
     def resolve_intents(self, at: datetime) -> int:
         """Give up intents whose signature never came back: revoke the serial, free the grant.
 
@@ -280,3 +266,72 @@ class Issuing:
             subject=f"attribute-certificate:{serial}",
             details={"authority": authority},
         )
+
+
+def content_of(grant: Values, to_sign: ToSign, serial: int) -> Content:
+    """Say what the certificate of a grant says. Its secret attributes are bound to the serial number."""
+    attributes = to_sign.attributes.clear
+    if to_sign.attributes.secret:
+        attributes = (*attributes, _encrypted(to_sign, serial))
+    return Content(
+        holder=to_sign.holder,
+        not_before=grant["not_before"],
+        not_after=grant["not_after"],
+        attributes=attributes,
+        holder_form=grant["holder_form"],
+        entity=grant["entity"],
+        targets=tuple(json.loads(grant["targets"])),
+        target_groups=tuple(json.loads(grant["target_groups"])),
+        short_lived=grant["short_lived"],
+        audit_identity=grant["audit_identity"],
+        constraints=to_sign.constraints,
+        under=to_sign.under,
+    )
+
+
+def _encrypted(to_sign: ToSign, serial: int) -> Attribute:
+    if to_sign.recipient is None:
+        raise DraftRefusedError(["nobody is named who may read the encrypted attributes"])
+    value = encrypt_attributes(
+        to_sign.attributes.secret,
+        issuer=GeneralName(DIRECTORY, to_sign.authority.certificate.subject_der),
+        serial=serial,
+        recipients=[to_sign.recipient],
+    )
+    return Attribute(Oid.ENCRYPTED_ATTRIBUTES, (value,))
+
+
+def certificate_row(
+    grant: Values, to_sign: ToSign, serial_hex: str, info_der: bytes, at: datetime
+) -> Mapping[str, object]:
+    """Return the row of a certificate that may be signed from now on."""
+    under = to_sign.under
+    return {
+        "serial": serial_hex,
+        "authority": to_sign.authority.name,
+        "grant_id": grant["id"],
+        "kind": grant["kind"],
+        "state": "intended",
+        "holder_form": grant["holder_form"],
+        "holder_sha256": hashlib.sha256(to_sign.holder.der).hexdigest(),
+        "key_sha256": hashlib.sha256(to_sign.holder.spki_der).hexdigest(),
+        "holder_name": grant["holder_name"],
+        "entity": grant["entity"],
+        "info_der": info_der,
+        "certificate_der": None,
+        "not_before": grant["not_before"],
+        "not_after": grant["not_after"],
+        "intended_at": at,
+        "issued_at": None,
+        "revoked_at": None,
+        "reason": None,
+        "revoked_by": None,
+        "short_lived": grant["short_lived"],
+        "under": None if under is None else f"{under.serial:x}",
+        "replaced_by": None,
+    }
+
+
+def attribute_rows(serial_hex: str, found_by: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return the rows by which a certificate is found."""
+    return [{"name": name, "value": value, "serial": serial_hex} for name, value in found_by]

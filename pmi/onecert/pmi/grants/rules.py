@@ -1,0 +1,267 @@
+"""Who may give what to whom: the catalogue, the delegations, the state of the authority, separation of duty.
+
+Asked when a grant is requested, and again in the transaction in which its certificate is put on record:
+between the two an authority may have been suspended, or the holder been given something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from onecert.pmi.authorities.directory import SOURCE, Authority
+from onecert.pmi.authorities.errors import NoDelegationError
+from onecert.pmi.catalogue.content import (
+    ANY,
+    ENTITY,
+    PERSON,
+    ROLE,
+    Catalogue,
+    CatalogueAttribute,
+    CatalogueRole,
+)
+from onecert.pmi.catalogue.errors import (
+    AttributeNotAssignableError,
+    AttributeValueError,
+    HolderUnfitError,
+)
+from onecert.pmi.catalogue.store import Catalogues
+from onecert.pmi.errors import RequestWrongError, RoleNotAssignableError
+from onecert.pmi.grants.errors import DutySeparatedError
+from onecert.pmi.grants.request import DELEGATION, Wanted, canonical
+from onecert.pmi.holders.identity import HolderIdentity
+from onecert.pmi.issuing.attributes import EncodedAttributes, constraints_from_json, encode_attributes
+from onecert.pmi.issuing.encode import ENTITY_URN, Under
+from onecert.pmi.models import authorities, certificate_attributes, certificates
+from onecert.server.languages import _
+from onecert.server.statements import Statement
+from onecert.verifier.attribute_certificate.delegation import Constraints, Limits
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
+
+__all__ = ["DelegationLimits", "Rules", "Terms", "holder_kind"]
+
+_ENTITY_ID = re.compile(r"[a-z]+:[A-Za-z0-9\-]{1,64}")
+# The classes of holders whose certificate is a person's, also inside of an organisation.
+_PERSONS = {"employee", "citizen"}
+
+_NEWEST_DELEGATION = Statement(
+    select(certificates.c.serial, authorities.c.certificate_der)
+    .join(authorities, authorities.c.name == certificates.c.authority)
+    .where(
+        certificates.c.holder_sha256 == bindparam("holder"),
+        certificates.c.kind == DELEGATION,
+        certificates.c.state == "issued",
+        certificates.c.not_after >= bindparam("until"),
+    )
+    .order_by(certificates.c.not_after.desc(), certificates.c.serial)
+    .limit(1)
+)
+# What a holder has: live certificates of the same entity, by whichever certificate and authority.
+_ROLES_HELD = Statement(
+    select(certificates.c.serial, certificate_attributes.c.value)
+    .join(certificate_attributes, certificate_attributes.c.serial == certificates.c.serial)
+    .where(
+        certificates.c.entity == bindparam("holder"),
+        certificates.c.kind != DELEGATION,
+        certificates.c.state.in_(("intended", "issued", "held")),
+        certificates.c.not_after >= bindparam("at"),
+        certificate_attributes.c.name == ROLE,
+    )
+    .order_by(certificates.c.serial)
+)
+
+
+class DelegationLimits(Protocol):
+    """What is delegated to an authority, through however many steps."""
+
+    def limits(self, connection: Connection, authority: str, at: datetime) -> Limits | None:
+        """Return what an authority may give now; None when nothing is delegated to it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """On which terms something may be given."""
+
+    attributes: EncodedAttributes
+    needs_approval: bool
+    longest: timedelta
+    constraints: Constraints | None
+    is_delegated: bool
+    catalogue: Catalogue
+
+
+class Rules:
+    """Judges grants. One object per process; safe to share between threads."""
+
+    def __init__(
+        self, *, catalogues: Catalogues, delegations: DelegationLimits | None, lifetime_max: timedelta
+    ) -> None:
+        self._catalogues = catalogues
+        self._delegations = delegations
+        self._lifetime_max = lifetime_max
+
+    def judge(
+        self,
+        connection: Connection,
+        authority: Authority,
+        wanted: Wanted,
+        holder: HolderIdentity,
+        at: datetime,
+        *,
+        again: bool = False,
+    ) -> Terms:
+        """Say on which terms this may be given; what was delegated is asked with its period, afterwards.
+
+        Args:
+            authority: as ``Authorities.load_to_issue`` returned it in this transaction.
+            again: it was requested before, and the record does not say of what kind its holder is.
+
+        Raises:
+            PmiError: it may not; the code says why.
+        """
+        # 1. What a source gives is its own; of others, the delegation is asked in ``check_delegated``.
+        is_source = authority.kind == SOURCE
+        catalogue = self._catalogues.load(connection)
+        entries = list(_entries(catalogue, authority.name, wanted, is_source=is_source))
+        # 2. The values are of the syntax, and among those that may be given.
+        encoded = encode_attributes(catalogue, wanted.attributes)
+        for entry in entries:
+            if isinstance(entry, CatalogueAttribute):
+                _check_values(entry, wanted.attributes[entry.name])
+        if bool(encoded.secret) != (wanted.recipient is not None):
+            reason = _("there is nothing to encrypt") if wanted.recipient else _("missing")
+            raise RequestWrongError("recipient", reason)
+        # 3. The holder is somebody who may have it.
+        constraints = None
+        if wanted.kind == DELEGATION:
+            constraints = _constraints(wanted)
+            if wanted.holder_form in {"name", "entity"}:
+                raise RequestWrongError("holder_form", _("a delegation names a certificate or its key"))
+        else:
+            if wanted.holder_form == "entity" and not again:
+                _check_entity(holder)
+            for entry in entries if not again else ():
+                _check_holder(entry, holder)
+            self._check_duties(connection, catalogue, wanted.roles, holder.entity, at)
+        days = [] if wanted.kind == DELEGATION else [timedelta(days=entry.max_days) for entry in entries]
+        return Terms(
+            attributes=encoded,
+            needs_approval=any(entry.second_person for entry in entries),
+            longest=min([self._lifetime_max, *days]),
+            constraints=constraints,
+            is_delegated=not is_source,
+            catalogue=catalogue,
+        )
+
+    def check_delegated(
+        self,
+        connection: Connection,
+        authority: Authority,
+        terms: Terms,
+        *,
+        holder: ParsedCertificate,
+        period: tuple[datetime, datetime],
+        at: datetime,
+    ) -> Under | None:
+        """Check what is to be given against what was delegated; return the delegation, None for a source.
+
+        Raises:
+            NoDelegationError: nothing is delegated to the authority now.
+            RefusedError: ``EXCEEDS_DELEGATION``, as a verifier would say later.
+        """
+        if not terms.is_delegated:
+            return None
+        limits = None
+        if self._delegations is not None:
+            limits = self._delegations.limits(connection, authority.name, at)
+        if limits is None:
+            raise NoDelegationError(authority.name)
+        given = terms.attributes.clear + terms.attributes.secret
+        for finding in limits.findings(given, holder, *period, terms.constraints):
+            raise finding.error()
+        wanted = {"holder": hashlib.sha256(authority.certificate.der).hexdigest(), "until": period[1]}
+        row = _NEWEST_DELEGATION.first(connection, wanted)
+        if row is None:
+            raise NoDelegationError(authority.name)
+        return Under(as_parsed(bytes(row["certificate_der"])).subject_der, int(row["serial"], 16))
+
+    def _check_duties(
+        self, connection: Connection, catalogue: Catalogue, roles: Sequence[str], entity: str, at: datetime
+    ) -> None:
+        """Static separation of duty, over all that the holder has from whomever."""
+        given = catalogue.with_included(roles)
+        if not any(rule.kind == "static" and given.intersection(rule.roles) for rule in catalogue.exclusions):
+            return
+        for rule in catalogue.broken_exclusions(roles):
+            raise DutySeparatedError(rule.title("en"), sorted(given.intersection(rule.roles)), "")
+        if connection.dialect.name == "postgresql":
+            # Two grants for one holder at the same moment wait for each other; SQLite's writers always do.
+            key = int.from_bytes(hashlib.sha256(entity.encode()).digest()[:8], "big", signed=True)
+            connection.execute(select(func.pg_advisory_xact_lock(key)))
+        held: dict[str, str] = {}
+        for row in _ROLES_HELD.all(connection, {"holder": entity, "at": at}):
+            held.setdefault(row["value"], row["serial"])
+        for role, serial in held.items():
+            for rule in catalogue.broken_exclusions([role, *roles]):
+                both = catalogue.with_included([role, *roles]).intersection(rule.roles)
+                raise DutySeparatedError(rule.title("en"), sorted(both), serial)
+
+
+def holder_kind(holder: HolderIdentity) -> str:
+    """Tell whether a holder is a legal ENTITY or a natural PERSON; an employee is a person."""
+    holder_class = holder.attributes.get("holder_class")
+    if holder_class in _PERSONS or holder.entity.startswith("person:"):
+        return PERSON
+    return ENTITY
+
+
+def _entries(
+    catalogue: Catalogue, authority: str, wanted: Wanted, *, is_source: bool
+) -> Iterator[CatalogueRole | CatalogueAttribute]:
+    for name, values in wanted.attributes.items():
+        if name != ROLE:
+            entry = catalogue.attribute(name)
+            if is_source and authority not in entry.authorities:
+                raise AttributeNotAssignableError(name, authority)
+            yield entry
+            continue
+        for uri in values:
+            if not isinstance(uri, str):
+                raise AttributeValueError(ROLE, canonical(uri), _("not the URI of a role"))
+            role = catalogue.role(uri)
+            if is_source and authority not in role.authorities:
+                raise RoleNotAssignableError(uri, authority)
+            yield role
+
+
+def _check_values(entry: CatalogueAttribute, values: Sequence[object]) -> None:
+    if len(values) > 1 and not entry.multiple:
+        raise AttributeValueError(entry.name, canonical(values), _("it has one value only"))
+    allowed = {canonical(value) for value in entry.values}
+    for value in values:
+        if allowed and canonical(value) not in allowed:
+            raise AttributeValueError(entry.name, canonical(value), _("the catalogue does not list it"))
+
+
+def _check_holder(entry: CatalogueRole | CatalogueAttribute, holder: HolderIdentity) -> None:
+    if entry.holders not in (ANY, holder_kind(holder)):
+        raise HolderUnfitError(entry.en, entry.holders)
+
+
+def _check_entity(holder: HolderIdentity) -> None:
+    if holder_kind(holder) != ENTITY or not _ENTITY_ID.fullmatch(holder.entity):
+        raise HolderUnfitError(f"{ENTITY_URN}…", ENTITY)
+
+
+def _constraints(wanted: Wanted) -> Constraints:
+    try:
+        return constraints_from_json(wanted.constraints)
+    except ValueError as exc:
+        raise RequestWrongError("constraints", _("a name is not in the form CN=…,O=…,C=CN")) from exc
