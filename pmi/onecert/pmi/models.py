@@ -31,10 +31,15 @@ __all__ = [
     "catalogues",
     "certificate_attributes",
     "certificates",
+    "departures",
     "grants",
+    "holder_names",
+    "holders",
     "holds",
     "metadata",
+    "ocsp_answers",
     "policies",
+    "rebindings",
 ]
 
 metadata = MetaData()
@@ -180,9 +185,12 @@ certificates = Table(
     Index("pmi_certificates_by_holder", "holder_sha256"),
     Index("pmi_certificates_by_key", "key_sha256"),
     Index("pmi_certificates_by_under", "under"),
-    Index("pmi_certificates_by_end", "state", "not_after"),
-    Index("pmi_certificates_by_entity", "entity"),
-    Index("pmi_certificates_by_state", "authority", "state", "not_after"),
+    # Lists are read by these from key to key (repository/search.py): the last column once for each row.
+    Index("pmi_certificates_by_end", "state", "not_after", "serial"),
+    Index("pmi_certificates_by_entity", "entity", "intended_at", "serial"),
+    Index("pmi_certificates_by_state", "authority", "state", "not_after", "serial"),
+    Index("pmi_certificates_by_time", "intended_at", "serial"),
+    Index("pmi_certificates_by_kind", "authority", "kind", "state", "intended_at", "serial"),
     Index("pmi_certificates_by_grant", "grant_id"),
 )
 
@@ -205,6 +213,77 @@ holds = Table(
     Column("held_by", String(256), nullable=False),
     Column("released_at", UtcDateTime, nullable=True),
     Column("released_by", String(256), nullable=True),
+)
+
+# Certificates of holders that our verifier has accepted: who each of them says its holder is.
+holders = Table(
+    "pmi_holders",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("key_sha256", String(64), nullable=False),
+    Column("entity", String(128), nullable=False),
+    Column("person", String(128), nullable=False),  # empty: the entity itself
+    Column("name", String(512), nullable=False),
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("not_after", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime, nullable=True),  # whether it renews another: null for not yet looked at
+    Index("pmi_holders_by_identity", "entity", "person"),
+    Index("pmi_holders_by_person", "person"),
+    Index("pmi_holders_by_key", "key_sha256"),
+    Index("pmi_holders_unchecked", "checked_at", "seen_at"),
+)
+
+# Each ending of each holder's name, cut to eight characters: any part of a name begins one of them.
+holder_names = Table(
+    "pmi_holder_names",
+    metadata,
+    Column("part", String(8).with_variant(String(8, collation="C"), "postgresql"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+)
+
+# Live certificates whose holder has a newer certificate; an officer confirms that they follow it.
+rebindings = Table(
+    "pmi_rebindings",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("holder_sha256", String(64), nullable=False),  # of the newer certificate
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Index("pmi_rebindings_by_time", "proposed_at", "serial"),
+)
+
+# End of office: what somebody held, shown, confirmed and revoked, now or at a time that was set.
+departures = Table(
+    "pmi_departures",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("who_kind", String(16), nullable=False),  # certificate | entity | person
+    Column("who", String(128), nullable=False),
+    Column("name", String(512), nullable=False),
+    Column("state", String(16), nullable=False),  # scheduled | done | withdrawn
+    Column("content_sha256", String(64), nullable=False),  # of what was shown
+    Column("effective_at", UtcDateTime, nullable=False),
+    Column("requested_by", String(64), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime, nullable=True),
+    Column("receipt", Text, nullable=False),  # JSON: what was revoked and refused
+    Index("pmi_departures_by_state", "state", "effective_at"),
+    Index("pmi_departures_by_content", "content_sha256"),
+)
+
+# OCSP answers as they were signed; good while the status is that of the certificate.
+ocsp_answers = Table(
+    "pmi_ocsp_answers",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("hash_name", String(8), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("status", String(96), nullable=False),
+    Column("this_update", UtcDateTime, nullable=False),
+    Column("next_update", UtcDateTime, nullable=False),
+    Column("response_der", LargeBinary, nullable=False),
+    Index("pmi_ocsp_answers_by_age", "next_update"),
 )
 
 batches = Table(

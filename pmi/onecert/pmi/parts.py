@@ -15,8 +15,11 @@ from onecert.pmi.grants.acts import Grants
 from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderVerifier
 from onecert.pmi.holders.listed import ListedHolders
+from onecert.pmi.holders.seen import SeenHolders
 from onecert.pmi.issuing.one import Issuing
 from onecert.pmi.issuing.signing import Signer
+from onecert.pmi.life.changes import Changes
+from onecert.pmi.life.offices import Offices
 from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
@@ -40,6 +43,7 @@ class Parts:
     issuing: Issuing
     grants: Grants
     revocations: Revocations
+    offices: Offices
     policies: Policies
     decision_log: DecisionLog
     decider: Decider
@@ -55,9 +59,10 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
     database, audit, clock = context.database, context.audit, context.clock
     token = make_token(config, data=context.data, shared=context.shared)
     signer = Signer(token.key, token=config.token)
-    holders = holders or ListedHolders(
+    verifier = holders or ListedHolders(
         config, folder=context.data, shared=context.shared, status_url=context.status_url, clock=clock
     )
+    holders = SeenHolders(verifier, database, clock)
     authorities = Authorities(audit=audit, clock=clock, status_url=context.status_url)
     catalogues = Catalogues(audit=audit, clock=clock)
     publisher = AcrlPublisher(
@@ -77,6 +82,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         publisher=publisher,
         intent_timeout=config.intent_timeout,
     )
+    changes = Changes(audit=audit, publisher=publisher)
     policies = Policies(audit=audit, clock=clock, public_key=lambda: token.own_key(POLICY_KEY).public_key())
     log = DecisionLog(context.data / "decisions")
     return Parts(
@@ -95,11 +101,12 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
             clock=clock,
             operators=context.operators,
             authorities=authorities,
-            holders=holders,
+            holders=verifier,
             issuing=issuing,
             rules=Rules(catalogues=catalogues, delegations=None, lifetime_max=config.grant_lifetime_max),
         ),
-        revocations=Revocations(database=database, audit=audit, clock=clock, publisher=publisher),
+        revocations=Revocations(database=database, clock=clock, changes=changes),
+        offices=Offices(database=database, audit=audit, clock=clock, changes=changes),
         policies=policies,
         decision_log=log,
         decider=Decider(

@@ -1,53 +1,85 @@
-"""Revokes attribute certificates: status and audit in one transaction, a new list at once.
+"""Revokes attribute certificates, puts them on hold and releases them: one, or many by one confirmed act.
 
-Reasons are those of RFC 5280, section 5.3.1, that fit an attribute certificate. Revoking is for good;
-there is no hold yet (RFC 5280 calls it certificateHold).
+Reasons are those of RFC 5280, section 5.3.1, that fit an attribute certificate. Revoking is for good; a hold
+(certificateHold) can be released. Each act is one transaction with its audit entries; new lists follow at
+once, and decisions go by the record, so that it counts from the next one on.
 """
 
 from __future__ import annotations
 
-import logging
-from datetime import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
-from onecert.pmi.errors import GrantStateError, ReasonUnknownError
-from onecert.pmi.models import certificates
-from onecert.pmi.repository.search import STATUSES, Record, load_certificate
-from onecert.pmi.status.acrl import Acrl, AcrlPublisher, bump_status
-from onecert.server.audit import AuditTrail
+from onecert.pmi.errors import GrantStateError, ReasonUnknownError, RequestWrongError
+from onecert.pmi.life.changes import Changes
+from onecert.pmi.life.errors import CertificateStateError, SelectionChangedError
+from onecert.pmi.repository.search import STATUSES, Record, load_certificate, load_certificates
+from onecert.pmi.status.acrl import Acrl
 from onecert.server.clock import Clock
 from onecert.server.database import Database
-from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator, check_role, check_usable
 
-__all__ = ["REASONS", "Revocations"]
+__all__ = ["ACTS", "MAX_AT_ONCE", "REASONS", "REVOKERS", "Done", "Revocations", "Selection"]
 
-REVOKERS = ("attribute.officer", "attribute.approver")
-
-log = logging.getLogger(__name__)
+# Whoever may take a certificate out of use: also the staff at night, who may do nothing else.
+REVOKERS = ("attribute.officer", "attribute.approver", "attribute.security")
+RELEASERS = ("attribute.officer", "attribute.approver")
+MAX_AT_ONCE = 10_000
 
 REASONS: dict[str, Message] = {
     "privilegeWithdrawn": _("the role was taken back"),
     "affiliationChanged": _("the holder has left the office"),
     "keyCompromise": _("the holder's key is compromised"),
+    "aACompromise": _("the authority's key is compromised"),
     "superseded": _("replaced by another certificate"),
     "cessationOfOperation": _("no longer needed"),
     "unspecified": _("no reason given"),
 }
+ACTS: dict[str, Message] = {"revoke": _("revoke"), "hold": _("hold"), "release": _("release")}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What an act would be done to; confirmed by its hash."""
+
+    act: str
+    reason: str
+    records: Sequence[Record]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the act, the reason and the serial numbers: the same whatever was done to them meanwhile."""
+        content = {"act": self.act, "reason": self.reason, "serials": sorted(r.serial for r in self.records)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def check_shown(self, sha256: str) -> None:
+        """Raises SelectionChangedError when this is not what was shown."""
+        if sha256 != self.sha256:
+            raise SelectionChangedError(len(self.records), self.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What an act has changed: those that were changed already are not among ``changed``."""
+
+    records: Sequence[Record]
+    changed: Sequence[Record]
+    acrls: dict[str, Acrl | None]
 
 
 class Revocations:
-    """Revokes, and has the list published."""
+    """Revokes, holds and releases, and has the lists published."""
 
-    def __init__(
-        self, *, database: Database, audit: AuditTrail, clock: Clock, publisher: AcrlPublisher
-    ) -> None:
+    def __init__(self, *, database: Database, clock: Clock, changes: Changes) -> None:
         self._database = database
-        self._audit = audit
         self._clock = clock
-        self._publisher = publisher
+        self._changes = changes
 
     def revoke(self, serial: str, *, reason: str, operator: Operator) -> tuple[Record, Acrl | None]:
         """Revoke one certificate. A second time changes nothing and answers with what is on record.
@@ -59,52 +91,98 @@ class Revocations:
         Raises:
             CertificateUnknownError, ReasonUnknownError, GrantStateError: nothing was revoked.
         """
-        now = self._clock.now()
-        check_role(operator, *REVOKERS)
-        check_usable(operator, at=now)
-        with self._database.transaction() as connection:
-            record = _check(connection, serial, reason)
-            if record.state == "issued":
-                log.info("attribute certificate to be revoked", extra={"serial": record.serial})
-                self._record(connection, record, reason=reason, actor=operator.actor, at=now)
-        acrl = self._publish(record.authority)
-        with self._database.reading() as connection:
-            return load_certificate(connection, serial), acrl
+        return _single(self._act("revoke", [serial], reason, operator))
+
+    def hold(self, serial: str, *, operator: Operator) -> tuple[Record, Acrl | None]:
+        """Put one certificate on hold. Raises CertificateStateError when it is neither valid nor on hold."""
+        return _single(self._act("hold", [serial], "", operator))
+
+    def release(self, serial: str, *, operator: Operator) -> tuple[Record, Acrl | None]:
+        """Let one certificate count again. Raises CertificateStateError when it is not on hold."""
+        return _single(self._act("release", [serial], "", operator))
 
     def preview(self, serial: str, *, reason: str) -> Record:
         """Return the certificate that ``revoke`` would revoke; refuse what it would refuse."""
+        return self.select("revoke", [serial], reason=reason).records[0]
+
+    def select(self, act: str, serials: Sequence[str], *, reason: str = "") -> Selection:
+        """Return what ``together`` would act on; refuse what it would refuse."""
         with self._database.reading() as connection:
-            return _check(connection, serial, reason)
+            return _select(connection, act, serials, reason)
 
-    def _record(
-        self, connection: Connection, record: Record, *, reason: str, actor: str, at: datetime
-    ) -> None:
-        connection.execute(
-            update(certificates)
-            .where(certificates.c.serial == record.serial)
-            .values(state="revoked", revoked_at=at, reason=reason, revoked_by=actor)
-        )
-        bump_status(connection, record.authority)
-        self._audit.record(
-            connection,
-            event="attribute_certificate.revoked",
-            actor=actor,
-            subject=f"attribute-certificate:{record.serial}",
-            details={"reason": reason, "authority": record.authority},
-        )
+    def together(
+        self, act: str, serials: Sequence[str], *, reason: str = "", content_sha256: str, operator: Operator
+    ) -> Done:
+        """Revoke, hold or release many at once: all of them or, when one cannot be, none.
 
-    def _publish(self, authority: str) -> Acrl | None:
-        try:
-            return self._publisher.publish(authority)
-        except ServiceError:
-            log.exception("acrl after a revocation not published", extra={"authority": authority})
-            return None
+        Args:
+            act: one of ACTS.
+            content_sha256: of the selection that was shown. The same again changes nothing.
+
+        Raises:
+            SelectionChangedError: something else was shown.
+            CertificateUnknownError, CertificateStateError, GrantStateError: nothing was changed.
+        """
+        return self._act(act, serials, reason, operator, shown=content_sha256)
+
+    def _act(
+        self, act: str, serials: Sequence[str], reason: str, operator: Operator, shown: str | None = None
+    ) -> Done:
+        check_role(operator, *(RELEASERS if act == "release" else REVOKERS))
+        now = self._clock.now()
+        check_usable(operator, at=now)
+        with self._database.transaction() as connection:
+            selection = _select(connection, act, serials, reason)
+            if shown is not None:
+                selection.check_shown(shown)
+            if act == "revoke":
+                changed = self._changes.revoke(
+                    connection, selection.records, reason=reason, actor=operator.actor, at=now
+                )
+            elif act == "hold":
+                changed = self._changes.hold(connection, selection.records, actor=operator.actor, at=now)
+            else:
+                changed = self._changes.release(connection, selection.records, actor=operator.actor, at=now)
+        acrls = self._changes.publish(selection.records)
+        with self._database.reading() as connection:
+            records = load_certificates(connection, [record.serial for record in selection.records])
+        return Done(records=records, changed=changed, acrls=acrls)
 
 
-def _check(connection: Connection, serial: str, reason: str) -> Record:
-    if reason not in REASONS:
+def _select(connection: Connection, act: str, serials: Sequence[str], reason: str) -> Selection:
+    if act not in ACTS:
+        raise RequestWrongError("act", _("unknown"))
+    if act == "revoke" and reason not in REASONS:
         raise ReasonUnknownError(reason, REASONS)
-    record = load_certificate(connection, serial)
-    if record.state not in {"issued", "revoked"}:
+    if act != "revoke" and reason:
+        raise RequestWrongError("reason", _("only a revocation has one"))
+    if not 0 < len(serials) <= MAX_AT_ONCE:
+        raise RequestWrongError("serials", _("choose one at least, and 10,000 at most"))
+    if len(serials) == 1:
+        records = [load_certificate(connection, serials[0])]
+    else:
+        records = load_certificates(connection, serials)
+    for record in records:
+        _check(act, record)
+    return Selection(act, reason, records)
+
+
+# In which states an act does something, or has been done already.
+_STATES = {
+    "revoke": {"issued", "held", "revoked"},
+    "hold": {"issued", "held"},
+    "release": {"held", "issued"},
+}
+
+
+def _check(act: str, record: Record) -> None:
+    if record.state in _STATES[act]:
+        return
+    if act == "revoke":
         raise GrantStateError(record.grant_id, STATUSES[record.state])
-    return record
+    raise CertificateStateError(record.serial, STATUSES[record.state])
+
+
+def _single(done: Done) -> tuple[Record, Acrl | None]:
+    record = done.records[0]
+    return record, done.acrls[record.authority]

@@ -1,21 +1,59 @@
-"""The repository of attribute certificates: found by serial, holder, entity, authority, role and status."""
+"""The repository of attribute certificates: found by serial, holder, entity, authority, attribute and status.
+
+Lists are read along an index from key to key, and never more than ``LOOKED_AT`` entries for one page: what a
+filter leaves out costs as much as what it lets through. So a page costs the same among ten thousand
+certificates and among a million; where the bound was reached, it says so and goes on from there.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    false,
+    or_,
+    select,
+    tuple_,
+)
 
-from onecert.pmi.errors import CertificateUnknownError
-from onecert.pmi.models import certificate_attributes, certificates, grants
+from onecert.pmi.errors import CertificateUnknownError, RequestWrongError
+from onecert.pmi.holders.seen import find_by_name, find_holder, of_identity
+from onecert.pmi.models import authorities, certificate_attributes, certificates, grants
 from onecert.server.languages import Message, _
 from onecert.server.statements import Statement, Values
 
-__all__ = ["STATUSES", "Record", "Search", "find_certificates", "load_certificate"]
+__all__ = [
+    "COUNTED",
+    "LOOKED_AT",
+    "STATUSES",
+    "Found",
+    "Record",
+    "Search",
+    "attribute_text",
+    "find_certificates",
+    "load_certificate",
+    "load_certificates",
+    "search_certificates",
+]
+
+Key = tuple[Any, ...]
+LOOKED_AT = 10_000
+COUNTED = 1000
+_HOLDERS = 200
 
 # What people search by; "expired" is a matter of the clock and not stored.
 STATUSES: dict[str, Message] = {
@@ -54,6 +92,7 @@ class Record:
     revoked_by: str | None
     kind: str
     holder_form: str
+    key_sha256: str
     short_lived: bool
     under: str | None
     replaced_by: str | None
@@ -72,23 +111,102 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What to look for; an empty field does not matter. ``holder``: SHA-256 of a certificate, id or name."""
+    """What to look for; an empty field does not matter.
+
+    Args:
+        holder: SHA-256 of a certificate, canonical id, serial number, or any part of a name.
+        role: URI; the same as the attribute ``role`` with this value.
+        attribute, value: a name of the catalogue, and a value as ``attribute_text`` writes it.
+        kind: ``grant`` or ``delegation``.
+        expiring_days: valid now, and ends within so many days.
+        after: what the page before gave as ``next``.
+    """
 
     holder: str = ""
     authority: str = ""
     role: str = ""
+    attribute: str = ""
+    value: str = ""
     status: str = ""
+    kind: str = ""
+    expiring_days: int | None = None
+    after: str = ""
     page: int = 1
     per_page: int = 20
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One page. ``next`` is None when that was all; ``is_cut``: the bound was reached before it was full."""
+
+    records: Sequence[Record]
+    next: str | None
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to read: lanes of an index in one order.
+
+    Args:
+        by: columns of the order, the last of them once for each row.
+        lanes: conditions on the leading columns of the index; no row is in two.
+    """
+
+    by: tuple[Column[Any], ...]
+    lanes: Sequence[ColumnElement[bool]]
+    is_descending: bool
+    source: Any = certificates
+
+
+def search_certificates(connection: Connection, search: Search, at: datetime) -> Found:
+    """Return one page. Raises RequestWrongError when ``after`` is not one of this search."""
+    keys, following, is_cut = _keys(connection, search, at, search.per_page)
+    return Found(records=_load(connection, keys), next=following, is_cut=is_cut)
+
+
 def find_certificates(connection: Connection, search: Search, at: datetime) -> tuple[Sequence[Record], int]:
-    """Return one page of what was found, newest first, and how many there are."""
-    chosen = _where(_RECORDS, search, at)
-    total = connection.scalar(_where(select(func.count()).select_from(certificates), search, at)) or 0
-    chosen = chosen.order_by(certificates.c.intended_at.desc(), certificates.c.serial)
-    rows = connection.execute(chosen.limit(search.per_page).offset((search.page - 1) * search.per_page))
-    return [_record(row) for row in rows.mappings()], total
+    """Return one page by its number, and how many there are: counted to ``COUNTED`` and no further."""
+    keys, _next, _is_cut = _keys(connection, replace(search, after=""), at, COUNTED)
+    start = (search.page - 1) * search.per_page
+    return _load(connection, keys[start : start + search.per_page]), len(keys)
+
+
+def _keys(
+    connection: Connection, search: Search, at: datetime, limit: int
+) -> tuple[list[Key], str | None, bool]:
+    """Keys of one page, what the next page begins after, and whether the bound was reached."""
+    way = _way(connection, search, at)
+    after = _read_after(search.after, len(way.by)) if search.after else None
+    fits = _filters(search, at)
+    names = [column.name for column in way.by]
+    found: list[Key] = []
+    ends: list[Key] = []
+    for lane in way.lanes:
+        keys = _sorted(select(*way.by).select_from(way.source).where(lane), way)
+        if after is not None:
+            keys = keys.where(_beyond(way, after))
+        bounded = keys.limit(LOOKED_AT).subquery()
+        chosen = select(*(bounded.c[name] for name in names))
+        if fits:
+            chosen = chosen.join(certificates, certificates.c.serial == bounded.c.serial).where(*fits)
+        order = [bounded.c[name].desc() if way.is_descending else bounded.c[name] for name in names]
+        rows = [tuple(row) for row in connection.execute(chosen.order_by(*order).limit(limit + 1))]
+        found += rows
+        if fits and len(rows) <= limit:
+            last = connection.execute(keys.offset(LOOKED_AT - 1).limit(1)).first()
+            if last is not None:
+                ends.append(tuple(last))
+    found.sort(reverse=way.is_descending)
+    if ends:
+        # Beyond the shortest lane nobody knows the order.
+        end = max(ends) if way.is_descending else min(ends)
+        found = [key for key in found if (key >= end if way.is_descending else key <= end)]
+        if len(found) <= limit:
+            return found, _write_after(end), True
+    is_more = len(found) > limit
+    found = found[:limit]
+    return found, _write_after(found[-1]) if is_more and found else None, False
 
 
 def load_certificate(connection: Connection, serial: str) -> Record:
@@ -99,29 +217,166 @@ def load_certificate(connection: Connection, serial: str) -> Record:
     return _record(row)
 
 
-def _where(chosen: Select[Any], search: Search, at: datetime) -> Select[Any]:
+def load_certificates(connection: Connection, serials: Sequence[str]) -> list[Record]:
+    """Return these, each once, in the order of their serial numbers. Raises CertificateUnknownError."""
+    wanted = sorted({serial.lower().lstrip("0") for serial in serials})
+    found: list[Record] = []
+    for begin in range(0, len(wanted), 500):
+        chunk = wanted[begin : begin + 500]
+        rows = connection.execute(_RECORDS.where(certificates.c.serial.in_(chunk))).mappings()
+        found += [_record(row) for row in rows]
+    missing = set(wanted) - {record.serial for record in found}
+    if missing:
+        raise CertificateUnknownError(min(missing))
+    return sorted(found, key=lambda record: record.serial)
+
+
+def attribute_text(value: Any) -> str:
+    """How a value stands in ``pmi_certificate_attributes``: texts as they are, others as canonical JSON."""
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    if len(text) <= 512:
+        return text
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---------------------------------------------------------------------- which index
+
+
+def _way(connection: Connection, search: Search, at: datetime) -> _Way:
+    columns = certificates.c
     if search.holder:
-        pattern = "%" + search.holder.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        chosen = chosen.where(
-            (certificates.c.holder_sha256 == search.holder.lower())
-            | (certificates.c.entity == search.holder)
-            | (certificates.c.serial == search.holder.lower().lstrip("0"))
-            | certificates.c.holder_name.like(pattern, escape="\\")
-        )
+        return _Way((columns.intended_at, columns.serial), _of_holder(connection, search.holder), True)
+    name, value = ("role", search.role) if search.role else (search.attribute, search.value)
+    if name and value:
+        attribute = certificate_attributes.c
+        lane = and_(attribute.name == name, attribute.value == value[:512])
+        return _Way((attribute.serial,), [lane], False, certificate_attributes)
+    if search.expiring_days is not None or search.status == "expired":
+        return _by_end(search, at)
+    if search.authority or search.kind or (search.status and search.status != "valid"):
+        return _Way((columns.intended_at, columns.serial), _lanes(connection, search), True)
+    return _Way((columns.intended_at, columns.serial), [columns.serial == columns.serial], True)
+
+
+def _by_end(search: Search, at: datetime) -> _Way:
+    columns = certificates.c
+    lane = and_(columns.state == "issued", columns.not_after < at)
+    if search.expiring_days is not None:
+        end = at + timedelta(days=search.expiring_days)
+        lane = and_(columns.state == "issued", columns.not_after >= at, columns.not_after <= end)
     if search.authority:
-        chosen = chosen.where(certificates.c.authority == search.authority)
-    if search.role:
-        with_role = select(certificate_attributes.c.serial).where(
-            certificate_attributes.c.name == "role", certificate_attributes.c.value == search.role
+        lane = and_(columns.authority == search.authority, lane)
+    return _Way((columns.not_after, columns.serial), [lane], search.expiring_days is None)
+
+
+def _lanes(connection: Connection, search: Search) -> list[ColumnElement[bool]]:
+    """One for each authority, kind and state: stretches of the index pmi_certificates_by_kind."""
+    named = [search.authority]
+    if not search.authority:
+        named = list(connection.scalars(select(authorities.c.name).order_by(authorities.c.name)))
+    states: tuple[str, ...] = ("issued", "held", "revoked", "intended", "abandoned")
+    if search.status:
+        states = ("issued" if search.status == "valid" else search.status,)
+    columns = certificates.c
+    return [
+        and_(columns.authority == name, columns.kind == kind, columns.state == state)
+        for name in named
+        for kind in ([search.kind] if search.kind else ["grant", "delegation"])
+        for state in states
+    ] or [false()]
+
+
+def _of_holder(connection: Connection, text: str) -> list[ColumnElement[bool]]:
+    """What this text may name: an entity, with as many certificates as there are; or a few by other names."""
+    columns = certificates.c
+    compact = text.lower().replace(":", "").replace(" ", "")
+    conditions: list[ColumnElement[bool]] = []
+    if compact and set(compact) <= set("0123456789abcdef"):
+        conditions += [columns.serial == compact.lstrip("0")]
+        if len(compact) == 64:
+            conditions.append(columns.holder_sha256 == compact)
+            known = find_holder(connection, compact)
+            if known is not None:
+                same = of_identity(connection, entity=known.entity, person=known.person, most=_HOLDERS)
+                conditions.append(columns.holder_sha256.in_([each.sha256 for each in same]))
+    named = find_by_name(connection, text, most=_HOLDERS)
+    if named:
+        conditions.append(columns.holder_sha256.in_(named))
+    is_entity = columns.entity == text
+    return [is_entity, and_(columns.entity != text, or_(false(), *conditions))]
+
+
+def _filters(search: Search, at: datetime) -> list[ColumnElement[bool]]:
+    """What else is asked of a row; conditions that the lanes have already cost nothing."""
+    columns = certificates.c
+    asked: list[ColumnElement[bool]] = []
+    if search.authority:
+        asked.append(columns.authority == search.authority)
+    if search.kind:
+        asked.append(columns.kind == search.kind)
+    if search.holder and (search.role or (search.attribute and search.value)):
+        name, value = ("role", search.role) if search.role else (search.attribute, search.value)
+        attribute = certificate_attributes.c
+        with_value = select(attribute.serial).where(
+            attribute.name == name, attribute.value == value[:512], attribute.serial == columns.serial
         )
-        chosen = chosen.where(certificates.c.serial.in_(with_role))
-    if search.status in {"valid", "expired"}:
-        chosen = chosen.where(certificates.c.state == "issued")
-        is_past = certificates.c.not_after < at
-        chosen = chosen.where(is_past if search.status == "expired" else ~is_past)
+        asked.append(with_value.exists())
+    if search.status in {"valid", "expired"} or search.expiring_days is not None:
+        asked.append(columns.state == "issued")
+        asked.append(columns.not_after < at if search.status == "expired" else columns.not_after >= at)
     elif search.status:
-        chosen = chosen.where(certificates.c.state == search.status)
-    return chosen
+        asked.append(columns.state == search.status)
+    if search.expiring_days is not None:
+        asked.append(columns.not_after <= at + timedelta(days=search.expiring_days))
+    return asked
+
+
+# ---------------------------------------------------------------------- from key to key
+
+
+def _sorted(chosen: Select[Any], way: _Way) -> Select[Any]:
+    return chosen.order_by(*(column.desc() if way.is_descending else column for column in way.by))
+
+
+def _beyond(way: _Way, after: Key) -> ColumnElement[bool]:
+    first = way.by[0]
+    if len(way.by) == 1:
+        beyond: ColumnElement[bool] = first > after[0]
+        return beyond
+    if way.is_descending:
+        return and_(first <= after[0], tuple_(*way.by) < after)
+    return and_(first >= after[0], tuple_(*way.by) > after)
+
+
+def _write_after(key: Key) -> str:
+    texts = [each.isoformat() if isinstance(each, datetime) else each for each in key]
+    return base64.urlsafe_b64encode(json.dumps(texts).encode()).decode().rstrip("=")
+
+
+def _read_after(text: str, count: int) -> Key:
+    try:
+        texts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+            raise ValueError("not a list of texts")
+        *times, serial = texts
+        key = (*(datetime.fromisoformat(each).astimezone(UTC) for each in times), serial)
+    except (ValueError, binascii.Error, RecursionError) as exc:
+        raise RequestWrongError("after", _("not what the page before gave")) from exc
+    if len(key) != count:
+        raise RequestWrongError("after", _("not what the page before gave"))
+    return key
+
+
+def _load(connection: Connection, keys: Sequence[Key]) -> list[Record]:
+    serials = [key[-1] for key in keys]
+    found: dict[str, Record] = {}
+    for begin in range(0, len(serials), 500):
+        chosen = _RECORDS.where(certificates.c.serial.in_(serials[begin : begin + 500]))
+        found |= {row["serial"]: _record(row) for row in connection.execute(chosen).mappings()}
+    return [found[serial] for serial in serials if serial in found]
 
 
 def _record(values: Values | RowMapping) -> Record:
