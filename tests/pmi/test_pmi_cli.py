@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from onecert.pmi.commands import parts as cli_parts
 from onecert.pmi.config import PmiConfig
-from onecert.pmi.decisions.policies import check_policy
-from onecert.pmi.decisions.policy import PolicySource
+from onecert.verifier.decision import PolicySource, check_policy
 from onecert.pmi.errors import TrustListMissingError
 from onecert.pmi.holders.listed import ListedHolders
 from onecert.server.cli import run

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from onecert.pmi.decisions.policy import PolicySource
 from onecert.pmi.errors import DraftRefusedError, GrantStateError, NoPolicyError, TokenGoneError
 from onecert.pmi.issuing.encode import Template
 from onecert.pmi.issuing.signing import Signer
@@ -21,6 +20,7 @@ from onecert.pmi.models import policies
 from onecert.pmi.parts import Parts, assemble
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.database import Database
+from onecert.verifier.decision import PolicySource
 
 pytestmark = pytest.mark.token
 
@@ -176,7 +176,7 @@ def test_a_refused_draft_leaves_what_was_before(
 ) -> None:
     """The request, or its approval, stands or falls with the intent."""
     original = Template.fill
-    monkeypatch.setattr(Template, "fill", lambda self, **values: original(self, **{**values, "serial": 5}))
+    monkeypatch.setattr(Template, "fill", lambda self, content, _: original(self, content, 5))
     with pytest.raises(DraftRefusedError):
         pmi.grant(lab.APPROVER_ROLE if second_person else lab.READER_ROLE)
     grants, _ = pmi.parts.grants.page()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from onecert.pmi.commands import grants, life, repository
+from onecert.pmi.commands import decisions, grants, life, repository
 from onecert.pmi.commands.authority import authority
 from onecert.pmi.commands.catalogue import catalogue
 from onecert.pmi.commands.policy import policy
@@ -17,5 +17,8 @@ def pmi() -> None:
     """Attribute authorities, roles as attribute certificates, decisions."""
 
 
-for _command in (authority, catalogue, policy, *grants.COMMANDS, *life.COMMANDS, *repository.COMMANDS):
-    pmi.add_command(_command)
+for _feature in (grants, decisions, life, repository):
+    for _command in _feature.COMMANDS:
+        pmi.add_command(_command)
+for _group in (authority, catalogue, policy):
+    pmi.add_command(_group)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import Authorities
 from onecert.pmi.catalogue.store import Catalogues
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Decider
 from onecert.pmi.decisions.in_force import InForce
-from onecert.pmi.decisions.log import DecisionLog
 from onecert.pmi.decisions.policies import Policies
 from onecert.pmi.grants.acts import Grants
 from onecert.pmi.grants.rules import Rules
@@ -24,6 +24,7 @@ from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
 from onecert.server.members import Context
+from onecert.verifier.decision import DecisionLog
 
 __all__ = ["Parts", "assemble"]
 
@@ -38,6 +39,7 @@ class Parts:
     signer: Signer
     holders: HolderVerifier
     authorities: Authorities
+    delegations: Delegations
     catalogues: Catalogues
     publisher: AcrlPublisher
     issuing: Issuing
@@ -64,6 +66,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
     )
     holders = SeenHolders(verifier, database, clock)
     authorities = Authorities(audit=audit, clock=clock, status_url=context.status_url)
+    delegations = Delegations(authorities)
     catalogues = Catalogues(audit=audit, clock=clock)
     publisher = AcrlPublisher(
         database=database,
@@ -92,6 +95,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         signer=signer,
         holders=holders,
         authorities=authorities,
+        delegations=delegations,
         catalogues=catalogues,
         publisher=publisher,
         issuing=issuing,
@@ -103,13 +107,17 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
             authorities=authorities,
             holders=verifier,
             issuing=issuing,
-            rules=Rules(catalogues=catalogues, delegations=None, lifetime_max=config.grant_lifetime_max),
+            delegations=delegations,
+            rules=Rules(
+                catalogues=catalogues, delegations=delegations, lifetime_max=config.grant_lifetime_max
+            ),
         ),
         revocations=Revocations(database=database, clock=clock, changes=changes),
         offices=Offices(database=database, audit=audit, clock=clock, changes=changes),
         policies=policies,
         decision_log=log,
         decider=Decider(
+            database=database,
             clock=clock,
             holders=holders,
             in_force=InForce(

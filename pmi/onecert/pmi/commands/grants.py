@@ -1,4 +1,4 @@
-"""`onecert pmi grant|approve|decide`."""
+"""`onecert pmi grant|approve`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from onecert.pmi.commands.parts import (
     say,
     say_dry,
 )
-from onecert.pmi.decisions.decide import Asked
-from onecert.pmi.decisions.policy import Resource, read_resource
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import Grant, GrantRequest
 from onecert.pmi.parts import Parts
@@ -28,10 +26,7 @@ from onecert.pmi.repository.search import load_certificate
 from onecert.pmi.rest.certificates import certificate_json
 from onecert.pmi.rest.grants import grant_json
 from onecert.server.commands.options import common_options
-from onecert.server.languages import _, current_language
-from onecert.verifier.attribute_certificate import TargetIdentity
-from onecert.verifier.attribute_certificate.parse import PEM_LABEL
-from onecert.verifier.certificate import decode_pem
+from onecert.server.languages import _
 
 __all__ = ["COMMANDS"]
 
@@ -96,57 +91,7 @@ def approve(grant_id: str, operator_id: str, apply: bool, data: Path, config: Pa
         _show_grant(parts, parts.grants.approve(grant_id, operator, content_sha256=found.content_sha256))
 
 
-@click.command()
-@click.option("--holder", required=True, type=INPUT, help="The identity certificate, PEM or DER.")
-@click.option("--action", required=True)
-@click.option("--resource", required=True, metavar="TYPE::ID")
-@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", help="Of the resource.")
-@click.option(
-    "--attribute-certificate", "files", multiple=True, type=INPUT, help="Default: the repository's."
-)
-@click.option("--target", metavar="URI", help="Who the relying party is.")
-@common_options
-def decide(
-    *,
-    holder: Path,
-    action: str,
-    resource: str,
-    attributes: tuple[str, ...],
-    files: tuple[Path, ...],
-    target: str | None,
-    data: Path,
-    config: Path | None,
-) -> int:
-    """Ask whether a holder may do something. Exit code 0: permit, 1: deny."""
-    try:
-        named = read_resource(resource)
-    except ValueError as exc:
-        raise RequestWrongError("resource", str(exc)) from exc
-    asked = Asked(
-        certificate=holder.read_bytes(),
-        action=action,
-        resource=Resource(type=named.type, id=named.id, attributes=dict(map(_attribute, attributes))),
-        attribute_certificates=[_der(file.read_bytes()) for file in files] if files else None,
-        target=TargetIdentity.from_uris(target) if target else None,
-    )
-    with opened_parts(data, config) as parts:
-        decided = parts.decider.decide(asked)
-    language = current_language()
-    row = {
-        "decision": decided.decision,
-        "result": decided.answer.result.value,
-        "reasons": [reason.as_dict(language) for reason in decided.reasons],
-        "obligations": list(decided.answer.obligations),
-        "decision_id": decided.id,
-        "policy_sha256": decided.policy.sha256,
-        "subject": decided.identity.entity,
-        "roles": list(decided.roles),
-    }
-    click.echo(dump(row))
-    return 0 if decided.decision == "permit" else 1
-
-
-COMMANDS = (grant, approve, decide)
+COMMANDS = (grant, approve)
 
 
 def _only_authority(parts: Parts) -> str:
@@ -166,16 +111,3 @@ def _show_grant(parts: Parts, found: Grant) -> None:
     click.echo(dump(content))
     if found.state == "waiting":
         say(_("hint: a second person approves it: onecert pmi approve %(grant)s"), grant=found.id)
-
-
-def _attribute(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise RequestWrongError("attribute", _("not in the form NAME=VALUE"))
-    if value in {"true", "false"}:
-        return name, value == "true"
-    return name, int(value) if value.removeprefix("-").isdigit() else value
-
-
-def _der(data: bytes) -> bytes:
-    return decode_pem(data, PEM_LABEL) if data.lstrip().startswith(b"-----") else data

@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from onecert.pmi.commands.parts import APPLY, INPUT, opened_parts, say_dry
-from onecert.pmi.decisions.policies import check_policy
-from onecert.pmi.decisions.policy import PolicySource
 from onecert.pmi.tokens import POLICY_KEY
 from onecert.server.commands.options import common_options
 from onecert.server.operators.store import command_actor
+from onecert.verifier.decision import PolicySource, check_policy
 
 __all__ = ["policy"]
 

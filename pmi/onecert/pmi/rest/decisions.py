@@ -10,14 +10,14 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from onecert.pmi.decisions.decide import Asked
-from onecert.pmi.decisions.policy import read_plain, read_resource, read_text
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.parts import Parts
-from onecert.pmi.rest.body import read_body, read_field
+from onecert.pmi.rest.body import read_body, read_field, read_texts
 from onecert.pmi.throttle import Throttle
 from onecert.server.languages import _, current_language
 from onecert.server.web import public
 from onecert.verifier.attribute_certificate import TargetIdentity
+from onecert.verifier.decision import QuestionWrongError, read_plain, read_resource, read_text
 
 __all__ = ["add_decisions"]
 
@@ -31,26 +31,10 @@ def add_decisions(api: Blueprint, parts: Parts) -> None:
     @public
     def decide() -> Response:
         throttle.check(request.remote_addr or "", clock.now())
-        body = read_body(
-            {"certificate_pem", "action", "resource"}, {"attribute_certificates", "target", "context"}
-        )
-        decided = parts.decider.decide(_asked(body, parts.config.decision_max_certificates))
-        language = current_language()
-        return jsonify(
-            {
-                "decision": decided.decision,
-                "result": decided.answer.result.value,
-                "reasons": [reason.as_dict(language) for reason in decided.reasons],
-                "obligations": list(decided.answer.obligations),
-                "decision_id": decided.id,
-                "policy": decided.policy.name,
-                "policy_version": decided.policy.version,
-                "policy_sha256": decided.policy.sha256,
-                "subject": decided.identity.entity,
-                "roles": list(decided.roles),
-                "at": decided.at.isoformat(),
-            }
-        )
+        optional = {"attribute_certificates", "target", "context", "use_roles"}
+        body = read_body({"certificate_pem", "action", "resource"}, optional)
+        decision = parts.decider.decide(_asked(body, parts.config.decision_max_certificates))
+        return jsonify(decision.as_dict(current_language()))
 
 
 def _asked(body: Mapping[str, Any], most: int) -> Asked:
@@ -66,9 +50,10 @@ def _asked(body: Mapping[str, Any], most: int) -> Asked:
             resource=read_resource(body["resource"]),
             target=TargetIdentity.from_uris(target) if target else None,
             context=read_plain(body.get("context", {}), "context"),
+            use_roles=frozenset(read_texts(body, "use_roles")) if "use_roles" in body else None,
         )
-    except ValueError as exc:
-        raise RequestWrongError("body", str(exc)[:200]) from exc
+    except QuestionWrongError as exc:
+        raise RequestWrongError("body", str(exc.facts["detail"])[:200]) from exc
 
 
 def _der(value: object) -> bytes:
