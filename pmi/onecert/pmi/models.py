@@ -139,6 +139,7 @@ grants = Table(
     Column("target_groups", Text, nullable=False),  # JSON list
     Column("short_lived", Boolean, nullable=False),  # noRevAvail
     Column("audit_identity", String(40), nullable=False),  # hex; empty for none
+    Column("recipient_der", LargeBinary, nullable=True),  # certificate of who may read encrypted attributes
     Column("source", String(64), nullable=False),  # renewal:<serial> | rebinding:<serial> | batch:<id>
     Column("batch_id", String(36), nullable=True),
     Column("not_before", UtcDateTime, nullable=False),

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import Authorities, Authority
 from onecert.pmi.errors import (
     ContentChangedError,
@@ -50,7 +51,7 @@ from onecert.server.database import Database
 from onecert.server.languages import _
 from onecert.server.operators import Operator, Operators, check_different_people, check_role, check_usable
 from onecert.server.statements import Statement, Values, insert_once
-from onecert.verifier.certificate import ParsedCertificate, as_parsed, parse_certificate
+from onecert.verifier.certificate import ParsedCertificate, as_parsed
 
 __all__ = ["APPROVER", "AUDITOR", "OFFICER", "STATES", "Grant", "GrantRequest", "Grants"]
 
@@ -102,6 +103,7 @@ class Grants:
         authorities: Authorities,
         holders: HolderVerifier,
         issuing: Issuing,
+        delegations: Delegations,
         rules: Rules,
     ) -> None:
         self._database = database
@@ -111,6 +113,7 @@ class Grants:
         self._authorities = authorities
         self._holders = holders
         self._issuing = issuing
+        self._delegations = delegations
         self._rules = rules
 
     def preview(self, asked: GrantRequest, operator: Operator) -> Grant:
@@ -155,19 +158,12 @@ class Grants:
 
         Raises:
             VerifyError: refused, or could not be checked.
-            RequestWrongError: the certificate is not one of an authority of ours.
+            DelegateIsSourceError, AuthorityStateError, DelegateUnfitError: nothing can be delegated to it.
         """
         if kind == GRANT:
             return self._holders.verify(certificate, at)
-        parsed = parse_certificate(certificate)
         with self._database.reading() as connection:
-            known = self._authorities.all(connection)
-        for authority in known:
-            if authority.certificate.der == parsed.der:
-                return HolderIdentity(
-                    certificate=parsed, entity=f"authority:{authority.name}", name=parsed.subject_text
-                )
-        raise RequestWrongError("holder", _("not the certificate of an attribute authority of ours"))
+            return self._delegations.find_delegate(connection, certificate, at)
 
     def approve(self, grant_id: str, operator: Operator, *, content_sha256: str) -> Grant:
         """Approve what was shown, and issue the certificate. Approving twice changes nothing.
@@ -426,7 +422,7 @@ def wanted_of(row: Values) -> Wanted:
         holder_form=row["holder_form"],
         short_lived=row["short_lived"],
         audit_identity=row["audit_identity"],
-        recipient=None,
+        recipient=None if row["recipient_der"] is None else as_parsed(bytes(row["recipient_der"])),
         not_before=row["not_before"],
         not_after=row["not_after"],
         kind=row["kind"],

@@ -149,6 +149,7 @@ class Grant:
     target_groups: tuple[str, ...] = ()
     short_lived: bool = False
     audit_identity: str = ""
+    recipient: ParsedCertificate | None = None
     source: str = ""
     batch_id: str | None = None
     refused_by: str | None = None
@@ -233,6 +234,7 @@ class Wanted:
             "target_groups": canonical(self.target_groups),
             "short_lived": self.short_lived,
             "audit_identity": self.audit_identity,
+            "recipient_der": None if self.recipient is None else self.recipient.der,
             "source": self.source,
         }
 
@@ -268,6 +270,8 @@ def content_sha256(values: Values) -> str:
     """Return the hash of what is approved: of the row of a grant."""
     content = {name: values[name] for name in _CONTENT}
     content["holder"] = hashlib.sha256(values["holder_der"]).hexdigest()
+    if values["recipient_der"] is not None:
+        content["recipient"] = hashlib.sha256(values["recipient_der"]).hexdigest()
     for name in ("not_before", "not_after"):
         content[name] = str(values[name])
     return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
@@ -279,12 +283,17 @@ def grant_of(row: Values | RowMapping, holder: ParsedCertificate | None = None) 
     Args:
         holder: what the row holds as ``holder_der``, when it has been read already.
     """
-    values = {name: row[name] for name in Grant.__dataclass_fields__ if name != "holder"}
+    values = {name: row[name] for name in Grant.__dataclass_fields__ if name not in {"holder", "recipient"}}
+    recipient = row["recipient_der"]
     for name in _JSON:
         values[name] = json.loads(row[name])
     for name in ("targets", "target_groups"):
         values[name] = tuple(values[name])
-    return Grant(**values, holder=holder or as_parsed(bytes(row["holder_der"])))
+    return Grant(
+        **values,
+        holder=holder or as_parsed(bytes(row["holder_der"])),
+        recipient=None if recipient is None else as_parsed(bytes(recipient)),
+    )
 
 
 def _grant_id(given: str) -> str:

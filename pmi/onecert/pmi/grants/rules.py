@@ -11,12 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import SOURCE, Authority
-from onecert.pmi.authorities.errors import NoDelegationError
 from onecert.pmi.catalogue.content import (
     ANY,
     ENTITY,
@@ -38,30 +37,18 @@ from onecert.pmi.grants.request import DELEGATION, Wanted, canonical
 from onecert.pmi.holders.identity import HolderIdentity
 from onecert.pmi.issuing.attributes import EncodedAttributes, constraints_from_json, encode_attributes
 from onecert.pmi.issuing.encode import ENTITY_URN, Under
-from onecert.pmi.models import authorities, certificate_attributes, certificates
+from onecert.pmi.models import certificate_attributes, certificates
 from onecert.server.languages import _
 from onecert.server.statements import Statement
-from onecert.verifier.attribute_certificate.delegation import Constraints, Limits
-from onecert.verifier.certificate import ParsedCertificate, as_parsed
+from onecert.verifier.attribute_certificate.delegation import Constraints
+from onecert.verifier.certificate import ParsedCertificate
 
-__all__ = ["DelegationLimits", "Rules", "Terms", "holder_kind"]
+__all__ = ["Rules", "Terms", "holder_kind"]
 
 _ENTITY_ID = re.compile(r"[a-z]+:[A-Za-z0-9\-]{1,64}")
 # The classes of holders whose certificate is a person's, also inside of an organisation.
 _PERSONS = {"employee", "citizen"}
 
-_NEWEST_DELEGATION = Statement(
-    select(certificates.c.serial, authorities.c.certificate_der)
-    .join(authorities, authorities.c.name == certificates.c.authority)
-    .where(
-        certificates.c.holder_sha256 == bindparam("holder"),
-        certificates.c.kind == DELEGATION,
-        certificates.c.state == "issued",
-        certificates.c.not_after >= bindparam("until"),
-    )
-    .order_by(certificates.c.not_after.desc(), certificates.c.serial)
-    .limit(1)
-)
 # What a holder has: live certificates of the same entity, by whichever certificate and authority.
 _ROLES_HELD = Statement(
     select(certificates.c.serial, certificate_attributes.c.value)
@@ -77,14 +64,6 @@ _ROLES_HELD = Statement(
 )
 
 
-class DelegationLimits(Protocol):
-    """What is delegated to an authority, through however many steps."""
-
-    def limits(self, connection: Connection, authority: str, at: datetime) -> Limits | None:
-        """Return what an authority may give now; None when nothing is delegated to it."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """On which terms something may be given."""
@@ -93,16 +72,13 @@ class Terms:
     needs_approval: bool
     longest: timedelta
     constraints: Constraints | None
-    is_delegated: bool
     catalogue: Catalogue
 
 
 class Rules:
     """Judges grants. One object per process; safe to share between threads."""
 
-    def __init__(
-        self, *, catalogues: Catalogues, delegations: DelegationLimits | None, lifetime_max: timedelta
-    ) -> None:
+    def __init__(self, *, catalogues: Catalogues, delegations: Delegations, lifetime_max: timedelta) -> None:
         self._catalogues = catalogues
         self._delegations = delegations
         self._lifetime_max = lifetime_max
@@ -156,7 +132,6 @@ class Rules:
             needs_approval=any(entry.second_person for entry in entries),
             longest=min([self._lifetime_max, *days]),
             constraints=constraints,
-            is_delegated=not is_source,
             catalogue=catalogue,
         )
 
@@ -174,23 +149,19 @@ class Rules:
 
         Raises:
             NoDelegationError: nothing is delegated to the authority now.
-            RefusedError: ``EXCEEDS_DELEGATION``, as a verifier would say later.
+            DelegationExceededError: ``EXCEEDS_DELEGATION``, as a verifier would say later.
+            DelegationLoopError: it would come back to who gives it.
         """
-        if not terms.is_delegated:
-            return None
-        limits = None
-        if self._delegations is not None:
-            limits = self._delegations.limits(connection, authority.name, at)
-        if limits is None:
-            raise NoDelegationError(authority.name)
-        given = terms.attributes.clear + terms.attributes.secret
-        for finding in limits.findings(given, holder, *period, terms.constraints):
-            raise finding.error()
-        wanted = {"holder": hashlib.sha256(authority.certificate.der).hexdigest(), "until": period[1]}
-        row = _NEWEST_DELEGATION.first(connection, wanted)
-        if row is None:
-            raise NoDelegationError(authority.name)
-        return Under(as_parsed(bytes(row["certificate_der"])).subject_der, int(row["serial"], 16))
+        held = self._delegations.choose(
+            connection,
+            authority,
+            attributes=terms.attributes.clear + terms.attributes.secret,
+            holder=holder,
+            period=period,
+            at=at,
+            constraints=terms.constraints,
+        )
+        return None if held is None else Under(held.giver.certificate.subject_der, int(held.serial, 16))
 
     def _check_duties(
         self, connection: Connection, catalogue: Catalogue, roles: Sequence[str], entity: str, at: datetime
