@@ -18,7 +18,7 @@ from onecert.verifier.attribute_certificate.encoding import check_der, read_sing
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.general_names import DIRECTORY, GeneralName
 from onecert.verifier.attribute_certificate.holder import Holder
-from onecert.verifier.der import GENERALIZED_TIME, OID, SEQUENCE, DerError, Reader
+from onecert.verifier.der import BIT_STRING, GENERALIZED_TIME, OID, SEQUENCE, DerError, Reader
 from onecert.verifier.remembered import remembered
 
 MAX_BYTES = 64 * 1024
@@ -68,6 +68,8 @@ class AttributeCertificate:
     outer_algorithm_der: bytes
     signature: bytes
     faults: tuple[Finding, ...]
+    extensions_der: bytes = b""
+    """The whole list of extensions as it stands; empty when there is none."""
 
     @property
     def serial_hex(self) -> str:
@@ -95,43 +97,85 @@ def parse(data: bytes) -> AttributeCertificate:
 
 
 def _parse(data: bytes) -> AttributeCertificate:
-    outer = asn1.decode_der(syntax.AttributeCertificateSyntax, data)
-    info_der = asn1.encode_der(outer.info)
-    info = asn1.decode_der(syntax.AttributeCertificateInfo, info_der)
-    if outer.signature.padding_bits():
+    reader = Reader(data)
+    outer = reader.enter(SEQUENCE)
+    reader.done()
+    info_der, outer_algorithm_der = outer.raw(), outer.raw()
+    signature = outer.contents(BIT_STRING)
+    outer.done()
+    if signature[:1] != b"\x00":
         raise DerError("the signature is not whole octets")
-    if info.version.bit_length() > 31:
+    info = Reader(info_der).enter(SEQUENCE)
+    version = info.integer()
+    if version.bit_length() > 31:
         raise DerError("version")
-    algorithm_der = asn1.encode_der(info.signature)
-    outer_algorithm_der = asn1.encode_der(outer.algorithm)
+    holder_der, issuer_der, algorithm_der = info.raw(), info.raw(), info.raw()
+    serial = info.integer()
+    validity_der, attributes_der = info.raw(), info.raw()
+    has_issuer_unique_id = info.peek() == BIT_STRING
+    if has_issuer_unique_id:
+        check_der(info.raw())
+    extensions_der = info.raw() if info else b""
+    info.done()
+    # Few of these parts differ among the certificates of one authority: each is read once.
     for algorithm in {algorithm_der, outer_algorithm_der}:
         _check_algorithm(algorithm)
-    issuer = _issuer(asn1.encode_der(info.issuer))
-    attributes = tuple(read_attributes(info.attributes))
-    extensions = tuple(Extension(e.oid, e.critical, e.value) for e in info.extensions or ())
-    if info.extensions is not None and not 0 < len(extensions) <= MAX_EXTENSIONS:
-        raise DerError("no extension in the list, or too many")
-    not_before, not_after = _time(info.validity.not_before), _time(info.validity.not_after)
+    extensions, repeated_extension = read_extensions(extensions_der) if extensions_der else ((), "")
+    not_before, not_after = _period(validity_der)
     certificate = AttributeCertificate(
         der=data,
         info_der=info_der,
-        version=info.version,
-        holder=Holder.from_syntax(info.holder),
-        issuer=issuer,
-        serial=info.serial,
+        version=version,
+        holder=_holder(holder_der),
+        issuer=_issuer(issuer_der),
+        serial=serial,
         not_before=not_before,
         not_after=not_after,
-        attributes=attributes,
+        attributes=_attributes(attributes_der),
         extensions=extensions,
         algorithm_der=algorithm_der,
         outer_algorithm_der=outer_algorithm_der,
-        signature=outer.signature.as_bytes(),
+        signature=signature[1:],
         faults=(),
+        extensions_der=extensions_der,
     )
-    faults = tuple(_faults(certificate, has_issuer_unique_id=info.issuer_unique_id is not None))
+    faults = tuple(_faults(certificate, repeated_extension, has_issuer_unique_id=has_issuer_unique_id))
     if faults:
         object.__setattr__(certificate, "faults", faults)
     return certificate
+
+
+@remembered(most=4096)
+def _holder(holder_der: bytes) -> Holder:
+    return Holder.from_syntax(asn1.decode_der(syntax.HolderSyntax, holder_der))
+
+
+@remembered(most=1024)
+def _attributes(attributes_der: bytes) -> tuple[Attribute, ...]:
+    reader = Reader(attributes_der).enter(SEQUENCE)
+    found: list[syntax.AttributeSyntax] = []
+    while reader and len(found) <= MAX_ATTRIBUTES:
+        found.append(asn1.decode_der(syntax.AttributeSyntax, reader.raw()))
+    return tuple(read_attributes(found))
+
+
+@remembered(most=1024)
+def read_extensions(extensions_der: bytes) -> tuple[tuple[Extension, ...], str]:
+    """Read ``Extensions``, and tell which identifier occurs twice, or an empty text.
+
+    Raises:
+        DerError, ValueError: it is not a list of extensions, or has more than 32.
+    """
+    reader = Reader(extensions_der).enter(SEQUENCE)
+    found: list[Extension] = []
+    while reader:
+        read = asn1.decode_der(syntax.ExtensionSyntax, reader.raw())
+        found.append(Extension(read.oid, read.critical, read.value))
+        if len(found) > MAX_EXTENSIONS:
+            raise DerError("too many extensions")
+    if not found:
+        raise DerError("no extension in the list")
+    return tuple(found), _find_repeated(found)
 
 
 @lru_cache(maxsize=64)
@@ -174,13 +218,15 @@ def read_attributes(attributes: list[syntax.AttributeSyntax]) -> Iterator[Attrib
         yield Attribute(attribute.type, encoded)
 
 
-def _time(value: syntax.Tlv) -> datetime | None:
-    if value.tag_bytes != bytes((GENERALIZED_TIME,)):
-        return None
-    return _read_time(bytes(value.data))
+@remembered(most=4096)
+def _period(validity_der: bytes) -> tuple[datetime | None, datetime | None]:
+    reader = Reader(validity_der).enter(SEQUENCE)
+    times = reader.any(), reader.any()
+    reader.done()
+    first, last = (_read_time(contents) if tag == GENERALIZED_TIME else None for tag, contents in times)
+    return first, last
 
 
-@lru_cache(maxsize=4096)
 def _read_time(text: bytes) -> datetime | None:
     # RFC 5755, section 4.2.6: GeneralizedTime, YYYYMMDDHHMMSSZ, even before 2050.
     if len(text) != 15 or text[14:] != b"Z" or not text[:14].isdigit():
@@ -191,7 +237,9 @@ def _read_time(text: bytes) -> datetime | None:
         return None
 
 
-def _faults(certificate: AttributeCertificate, *, has_issuer_unique_id: bool) -> Iterator[Finding]:
+def _faults(
+    certificate: AttributeCertificate, repeated_extension: str, *, has_issuer_unique_id: bool
+) -> Iterator[Finding]:
     """Yield what is well formed but against RFC 5755 sections 4.1 and 4.2, in the order of the codes."""
     if certificate.version != 1:
         yield Finding(Code.VERSION, {"version": certificate.version})
@@ -202,14 +250,15 @@ def _faults(certificate: AttributeCertificate, *, has_issuer_unique_id: bool) ->
     start, end = certificate.not_before, certificate.not_after
     if start is None or end is None or start > end:
         yield Finding(Code.TIME_FORM)
-    if not certificate.attributes:
+    attributes = certificate.attributes
+    if not attributes:
         yield Finding(Code.NO_ATTRIBUTES)
-    if len({attribute.oid for attribute in certificate.attributes}) != len(certificate.attributes):
-        yield Finding(Code.DUPLICATE_ATTRIBUTE, {"oid": _first_repeated(certificate.attributes)})
-    if len({extension.oid for extension in certificate.extensions}) != len(certificate.extensions):
-        yield Finding(Code.DUPLICATE_EXTENSION, {"oid": _first_repeated(certificate.extensions)})
+    elif len(attributes) > 1 and (repeated := _find_repeated(attributes)):
+        yield Finding(Code.DUPLICATE_ATTRIBUTE, {"oid": repeated})
+    if repeated_extension:
+        yield Finding(Code.DUPLICATE_EXTENSION, {"oid": repeated_extension})
 
 
-def _first_repeated(items: Sequence[Attribute] | Sequence[Extension]) -> str:
+def _find_repeated(items: Sequence[Attribute] | Sequence[Extension]) -> str:
     oids = [item.oid.dotted_string for item in items]
-    return next(oid for oid in oids if oids.count(oid) > 1)
+    return next((oid for oid in oids if oids.count(oid) > 1), "")

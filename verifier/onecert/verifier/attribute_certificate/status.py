@@ -7,8 +7,8 @@ list or an answer that covers the moment itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -87,6 +87,22 @@ class StatusCheck:
     trust: AttributeTrust
     algorithms: AlgorithmPolicy = DEFAULT_ALGORITHMS
     max_unrevocable: timedelta = timedelta(hours=24)
+    _find_lists: Callable[[TrustedAuthority, datetime], Sequence[RevocationList]] = field(init=False)
+    _asked: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """See once what the sources can do."""
+        lists = self.lists
+        find = lists.find_lists if isinstance(lists, ListHistory) else self._find_newest
+        object.__setattr__(self, "_find_lists", find)
+        asked = _ORDER[self.sources]
+        if self.answers is None and self.sources is not RevocationSources.BOTH:
+            asked = tuple(kind for kind in asked if kind != "ocsp") or asked
+        object.__setattr__(self, "_asked", asked)
+
+    def _find_newest(self, authority: TrustedAuthority, at: datetime) -> Sequence[RevocationList]:
+        found = self.lists.find_list(authority)
+        return () if found is None else (found,)
 
     def findings(
         self,
@@ -110,11 +126,8 @@ class StatusCheck:
 
     def check(self, certificate: AttributeCertificate, authority: TrustedAuthority, at: datetime) -> Status:
         """Find the status of one certificate of this authority."""
-        asked = _ORDER[self.sources]
-        if self.answers is None and self.sources is not RevocationSources.BOTH:
-            asked = tuple(kind for kind in asked if kind != "ocsp") or asked
         found: list[Status] = []
-        for kind in asked:
+        for kind in self._asked:
             by = self._by_list if kind == "acrl" else self._by_answer
             status = by(certificate, authority, at)
             if status.revocation is not None:
@@ -128,10 +141,7 @@ class StatusCheck:
     def _by_list(
         self, certificate: AttributeCertificate, authority: TrustedAuthority, at: datetime
     ) -> Status:
-        if isinstance(self.lists, ListHistory):
-            return status_by_lists(self.lists.find_lists(authority, at), certificate.serial, at)
-        found = self.lists.find_list(authority)
-        return status_by_lists(() if found is None else (found,), certificate.serial, at)
+        return status_by_lists(self._find_lists(authority, at), certificate.serial, at)
 
     def _by_answer(
         self, certificate: AttributeCertificate, authority: TrustedAuthority, at: datetime
@@ -177,7 +187,7 @@ def status_by_lists(lists: Sequence[RevocationList], serial: int, at: datetime) 
         return Status("acrl", revocation, revocation_list=current)
     if at > current.next_update:
         return Status("acrl", detail=_covers(current), revocation_list=current)
-    return Status("acrl", revocation_list=current)
+    return Status("acrl", None, "", current)
 
 
 def _covers(found: RevocationList) -> str:

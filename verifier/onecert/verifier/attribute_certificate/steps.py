@@ -13,30 +13,42 @@ from onecert.verifier.attribute_certificate.extensions import (
     read_extension,
 )
 from onecert.verifier.attribute_certificate.findings import Code, Finding
-from onecert.verifier.attribute_certificate.parse import AttributeCertificate
+from onecert.verifier.attribute_certificate.parse import AttributeCertificate, read_extensions
+from onecert.verifier.remembered import remembered
 
 
 def check_form(certificate: AttributeCertificate) -> tuple[Extensions, tuple[Finding, ...]]:
     """Read the extensions, and find what is against the profile, in the order of the codes."""
     # 1. The form that the profile demands; the parser has already seen it.
-    findings = list(certificate.faults)
     # 2. Extensions: whatever is critical is enforced here, or the certificate is refused.
+    extensions, findings = _NO_EXTENSIONS
+    if certificate.extensions_der:
+        extensions, findings = _read(certificate.extensions_der)
+    # 3. One algorithm, said twice.
+    if certificate.algorithm_der != certificate.outer_algorithm_der:
+        findings = (*findings, Finding(Code.ALG_MISMATCH))
+    return extensions, certificate.faults + findings if certificate.faults else findings
+
+
+_NO_EXTENSIONS: tuple[Extensions, tuple[Finding, ...]] = Extensions(), ()
+
+
+@remembered(most=1024)
+def _read(extensions_der: bytes) -> tuple[Extensions, tuple[Finding, ...]]:
     read: list[Extensions] = []
-    for extension in certificate.extensions:
+    findings: list[Finding] = []
+    for extension in read_extensions(extensions_der)[0]:
         oid = extension.oid
         if oid in ENFORCED:
             try:
                 read.append(read_extension(oid, extension.value))
             except (ValueError, TypeError) as exc:
-                facts = {"oid": oid.dotted_string, "detail": exc}
+                facts = {"oid": oid.dotted_string, "detail": str(exc)}
                 findings.append(Finding(Code.EXTENSION_FORM, facts))
         elif extension.critical:
             findings.append(Finding(Code.UNKNOWN_CRITICAL, {"oid": oid.dotted_string}))
         elif oid in NARROWING:
             findings.append(Finding(Code.LIMIT_NOT_ENFORCED, {"oid": oid.dotted_string}))
-    # 3. One algorithm, said twice.
-    if certificate.algorithm_der != certificate.outer_algorithm_der:
-        findings.append(Finding(Code.ALG_MISMATCH))
     return merge(read), tuple(findings)
 
 

@@ -114,9 +114,11 @@ class TrustedAuthority:
 
     def may_assign_role(self, role: str) -> bool:
         """Tell whether the configuration lets this authority give the role."""
-        return role in self.roles or any(
-            role.startswith(pattern[:-1]) for pattern in self.roles if pattern.endswith("*")
-        )
+        return role in self.roles or role.startswith(self._role_prefixes)
+
+    @cached_property
+    def _role_prefixes(self) -> tuple[str, ...]:
+        return tuple(pattern[:-1] for pattern in self.roles if pattern.endswith("*"))
 
     def may_assign(self, oid: str) -> bool:
         """Tell whether the configuration lets this authority give attributes of this type."""

@@ -144,7 +144,8 @@ class _Way:
     def delegation(self) -> tuple[Finding, ...]:
         """What speaks against the delegations, and whether the certificate exceeds them."""
         if self._delegation is None:
-            self._delegation = (*self.route.findings, *_exceeding(self.walk, self.route))
+            exceeding = _exceeding(self.walk, self.route) if self.route.path else ()
+            self._delegation = (*self.route.findings, *exceeding)
         return self._delegation
 
     def findings(self) -> tuple[Finding, ...]:
@@ -311,6 +312,13 @@ class AttributeCertificateVerifier:
         issuer = walk.certificate.issuer
         if issuer is None:
             return None  # ISSUER_FORM has been said
+        # The configuration names the authority: then there is no other way.
+        direct = self.trust.find(issuer.value, walk.extensions.key_identifier)
+        if direct is not None:
+            route = Route(direct, self.trust.examine(direct, walk.at), names=(direct.label,))
+            walk.taken = _Way(verifier=self, walk=walk, route=route)
+            walk.ways.append(walk.taken)
+            return walk.taken
         search = DelegationSearch(
             trust=self.trust,
             delegations=self.delegations,
@@ -322,9 +330,7 @@ class AttributeCertificateVerifier:
         for route in search.routes(issuer, walk.extensions):
             way = _Way(verifier=self, walk=walk, route=route)
             walk.ways.append(way)
-            if not route.path and not route.findings:
-                walk.taken = way  # the configuration names the authority, and there is no other way
-            elif walk.taken is None and not way.findings():
+            if walk.taken is None and not way.findings():
                 walk.taken = way
                 if not walk.is_explained:
                     break
@@ -369,11 +375,12 @@ def _filter(
     kept: list[Attribute] = []
     dropped: list[Dropped] = []
     source = route.source
+    bound = [examined for examined in (route.examined, *route.controls) if examined.controls]
     for attribute in certificate.attributes:
         oid = attribute.oid.dotted_string
         if extensions.no_assertion:
             dropped.append(Dropped(oid, "", "NO_ASSERTION"))
-        elif not all(examined.permit(oid) for examined in (route.examined, *route.controls)):
+        elif bound and not all(examined.permit(oid) for examined in bound):
             dropped.append(Dropped(oid, "", "AA_CONTROLS"))
         elif not source.may_assign(oid):
             dropped.append(Dropped(oid, "", "NOT_ASSIGNABLE"))
@@ -387,7 +394,9 @@ def _filter(
                 else:
                     roles.append(role)
                     values.append(value)
-            if values:
+            if len(values) == len(attribute.values):
+                kept.append(attribute)
+            elif values:
                 kept.append(replace(attribute, values=tuple(values)))
         else:
             kept.append(attribute)
