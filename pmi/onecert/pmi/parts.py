@@ -10,7 +10,6 @@ from onecert.pmi.catalogue.store import Catalogues
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Decider
 from onecert.pmi.decisions.in_force import InForce
-from onecert.pmi.decisions.log import DecisionLog
 from onecert.pmi.decisions.policies import Policies
 from onecert.pmi.grants.acts import Grants
 from onecert.pmi.grants.rules import Rules
@@ -25,6 +24,7 @@ from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
 from onecert.server.members import Context
+from onecert.verifier.decision import DecisionLog
 
 __all__ = ["Parts", "assemble"]
 
@@ -117,6 +117,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         policies=policies,
         decision_log=log,
         decider=Decider(
+            database=database,
             clock=clock,
             holders=holders,
             in_force=InForce(
