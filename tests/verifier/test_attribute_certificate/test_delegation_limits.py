@@ -10,6 +10,7 @@ from cryptography import x509
 
 from onecert.verifier import MalformedError, RefusedError
 from onecert.verifier.attribute_certificate import Constraints, Limits, parse
+from onecert.verifier.attribute_certificate.values import encode_value
 
 HOUR = timedelta(hours=1)
 
@@ -114,3 +115,25 @@ def test_a_certificate_without_the_right_to_delegate_has_no_limits(world, lab: M
     broken = lab.extension("2.5.29.41", lab.tlv(0x30, lab.integer(3)), critical=True)
     with pytest.raises(MalformedError, match="NOT_DER"):
         Limits.of(parse(world.issue(more_extensions=(broken,))))
+
+
+def test_groups_inside_one_value_count_one_by_one(world, lab: ModuleType) -> None:
+    """The attribute has a single value with all groups: two are held, one of them may be given."""
+
+    def groups(*names: str, **value) -> bytes:
+        return lab.attribute(
+            "1.3.6.1.5.5.7.10.4", encode_value("ietf", {"kind": "string", **value, "values": list(names)})
+        )
+
+    limits = delegation(world, lab, attributes=(groups("east", "west"),))
+
+    def refused(attribute: bytes) -> bool:
+        attributes = parse(world.issue(attributes=(attribute,))).attributes
+        start, end = limits.not_before, limits.not_after
+        return any(limits.findings(attributes, world.official.certificate, start, end))
+
+    assert not refused(groups("east"))
+    assert not refused(groups("west", "east"))
+    assert refused(groups("east", "north"))
+    assert refused(groups("east", authority=[{"uri": "urn:other"}]))
+    assert refused(lab.attribute("1.3.6.1.5.5.7.10.4", lab.tlv(0x0C, b"east")))

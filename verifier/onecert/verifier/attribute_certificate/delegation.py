@@ -8,11 +8,13 @@ certificate is verified and before one is issued, so that both refuse with the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat import asn1
+from cryptography.x509 import ObjectIdentifier
 
 from onecert.verifier.attribute_certificate import asn1 as syntax
 from onecert.verifier.attribute_certificate.asn1 import Oid
@@ -23,6 +25,7 @@ from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.holder import as_tagged
 from onecert.verifier.attribute_certificate.parse import Attribute, AttributeCertificate, Extension
 from onecert.verifier.attribute_certificate.roles import find_role
+from onecert.verifier.attribute_certificate.values import split_value
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.der import SEQUENCE, Reader
 from onecert.verifier.errors import MalformedError, RefusedError, VerifyError
@@ -36,6 +39,7 @@ from onecert.verifier.path.name_forms import DIRECTORY, DNS, comparable_forms, f
 _WHAT = ("attributes", "depth", "names", "time")
 _LIMIT_EN = {what: message(f"LABEL_LIMIT_{what.upper()}", "en") for what in _WHAT}
 _LIMIT_ZH = {what: message(f"LABEL_LIMIT_{what.upper()}", "zh") for what in _WHAT}
+_SEVERAL_IN_ONE = frozenset({Oid.GROUP, Oid.CHARGING_IDENTITY})
 _PERMITTED = CONTEXT | CONSTRUCTED
 _EXCLUDED = CONTEXT | CONSTRUCTED | 1
 
@@ -87,7 +91,8 @@ class Limits:
     """What an authority may give under one delegation, or under all delegations of a path. Pure.
 
     Args:
-        attributes: the DER of the values that it holds, by dotted identifier of the attribute.
+        attributes: the DER of the values that it holds, by dotted identifier of the attribute; of groups and
+            charging identities the DER of each single one.
         depth: how many further delegations may follow; None: no limit.
         names: name spaces; a holder must lie in each of them.
         not_before, not_after: aware, both included.
@@ -115,7 +120,8 @@ class Limits:
         attributes: dict[str, frozenset[bytes]] = {}
         for attribute in certificate.attributes:
             oid = attribute.oid.dotted_string
-            attributes[oid] = attributes.get(oid, frozenset()) | frozenset(attribute.values)
+            parts = (part for value in attribute.values for part in _parts(attribute.oid, value))
+            attributes[oid] = attributes.get(oid, frozenset()) | frozenset(parts)
         return cls(
             attributes=attributes,
             depth=constraints.depth,
@@ -173,12 +179,15 @@ class Limits:
             not_before, not_after: the period of the new certificate, aware.
             constraints: those of a further delegation; None for a certificate that cannot be given on.
         """
-        # 1. Every value must be held, octet by octet: nothing is concluded from how a value looks.
+        # 1. Every value must be held, octet by octet: nothing is concluded from how a value looks. The groups
+        # inside one value are compared one by one.
         for attribute in attributes:
             oid = attribute.oid.dotted_string
             held = self.attributes.get(oid, frozenset())
             if not held.issuperset(attribute.values):
-                yield _exceeds("attributes", f"{oid} {_first_missing(attribute, held)}")
+                missing = _find_missing(attribute, held)
+                if missing is not None:
+                    yield _exceeds("attributes", f"{oid} {missing}")
         # 2. The depth.
         if self.depth is not None:
             if constraints is not None and self.depth <= 0:
@@ -246,10 +255,20 @@ def _exceeds(what: str, detail: str) -> Finding:
     return Finding(Code.EXCEEDS_DELEGATION, facts)
 
 
-def _first_missing(attribute: Attribute, held: frozenset[bytes]) -> str:
-    value = next(value for value in attribute.values if value not in held)
-    role = find_role(value) if attribute.oid == Oid.ROLE else None
-    return role.name if role is not None else value.hex()[:80]
+def _find_missing(attribute: Attribute, held: frozenset[bytes]) -> str | None:
+    for value in attribute.values:
+        if not held.issuperset(_parts(attribute.oid, value)):
+            role = find_role(value) if attribute.oid == Oid.ROLE else None
+            return role.name if role is not None else value.hex()[:80]
+    return None
+
+
+def _parts(oid: ObjectIdentifier, value: bytes) -> tuple[bytes, ...]:
+    """One value of a group or charging identity names several: each counts alone."""
+    if oid in _SEVERAL_IN_ONE:
+        with suppress(MalformedError):
+            return split_value("ietf", value)
+    return (value,)
 
 
 def _subtrees(tag: int, names: Iterable[x509.Name]) -> bytes:
