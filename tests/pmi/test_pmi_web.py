@@ -169,7 +169,12 @@ def test_the_list_of_grants(pmi, lab, language: str, title: str) -> None:
 def test_a_grant_by_the_pages(pmi, lab) -> None:
     """An officer fills in the form, another person approves; the certificate is shown and revoked."""
     officer, approver = pmi.client(pmi.officer), pmi.client(pmi.approver)
-    form = {"authority": "tax-office", "roles": [lab.APPROVER_ROLE], "holder_pem": pem(pmi.holder)}
+    form = {
+        "authority": "tax-office",
+        "roles": [lab.APPROVER_ROLE],
+        "holder_pem": pem(pmi.holder),
+        "act": "send",
+    }
     sent = officer.submit("/grants/new", form)
     assert sent.status_code == 303
     path = sent.headers["Location"].removeprefix("/pmi")
@@ -215,7 +220,7 @@ def test_the_form_says_what_is_wrong_where_it_is(pmi, lab) -> None:
 
 def test_a_certificate_file_in_der(pmi, lab) -> None:
     file = (io.BytesIO(pmi.holder.public_bytes(Encoding.DER)), "holder.cer")
-    form = {"authority": "tax-office", "roles": [lab.READER_ROLE], "holder_file": file}
+    form = {"authority": "tax-office", "roles": [lab.READER_ROLE], "holder_file": file, "act": "send"}
     officer = pmi.client(pmi.officer)
     assert officer.submit("/grants/new", form, content_type="multipart/form-data").status_code == 303
 

@@ -7,36 +7,39 @@ serial numbers and hashes get an address that can be opened again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from sqlalchemy import Connection, select
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.pmi.authorities.delegations import MAX_LEVELS
 from onecert.pmi.errors import CertificateUnknownError
 from onecert.pmi.grants.acts import APPROVER, OFFICER
-from onecert.pmi.life.revocation import REASONS
+from onecert.pmi.life.revocation import REASONS, REVOKERS
+from onecert.pmi.models import holds
 from onecert.pmi.pages.common import (
-    HOLDER_FORMS,
+    HOLDER_WORDS,
     PER_PAGE,
     READERS,
     STATUS_KINDS,
     actor_name,
     attribute_names,
-    page_count,
-    page_number,
     shown_attributes,
     titles_of,
 )
 from onecert.pmi.parts import Parts
-from onecert.pmi.repository.search import STATUSES, Record, Search, find_certificates, load_certificate
+from onecert.pmi.repository.search import STATUSES, Record, Search, load_certificate, search_certificates
 from onecert.pmi.rest.certificates import pem
-from onecert.server.languages import _, gettext
+from onecert.pmi.status.acrl import Acrl
+from onecert.server.languages import Message, _, gettext
 from onecert.server.web import current_operator, notify, requires_role
 
 __all__ = ["blueprint"]
 
+KINDS: Mapping[str, Message] = {"grant": _("for holders"), "delegation": _("delegations")}
 _HEX = re.compile(r"[0-9a-fA-F]{12,64}")
 
 
@@ -59,17 +62,19 @@ def blueprint(parts: Parts) -> Blueprint:
             return redirect(url_for("certificates.index", **wanted), 303)
         now = clock.now()
         with database.reading() as connection:
-            found, total = find_certificates(connection, search, now)
+            found = search_certificates(connection, search, now)
             names = [authority.name for authority in parts.authorities.all(connection)]
+        if search.holder and not is_personal and len(found.records) == 1:
+            return redirect(url_for("certificates.show", serial=found.records[0].serial), 303)
         page = make_response(
             render_template(
                 "certificates.html",
-                records=found,
-                total=total,
+                found=found,
                 search=search,
+                asked=_ASKED,
                 is_personal=is_personal,
-                page_count=page_count(total),
                 names=names,
+                attributes=attribute_names(parts),
                 statuses=STATUSES,
                 kinds=STATUS_KINDS,
                 titles=titles_of(parts),
@@ -85,20 +90,24 @@ def blueprint(parts: Parts) -> Blueprint:
     def show(serial: str) -> str:
         with database.reading() as connection:
             record = load_certificate(connection, serial)
+            path = list(_delegations_above(connection, record))
         grant = parts.grants.load(record.grant_id)
         now = clock.now()
         return render_template(
             "certificate.html",
             record=record,
+            path=path,
+            now=now,
             grant=grant,
             attributes=shown_attributes(record.attributes, titles_of(parts), attribute_names(parts)),
-            form=HOLDER_FORMS[record.holder_form],
+            holder_words=HOLDER_WORDS[record.holder_form],
             status=record.status(now),
             statuses=STATUSES,
             kinds=STATUS_KINDS,
             reasons=REASONS,
-            events=_events(record, now, actor_name(parts, record.revoked_by)),
-            may_revoke=record.state == "issued" and current_operator().has_role(OFFICER, APPROVER),
+            events=_events(parts, record, now),
+            may_revoke=record.state in {"issued", "held"} and current_operator().has_role(*REVOKERS),
+            may_release=current_operator().has_role(OFFICER, APPROVER),
         )
 
     @pages.get("/<serial>/file")
@@ -112,38 +121,67 @@ def blueprint(parts: Parts) -> Blueprint:
         return Response(pem(record.certificate_der), mimetype="application/x-pem-file", headers=headers)
 
     @pages.post("/<serial>/revoke")
-    @requires_role(OFFICER, APPROVER)
+    @requires_role(*REVOKERS)
     def revoke(serial: str) -> AnyResponse:
         reason = request.form.get("reason", "")
         record, acrl = parts.revocations.revoke(serial, reason=reason, operator=current_operator())
-        if acrl is None:
-            notify(
-                _("Revoked. The revocation list could not be published yet; it follows by itself."), "warning"
-            )
-        else:
-            notify(_("Revoked. The revocation list %(number)s says so now."), number=acrl.number)
-        return redirect(url_for("certificates.show", serial=record.serial), 303)
+        return _done(record, acrl, _("Revoked. The revocation list %(number)s says so now."))
+
+    @pages.post("/<serial>/hold")
+    @requires_role(*REVOKERS)
+    def hold(serial: str) -> AnyResponse:
+        record, acrl = parts.revocations.hold(serial, operator=current_operator())
+        return _done(record, acrl, _("On hold. The revocation list %(number)s says so now."))
+
+    @pages.post("/<serial>/release")
+    @requires_role(OFFICER, APPROVER)
+    def release(serial: str) -> AnyResponse:
+        record, acrl = parts.revocations.release(serial, operator=current_operator())
+        return _done(record, acrl, _("It counts again. The revocation list %(number)s says so now."))
 
     return pages
 
 
-_ASKED = ("holder", "authority", "role", "status")
+_ASKED = ("holder", "authority", "role", "attribute", "value", "status", "kind", "expiring_days")
 
 
 def _read_search(given: Mapping[str, str]) -> Search:
     """What is looked for; what is not known in the choices is left out."""
-    status = given.get("status", "")
+    status, kind, days = given.get("status", ""), given.get("kind", ""), given.get("expiring_days", "")
     return Search(
         holder=(given.get("holder") or given.get("q") or "").strip()[:512],
         authority=given.get("authority", "")[:64],
         role=given.get("role", "")[:512],
+        attribute=given.get("attribute", "")[:64],
+        value=given.get("value", "").strip()[:512],
         status=status if status in STATUSES else "",
-        page=page_number(given),
+        kind=kind if kind in KINDS else "",
+        expiring_days=int(days) if days.isascii() and days.isdigit() and len(days) < 5 else None,
+        after=given.get("after", "")[:400],
         per_page=PER_PAGE,
     )
 
 
-def _events(record: Record, now: datetime, revoked_by: str) -> list[dict[str, Any]]:
+def _delegations_above(connection: Connection, record: Record) -> Iterator[Record]:
+    """The delegations under which it was given, the nearest first."""
+    for _level in range(MAX_LEVELS):
+        if not record.under:
+            return
+        record = load_certificate(connection, record.under)
+        yield record
+
+
+def _done(record: Record, acrl: Acrl | None, text: str) -> AnyResponse:
+    """Tell what was done, and whether the list says so already."""
+    if acrl is None:
+        late = _("Done; it counts here at once. The revocation list could not be published yet and follows.")
+        notify(late, "warning")
+    else:
+        notify(text, number=acrl.number)
+    return redirect(url_for("certificates.show", serial=record.serial), 303)
+
+
+def _events(parts: Parts, record: Record, now: datetime) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = [
         {"title": gettext(_("put on record")), "at": record.intended_at, "kind": "neutral"}
     ]
@@ -151,17 +189,30 @@ def _events(record: Record, now: datetime, revoked_by: str) -> list[dict[str, An
         events.append({"title": gettext(_("issued")), "at": record.issued_at, "kind": "success"})
     if record.not_before > record.intended_at:
         events.append({"title": gettext(_("valid from")), "at": record.not_before, "kind": "neutral"})
-    if record.revoked_at:
+    events += _holds(parts, record)
+    if record.revoked_at and record.state != "held":
         reason = gettext(REASONS[record.reason]) if record.reason in REASONS else record.reason
         events.append(
             {
                 "title": gettext(STATUSES[record.state]),
                 "text": reason,
                 "at": record.revoked_at,
-                "by": revoked_by,
+                "by": actor_name(parts, record.revoked_by),
                 "kind": "danger",
             }
         )
     title = gettext(_("expired")) if now > record.not_after else gettext(_("ends"))
-    events.append({"title": title, "at": record.not_after, "kind": "neutral"})
-    return events
+    return [*events, {"title": title, "at": record.not_after, "kind": "neutral"}]
+
+
+def _holds(parts: Parts, record: Record) -> Iterator[dict[str, Any]]:
+    chosen = select(holds).where(holds.c.serial == record.serial).order_by(holds.c.held_at).limit(50)
+    with parts.context.database.reading() as connection:
+        rows = connection.execute(chosen).mappings().all()
+    for row in rows:
+        by = actor_name(parts, row["held_by"])
+        yield {"title": gettext(_("on hold")), "at": row["held_at"], "by": by, "kind": "warning"}
+        # A revocation ends a hold as well; it stands in the line by itself.
+        if row["released_at"] and row["released_at"] != record.revoked_at and record.state != "revoked":
+            by = actor_name(parts, row["released_by"])
+            yield {"title": gettext(_("released")), "at": row["released_at"], "by": by, "kind": "success"}

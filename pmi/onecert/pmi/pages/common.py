@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import request
 
 from onecert.pmi.catalogue.content import Catalogue
@@ -15,24 +16,29 @@ from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.parts import Parts
 from onecert.server.languages import CHINA_TIME, Message, _, current_language, gettext
+from onecert.verifier.certificate import parse_certificate
+from onecert.verifier.errors import VerifyError
 
 __all__ = [
     "GRANT_KINDS",
-    "HOLDER_FORMS",
+    "HOLDER_WORDS",
     "PER_PAGE",
     "READERS",
     "STATUS_KINDS",
     "Shown",
     "actor_name",
     "attribute_names",
+    "day_of",
     "end_of_day",
     "page_count",
     "page_number",
+    "read_certificate",
     "shown_attributes",
     "titles_of",
 ]
 
 PER_PAGE = 20
+CERTIFICATE_MAX = 64 * 1024
 READERS = (OFFICER, APPROVER, AUDITOR)
 
 # State or status -> kind of badge.
@@ -47,7 +53,7 @@ STATUS_KINDS = {
 }
 
 # What binds an attribute certificate to its holder: for a clerk, what happens when the holder renews.
-HOLDER_FORMS: Mapping[str, tuple[Message, Message]] = {
+HOLDER_WORDS: Mapping[str, tuple[Message, Message]] = {
     "certificate": (
         _("this certificate only"),
         _("Ends with this very certificate; after a renewal it must be bound again."),
@@ -98,7 +104,11 @@ def titles_of(parts: Parts) -> Mapping[str, str]:
 
 def attribute_names(parts: Parts) -> Mapping[str, str]:
     """What attributes are called in the language of the page, by their names in the catalogue."""
-    return {name: gettext(text) for name, text in _ATTRIBUTE_NAMES.items()}
+    with parts.context.database.reading() as connection:
+        catalogue = parts.catalogues.find(connection) or Catalogue()
+    language = current_language()
+    known = {name: gettext(text) for name, text in _ATTRIBUTE_NAMES.items()}
+    return {**known, **{name: each.title(language) for name, each in catalogue.attributes.items()}}
 
 
 def shown_attributes(
@@ -159,3 +169,26 @@ def end_of_day(text: str, field: str = "until") -> datetime | None:
     except ValueError as exc:
         raise RequestWrongError(field, _("not a date")) from exc
     return datetime.combine(day, time(23, 59, 59), CHINA_TIME)
+
+
+def day_of(moment: datetime) -> str:
+    """The day of a moment in China, as fields of type ``date`` have it."""
+    return f"{moment.astimezone(CHINA_TIME):%Y-%m-%d}"
+
+
+def read_certificate(name: str) -> str:
+    """The certificate that was chosen as a file or pasted (fields ``name_file``, ``name_pem``), as PEM.
+
+    A file counts before what was pasted, and is shown back as text, so that it need not be chosen again.
+
+    Raises:
+        RequestWrongError: the file is no certificate.
+    """
+    file = request.files.get(f"{name}_file")
+    content = file.read(CERTIFICATE_MAX + 1) if file is not None and file.filename else b""
+    if not content:
+        return request.form.get(f"{name}_pem", "").strip()
+    try:
+        return parse_certificate(content).certificate.public_bytes(Encoding.PEM).decode("ascii").strip()
+    except VerifyError as exc:
+        raise RequestWrongError(f"{name}_pem", _("the file is not a certificate")) from exc

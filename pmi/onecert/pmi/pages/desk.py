@@ -22,7 +22,7 @@ LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "approve": ("grants.index", {"state": "waiting"}),
         "own": ("grants.index", {"state": "waiting"}),
-        "ending": ("certificates.index", {"status": "valid"}),
+        "ending": ("certificates.index", {"expiring_days": 30}),
         "held": ("certificates.index", {"status": "held"}),
     }
 )

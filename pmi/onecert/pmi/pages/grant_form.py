@@ -1,32 +1,62 @@
-"""The form of a grant: an officer says who gets what from whom; what is wrong is told at its field."""
+"""The form of a grant: an officer says who gets what from whom, sees what would be issued, and sends it.
+
+Nothing is kept before the officer has seen who the holder is by the trust list, and everything that would
+stand in the certificate. What is wrong is told at its field. A number that is made with the form keeps one
+that is sent twice from being two.
+"""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.pmi.authorities.directory import Authority
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import PmiError, RequestWrongError
-from onecert.pmi.grants.acts import OFFICER, GrantRequest
-from onecert.pmi.pages.common import end_of_day
+from onecert.pmi.grants.acts import OFFICER, Grant, GrantRequest
+from onecert.pmi.grants.request import DRAWN
+from onecert.pmi.pages.common import (
+    HOLDER_WORDS,
+    attribute_names,
+    day_of,
+    end_of_day,
+    read_certificate,
+    shown_attributes,
+    titles_of,
+)
+from onecert.pmi.pages.grant_fields import fields_of, read_values
 from onecert.pmi.parts import Parts
 from onecert.server.errors import ServiceError
-from onecert.server.languages import _, current_language, gettext
+from onecert.server.languages import CHINA_TIME, _, current_language, gettext
 from onecert.server.operators.errors import RoleRequiredError
 from onecert.server.web import current_operator, notify, requires_role
 from onecert.verifier.errors import VerifyError
 
 __all__ = ["add_grant_form"]
 
-# Which field of the form an error belongs to; what is not here is told above the form.
+# Which field of the form an error belongs to; what is not here is told at the authority, the first of them.
 _FIELD_OF = {
-    "AUTHORITY_UNKNOWN": "authority",
-    "AUTHORITY_NOT_READY": "authority",
     "ROLE_UNKNOWN": "roles",
     "ROLE_NOT_ASSIGNABLE": "roles",
+    "SEPARATION_OF_DUTY": "roles",
+    "EXCEEDS_DELEGATION": "roles",
+    "HOLDER_UNFIT": "holder_pem",
     "VALIDITY_WRONG": "until",
+    "AUTHORITY_ENDS": "until",
+}
+# What the request calls its parts -> the field where they are typed.
+_TYPED_AT = {
+    "attributes": "roles",
+    "holder": "holder_pem",
+    "recipient": "recipient_pem",
+    "not_before": "since",
+    "not_after": "until",
 }
 
 
@@ -34,12 +64,29 @@ _FIELD_OF = {
 class _Form:
     """What the officer typed, and what is wrong with it."""
 
+    key: str = ""
     authority: str = ""
     holder_pem: str = ""
+    recipient_pem: str = ""
     roles: list[str] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+    holder_form: str = "certificate"
     targets: str = ""
+    target_groups: str = ""
+    since: str = ""
     until: str = ""
+    short_lived: bool = False
+    audit_identity: bool = False
     errors: dict[str, str] = field(default_factory=dict)
+
+    def hidden(self) -> list[tuple[str, str]]:
+        """Everything that was typed, for a page that only sends it on."""
+        names = ("key", "authority", "holder_pem", "recipient_pem", "holder_form", "targets", "target_groups")
+        pairs = [(name, getattr(self, name)) for name in (*names, "since", "until")]
+        pairs += [("roles", role) for role in self.roles]
+        pairs += [(f"attribute-{name}", text) for name, texts in self.values.items() for text in texts]
+        pairs += [(name, "yes") for name in ("short_lived", "audit_identity") if getattr(self, name)]
+        return [(name, value) for name, value in pairs if value]
 
 
 def add_grant_form(pages: Blueprint, parts: Parts) -> None:
@@ -48,14 +95,19 @@ def add_grant_form(pages: Blueprint, parts: Parts) -> None:
     @pages.get("/new")
     @requires_role(OFFICER)
     def new() -> str:
-        return _show_form(parts, _Form(authority=request.args.get("authority", "")))
+        return _show_form(parts, _Form(key=str(uuid.uuid4()), authority=request.args.get("authority", "")))
 
     @pages.post("/new")
     @requires_role(OFFICER)
-    def create() -> AnyResponse | tuple[str, int]:
-        form = _read_form()
+    def create() -> AnyResponse | str | tuple[str, int]:
+        form, act = _read_form(), request.form.get("act", "")
+        if form.errors or act == "edit":
+            return _show_form(parts, form), 422 if form.errors else 200
         try:
-            grant = parts.grants.request(_grant_request(form), current_operator())
+            asked = _grant_request(parts, form)
+            if act != "send":
+                return _show_preview(parts, form, parts.grants.preview(asked, current_operator()))
+            grant = parts.grants.request(asked, current_operator())
         except RoleRequiredError:
             raise
         except (ServiceError, VerifyError) as exc:
@@ -73,54 +125,126 @@ def add_grant_form(pages: Blueprint, parts: Parts) -> None:
 def _show_form(parts: Parts, form: _Form) -> str:
     with parts.context.database.reading() as connection:
         catalogue = parts.catalogues.find(connection) or Catalogue()
-        names = [authority.name for authority in parts.authorities.all(connection)]
+        authorities = [each for each in parts.authorities.all(connection) if each.state == "active"]
+    names = [each.name for each in authorities]
     if len(names) == 1:
-        form.authority = form.authority or names[0]
-    shown = [form.authority] if form.authority in names else names
-    roles = {role.uri: role for name in shown for role in catalogue.assignable_by(name)}
-    language = current_language()
-    options = [
-        (
-            role.uri,
-            role.title(language),
-            gettext(_("needs a second person")) if role.second_person else role.uri,
-        )
-        for role in roles.values()
-    ]
-    return render_template("grant_form.html", form=form, names=names, role_options=options)
+        form.authority = names[0]
+    chosen = next((each for each in authorities if each.name == form.authority), None)
+    roles, attributes = _may_give(catalogue, chosen)
+    return render_template(
+        "grant_form.html",
+        form=form,
+        names=names,
+        chosen=chosen,
+        role_options=[(role.uri, role.title(current_language()), _terms(role)) for role in roles],
+        fields=fields_of(attributes, form.values),
+        is_encrypted=any(each.encrypted for each in attributes),
+        holder_words=HOLDER_WORDS,
+        lifetime_max=parts.config.grant_lifetime_max.days,
+        today=day_of(parts.context.clock.now()),
+    )
+
+
+def _may_give(catalogue: Catalogue, authority: Authority | None) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Roles and attributes that stand in the form: its own; for an authority by delegation all there are.
+
+    What was delegated to it is judged when the form is sent; the page says so.
+    """
+    if authority is None:
+        return (), ()
+    if authority.kind == "soa":
+        return catalogue.assignable_by(authority.name), catalogue.attributes_of(authority.name)
+    return (
+        [role for _uri, role in sorted(catalogue.roles.items())],
+        [each for _name, each in sorted(catalogue.attributes.items())],
+    )
+
+
+def _terms(role: Any) -> str:
+    terms = [gettext(_("%(days)s days at most"), days=role.max_days)]
+    if role.second_person:
+        terms.append(gettext(_("needs a second person")))
+    return " · ".join(terms)
+
+
+def _show_preview(parts: Parts, form: _Form, grant: Grant) -> str:
+    return render_template(
+        "grant_preview.html",
+        form=form,
+        grant=grant,
+        attributes=shown_attributes(grant.attributes, titles_of(parts), attribute_names(parts)),
+        holder_words=HOLDER_WORDS[grant.holder_form],
+        now=parts.context.clock.now(),
+    )
 
 
 def _read_form() -> _Form:
-    given = request.form
-    file = request.files.get("holder_file")
-    pasted = given.get("holder_pem", "").strip()
-    content = file.read(64 * 1024 + 1) if file is not None and file.filename else b""
-    # A DER file is shown back as nothing: the officer chooses it again.
-    form = _Form(
+    given, errors, prefix = request.form, {}, "attribute-"
+    certificates = {"holder": "", "recipient": ""}
+    for name in certificates:
+        try:
+            certificates[name] = read_certificate(name)
+        except RequestWrongError as exc:
+            errors.update(_errors(exc))
+    return _Form(
+        key=given.get("key", "") or str(uuid.uuid4()),
         authority=given.get("authority", ""),
-        holder_pem=pasted,
+        holder_pem=certificates["holder"],
+        recipient_pem=certificates["recipient"],
         roles=given.getlist("roles"),
+        values={name.removeprefix(prefix): given.getlist(name) for name in given if name.startswith(prefix)},
+        holder_form=given.get("holder_form", "certificate"),
         targets=given.get("targets", ""),
+        target_groups=given.get("target_groups", ""),
+        since=given.get("since", ""),
         until=given.get("until", ""),
+        short_lived=bool(given.get("short_lived")),
+        audit_identity=bool(given.get("audit_identity")),
+        errors=errors,
     )
-    request.environ["onecert.holder"] = content or pasted.encode()
-    return form
 
 
-def _grant_request(form: _Form) -> GrantRequest:
+def _grant_request(parts: Parts, form: _Form) -> GrantRequest:
+    with parts.context.database.reading() as connection:
+        catalogue = parts.catalogues.find(connection) or Catalogue()
+    values: dict[str, list[Any]] = {"role": list(form.roles)}
+    for name, texts in form.values.items():
+        values[name] = read_values(catalogue.attribute(name), texts)
     return GrantRequest(
+        id=form.key,
         authority=form.authority,
-        holder=request.environ["onecert.holder"],
-        roles=tuple(form.roles),
+        holder=form.holder_pem.encode(),
+        attributes={name: each for name, each in values.items() if each},
         targets=tuple(form.targets.split()),
+        target_groups=tuple(form.target_groups.split()),
+        holder_form=form.holder_form,
+        short_lived=form.short_lived,
+        audit_identity=DRAWN if form.audit_identity else "",
+        recipient=form.recipient_pem.encode(),
+        not_before=_start_of_day(form.since, parts.context.clock.now()),
         not_after=end_of_day(form.until),
     )
 
 
+def _start_of_day(text: str, now: datetime) -> datetime | None:
+    """The first second of a day in China; None for no day and for today, which begins now."""
+    day = end_of_day(text, "since")
+    if day is None or day.date() == now.astimezone(CHINA_TIME).date():
+        return None
+    return datetime.combine(day.date(), time(0), CHINA_TIME)
+
+
 def _errors(exc: ServiceError | VerifyError) -> dict[str, str]:
     if isinstance(exc, VerifyError):
-        return {"holder_pem": exc.text(current_language())}
-    text = gettext(exc.text, **exc.facts)
+        return {_FIELD_OF.get(exc.code, "holder_pem"): exc.text(current_language())}
+    facts: Mapping[str, Any] = exc.facts
     if isinstance(exc, RequestWrongError):
-        return {str(exc.facts["field"]): text}
+        name = str(facts["field"])
+        return {_TYPED_AT.get(name, name): gettext(str(facts["reason"]))}
+    text = gettext(exc.text, **facts)
+    hint = gettext(exc.hint, **facts) if exc.hint else ""
+    text = f"{text}{'' if current_language() == 'zh' else ' '}{hint}"
+    if exc.code.startswith("ATTRIBUTE_") and "name" in facts:
+        name = str(facts["name"])
+        return {"roles" if name == "role" else f"attribute-{name}": text}
     return {_FIELD_OF.get(exc.code, "authority") if isinstance(exc, PmiError) else "authority": text}
