@@ -8,6 +8,7 @@
     onecert-verify chain --anchor root.crt --intermediate ca.crt --crls crls/ --purpose signing leaf.crt
     onecert-verify explain --tree --anchor root.crt --intermediate bundle.pem leaf.crt
     onecert-verify crl --issuer ca.crt --certificate leaf.crt ca.crl
+    onecert-verify attribute-certificate --holder clerk.crt --authority aa.crt --acrl aa.crl role.ac
     onecert-verify form --trust-list list.json --trust-root trust-root.json --document form.json form.p7s
     onecert-verify evidence --trust-root trust-root.json --tsa-anchor tsa-root.crt record.json
     onecert-verify identity --profile pearl.json clerk.crt firm.crt
@@ -41,6 +42,7 @@ _COMMANDS = {
     "chain": "HELP_COMMAND_CHAIN",
     "explain": "HELP_COMMAND_EXPLAIN",
     "crl": "HELP_COMMAND_CRL",
+    "attribute-certificate": "HELP_COMMAND_ATTRIBUTE_CERTIFICATE",
     "form": "HELP_COMMAND_FORM",
     "evidence": "HELP_COMMAND_EVIDENCE",
     "identity": "HELP_COMMAND_IDENTITY",
