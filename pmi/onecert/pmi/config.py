@@ -41,6 +41,10 @@ class PmiConfig:
     decisions_per_minute: int = 6000
     decision_max_certificates: int = 16
 
+    # The decision log: how long it is kept, and attributes of resources and contexts never written down.
+    decisions_keep: timedelta = timedelta(days=1830)
+    decisions_masked: tuple[str, ...] = ()
+
     def __post_init__(self) -> None:
         if not timedelta(minutes=5) <= self.acrl_lifetime <= timedelta(days=7):
             raise ValueError("acrl_lifetime is between 5 minutes and 7 days")
@@ -50,5 +54,7 @@ class PmiConfig:
             raise ValueError("grant_lifetime_max is longer than nothing")
         if not 1 <= self.decision_max_certificates <= 64:
             raise ValueError("decision_max_certificates is between 1 and 64")
+        if self.decisions_keep < timedelta(days=1):
+            raise ValueError("decisions_keep is at least one day")
         if self.decisions_per_minute < 1:
             raise ValueError("decisions_per_minute is at least 1")

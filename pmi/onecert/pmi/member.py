@@ -33,6 +33,7 @@ def build(config: PmiConfig, context: Context) -> Service:
         status=StatusApp(context.database, parts.authorities, parts.publisher),
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
+            Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
             Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),
         ),
         checks={

@@ -11,6 +11,8 @@ from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Decider
 from onecert.pmi.decisions.in_force import InForce
 from onecert.pmi.decisions.policies import Policies
+from onecert.pmi.decisions.replay import Memory
+from onecert.pmi.decisions.who_can import WhoCan
 from onecert.pmi.grants.acts import Grants
 from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderVerifier
@@ -24,7 +26,7 @@ from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
 from onecert.server.members import Context
-from onecert.verifier.decision import DecisionLog
+from onecert.verifier.decision import DecisionLog, DecisionRecords
 
 __all__ = ["Parts", "assemble"]
 
@@ -49,6 +51,9 @@ class Parts:
     policies: Policies
     decision_log: DecisionLog
     decider: Decider
+    in_force: InForce
+    who_can: WhoCan
+    memory: Memory
 
     def close(self) -> None:
         """Close what is open; the context belongs to whoever made it."""
@@ -87,7 +92,8 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
     )
     changes = Changes(audit=audit, publisher=publisher)
     policies = Policies(audit=audit, clock=clock, public_key=lambda: token.own_key(POLICY_KEY).public_key())
-    log = DecisionLog(context.data / "decisions")
+    log = DecisionLog(context.data / "decisions", masked=config.decisions_masked)
+    in_force = InForce(database=database, authorities=authorities, catalogues=catalogues, policies=policies)
     return Parts(
         config=config,
         context=context,
@@ -120,10 +126,19 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
             database=database,
             clock=clock,
             holders=holders,
-            in_force=InForce(
-                database=database, authorities=authorities, catalogues=catalogues, policies=policies
-            ),
+            in_force=in_force,
             log=log,
             max_certificates=config.decision_max_certificates,
+        ),
+        in_force=in_force,
+        who_can=WhoCan(database=database, clock=clock, in_force=in_force),
+        memory=Memory(
+            database=database,
+            audit=audit,
+            records=DecisionRecords(context.data / "decisions"),
+            in_force=in_force,
+            policies=policies,
+            catalogues=catalogues,
+            keep=config.decisions_keep,
         ),
     )

@@ -123,7 +123,13 @@ _FOR_HOLDER = Statement(_with_certificates)
 
 @dataclass(frozen=True)
 class Rules:
-    """One state of what is in force, now or at ``at``."""
+    """One state of what is in force, now or at a time before.
+
+    Args:
+        good: serial numbers of the delegations.
+        active: names of the authorities that are in force, sources and others.
+        chained: serials of the delegations that lead up to a source of authority.
+    """
 
     versions: Versions
     policy: PolicyInForce
@@ -131,6 +137,8 @@ class Rules:
     trust: AttributeTrust
     delegations: Delegations
     good: frozenset[int]
+    active: frozenset[str]
+    chained: frozenset[str]
     database: Database
 
     def explain(
@@ -266,7 +274,7 @@ class InForce:
         # A revocation changes nobody's trust: the keys stay loaded.
         same = before is not None and before.trust.authorities == wanted
         trust = before.trust if before is not None and same else AttributeTrust(authorities=wanted)
-        delegations, good = _delegations(connection, at, authorities)
+        delegations, under = _delegations(connection, at, authorities)
         return Rules(
             versions=versions,
             policy=PolicyInForce(
@@ -279,7 +287,9 @@ class InForce:
             catalogue=catalogue,
             trust=trust,
             delegations=delegations,
-            good=good,
+            good=frozenset(int(serial, 16) for serial in under),
+            active=frozenset(each.name for each in authorities),
+            chained=frozenset(serial for serial in under if _is_chained(serial, under)),
             database=self._database,
         )
 
@@ -324,8 +334,9 @@ def _trusted(authority: Authority, catalogue: Catalogue, at: datetime) -> Truste
 
 def _delegations(
     connection: Connection, at: datetime, authorities: list[Authority]
-) -> tuple[Delegations, frozenset[int]]:
-    """The delegations that were good at a time, with the certificates of those they were given to."""
+) -> tuple[Delegations, dict[str, str | None]]:
+    """The delegations that were good at a time, with the certificates of those they were given to; and for
+    each serial the one that it was given under."""
     known = {hashlib.sha256(each.certificate.der).hexdigest(): each for each in authorities}
     rows = connection.execute(
         select(
@@ -333,16 +344,30 @@ def _delegations(
             certificates.c.certificate_der,
             certificates.c.holder_sha256,
             certificates.c.key_sha256,
+            certificates.c.authority,
+            certificates.c.under,
         ).where(certificates.c.kind == "delegation", was_good(literal(at, certificates.c.not_before.type)))
     ).all()
     by_key = {hashlib.sha256(each.certificate.spki_der).hexdigest(): each for each in authorities}
-    found, good = [], set()
+    names = {each.name for each in authorities}
+    found, under = [], {}
     for row in rows:
         authority = known.get(row.holder_sha256) or by_key.get(row.key_sha256)
-        if authority is not None:
+        if authority is not None and row.authority in names:
             found.append(Delegation(row.certificate_der, authority.certificate))
-            good.add(int(row.serial, 16))
-    return Delegations(found), frozenset(good)
+            under[row.serial] = row.under
+    return Delegations(found), under
+
+
+def _is_chained(serial: str, under: Mapping[str, str | None]) -> bool:
+    seen = set()
+    above: str | None = serial
+    while above is not None:
+        if above in seen or above not in under:
+            return False
+        seen.add(above)
+        above = under[above]
+    return True
 
 
 def _versions(row: Values) -> Versions:

@@ -24,6 +24,7 @@ from onecert.verifier.decision.question import Answer, Question, Resource, Resul
 from onecert.verifier.decision.records import DecisionRecord, DecisionRecords
 from onecert.verifier.decision.role_model import Activation, Exclusion, RoleModel
 from onecert.verifier.decision.source import PolicyCase, PolicySource
+from onecert.verifier.decision.what_can import Possibility, what_can
 
 __all__ = [
     "Act",
@@ -48,6 +49,7 @@ __all__ = [
     "PolicySource",
     "PolicyTestsFailedError",
     "PolicyWrongError",
+    "Possibility",
     "Question",
     "QuestionWrongError",
     "Reason",
@@ -69,4 +71,5 @@ __all__ = [
     "read_resource",
     "read_rules",
     "read_text",
+    "what_can",
 ]

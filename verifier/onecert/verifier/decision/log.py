@@ -201,6 +201,7 @@ class DecisionLog:
             "context": self._without_masked(act.context),
             "masked": sorted(self._masked & {*act.resource.attributes, *act.context}),
             "target": [str(name) for name in act.target.names] if act.target else [],
+            "target_groups": [str(name) for name in act.target.groups] if act.target else [],
             "use_roles": sorted(act.use_roles) if act.use_roles is not None else None,
             "result": given.result.value,
             "rules": list(given.rules),

@@ -40,6 +40,11 @@ class DecisionRecord:
         return datetime.fromisoformat(self.line["at"])
 
     @property
+    def written_at(self) -> datetime:
+        """When it was asked and written down."""
+        return datetime.fromisoformat(self.line.get("asked_at") or self.line["at"])
+
+    @property
     def subject(self) -> Subject:
         """The holder as verified then."""
         return Subject(**self.facts["subject"])
