@@ -202,10 +202,14 @@ if [ "$what" = test ]; then
         command -v certtool >/dev/null || debian gnutls-bin
         { command -v java >/dev/null && [ -e /usr/share/java/bcpkix.jar ] && [ -e /usr/share/java/bsh.jar ]; } ||
             debian default-jre-headless libbcpkix-java bsh
+        # Reads our attribute certificates and issues some for us to read.
+        { [ -x /usr/bin/pki ] && [ -e /usr/lib/ipsec/plugins/libstrongswan-openssl.so ]; } ||
+            debian strongswan-pki libstrongswan-standard-plugins
     else
         command -v chromium >/dev/null || say "without chromium, which needs root: the pages are not walked in a browser"
         command -v certtool >/dev/null || say "without gnutls-bin, which needs root: GnuTLS does not judge what the CA signs in the tests"
         [ -e /usr/share/java/bcpkix.jar ] || say "without libbcpkix-java, bsh and default-jre-headless, which need root: nor does Bouncy Castle"
+        [ -x /usr/bin/pki ] || say "without strongswan-pki, which needs root: attribute certificates are not exchanged with strongSwan"
     fi
 fi
 

@@ -1,4 +1,4 @@
-"""The corpus: each file gets the verdict and code that ``corpus.json`` says, and is what the script writes."""
+"""The corpus: each file gets the verdict and code that ``corpus.json`` has, and is what the script writes."""
 
 from __future__ import annotations
 

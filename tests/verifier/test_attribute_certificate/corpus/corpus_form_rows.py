@@ -100,29 +100,42 @@ def _bytes() -> Iterator[Row]:
 
 
 def _sizes() -> Iterator[Row]:
-    source = "RFC 5755, section 8"
+    # Our own bounds: the standard has none, and speaks of them in its security considerations only.
+    source, bounds = "RFC 5755, section 8", {"kind": "bound"}
     large = (attribute(GROUP, tlv(0x30, tlv(0x30, tlv(0x0C, b"a" * 65 * 1024)))),)
-    yield changed("size-65-kib", "TOO_LARGE", "at most 64 KiB", source, attributes=large)
+    yield changed("size-65-kib", "TOO_LARGE", "at most 64 KiB", source, bounds, attributes=large)
     small = tlv(0x30, oid("1.2.3"), tlv(0x31, b"\x05\x00"))
     yield changed(
-        "size-10000-attributes", "TOO_LARGE", "at most 64 KiB", source, attributes=(small,) * 10_000
+        "size-10000-attributes", "TOO_LARGE", "at most 64 KiB", source, bounds, attributes=(small,) * 10_000
     )
     yield changed(
-        "size-4000-attributes", "NOT_DER", "at most 64 attributes", source, attributes=(small,) * 4_000
+        "size-4000-attributes",
+        "NOT_DER",
+        "at most 64 attributes",
+        source,
+        bounds,
+        attributes=(small,) * 4_000,
     )
     many = tuple(role(f"urn:onecert:role:tax.r{number:04}") for number in range(300))
     yield changed(
-        "size-300-values", "NOT_DER", "at most 256 values", source, attributes=(attribute(ROLE, *many),)
+        "size-300-values",
+        "NOT_DER",
+        "at most 256 values",
+        source,
+        bounds,
+        attributes=(attribute(ROLE, *many),),
     )
     extensions = tuple(extension(f"1.2.3.{number}", b"\x05\x00") for number in range(40))
-    yield changed("size-40-extensions", "NOT_DER", "at most 32 extensions", source, extensions=extensions)
+    yield changed(
+        "size-40-extensions", "NOT_DER", "at most 32 extensions", source, bounds, extensions=extensions
+    )
     names = tlv(0xA1, *(tlv(0x82, f"h{number}.example".encode()) for number in range(100)))
-    yield changed("size-100-names", "NOT_DER", "at most 64 names", source, holder=tlv(0x30, names))
+    yield changed("size-100-names", "NOT_DER", "at most 64 names", source, bounds, holder=tlv(0x30, names))
     nested = b"\x05\x00"
     for _ in range(60):
         nested = tlv(0x30, nested)
     yield changed(
-        "size-nested", "NOT_DER", "at most 24 levels", source, attributes=(attribute(GROUP, nested),)
+        "size-nested", "NOT_DER", "at most 24 levels", source, bounds, attributes=(attribute(GROUP, nested),)
     )
     targets = tlv(0x30, tlv(0x30, *(tlv(0xA0, tlv(0x82, f"h{n}".encode())) for n in range(300))))
     yield changed(
@@ -130,6 +143,7 @@ def _sizes() -> Iterator[Row]:
         "EXTENSION_FORM",
         "at most 256 targets",
         source,
+        bounds,
         extensions=(extension(TARGETS, targets, critical=True),),
     )
 
@@ -290,8 +304,12 @@ def _extensions() -> Iterator[Row]:
         ),
     }
     for slug, (code, value, rule, source) in pieces.items():
-        alone = slug == "key-id-form"
-        yield changed(f"extension-{slug}", code, rule, source, extensions=(value,), with_key_id=not alone)
+        # Ours alone: what nobody enforces is refused though not critical, and so is an empty name.
+        more = {"kind": "local"} if slug in {"single-use", "audit-0"} else None
+        has_own = slug == "key-id-form"
+        yield changed(
+            f"extension-{slug}", code, rule, source, more, extensions=(value,), with_key_id=not has_own
+        )
     yield changed(
         "extension-none",
         "NOT_DER",

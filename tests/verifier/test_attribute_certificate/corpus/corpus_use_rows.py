@@ -332,7 +332,7 @@ def _good() -> Iterator[Row]:
         "",
         "an unknown extension that is not critical",
         section + ".3",
-        extensions=(extension("1.2.3.4", b"anything"),),
+        extensions=(extension("1.2.3.4", tlv(0x0C, b"anything")),),
     )
     yield changed(
         "good-no-key-id", "", "a name of one authority is enough", section + ".3.3", with_key_id=False
