@@ -165,10 +165,12 @@ class KnownHolders:
 
     def __init__(self) -> None:
         self.entities: dict[bytes, str] = {}
+        self.persons: dict[bytes, str] = {}
         self.error: Exception | None = None
 
-    def know(self, certificate: x509.Certificate, entity: str) -> x509.Certificate:
+    def know(self, certificate: x509.Certificate, entity: str, person: str = "") -> x509.Certificate:
         self.entities[certificate.public_bytes(Encoding.DER)] = entity
+        self.persons[certificate.public_bytes(Encoding.DER)] = person
         return certificate
 
     def verify(self, certificate: bytes, at: datetime) -> HolderIdentity:
@@ -179,7 +181,11 @@ class KnownHolders:
             raise RefusedError("CERT_ISSUER_NOT_LISTED", subject=parsed.subject_text)
         common_name = parsed.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         return HolderIdentity(
-            certificate=parsed, entity=self.entities[parsed.der], name=str(common_name), ca_service="pearl"
+            certificate=parsed,
+            entity=self.entities[parsed.der],
+            person=self.persons.get(parsed.der, ""),
+            name=str(common_name),
+            ca_service="pearl",
         )
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ from onecert.hsm import PrivateKey
 from onecert.pmi.app import create_app
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
+from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.parts import assemble
 from onecert.pmi.status.published import StatusApp
 from onecert.pmi.tokens import AUDIT_KEY, PmiToken, make_token
@@ -34,6 +35,8 @@ def build(config: PmiConfig, context: Context) -> Service:
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
             Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
+            Job("pmi.departures", timedelta(seconds=15), parts.offices.carry_out_due),
+            Job("pmi.rebinding", timedelta(minutes=1), parts.rebindings.propose),
             Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),
         ),
         checks={
@@ -89,6 +92,7 @@ member = Member(
     roles={
         OFFICER: _("Attribute officer"),
         APPROVER: _("Attribute approver"),
+        SECURITY: _("Security staff: take attribute certificates out of use"),
         AUDITOR: _("Auditor"),
     },
     build=build,

@@ -22,6 +22,8 @@ from onecert.pmi.issuing.one import Issuing
 from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.life.changes import Changes
 from onecert.pmi.life.offices import Offices
+from onecert.pmi.life.rebinding import Rebindings
+from onecert.pmi.life.replacing import Renewals, Replacements
 from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
@@ -48,6 +50,8 @@ class Parts:
     grants: Grants
     revocations: Revocations
     offices: Offices
+    renewals: Renewals
+    rebindings: Rebindings
     policies: Policies
     decision_log: DecisionLog
     decider: Decider
@@ -91,6 +95,20 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         intent_timeout=config.intent_timeout,
     )
     changes = Changes(audit=audit, publisher=publisher)
+    grants = Grants(
+        database=database,
+        audit=audit,
+        clock=clock,
+        operators=context.operators,
+        authorities=authorities,
+        holders=verifier,
+        issuing=issuing,
+        delegations=delegations,
+        rules=Rules(
+            catalogues=catalogues, delegations=delegations, lifetime_max=config.grant_lifetime_max
+        ),
+    )
+    issuing.listeners.append(Replacements(clock=clock, changes=changes).issued)
     policies = Policies(audit=audit, clock=clock, public_key=lambda: token.own_key(POLICY_KEY).public_key())
     log = DecisionLog(context.data / "decisions", masked=config.decisions_masked)
     in_force = InForce(database=database, authorities=authorities, catalogues=catalogues, policies=policies)
@@ -105,21 +123,13 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         catalogues=catalogues,
         publisher=publisher,
         issuing=issuing,
-        grants=Grants(
-            database=database,
-            audit=audit,
-            clock=clock,
-            operators=context.operators,
-            authorities=authorities,
-            holders=verifier,
-            issuing=issuing,
-            delegations=delegations,
-            rules=Rules(
-                catalogues=catalogues, delegations=delegations, lifetime_max=config.grant_lifetime_max
-            ),
-        ),
+        grants=grants,
         revocations=Revocations(database=database, clock=clock, changes=changes),
         offices=Offices(database=database, audit=audit, clock=clock, changes=changes),
+        renewals=Renewals(database=database, clock=clock, grants=grants, changes=changes),
+        rebindings=Rebindings(
+            database=database, clock=clock, holders=verifier, grants=grants, changes=changes
+        ),
         policies=policies,
         decision_log=log,
         decider=Decider(

@@ -25,6 +25,7 @@ from onecert.pmi.errors import (
     RequestWrongError,
     ValidityWrongError,
 )
+from onecert.pmi.grants.carried import carries_over
 from onecert.pmi.grants.errors import NotYoursError
 from onecert.pmi.grants.request import (
     DELEGATION,
@@ -286,6 +287,8 @@ class Grants:
         """Put a new grant on record, with what will be signed for it when nobody needs to approve it."""
         authority = self._authorities.load_to_issue(connection, wanted.authority)
         terms = self._rules.judge(connection, authority, wanted, holder, now)
+        if terms.needs_approval and carries_over(connection, wanted, holder, now):
+            terms = replace(terms, needs_approval=False)
         row = row_of(wanted, terms, authority, holder=holder, operator=operator, now=now)
         under = self._rules.check_delegated(
             connection,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -133,6 +133,8 @@ class Issuing:
         self._publisher = publisher
         self._intent_timeout = intent_timeout
         self._throw_away = ThrowAwayKeys()
+        # Told within the transaction that keeps a certificate: grant, serial number, who acts.
+        self.listeners: list[Callable[[Connection, str, str, str], None]] = []
 
     def check_open(self, connection: Connection, grant: Values) -> Issued | None:
         """Look whether an approved grant can be issued now; return what was issued for it before.
@@ -224,6 +226,8 @@ class Issuing:
                 "sha256": hashlib.sha256(certificate_der).hexdigest(),
             },
         )
+        for tell in self.listeners:
+            tell(connection, intent.grant_id, intent.serial, actor)
 
     def find_open(self, connection: Connection, grant_id: str) -> Values:
         """Return the row of a grant, locked until the end of the transaction. Raises GrantUnknownError."""

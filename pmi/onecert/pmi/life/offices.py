@@ -265,7 +265,12 @@ class Offices:
             changed = connection.execute(
                 update(grants)
                 .where(grants.c.id == grant.id, grants.c.state.in_(_OPEN))
-                .values(state="refused", refused_by=actor[:64], refused_at=at, refused_why=WHY_REFUSED)
+                .values(
+                    state="refused",
+                    refused_by=actor.removeprefix("operator:"),
+                    refused_at=at,
+                    refused_why=WHY_REFUSED,
+                )
             )
             if changed.rowcount:
                 self._audit.record(

@@ -25,10 +25,11 @@ from onecert.server.database import Database
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator, check_role, check_usable
 
-__all__ = ["ACTS", "MAX_AT_ONCE", "REASONS", "REVOKERS", "Done", "Revocations", "Selection"]
+__all__ = ["ACTS", "MAX_AT_ONCE", "REASONS", "REVOKERS", "SECURITY", "Done", "Revocations", "Selection"]
 
 # Whoever may take a certificate out of use: also the staff at night, who may do nothing else.
-REVOKERS = ("attribute.officer", "attribute.approver", "attribute.security")
+SECURITY = "attribute.security"
+REVOKERS = ("attribute.officer", "attribute.approver", SECURITY)
 RELEASERS = ("attribute.officer", "attribute.approver")
 MAX_AT_ONCE = 10_000
 
