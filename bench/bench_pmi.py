@@ -92,7 +92,7 @@ def world() -> World:
         )
         label = parts.authorities.register(connection, AUTHORITY, KeyAlgorithm.P_256, actor=ACTOR)
     request = make_request(
-        parts.token.open(), label, KeyAlgorithm.P_256, name=AUTHORITY, organization="税务局"
+        parts.token, label, KeyAlgorithm.P_256, name=AUTHORITY, organization="税务局"
     )
     certificate = made.authority(x509.load_pem_x509_csr(request).public_key())
     catalogue = opened.context.data / "catalogue.toml"

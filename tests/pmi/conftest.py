@@ -30,6 +30,8 @@ from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Asked
 from onecert.pmi.grants.acts import GrantRequest
 from onecert.pmi.holders.identity import HolderIdentity
+from onecert.pmi.issuing.signing import algorithm_of, public_key_der, raw_sign
+from onecert.pmi.issuing.signing import assemble as put_together
 from onecert.pmi.member import member
 from onecert.pmi.parts import Parts, assemble
 from onecert.pmi.tokens import POLICY_KEY
@@ -47,6 +49,7 @@ from onecert.verifier.attribute_certificate import (
 from onecert.verifier.certificate import parse_certificate
 from onecert.verifier.decision import PolicySource, Resource
 from onecert.verifier.errors import RefusedError
+from onecert.verifier.signatures import spki_der
 
 T = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -74,6 +77,101 @@ zh = "公安负责人"
 en = "Chief of police"
 authorities = ["police"]
 """
+
+# Attributes, roles that include others, kinds of holders, separation of duty; beside the roles above.
+WIDE_CATALOGUE = (
+    CATALOGUE
+    + """
+[[roles]]
+uri = "urn:onecert:role:tax.auditor"
+zh = "税务稽核人"
+en = "Tax auditor"
+authorities = ["tax-office"]
+
+[[roles]]
+uri = "urn:onecert:role:tax.head"
+zh = "税务负责人"
+en = "Head of taxes"
+authorities = ["tax-office"]
+includes = ["urn:onecert:role:tax.clerk"]
+holders = "person"
+
+[[roles]]
+uri = "urn:onecert:role:tax.clerk"
+zh = "税务经办人"
+en = "Tax clerk"
+authorities = ["tax-office"]
+
+[[attributes]]
+name = "group"
+zh = "组"
+en = "Group"
+authorities = ["tax-office"]
+multiple = true
+
+[[attributes]]
+name = "clearance"
+zh = "密级"
+en = "Clearance"
+authorities = ["tax-office"]
+
+[[attributes]]
+name = "chargingIdentity"
+zh = "计费标识"
+en = "Charging identity"
+authorities = ["tax-office"]
+
+[[attributes]]
+name = "accessIdentity"
+zh = "访问标识"
+en = "Access identity"
+authorities = ["tax-office"]
+
+[[attributes]]
+name = "region"
+oid = "1.3.6.1.4.1.99999.1.7"
+syntax = "printable"
+zh = "区划"
+en = "Region"
+authorities = ["tax-office"]
+values = ["440303", "440304"]
+multiple = true
+
+[[attributes]]
+name = "limit"
+oid = "1.3.6.1.4.1.99999.1.8"
+syntax = "integer"
+zh = "限额"
+en = "Limit"
+authorities = ["tax-office"]
+max_days = 10
+
+[[attributes]]
+name = "badge"
+oid = "1.3.6.1.4.1.99999.1.9"
+syntax = "utf8"
+zh = "工号"
+en = "Badge"
+authorities = ["tax-office"]
+encrypted = true
+
+[[attributes]]
+name = "licence"
+oid = "1.3.6.1.4.1.99999.1.10"
+syntax = "utf8"
+zh = "许可"
+en = "Licence"
+authorities = ["police"]
+second_person = true
+holders = "entity"
+
+[[exclusions]]
+name = "four-eyes"
+zh = "经办与稽核分离"
+en = "Clerk and auditor are apart"
+roles = ["urn:onecert:role:tax.clerk", "urn:onecert:role:tax.auditor"]
+"""
+)
 
 POLICY = """
 name = "tax"
@@ -155,6 +253,14 @@ class Ca:
         if with_key_id:
             builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False)
         return builder.sign(self.key, hashes.SHA256())
+
+    def issue_sm2(self, common_name: str, public_key_der: bytes, bits: tuple[str, ...]) -> x509.Certificate:
+        """For an SM2 key, which `cryptography` does not know: written for a P-256 key of the same length."""
+        other = ec.generate_private_key(ec.SECP256R1()).public_key()
+        tbs = self.issue(common_name, other, bits=bits).tbs_certificate_bytes
+        tbs = tbs.replace(spki_der(other), public_key_der)
+        ecdsa = algorithm_of(self.key.public_key()).identifier_der
+        return x509.load_der_x509_certificate(put_together(tbs, ecdsa, raw_sign(self.key, tbs)))
 
     def holder(self, common_name: str = "张三") -> x509.Certificate:
         return self.issue(common_name, ec.generate_private_key(ec.SECP256R1()).public_key())
@@ -239,17 +345,21 @@ class Pmi:
                 T + 300 * DAY,
             )
 
-    def request_authority(self, authority: str = "tax-office", algorithm: str = "p-256") -> x509.Certificate:
+    def request_authority(
+        self, authority: str = "tax-office", algorithm: str = "p-256", kind: str = "soa"
+    ) -> x509.Certificate:
         """Have a key made and certified; not yet installed."""
         with self.database.transaction() as connection:
             label = self.parts.authorities.register(
-                connection, authority, KeyAlgorithm(algorithm), actor="command:test"
+                connection, authority, KeyAlgorithm(algorithm), actor="command:test", kind=kind
             )
         request = make_request(
-            self.parts.token.open(), label, KeyAlgorithm(algorithm), name=authority, organization="税务局"
+            self.parts.token, label, KeyAlgorithm(algorithm), name=authority, organization="税务局"
         )
-        public_key = x509.load_pem_x509_csr(request).public_key()
-        return self.ca.issue(authority, public_key, bits=("digital_signature", "crl_sign"))
+        bits = ("digital_signature", "crl_sign")
+        if algorithm == "sm2":
+            return self.ca.issue_sm2(authority, public_key_der(self.parts.signer.key(label)), bits)
+        return self.ca.issue(authority, x509.load_pem_x509_csr(request).public_key(), bits=bits)
 
     def install(self, certificate: x509.Certificate, authority: str = "tax-office") -> None:
         with self.database.transaction() as connection:
@@ -278,6 +388,28 @@ class Pmi:
         path = self.context.data / "catalogue.toml"
         path.write_text(text, encoding="utf-8")
         return read_catalogue(path)
+
+    def publish_catalogue(self, text: str) -> Catalogue:
+        with self.database.transaction() as connection:
+            return self.parts.catalogues.publish(connection, self.catalogue(text), actor="command:test")
+
+    def add_authority(self, authority: str, kind: str = "aa") -> x509.Certificate:
+        """One more authority with its certificate; the first time, the two people who answer for them."""
+        if not hasattr(self, "administrator"):
+            self.administrator = self.operator("administrator", "attribute.administrator")
+            self.second = self.operator("second", "attribute.administrator")
+        certificate = self.request_authority(authority, kind=kind)
+        self.install(certificate, authority)
+        return certificate
+
+    def delegate(self, giver: str, receiver: x509.Certificate, *roles: str, **changes: Any) -> Any:
+        """Delegate, with the second person's approval. ``depth``, ``permitted`` … are the constraints."""
+        names = ("depth", "permitted", "excluded")
+        constraints = {name: changes.pop(name) for name in names if name in changes}
+        values = {"holder_form": "key", "kind": "delegation", "constraints": constraints, **changes}
+        asked = self.asked(*roles, holder=receiver, authority=giver, **values)
+        grant = self.parts.grants.request(asked, self.administrator)
+        return self.parts.grants.approve(grant.id, self.second, content_sha256=grant.content_sha256)
 
     def publish_policy(self, text: str = POLICY) -> Any:
         key = self.parts.token.own_key(POLICY_KEY)

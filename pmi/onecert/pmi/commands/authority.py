@@ -47,7 +47,7 @@ def request_authority(
     with opened_parts(data, config) as parts:
         with parts.context.database.transaction() as connection:
             label = parts.authorities.register(connection, name, kind, actor=command_actor())
-        request = make_request(parts.token.open(), label, kind, name=name, organization=organization)
+        request = make_request(parts.token, label, kind, name=name, organization=organization)
         acrl_url = parts.authorities.acrl_url(name)
     csr_file.write_bytes(request)
     click.echo(json.dumps({"name": name, "csr": str(csr_file), "acrl": acrl_url}))

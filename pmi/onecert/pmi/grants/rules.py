@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Boolean, Connection, bindparam, func, literal, or_, select
 
 from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import SOURCE, Authority
@@ -37,7 +37,7 @@ from onecert.pmi.grants.request import DELEGATION, Wanted, canonical
 from onecert.pmi.holders.identity import HolderIdentity
 from onecert.pmi.issuing.attributes import EncodedAttributes, constraints_from_json, encode_attributes
 from onecert.pmi.issuing.encode import ENTITY_URN, Under
-from onecert.pmi.models import certificate_attributes, certificates
+from onecert.pmi.models import certificate_attributes, certificates, holders
 from onecert.server.languages import _
 from onecert.server.statements import Statement
 from onecert.verifier.attribute_certificate.delegation import Constraints
@@ -49,14 +49,23 @@ _ENTITY_ID = re.compile(r"[a-z]+:[A-Za-z0-9\-]{1,64}")
 # The classes of holders whose certificate is a person's, also inside of an organisation.
 _PERSONS = {"employee", "citizen"}
 
-# What a holder has: live certificates of the same entity, by whichever certificate and authority.
+# What a holder has, by whichever certificate of theirs and from whichever authority. Certificates whose
+# person nobody has written down count as everybody's in that entity.
+_LIVE = or_(*(certificates.c.state == state for state in ("intended", "issued", "held")))
+_PERSON = Statement(select(holders.c.person).where(holders.c.sha256 == bindparam("wanted")))
 _ROLES_HELD = Statement(
     select(certificates.c.serial, certificate_attributes.c.value)
     .join(certificate_attributes, certificate_attributes.c.serial == certificates.c.serial)
+    .outerjoin(holders, holders.c.sha256 == certificates.c.holder_sha256)
     .where(
-        certificates.c.entity == bindparam("holder"),
+        certificates.c.entity == bindparam("entity"),
+        or_(
+            literal(True) == bindparam("anybody", type_=Boolean),
+            holders.c.person.is_(None),
+            holders.c.person == bindparam("person"),
+        ),
         certificates.c.kind != DELEGATION,
-        certificates.c.state.in_(("intended", "issued", "held")),
+        _LIVE,
         certificates.c.not_after >= bindparam("at"),
         certificate_attributes.c.name == ROLE,
     )
@@ -72,6 +81,8 @@ class Terms:
     needs_approval: bool
     longest: timedelta
     constraints: Constraints | None
+    # As long as the delegations allow, when nobody has asked for an end; None: they do not limit it.
+    latest: datetime | None
     catalogue: Catalogue
 
 
@@ -125,13 +136,25 @@ class Rules:
                 _check_entity(holder)
             for entry in entries if not again else ():
                 _check_holder(entry, holder)
-            self._check_duties(connection, catalogue, wanted.roles, holder.entity, at)
+            self._check_duties(connection, catalogue, wanted.roles, holder, at)
         days = [] if wanted.kind == DELEGATION else [timedelta(days=entry.max_days) for entry in entries]
         return Terms(
             attributes=encoded,
-            needs_approval=any(entry.second_person for entry in entries),
+            # What lets somebody else give is never given by one person alone.
+            needs_approval=wanted.kind == DELEGATION or any(entry.second_person for entry in entries),
             longest=min([self._lifetime_max, *days]),
             constraints=constraints,
+            latest=None
+            if wanted.not_after
+            else self._delegations.latest_end(
+                connection,
+                authority,
+                attributes=encoded.clear + encoded.secret,
+                holder=holder.certificate,
+                start=wanted.not_before or at.replace(microsecond=0),
+                at=at,
+                constraints=constraints,
+            ),
             catalogue=catalogue,
         )
 
@@ -164,9 +187,15 @@ class Rules:
         return None if held is None else Under(held.giver.certificate.subject_der, int(held.serial, 16))
 
     def _check_duties(
-        self, connection: Connection, catalogue: Catalogue, roles: Sequence[str], entity: str, at: datetime
+        self,
+        connection: Connection,
+        catalogue: Catalogue,
+        roles: Sequence[str],
+        holder: HolderIdentity,
+        at: datetime,
     ) -> None:
         """Static separation of duty, over all that the holder has from whomever."""
+        entity, certificate = holder.entity, holder.certificate
         given = catalogue.with_included(roles)
         if not any(rule.kind == "static" and given.intersection(rule.roles) for rule in catalogue.exclusions):
             return
@@ -177,7 +206,9 @@ class Rules:
             key = int.from_bytes(hashlib.sha256(entity.encode()).digest()[:8], "big", signed=True)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
         held: dict[str, str] = {}
-        for row in _ROLES_HELD.all(connection, {"holder": entity, "at": at}):
+        person = _PERSON.first(connection, {"wanted": hashlib.sha256(certificate.der).hexdigest()})
+        whose = {"entity": entity, "anybody": person is None, "person": (person or {}).get("person", "")}
+        for row in _ROLES_HELD.all(connection, {**whose, "at": at}):
             held.setdefault(row["value"], row["serial"])
         for role, serial in held.items():
             for rule in catalogue.broken_exclusions([role, *roles]):

@@ -6,7 +6,6 @@ which syntax a name has is said by the catalogue.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from cryptography.x509 import ObjectIdentifier
 
 from onecert.pmi.catalogue.content import ROLE, Catalogue
 from onecert.pmi.catalogue.errors import AttributeValueError
+from onecert.pmi.repository.search import attribute_text
 from onecert.verifier.attribute_certificate.delegation import Constraints
 from onecert.verifier.attribute_certificate.parse import Attribute
 from onecert.verifier.attribute_certificate.values import STANDARD, encode_value
@@ -27,11 +27,9 @@ __all__ = [
     "EncodedAttributes",
     "constraints_from_json",
     "encode_attributes",
-    "search_value",
     "search_values",
 ]
 
-SEARCH_VALUE_MAX = 512
 # What stands in the index for a value that only its recipient may read.
 ENCRYPTED = "encrypted"
 
@@ -95,15 +93,7 @@ def search_values(catalogue: Catalogue, attributes: Mapping[str, Sequence[Any]])
             yield name, ENCRYPTED
             continue
         for value in values:
-            yield name, search_value(value)
-
-
-def search_value(value: Any) -> str:
-    """Return the text by which a value is found: itself, or the canonical JSON of what is not a text."""
-    text = value if isinstance(value, str) else _text(value)
-    if len(text) > SEARCH_VALUE_MAX:
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    return text
+            yield name, attribute_text(value)
 
 
 def constraints_from_json(content: Mapping[str, Any]) -> Constraints:

@@ -9,17 +9,25 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from onecert.hsm import PrivateKey, TokenError
+from onecert.hsm import PrivateKey as TokenKey
+from onecert.hsm import Sm2PrivateKey, TokenError
+from onecert.hsm import Sm2PublicKey as OwnSm2PublicKey
+from onecert.hsm.sm2 import generate_in_memory
 from onecert.pmi.errors import SignatureFaultError, TokenGoneError
 from onecert.verifier.attribute_certificate.encoding import tlv
 from onecert.verifier.der import BIT_STRING, SEQUENCE
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.signatures import PublicKey, spki_der, verify_signature
+from onecert.verifier.sm2 import Sm2PublicKey
 
-__all__ = ["Signer", "SigningAlgorithm", "ThrowAwayKeys", "algorithm_of"]
+__all__ = ["P256", "PrivateKey", "Signer", "SigningAlgorithm", "ThrowAwayKeys", "algorithm_of"]
 
 log = logging.getLogger(__name__)
+
+# On the token, or sealed by it; or in memory, for drafts.
+PrivateKey = TokenKey | Sm2PrivateKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,7 @@ _RSA = SigningAlgorithm(
     hash=hashes.SHA256(),
     throw_away=lambda: rsa.generate_private_key(65537, 2048),
 )
-_P256 = SigningAlgorithm(
+P256 = SigningAlgorithm(
     identifier_der=bytes.fromhex("300a06082a8648ce3d040302"),
     hash=hashes.SHA256(),
     throw_away=lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -51,14 +59,22 @@ _ED25519 = SigningAlgorithm(
 )
 
 
+# GM/T 0015 allows parameters of NULL too; openssl and most others leave them out.
+_SM2 = SigningAlgorithm(
+    identifier_der=bytes.fromhex("300a06082a811ccf55018375"), hash=None, throw_away=generate_in_memory
+)
+
+
 def algorithm_of(key: object) -> SigningAlgorithm:
     """Return the one way in which this public key's owner signs here."""
     if isinstance(key, rsa.RSAPublicKey):
         return _RSA
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return _P384 if key.curve.key_size == 384 else _P256
+        return _P384 if key.curve.key_size == 384 else P256
     if isinstance(key, Ed25519PublicKey):
         return _ED25519
+    if isinstance(key, Sm2PublicKey | OwnSm2PublicKey):
+        return _SM2
     raise TypeError(f"no way to sign with {type(key).__name__}")
 
 
@@ -71,16 +87,26 @@ def raw_sign(key: PrivateKey, data: bytes) -> bytes:
     return key.sign(data)
 
 
+def public_key_der(key: PrivateKey) -> bytes:
+    """Return the SubjectPublicKeyInfo of a key."""
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def assemble(content_der: bytes, identifier_der: bytes, signature: bytes) -> bytes:
     """Put what is signed, the algorithm and the signature together, as in certificates and lists."""
     return tlv(SEQUENCE, content_der, identifier_der, tlv(BIT_STRING, b"\x00", signature))
 
 
 class ThrowAwayKeys:
-    """Keys that sign drafts for the lint and nothing else; made once per algorithm, never stored."""
+    """Keys that sign drafts for the lint and nothing else; made once per algorithm, never stored.
+
+    The lint reads a certificate and never its signature's value, so that a key signs once and its signature
+    stands on every draft: no draft is ever a certificate of anybody.
+    """
 
     def __init__(self) -> None:
         self._keys: dict[bytes, PrivateKey] = {}
+        self._signatures: dict[bytes, bytes] = {}
 
     def key(self, algorithm: SigningAlgorithm) -> PrivateKey:
         """Return the throw-away key of this kind."""
@@ -91,7 +117,11 @@ class ThrowAwayKeys:
 
     def sign(self, algorithm: SigningAlgorithm, content_der: bytes) -> bytes:
         """Return the content with a signature that nobody will ever accept."""
-        return assemble(content_der, algorithm.identifier_der, raw_sign(self.key(algorithm), content_der))
+        signature = self._signatures.get(algorithm.identifier_der)
+        if signature is None:
+            made = raw_sign(self.key(algorithm), b"a draft, not a certificate")
+            signature = self._signatures.setdefault(algorithm.identifier_der, made)
+        return assemble(content_der, algorithm.identifier_der, signature)
 
 
 class Signer:
@@ -140,4 +170,4 @@ class Signer:
 
     def is_key_of(self, label: str, public_key: PublicKey) -> bool:
         """Tell whether the token's key with this label belongs to this public key."""
-        return spki_der(self.key(label).public_key()) == spki_der(public_key)
+        return public_key_der(self.key(label)) == spki_der(public_key)

@@ -13,15 +13,24 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, Row, insert, select, update
 
 from onecert.pmi.authorities.directory import Authorities, Authority
 from onecert.pmi.errors import AcrlFaultError
 from onecert.pmi.issuing.encode import key_identifier
-from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
+from onecert.pmi.issuing.signing import (
+    P256,
+    Signer,
+    SigningAlgorithm,
+    ThrowAwayKeys,
+    algorithm_of,
+    assemble,
+    public_key_der,
+    raw_sign,
+)
 from onecert.pmi.models import acrls, authorities, certificates
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -30,8 +39,10 @@ from onecert.server.errors import ServiceError
 from onecert.server.languages import _
 from onecert.verifier.attribute_certificate import AttributeTrust, RevocationList, TrustedAuthority
 from onecert.verifier.attribute_certificate.acrl import load_revocation_list
+from onecert.verifier.attribute_certificate.encoding import tlv
+from onecert.verifier.der import SEQUENCE, Reader
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
+from onecert.verifier.signatures import load_public_key, spki_der
 
 __all__ = ["Acrl", "AcrlPublisher", "bump_status", "revoked_rows"]
 
@@ -147,7 +158,7 @@ class AcrlPublisher:
             )
         public_key = load_public_key(authority.certificate.spki_der)
         der = self._signer.sign(name, authority.key_label, public_key, tbs_der)
-        _read(der, authority, public_key)
+        _read(der, authority, spki_der(public_key))
         with self._database.transaction() as connection:
             connection.execute(
                 update(acrls)
@@ -279,13 +290,23 @@ class AcrlPublisher:
         """Sign with a throw-away key, read it back as a stranger would, compare it with the records."""
         algorithm = algorithm_of(load_public_key(authority.certificate.spki_der))
         throw_away = self._throw_away.key(algorithm)
-        draft = builder.sign(throw_away, algorithm.hash)
-        der = draft.public_bytes(Encoding.DER)
-        read = _read(der, authority, throw_away.public_key())
+        tbs = self._write(builder, algorithm)
+        der = assemble(tbs, algorithm.identifier_der, raw_sign(throw_away, tbs))
+        read = _read(der, authority, public_key_der(throw_away))
         wanted = {int(str(row.serial), 16) for row in revoked_rows(connection, authority.name, at)}
         if set(read.revoked) != wanted:
             raise AcrlFaultError(authority.name, _("it does not hold exactly the revoked certificates"))
-        return draft.tbs_certlist_bytes
+        return tbs
+
+    def _write(self, builder: x509.CertificateRevocationListBuilder, algorithm: SigningAlgorithm) -> bytes:
+        """Return TBSCertList (RFC 5280, section 5.1.2) for any algorithm; the builder knows no SM2."""
+        key: Any = self._throw_away.key(P256)
+        reader = Reader(builder.sign(key, P256.hash).tbs_certlist_bytes).enter(SEQUENCE)
+        version, _written_for = reader.raw(), reader.raw()
+        rest = []
+        while reader:
+            rest.append(reader.raw())
+        return tlv(SEQUENCE, version, algorithm.identifier_der, *rest)
 
 
 def _entry(authority: str, row: Row[tuple[object, ...]]) -> x509.RevokedCertificate:
@@ -302,11 +323,11 @@ def _entry(authority: str, row: Row[tuple[object, ...]]) -> x509.RevokedCertific
     return builder.build()
 
 
-def _read(der: bytes, authority: Authority, public_key: PublicKey) -> RevocationList:
+def _read(der: bytes, authority: Authority, public_key: bytes) -> RevocationList:
     trusted = TrustedAuthority(
         label=authority.name,
         name_der=authority.certificate.subject_der,
-        public_key_der=spki_der(public_key),
+        public_key_der=public_key,
         key_ids=frozenset({key_identifier(authority.certificate)}),
     )
     try:
