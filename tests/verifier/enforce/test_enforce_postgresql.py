@@ -169,7 +169,9 @@ def test_faults_are_named_together_and_nothing_is_changed(town: tuple[Any, Path]
     with pytest.raises(DatabaseRolesError) as caught:
         Server(config.connection).synchronise(wanted, **settings)
     assert {role for role, _ in caught.value.faults} == {database.readers, database.approvers}
-    assert not database.admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [database.login]).fetchone()
+    assert not database.admin.execute(
+        "SELECT 1 FROM pg_roles WHERE rolname = %s", [database.login]
+    ).fetchone()
     assert main(["postgresql", "sync", "--config", str(path)]) == 1
 
 

@@ -5,7 +5,7 @@
 | ``authorities/`` | public-key certificates of the attribute authorities that are trusted, one a file |
 | ``acrls/`` | their revocation lists (``.crl``, ``.acrl``) |
 | ``certificates/`` | attribute certificates, one a file, DER or PEM |
-| ``delegations/`` | a PEM file each: the delegation (an attribute certificate), the sub-authority's certificate |
+| ``delegations/`` | a PEM file each: the delegation (an attribute certificate), its holder's certificate |
 
 Changed files are read again. A file that cannot be read is reported in the log and left out, so that it gives
 nobody anything; a folder that cannot be read is an error, since nobody could tell who holds what.
@@ -175,9 +175,9 @@ class CredentialFolder:
         """The certificates of authorities, by file; what they may assign is said elsewhere."""
         return dict(self._authorities.values())
 
-    def status(self, trust: AttributeTrust) -> FolderStatus:
-        """The revocation lists of the folder, for authorities of this trust."""
-        return FolderStatus(self.path / "acrls", trust, look_every=self._look_every)
+    def status(self) -> FolderStatus:
+        """The revocation lists of the folder."""
+        return FolderStatus(self.path / "acrls", look_every=self._look_every)
 
     def _watch(self, name: str, suffixes: tuple[str, ...], load: Callable[[bytes], V]) -> WatchedFolder[V]:
         return WatchedFolder(self.path / name, suffixes, load, look_every=self._look_every)
@@ -198,17 +198,10 @@ class FolderStatus:
     A number that went backwards since this process began is not believed: the list that was known stays.
     """
 
-    def __init__(
-        self, path: Path, trust: AttributeTrust, *, look_every: timedelta = timedelta(seconds=1)
-    ) -> None:
-        self._files = WatchedFolder(
-            path,
-            _LISTS,
-            lambda data: load_revocation_list(data, trust),
-            look_every=look_every,
-            max_bytes=ACRL_MAX_BYTES,
-        )
+    def __init__(self, path: Path, *, look_every: timedelta = timedelta(seconds=1)) -> None:
+        self._files = WatchedFolder(path, _LISTS, _Octets, look_every=look_every, max_bytes=ACRL_MAX_BYTES)
         self._newest: dict[tuple[bytes, bytes], RevocationList] = {}
+        self._read: dict[tuple[bytes, bytes], dict[_Octets, RevocationList | None]] = {}
 
     def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
         """See ``StatusSource``.
@@ -217,11 +210,13 @@ class FolderStatus:
             CouldNotCheckError: ``FILE_UNREADABLE``.
         """
         key = (authority.name_der, authority.public_key_der)
-        own = [
-            each
-            for each in self._files.values().values()
-            if (each.authority.name_der, each.authority.public_key_der) == key
-        ]
+        # Also of authorities that were only delegated to: each list is read with the key that is asked for.
+        trust = AttributeTrust(authorities=(authority,))
+        before, now = self._read.get(key, {}), {}
+        for octets in self._files.values().values():
+            now[octets] = before[octets] if octets in before else _load_own(octets.data, trust)
+        self._read[key] = now
+        own = [each for each in now.values() if each is not None]
         known = self._newest.get(key)
         newest = max(own + ([known] if known else []), key=lambda each: each.number, default=None)
         if newest is not None:
@@ -234,6 +229,20 @@ def _concerns(found: AttributeCertificate, certificate: ParsedCertificate, ident
         return True
     wanted = None if identity is None else _ENTITY + identity.encode()
     return any(name.value == wanted for name in found.holder.entity_name)
+
+
+class _Octets:
+    """The octets of one file; the same object until the file changes, and compared as such."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def _load_own(data: bytes, trust: AttributeTrust) -> RevocationList | None:
+    try:
+        return load_revocation_list(data, trust)
+    except VerifyError:
+        return None  # another authority's, or no list
 
 
 def _read_delegation(data: bytes) -> tuple[bytes, bytes]:

@@ -28,7 +28,7 @@ from onecert.verifier.service.application import TOKEN_MIN_CHARACTERS, create_se
 from onecert.verifier.signed_form import EvidenceTrust
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["add_options", "run"]
+__all__ = ["add_options", "open_server", "run", "stop_by_signal"]
 
 _PORT_MAX = 65535
 
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
         clocks=clocks,
         signer=_signer(options),
     )
-    with _open(options) as server:
+    with open_server(options.socket, options.host, options.port) as server:
         server.set_app(application)
-        _stop_by_signal(server)
+        stop_by_signal(server)
         print(f"ready {server.shown}", flush=True)
         server.serve_forever()
     return ACCEPTED
@@ -95,22 +95,25 @@ def _signer(options: argparse.Namespace) -> ChallengeSigner | None:
         raise CouldNotCheckError("LOGIN_SERVER_KEY", detail=str(exc)[:200]) from exc
 
 
-def _open(options: argparse.Namespace) -> _Server:
-    socket_path: Path | None = options.socket
+def open_server(socket_path: Path | None, host: str, port: int) -> _Server:
+    """A server on a unix socket where one is named, otherwise on an address; ``shown`` is where.
+
+    Raises:
+        CouldNotCheckError: ``SERVICE_SOCKET``, ``SERVICE_ADDRESS``.
+    """
     try:
         if socket_path is not None:
             return _UnixServer(socket_path)
-        return _Server((options.host, options.port), _Handler)
+        return _Server((host, port), _Handler)
     except OSError as exc:
         detail = exc.strerror or str(exc)
         if socket_path is not None:
             raise CouldNotCheckError("SERVICE_SOCKET", path=socket_path, detail=detail) from exc
-        raise CouldNotCheckError(
-            "SERVICE_ADDRESS", host=options.host, port=options.port, detail=detail
-        ) from exc
+        raise CouldNotCheckError("SERVICE_ADDRESS", host=host, port=port, detail=detail) from exc
 
 
-def _stop_by_signal(server: WSGIServer) -> None:
+def stop_by_signal(server: WSGIServer) -> None:
+    """Let SIGTERM and SIGINT end a server."""
     if threading.current_thread() is not threading.main_thread():
         return  # whoever runs us in a thread stops the server itself
     for number in (signal.SIGTERM, signal.SIGINT):

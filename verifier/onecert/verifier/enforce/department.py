@@ -25,6 +25,7 @@ from pathlib import Path
 
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
 from onecert.verifier.attribute_certificate.credential_folder import CredentialFolder, WatchedFolder
+from onecert.verifier.attribute_certificate.credentials import Credentials
 from onecert.verifier.attribute_certificate.extensions import TargetIdentity
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.roles import is_role_name
@@ -103,7 +104,8 @@ class Person:
 
     Args:
         file: where it lies, in ``holders/``.
-        identity: the canonical id; ``None`` when the certificate does not verify; ``error`` says why.
+        identity: the canonical id of the person, or of the entity where it is nobody's in particular;
+            ``None`` when the certificate does not verify, and then ``error`` says why.
     """
 
     file: str
@@ -140,7 +142,7 @@ class Department:
             look_every=timedelta(0),
         )  # fmt: skip
         trust = AttributeTrust(authorities=tuple(self._authorities(config)))
-        status = _NotTooOld(self.folder.status(trust), config.max_age)
+        status = _NotTooOld(self.folder.status(), config.max_age)
         self._status = status
         self.prover = Prover(
             verifier=AttributeCertificateVerifier(trust=trust, status=status),
@@ -161,8 +163,11 @@ class Department:
     def _person(self, file: str, certificate: ParsedCertificate, at: datetime) -> Person:
         identity, proved, error = None, None, None
         try:
-            identity = self.verifier.verify(certificate, at=at).identity.id
-            proved = self.prover.prove(certificate, identity=identity, at=at)
+            found = self.verifier.verify(certificate, at=at).identity
+            identity = found.id if found.person is None else found.person.id or found.id
+            entity = None if found.entity is None else found.entity.id
+            source = _Entity(self.folder, entity)
+            proved = self.prover.prove(certificate, identity=found.id, entity=entity, at=at, source=source)
         except VerifyError as exc:
             error = exc
         return Person(file=file, certificate=certificate, identity=identity, proved=proved, error=error)
@@ -176,6 +181,17 @@ class Department:
                 raise CouldNotCheckError("FILE_UNREADABLE", path=path, detail="no certificate is there")
             found.append(TrustedAuthority.from_certificate(known[file], roles=roles))
         return found
+
+
+@dataclass(frozen=True)
+class _Entity:
+    """The folder, asked for an entity's certificates too."""
+
+    folder: CredentialFolder
+    entity: str | None
+
+    def find(self, certificate: ParsedCertificate) -> Credentials:
+        return self.folder.find(certificate, identity=self.entity)
 
 
 class _NotTooOld:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from onecert.verifier.attribute_certificate.credentials import Credentials, CredentialSource
+from onecert.verifier.attribute_certificate.delegation_source import Delegations
 from onecert.verifier.attribute_certificate.extensions import TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Finding
 from onecert.verifier.attribute_certificate.verify import (
@@ -83,6 +84,7 @@ class Prover:
         *,
         identity: str,
         at: datetime,
+        entity: str | None = None,
         source: CredentialSource | None = None,
     ) -> Proved:
         """What this holder can prove.
@@ -91,6 +93,7 @@ class Prover:
             holder: a public-key certificate that has just been verified, and whose key was proved.
             identity: the canonical id that its verification gave.
             at: aware.
+            entity: the canonical id of the legal entity, where that verification found one.
             source: another one for this time, such as what came with the request.
 
         Raises:
@@ -99,7 +102,7 @@ class Prover:
         found = (source or self.source).find(holder)
         good: list[VerifiedAttributeCertificate] = []
         bad: list[tuple[Finding, ...]] = []
-        for verified, findings in self._each(found, holder, identity, at):
+        for verified, findings in self._each(found, holder, entity, at):
             if verified is None:
                 bad.append(findings)
             else:
@@ -107,15 +110,17 @@ class Prover:
         return Proved(holder=holder, identity=identity, at=at, certificates=tuple(good), findings=tuple(bad))
 
     def _each(
-        self, found: Credentials, holder: ParsedCertificate, identity: str, at: datetime
+        self, found: Credentials, holder: ParsedCertificate, entity: str | None, at: datetime
     ) -> Iterator[tuple[VerifiedAttributeCertificate | None, tuple[Finding, ...]]]:
         verifier = _with_delegations(self.verifier, found)
         for der in found.certificates:
-            said = verifier.explain(der, holder=holder, at=at, target=self.target)
+            said = verifier.explain(der, holder=holder, at=at, target=self.target, identity=entity)
             yield said.verified, said.findings
 
 
 def _with_delegations(
     verifier: AttributeCertificateVerifier, found: Credentials
 ) -> AttributeCertificateVerifier:
-    return replace(verifier) if found.delegations else verifier
+    if not found.delegations:
+        return verifier
+    return replace(verifier, delegations=Delegations(found.delegations))

@@ -18,7 +18,7 @@ from onecert.verifier.web.answers import Answer, answer_for
 from onecert.verifier.web.gate import Gated
 from onecert.verifier.web.wsgi import CERTIFICATE, IDENTITY
 
-__all__ = ["CertificateMiddleware"]
+__all__ = ["CertificateMiddleware", "refuse"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,7 +41,7 @@ class CertificateMiddleware(Gated[Application]):
             verified = await asyncio.to_thread(self._check, scope)
         except VerifyError as error:
             self._gate.note(error)
-            await _refuse(scope, error, receive, send)
+            await refuse(scope, error, receive, send)
             return
         inner = self._gate.certificates.clean_scope(scope)
         for name in (IDENTITY, CERTIFICATE):
@@ -54,7 +54,8 @@ class CertificateMiddleware(Gated[Application]):
         return self._gate.check(self._gate.certificates.from_scope(scope), required=self._required)
 
 
-async def _refuse(scope: Scope, error: VerifyError, receive: Receive, send: Send) -> None:
+async def refuse(scope: Scope, error: VerifyError, receive: Receive, send: Send) -> None:
+    """Answer a connection that is not let in: a page or a problem document, or the end of a web socket."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
