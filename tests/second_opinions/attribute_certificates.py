@@ -8,7 +8,6 @@ validate; strongSwan's ``pki --print`` and asn1crypto to read; pyasn1-modules to
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -21,16 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from asn1crypto import cms, x509
-from pyasn1.codec.der import decoder, encoder
-from pyasn1.error import PyAsn1Error
-from pyasn1_alt_modules import rfc5755
-from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.context import ACTargetDescription
-from pyhanko_certvalidator.validate import async_validate_ac
 
 __all__ = [
     "CORPUS",
@@ -50,7 +42,6 @@ PAGE = HERE.parents[1] / "docs" / "attribute-certificates-interop.md"
 _JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcutil", "bcpkix", "bsh")]
 _PKI = "/usr/bin/pki"
 _PLUGIN = Path("/usr/lib/ipsec/plugins/libstrongswan-openssl.so")
-_PATH_LISTS = ("ca-root.crl", "ca-stranger.crl")
 _WHAT = {
     "der": "DER",
     "version": "version",
@@ -156,72 +147,25 @@ def _by_strongswan(rows: Sequence[Row], folder: Path) -> list[Said]:
         return list(pool.map(ask, rows))
 
 
-def _by_certvalidator(rows: Sequence[Row], folder: Path) -> list[Said]:
-    files = {path.name: path.read_bytes() for path in (CORPUS / "certificates").iterdir()}
-    certificates = {
-        name: x509.Certificate.load(data) for name, data in files.items() if name.endswith(".cer")
-    }
-    path_lists = [files[each] for each in _PATH_LISTS]
-
-    async def ask(row: Row) -> Said:
-        target = None
-        if row["target"]:
-            own, *groups = (
-                x509.GeneralName("uniform_resource_identifier", each)
-                for each in (row["target"], *row["groups"])
-            )
-            target = ACTargetDescription([own], groups)
-        named = [f"{Path(row['authority']).stem}.acrl"] if row["lists"] is None else row["lists"]
-        context = ValidationContext(
-            trust_roots=[certificates["ca-root.cer"], certificates["ca-silent.cer"]],
-            other_certs=[certificates[row["authority"]]],
-            moment=datetime.fromisoformat(row["at"]),
-            crls=[*path_lists, *(files[each] for each in named)],
-            acceptable_ac_targets=target,
-            revocation_mode="require",
-        )
-        try:
-            loaded = cms.AttributeCertificateV2.load(row["der"], strict=True)
-            await async_validate_ac(loaded, context, holder_cert=certificates[row["holder"]])
-        except Exception as exc:
-            return Said(False, False, f"{type(exc).__name__}: {exc}")
-        return Said(True, False, "")
-
-    async def ask_all() -> list[Said]:
-        return [await ask(row) for row in rows]
-
-    return asyncio.run(ask_all())
+@lru_cache(maxsize=1)
+def _libraries() -> dict[str, list[list[Any]]]:
+    # A process of its own: importing one of them changes what another one reads.
+    script = HERE / "attribute_certificate_libraries.py"
+    done = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, timeout=300)
+    said: dict[str, list[list[Any]]] = json.loads(done.stdout)
+    return said
 
 
-def _by_asn1crypto(rows: Sequence[Row], folder: Path) -> list[Said]:
-    def ask(row: Row) -> Said:
-        try:
-            loaded = cms.AttributeCertificateV2.load(row["der"], strict=True)
-            # Reads every part.
-            return Said(bool(loaded.native), loaded.dump(force=True) == row["der"], "")
-        except Exception as exc:
-            return Said(False, False, f"{type(exc).__name__}: {exc}")
-
-    return [ask(row) for row in rows]
-
-
-def _by_pyasn1(rows: Sequence[Row], folder: Path) -> list[Said]:
-    def ask(row: Row) -> Said:
-        try:
-            loaded, rest = decoder.decode(row["der"], asn1Spec=rfc5755.AttributeCertificate())
-            return Said(not rest, encoder.encode(loaded) == row["der"], "")
-        except (PyAsn1Error, RecursionError, ValueError) as exc:
-            return Said(False, False, f"{type(exc).__name__}: {exc}")
-
-    return [ask(row) for row in rows]
+def _by_library(name: str) -> Callable[[Sequence[Row], Path], list[Said]]:
+    return lambda rows, folder: [Said(*each) for each in _libraries()[name]]
 
 
 JUDGES: dict[str, Callable[[Sequence[Row], Path], list[Said]]] = {
     "Bouncy Castle": _by_bouncy_castle,
-    "pyhanko-certvalidator": _by_certvalidator,
+    "pyhanko-certvalidator": _by_library("pyhanko-certvalidator"),
     "strongSwan pki --print": _by_strongswan,
-    "asn1crypto": _by_asn1crypto,
-    "pyasn1-modules": _by_pyasn1,
+    "asn1crypto": _by_library("asn1crypto"),
+    "pyasn1-modules": _by_library("pyasn1-modules"),
 }
 
 
