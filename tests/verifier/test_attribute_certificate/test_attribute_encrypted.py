@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from onecert.verifier import MalformedError, RefusedError, VerifyError
-from onecert.verifier.attribute_certificate import Attribute, AttributeCertificate, parse
+from onecert.verifier.attribute_certificate import (
+    Attribute,
+    AttributeCertificate,
+    DelegationStep,
+    Limits,
+    VerifiedAttributeCertificate,
+    parse,
+)
 from onecert.verifier.attribute_certificate.asn1 import Oid
-from onecert.verifier.attribute_certificate.encrypted import decrypt_attributes, encrypt_attributes
+from onecert.verifier.attribute_certificate.encrypted import (
+    decrypt_attributes,
+    encrypt_attributes,
+    open_encrypted,
+)
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.values import decode_value, encode_value
 from onecert.verifier.der import Reader
@@ -239,6 +250,86 @@ def test_number_and_content_are_bounded(office) -> None:
         with pytest.raises(VerifyError) as refused:
             encrypt_attributes(attributes, issuer=office.issuer, serial=1, recipients=rsa_only)
         assert refused.value.code == code
+
+
+def _verified(office, *values: bytes, **config: object) -> VerifiedAttributeCertificate:
+    world = office.world
+    settings = {"attributes": frozenset({ENCRYPTED, Oid.GROUP.dotted_string}), **config}
+    clear = office.lab.attribute("2.5.4.72", encode_value("role", "urn:onecert:role:tax.clerk"))
+    data = world.issue(attributes=(clear, office.lab.attribute(ENCRYPTED, *values)))
+    verifier = world.verifier(trust=world.trust(**settings))
+    return verifier.verify(data, holder=world.official.certificate, at=office.lab.T)
+
+
+GROUP_ALONE = [ATTRIBUTES[1]]
+
+
+def _secret(office, attributes: list[Attribute]) -> bytes:
+    recipients = [office.recipients["p256"].certificate]
+    return encrypt_attributes(attributes, issuer=office.issuer, serial=SERIAL, recipients=recipients)
+
+
+def _open(office, verified: VerifiedAttributeCertificate) -> VerifiedAttributeCertificate:
+    own = office.recipients["p256"]
+    return open_encrypted(verified, recipient=own.certificate, key=own.key)
+
+
+def test_what_is_opened_stands_beside_what_everybody_reads(office) -> None:
+    verified = _verified(office, _secret(office, GROUP_ALONE))
+    opened = _open(office, verified)
+    assert [role.name for role in opened.roles] == ["urn:onecert:role:tax.clerk"]
+    assert [each.oid for each in opened.attributes] == [Oid.ROLE, Oid.GROUP]
+    assert opened.dropped == ()
+
+
+def test_encryption_hides_nothing_from_the_configuration(office) -> None:
+    """What the authority may not assign is dropped, encrypted or not; so is all, if it may not encrypt."""
+    secret = _secret(
+        office, [*GROUP_ALONE, Attribute(Oid.CLEARANCE, (encode_value("clearance", {"policy": "1.2.3"}),))]
+    )
+    opened = _open(office, _verified(office, secret, attributes=frozenset({ENCRYPTED})))
+    assert [each.oid for each in opened.attributes] == [Oid.ROLE]
+    assert {(each.oid, each.reason) for each in opened.dropped} == {
+        (Oid.GROUP.dotted_string, "NOT_ASSIGNABLE"),
+        (Oid.CLEARANCE.dotted_string, "NOT_ASSIGNABLE"),
+    }
+    closed = _verified(office, secret, attributes=frozenset())
+    assert _open(office, closed) == closed
+    assert [each.reason for each in closed.dropped] == ["NOT_ASSIGNABLE"]
+
+
+def test_the_same_attribute_inside_and_outside_is_refused(office) -> None:
+    with pytest.raises(RefusedError) as caught:
+        _open(office, _verified(office, office.encrypt("p256")))
+    assert caught.value.code == "DUPLICATE_ATTRIBUTE"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_encryption_hides_nothing_from_a_delegation(office, held: bool) -> None:
+    """A sub-authority gives a group that it holds, or one that it does not hold, both encrypted."""
+    verified = _verified(office, _secret(office, GROUP_ALONE))
+    certificate = verified.certificate
+    limits = Limits(
+        attributes={Oid.GROUP.dotted_string: frozenset(GROUP_ALONE[0].values)} if held else {},
+        depth=0,
+        names=(),
+        not_before=verified.not_before,
+        not_after=verified.not_after,
+    )
+    step = DelegationStep(certificate, verified.authority, verified.holder, limits)
+    given = replace(verified, route=replace(verified.route, path=(step,)))
+    if held:
+        assert Oid.GROUP in {each.oid for each in _open(office, given).attributes}
+        return
+    with pytest.raises(RefusedError) as caught:
+        _open(office, given)
+    assert caught.value.code == "EXCEEDS_DELEGATION"
+
+
+def test_nothing_encrypted_comes_back_as_it_is(office) -> None:
+    world = office.world
+    verified = world.verifier().verify(world.issue(), holder=world.official.certificate, at=office.lab.T)
+    assert _open(office, verified) is verified
 
 
 def test_damage_anywhere_is_our_error(office) -> None:

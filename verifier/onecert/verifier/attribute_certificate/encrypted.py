@@ -7,6 +7,7 @@ number of the attribute certificate, so that nobody can move them into another o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -17,10 +18,11 @@ from onecert.verifier.attribute_certificate.encoding import check_der
 from onecert.verifier.attribute_certificate.enveloped import DecryptionKey, envelop, open_envelope
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.parse import Attribute, AttributeCertificate, read_attributes
+from onecert.verifier.attribute_certificate.verify import VerifiedAttributeCertificate, assignable
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import MalformedError, RefusedError
 
-__all__ = ["DecryptionKey", "decrypt_attributes", "encrypt_attributes"]
+__all__ = ["DecryptionKey", "decrypt_attributes", "encrypt_attributes", "open_encrypted"]
 
 # id-ct-attrCertEncAttrs, 1.2.840.113549.1.9.16.1.14
 _CONTENT_TYPE = bytes.fromhex("060b2a864886f70d010910010e")
@@ -62,19 +64,19 @@ def encrypt_attributes(
     return envelop(content, _CONTENT_TYPE, [as_parsed(each) for each in recipients])
 
 
-def decrypt_attributes(
-    certificate: AttributeCertificate,
+def open_encrypted(
+    verified: VerifiedAttributeCertificate,
     *,
     recipient: x509.Certificate | ParsedCertificate | bytes,
     key: DecryptionKey,
-) -> tuple[Attribute, ...]:
-    """Return the attributes of a certificate that are encrypted to one recipient; none if none are.
+) -> VerifiedAttributeCertificate:
+    """Return a verified certificate with what is encrypted to us beside what everybody reads.
 
-    The certificate must have been verified: without its signature the octets come from anybody. What comes
-    out was not looked at by anybody else: ``AttributeCertificateVerifier`` has to judge it like the others.
+    What was encrypted is judged like the rest: by the delegations it was given under, and by what the
+    authority may assign. A certificate without encrypted attributes comes back as it is.
 
     Args:
-        certificate: a verified attribute certificate (``VerifiedAttributeCertificate.certificate``).
+        verified: the certificate; where the authority may not assign ``encAttrs``, nothing is opened.
         recipient: our certificate.
         key: its private key.
 
@@ -82,33 +84,69 @@ def decrypt_attributes(
         MalformedError: ``NOT_DER``.
         RefusedError: ``ENCRYPTED_FOR_OTHERS``, when no value is for us; ``ENCRYPTED_UNREADABLE``, the same
             for every wrong key and every damage; ``ENCRYPTED_ELSEWHERE``, when they were made for another
-            certificate; ``DUPLICATE_ATTRIBUTE``.
+            certificate; ``DUPLICATE_ATTRIBUTE``; ``EXCEEDS_DELEGATION``.
     """
-    own = as_parsed(recipient)
-    values = [
-        value
-        for each in certificate.attributes
-        if each.oid == Oid.ENCRYPTED_ATTRIBUTES
-        for value in each.values
-    ]
+    route = verified.route
+    opened = _decrypt(verified.attributes, verified.certificate, as_parsed(recipient), key)
+    if not opened or route is None:
+        return verified
+    others = [each for each in verified.certificate.attributes if each.oid != Oid.ENCRYPTED_ATTRIBUTES]
+    _check_types([*others, *opened])
+    if route.limits is not None:
+        for finding in route.limits.findings(
+            opened, verified.holder, verified.not_before, verified.not_after, None
+        ):
+            raise finding.error()
+    roles, kept, dropped = assignable(opened, route)
+    clear = tuple(each for each in verified.attributes if each.oid != Oid.ENCRYPTED_ATTRIBUTES)
+    return replace(
+        verified,
+        roles=(*verified.roles, *roles),
+        attributes=(*clear, *kept),
+        dropped=(*verified.dropped, *dropped),
+    )
+
+
+def decrypt_attributes(
+    certificate: AttributeCertificate,
+    *,
+    recipient: x509.Certificate | ParsedCertificate | bytes,
+    key: DecryptionKey,
+) -> tuple[Attribute, ...]:
+    """Return what is encrypted to one recipient; nothing is verified, and nothing is judged.
+
+    For an authority that looks at what it has made. A relying party asks ``open_encrypted``.
+
+    Raises:
+        MalformedError, RefusedError: as ``open_encrypted``.
+    """
+    found = _decrypt(certificate.attributes, certificate, as_parsed(recipient), key)
+    if found:
+        _check_types(found)
+    return tuple(found)
+
+
+def _decrypt(
+    attributes: Sequence[Attribute],
+    certificate: AttributeCertificate,
+    recipient: ParsedCertificate,
+    key: DecryptionKey,
+) -> list[Attribute]:
+    values = [value for each in attributes if each.oid == Oid.ENCRYPTED_ATTRIBUTES for value in each.values]
     found: list[Attribute] = []
     others: RefusedError | None = None
-    opened = False
     for value in values:
         try:
-            content = open_envelope(value, _CONTENT_TYPE, own, key)
+            content = open_envelope(value, _CONTENT_TYPE, recipient, key)
         except RefusedError as exc:
             if exc.code != "ENCRYPTED_FOR_OTHERS":
                 raise
             others = exc
             continue
-        opened = True
         found += _read(content, certificate)
-    if others is not None and not opened:
+    if others is not None and not found:
         raise others
-    if found:
-        _check_types(found)
-    return tuple(found)
+    return found
 
 
 def _read(content: bytes, certificate: AttributeCertificate) -> list[Attribute]:

@@ -7,7 +7,7 @@ particular are attributes of anybody. Its own path and status are verified befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -67,6 +67,8 @@ class VerifiedAttributeCertificate:
     revocation_list: RevocationList | None
     audit_identity: bytes | None
     path: tuple[DelegationStep, ...] = ()
+    route: Route | None = field(default=None, repr=False, compare=False)
+    """The way to the authority, for judging attributes that are opened later."""
 
     @property
     def serial_hex(self) -> str:
@@ -349,7 +351,8 @@ def _result(walk: _Walk) -> VerifiedAttributeCertificate:
     certificate, way = walk.certificate, walk.taken
     if way is None or certificate.not_before is None or certificate.not_after is None:
         raise MalformedError("NOT_DER", kind="attribute certificate", detail="incomplete")
-    roles, attributes, dropped = _filter(certificate, way.route, walk.extensions)
+    no_assertion = walk.extensions.no_assertion
+    roles, attributes, dropped = assignable(certificate.attributes, way.route, no_assertion=no_assertion)
     status = way.status()[1]
     return VerifiedAttributeCertificate(
         certificate=certificate,
@@ -364,11 +367,12 @@ def _result(walk: _Walk) -> VerifiedAttributeCertificate:
         revocation_list=status.revocation_list,
         audit_identity=walk.extensions.audit_identity,
         path=way.route.path,
+        route=way.route,
     )
 
 
-def _filter(
-    certificate: AttributeCertificate, route: Route, extensions: Extensions
+def assignable(
+    attributes: Sequence[Attribute], route: Route, *, no_assertion: bool = False
 ) -> tuple[list[Role], list[Attribute], list[Dropped]]:
     """Keep what every authority of the way may assign: by certificates (aaControls), by configuration."""
     roles: list[Role] = []
@@ -376,9 +380,9 @@ def _filter(
     dropped: list[Dropped] = []
     source = route.source
     bound = [examined for examined in (route.examined, *route.controls) if examined.controls]
-    for attribute in certificate.attributes:
+    for attribute in attributes:
         oid = attribute.oid.dotted_string
-        if extensions.no_assertion:
+        if no_assertion:
             dropped.append(Dropped(oid, "", "NO_ASSERTION"))
         elif bound and not all(examined.permit(oid) for examined in bound):
             dropped.append(Dropped(oid, "", "AA_CONTROLS"))
