@@ -12,6 +12,8 @@ from onecert.pmi.decisions.decide import Decider
 from onecert.pmi.decisions.in_force import InForce
 from onecert.pmi.decisions.policies import Policies
 from onecert.pmi.decisions.replay import Memory
+from onecert.pmi.decisions.rules_document import RulesDocument
+from onecert.pmi.decisions.what_can import WhatCan
 from onecert.pmi.decisions.who_can import WhoCan
 from onecert.pmi.grants.acts import Grants
 from onecert.pmi.grants.rules import Rules
@@ -57,6 +59,8 @@ class Parts:
     decider: Decider
     in_force: InForce
     who_can: WhoCan
+    what_can: WhatCan
+    rules_document: RulesDocument
     memory: Memory
 
     def close(self) -> None:
@@ -142,6 +146,14 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         ),
         in_force=in_force,
         who_can=WhoCan(database=database, clock=clock, in_force=in_force),
+        what_can=WhatCan(database=database, clock=clock, holders=holders, in_force=in_force),
+        rules_document=RulesDocument(
+            database=database,
+            clock=clock,
+            policies=policies,
+            catalogues=catalogues,
+            key=lambda: token.own_key(POLICY_KEY),
+        ),
         memory=Memory(
             database=database,
             audit=audit,

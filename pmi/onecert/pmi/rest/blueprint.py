@@ -9,9 +9,12 @@ from flask import Blueprint, Response, jsonify
 
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest import openapi
+from onecert.pmi.rest.abilities import add_abilities
 from onecert.pmi.rest.certificates import add_certificates
 from onecert.pmi.rest.decisions import add_decisions
 from onecert.pmi.rest.grants import add_grants
+from onecert.pmi.rest.memory import add_memory
+from onecert.pmi.rest.policies import add_policies
 from onecert.server.web import public
 
 __all__ = ["blueprint"]
@@ -20,7 +23,7 @@ __all__ = ["blueprint"]
 def blueprint(parts: Parts) -> Blueprint:
     """Build the views on these parts."""
     api = Blueprint("rest", __name__, url_prefix="/v1")
-    for add in (add_grants, add_certificates, add_decisions):
+    for add in (add_grants, add_certificates, add_decisions, add_abilities, add_memory, add_policies):
         add(api, parts)
 
     @api.get("/openapi.json")
