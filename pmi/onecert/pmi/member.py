@@ -12,6 +12,7 @@ from onecert.pmi.config import PmiConfig
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.parts import assemble
+from onecert.pmi.status.ocsp_app import OcspApp
 from onecert.pmi.status.published import StatusApp
 from onecert.pmi.tokens import AUDIT_KEY, PmiToken, make_token
 from onecert.server.errors import ServiceError
@@ -31,10 +32,13 @@ def build(config: PmiConfig, context: Context) -> Service:
     _attempt("revocation lists", lambda: parts.publisher.renew(context.clock.now()))
     return Service(
         app=create_app(parts),
-        status=StatusApp(context.database, parts.authorities, parts.publisher),
+        status=OcspApp(
+            parts.responder, StatusApp(context.database, parts.authorities, parts.publisher)
+        ),
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
             Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
+            Job("pmi.ocsp", timedelta(minutes=1), parts.responder.renew),
             Job("pmi.departures", timedelta(seconds=15), parts.offices.carry_out_due),
             Job("pmi.rebinding", timedelta(minutes=1), parts.rebindings.propose),
             Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),

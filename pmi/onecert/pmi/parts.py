@@ -28,6 +28,7 @@ from onecert.pmi.life.rebinding import Rebindings
 from onecert.pmi.life.replacing import Renewals, Replacements
 from onecert.pmi.life.revocation import Revocations
 from onecert.pmi.status.acrl import AcrlPublisher
+from onecert.pmi.status.ocsp import OcspResponder
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
 from onecert.server.members import Context
 from onecert.verifier.decision import DecisionLog, DecisionRecords
@@ -48,6 +49,7 @@ class Parts:
     delegations: Delegations
     catalogues: Catalogues
     publisher: AcrlPublisher
+    responder: OcspResponder
     issuing: Issuing
     grants: Grants
     revocations: Revocations
@@ -98,7 +100,14 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         publisher=publisher,
         intent_timeout=config.intent_timeout,
     )
-    changes = Changes(audit=audit, publisher=publisher)
+    responder = OcspResponder(
+        database=database,
+        clock=clock,
+        directory=authorities,
+        signer=signer,
+        lifetime=config.acrl_lifetime / 6,
+    )
+    changes = Changes(audit=audit, publisher=publisher, responder=responder)
     grants = Grants(
         database=database,
         audit=audit,
@@ -126,6 +135,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         delegations=delegations,
         catalogues=catalogues,
         publisher=publisher,
+        responder=responder,
         issuing=issuing,
         grants=grants,
         revocations=Revocations(database=database, clock=clock, changes=changes),

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, update
 from onecert.pmi.models import certificates, holds
 from onecert.pmi.repository.search import Record
 from onecert.pmi.status.acrl import Acrl, AcrlPublisher, bump_status
+from onecert.pmi.status.ocsp import OcspResponder
 from onecert.server.audit import AuditTrail
 from onecert.server.errors import ServiceError
 from onecert.server.statements import Statement
@@ -64,9 +65,10 @@ _END_HOLD = Statement(
 class Changes:
     """What happens to certificates after they were issued."""
 
-    def __init__(self, *, audit: AuditTrail, publisher: AcrlPublisher) -> None:
+    def __init__(self, *, audit: AuditTrail, publisher: AcrlPublisher, responder: OcspResponder) -> None:
         self._audit = audit
         self._publisher = publisher
+        self._responder = responder
 
     def revoke(
         self,
@@ -138,8 +140,9 @@ class Changes:
     def publish(self, records: Sequence[Record]) -> dict[str, Acrl | None]:
         """Publish the lists of the authorities of these; None where that was not possible just now.
 
-        The change counts all the same, and the timer publishes the list.
+        The change counts all the same, and the timer publishes the list. OCSP answers are signed anew.
         """
+        self._responder.remake(records)
         published: dict[str, Acrl | None] = {}
         for name in sorted({record.authority for record in records}):
             try:
