@@ -14,22 +14,29 @@ from flask import request
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
+from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.parts import Parts
+from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, Message, _, current_language, gettext
 from onecert.verifier.certificate import parse_certificate
 from onecert.verifier.errors import VerifyError
 
 __all__ = [
+    "ADMINISTRATOR",
     "GRANT_KINDS",
     "HOLDER_WORDS",
     "PER_PAGE",
     "READERS",
+    "RESULTS",
     "STATUS_KINDS",
+    "WATCHERS",
     "Shown",
     "actor_name",
     "attribute_names",
     "day_of",
     "end_of_day",
+    "error_text",
+    "moment_of",
     "page_count",
     "page_number",
     "read_certificate",
@@ -38,8 +45,11 @@ __all__ = [
 ]
 
 PER_PAGE = 20
+ADMINISTRATOR = "attribute.administrator"
 CERTIFICATE_MAX = 64 * 1024
-READERS = (OFFICER, APPROVER, AUDITOR)
+READERS = (OFFICER, APPROVER, ADMINISTRATOR, AUDITOR)
+# Who looks at certificates: also the staff at night, who take them out of use.
+WATCHERS = (*READERS, SECURITY)
 
 # State or status -> kind of badge.
 GRANT_KINDS = {"waiting": "warning", "approved": "info", "issued": "success", "refused": "danger"}
@@ -74,6 +84,14 @@ HOLDER_WORDS: Mapping[str, tuple[Message, Message]] = {
         _("the enterprise, whichever certificate it uses"),
         _("By its unified social credit code; for legal entities only, not for a person."),
     ),
+}
+
+# What came of a question to the policy.
+RESULTS: Mapping[str, Message] = {
+    "permit": _("permit"),
+    "deny": _("deny"),
+    "not_applicable": _("no rule speaks of it: deny"),
+    "indeterminate": _("could not be evaluated: deny"),
 }
 
 _ATTRIBUTE_NAMES: Mapping[str, Message] = {
@@ -171,6 +189,20 @@ def end_of_day(text: str, field: str = "until") -> datetime | None:
     return datetime.combine(day, time(23, 59, 59), CHINA_TIME)
 
 
+def moment_of(text: str, field: str) -> datetime | None:
+    """A time in China (``2027-01-31T17:00``); None for none.
+
+    Raises:
+        RequestWrongError: no time.
+    """
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=CHINA_TIME)
+    except ValueError as exc:
+        raise RequestWrongError(field, _("not a time")) from exc
+
+
 def day_of(moment: datetime) -> str:
     """The day of a moment in China, as fields of type ``date`` have it."""
     return f"{moment.astimezone(CHINA_TIME):%Y-%m-%d}"
@@ -192,3 +224,12 @@ def read_certificate(name: str) -> str:
         return parse_certificate(content).certificate.public_bytes(Encoding.PEM).decode("ascii").strip()
     except VerifyError as exc:
         raise RequestWrongError(f"{name}_pem", _("the file is not a certificate")) from exc
+
+
+def error_text(error: ServiceError | VerifyError) -> str:
+    """An error for people: what is wrong, and what to do."""
+    if isinstance(error, VerifyError):
+        return error.text(current_language())
+    text = gettext(error.text, **error.facts)
+    hint = gettext(error.hint, **error.facts) if error.hint else ""
+    return f"{text}{'' if current_language() == 'zh' else ' '}{hint}".strip()

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, render_template, url_for
 
 from onecert.pmi.grants.acts import OFFICER
-from onecert.pmi.pages.common import READERS
+from onecert.pmi.pages.common import WATCHERS
 from onecert.pmi.pages.waiting import COUNT_LIMIT, find_trouble, list_waiting
 from onecert.pmi.parts import Parts
 from onecert.server.web import current_operator, requires_role
@@ -23,6 +23,8 @@ LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "approve": ("grants.index", {"state": "waiting"}),
         "own": ("grants.index", {"state": "waiting"}),
         "ending": ("certificates.index", {"expiring_days": 30}),
+        "delegations": ("grants.index", {"state": "waiting"}),
+        "rebinding": ("rebinding.index", {}),
         "held": ("certificates.index", {"status": "held"}),
     }
 )
@@ -36,7 +38,7 @@ def blueprint(parts: Parts) -> Blueprint:
     database, clock = parts.context.database, parts.context.clock
 
     @pages.get("/")
-    @requires_role(*READERS)
+    @requires_role(*WATCHERS)
     def index() -> str:
         operator, now = current_operator(), clock.now()
         with database.reading() as connection:

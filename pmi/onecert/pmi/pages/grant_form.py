@@ -26,6 +26,7 @@ from onecert.pmi.pages.common import (
     attribute_names,
     day_of,
     end_of_day,
+    error_text,
     read_certificate,
     shown_attributes,
     titles_of,
@@ -241,9 +242,7 @@ def _errors(exc: ServiceError | VerifyError) -> dict[str, str]:
     if isinstance(exc, RequestWrongError):
         name = str(facts["field"])
         return {_TYPED_AT.get(name, name): gettext(str(facts["reason"]))}
-    text = gettext(exc.text, **facts)
-    hint = gettext(exc.hint, **facts) if exc.hint else ""
-    text = f"{text}{'' if current_language() == 'zh' else ' '}{hint}"
+    text = error_text(exc)
     if exc.code.startswith("ATTRIBUTE_") and "name" in facts:
         name = str(facts["name"])
         return {"roles" if name == "role" else f"attribute-{name}": text}

@@ -10,7 +10,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, OFFICER, STATES, Grant
+from onecert.pmi.grants.request import DELEGATION
 from onecert.pmi.pages.common import (
+    ADMINISTRATOR,
     GRANT_KINDS,
     HOLDER_WORDS,
     PER_PAGE,
@@ -61,7 +63,7 @@ def blueprint(parts: Parts) -> Blueprint:
         return _show(parts, parts.grants.load(grant_id))
 
     @pages.post("/<grant_id>/approve")
-    @requires_role(APPROVER)
+    @requires_role(APPROVER, ADMINISTRATOR)
     def approve(grant_id: str) -> AnyResponse:
         shown = request.form.get("content_sha256", "")
         parts.grants.approve(grant_id, current_operator(), content_sha256=shown)
@@ -69,7 +71,7 @@ def blueprint(parts: Parts) -> Blueprint:
         return redirect(url_for("grants.show", grant_id=grant_id), 303)
 
     @pages.post("/<grant_id>/refuse")
-    @requires_role(APPROVER)
+    @requires_role(APPROVER, ADMINISTRATOR)
     def refuse(grant_id: str) -> AnyResponse | tuple[str, int]:
         why = request.form.get("why", "")
         try:
@@ -81,7 +83,7 @@ def blueprint(parts: Parts) -> Blueprint:
         return redirect(url_for("grants.show", grant_id=grant_id), 303)
 
     @pages.post("/<grant_id>/withdraw")
-    @requires_role(OFFICER)
+    @requires_role(OFFICER, ADMINISTRATOR)
     def withdraw(grant_id: str) -> AnyResponse:
         parts.grants.withdraw(grant_id, current_operator())
         notify(_("Withdrawn; nothing was issued."))
@@ -95,7 +97,10 @@ def _show(parts: Parts, grant: Grant, *, errors: Mapping[str, str] | None = None
     with parts.context.database.reading() as connection:
         requester = parts.context.operators.find(connection, grant.requested_by)
     is_other = requester is None or requester.person != operator.person
-    is_open, is_approver = grant.state in {"waiting", "approved"}, operator.has_role(APPROVER)
+    # Delegations are the business of those who answer for the authorities.
+    is_delegation = grant.kind == DELEGATION
+    is_open = grant.state in {"waiting", "approved"}
+    is_approver = operator.has_role(ADMINISTRATOR if is_delegation else APPROVER)
     return render_template(
         "grant.html",
         grant=grant,
@@ -107,7 +112,7 @@ def _show(parts: Parts, grant: Grant, *, errors: Mapping[str, str] | None = None
         events=_events(parts, grant, requester.name if requester else grant.requested_by),
         may_approve=is_open and is_approver and is_other,
         may_withdraw=grant.state == "waiting"
-        and operator.has_role(OFFICER)
+        and operator.has_role(ADMINISTRATOR if is_delegation else OFFICER)
         and grant.requested_by == operator.id,
         is_own=is_open and is_approver and not is_other,
         errors=errors or {},

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -24,13 +23,14 @@ from onecert.pmi.pages.common import (
     STATUS_KINDS,
     actor_name,
     attribute_names,
+    moment_of,
     read_certificate,
     shown_attributes,
     titles_of,
 )
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import STATUSES
-from onecert.server.languages import CHINA_TIME, _, current_language, gettext
+from onecert.server.languages import _, current_language, gettext
 from onecert.server.web import current_operator, notify, requires_role
 from onecert.verifier.errors import VerifyError
 
@@ -108,7 +108,7 @@ def _add_ending(pages: Blueprint, parts: Parts) -> None:
         leaving = parts.offices.leaving(who)
         effective_at = None
         try:
-            effective_at = _moment(given.get("effective_at", ""))
+            effective_at = moment_of(given.get("effective_at", ""), "effective_at")
         except RequestWrongError as exc:
             errors = _errors(exc)
         if given.get("count", "").strip() != str(_count(leaving)):
@@ -215,16 +215,6 @@ def _find_named(parts: Parts, text: str) -> Sequence[KnownHolder]:
         hashes = find_by_name(connection, text, most=MOST_NAMES)
         found = [find_holder(connection, each) for each in hashes]
     return [each for each in found if each is not None]
-
-
-def _moment(text: str) -> datetime | None:
-    """A time in China (``2027-01-31T17:00``); None for at once. Raises RequestWrongError."""
-    if not text:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=CHINA_TIME)
-    except ValueError as exc:
-        raise RequestWrongError("effective_at", _("not a time")) from exc
 
 
 def _errors(exc: PmiError | VerifyError) -> dict[str, str]:

@@ -13,7 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, literal, select
 
 from onecert.pmi.grants.acts import APPROVER, OFFICER
-from onecert.pmi.models import acrls, authorities, certificates, grants
+from onecert.pmi.life.revocation import SECURITY
+from onecert.pmi.models import acrls, authorities, certificates, grants, rebindings
+from onecert.pmi.pages.common import ADMINISTRATOR
 from onecert.pmi.parts import Parts
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator
@@ -23,6 +25,12 @@ __all__ = ["COUNT_LIMIT", "AuthorityTrouble", "Waiting", "find_trouble", "list_w
 COUNT_LIMIT = 1000
 ENDS_SOON = timedelta(days=30)
 AUTHORITY_ENDS_SOON = timedelta(days=90)
+
+
+_TO_APPROVE = (
+    ("approve", _("to be approved by you"), "grant", APPROVER),
+    ("delegations", _("delegations to be approved by you"), "delegation", ADMINISTRATOR),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,48 +56,37 @@ class AuthorityTrouble:
 def list_waiting(connection: Connection, operator: Operator, at: datetime) -> list[Waiting]:
     """The numbers for the roles of this operator."""
     found = []
-    if operator.has_role(APPROVER):
-        to_approve = grants.c.state == "waiting", grants.c.requested_by != operator.id
-        oldest = connection.scalar(select(func.min(grants.c.requested_at)).where(*to_approve))
-        found.append(
-            Waiting(
-                name="approve",
-                title=_("to be approved by you"),
-                count=_count(connection, select(literal(1)).select_from(grants).where(*to_approve)),
-                oldest=oldest,
+    for name, title, kind, role in _TO_APPROVE:
+        if operator.has_role(role):
+            is_meant = (
+                grants.c.state == "waiting",
+                grants.c.kind == kind,
+                grants.c.requested_by != operator.id,
+                grants.c.batch_id.is_(None),
             )
-        )
-    if operator.has_role(OFFICER):
+            oldest = connection.scalar(select(func.min(grants.c.requested_at)).where(*is_meant))
+            count = _count(connection, select(literal(1)).select_from(grants).where(*is_meant))
+            found.append(Waiting(name=name, title=title, count=count, oldest=oldest))
+    if operator.has_role(OFFICER, ADMINISTRATOR):
         own = grants.c.state == "waiting", grants.c.requested_by == operator.id
-        found.append(
-            Waiting(
-                name="own",
-                title=_("asked for by you, waiting for a second person"),
-                count=_count(connection, select(literal(1)).select_from(grants).where(*own)),
-            )
-        )
+        count = _count(connection, select(literal(1)).select_from(grants).where(*own))
+        title = _("asked for by you, waiting for a second person")
+        found.append(Waiting(name="own", title=title, count=count))
+    if operator.has_role(OFFICER):
         ending = (
             certificates.c.state == "issued",
             certificates.c.not_after >= at,
             certificates.c.not_after < at + ENDS_SOON,
-            certificates.c.replaced_by.is_(None),
             certificates.c.short_lived.is_(False),
         )
-        found.append(
-            Waiting(
-                name="ending",
-                title=_("end within 30 days"),
-                count=_count(connection, select(literal(1)).select_from(certificates).where(*ending)),
-            )
-        )
+        count = _count(connection, select(literal(1)).select_from(certificates).where(*ending))
+        found.append(Waiting(name="ending", title=_("end within 30 days"), count=count))
+        count = _count(connection, select(literal(1)).select_from(rebindings))
+        found.append(Waiting(name="rebinding", title=_("holders with a new certificate"), count=count))
+    if operator.has_role(OFFICER, APPROVER, SECURITY):
         held = certificates.c.state == "held"
-        found.append(
-            Waiting(
-                name="held",
-                title=_("on hold"),
-                count=_count(connection, select(literal(1)).select_from(certificates).where(held)),
-            )
-        )
+        count = _count(connection, select(literal(1)).select_from(certificates).where(held))
+        found.append(Waiting(name="held", title=_("on hold"), count=count))
     return found
 
 
