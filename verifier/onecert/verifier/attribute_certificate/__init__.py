@@ -12,6 +12,7 @@ from onecert.verifier.attribute_certificate.parse import Attribute, AttributeCer
 from onecert.verifier.attribute_certificate.roles import Role
 from onecert.verifier.attribute_certificate.status import AnswerSource, ListHistory
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, PathCheck, TrustedAuthority
+from onecert.verifier.attribute_certificate.trust_paths import AuthorityPaths
 from onecert.verifier.attribute_certificate.verify import (
     AttributeCertificateVerifier,
     Candidate,
@@ -26,6 +27,7 @@ __all__ = [
     "AttributeCertificate",
     "AttributeCertificateVerifier",
     "AttributeTrust",
+    "AuthorityPaths",
     "Candidate",
     "Code",
     "Constraints",

@@ -8,7 +8,7 @@ Several ways may exist; they are tried one after the other, and bounded all toge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -147,6 +147,13 @@ class DelegationSearch:
         if direct is not None:
             yield Route(direct, self.trust.examine(direct, self.at), names=(direct.label,))
             return
+        yield from self.delegated(issuer, extensions, stack)
+
+    def delegated(
+        self, issuer: GeneralName, extensions: Extensions, stack: tuple[_Key, ...] = ()
+    ) -> Iterator[Route]:
+        """Yield the ways through delegations alone."""
+        key_id = extensions.key_identifier
         for each in self._candidates(issuer, extensions):
             authority = delegate_of(each.holder_certificate)
             if not is_named(authority, issuer.value, key_id):
@@ -157,15 +164,15 @@ class DelegationSearch:
                 return
             yield from self._through(each, authority, stack)
 
-    def _candidates(self, issuer: GeneralName, extensions: Extensions) -> list[Delegation]:
+    def _candidates(self, issuer: GeneralName, extensions: Extensions) -> Sequence[Delegation]:
         if self.delegations is None:
-            return []
-        found = list(self.delegations.find(issuer.value, extensions.key_identifier))[: MAX_CANDIDATES + 1]
+            return ()
+        found = self.delegations.find(issuer.value, extensions.key_identifier)
+        if not extensions.given_under or len(found) < 2:
+            return found
+        # authorityAttributeIdentifier is a hint for the order, and proves nothing.
         named = {(name.key(), serial) for name, serial in extensions.given_under}
-        if named:
-            # authorityAttributeIdentifier is a hint for the order, and proves nothing.
-            found.sort(key=lambda each: not _is_one_of(each, named))
-        return found
+        return sorted(found[:MAX_CANDIDATES], key=lambda each: not _is_one_of(each, named))
 
     def _through(
         self, delegation: Delegation, authority: TrustedAuthority, stack: tuple[_Key, ...]

@@ -131,6 +131,17 @@ class TrustedAuthority:
         return usage is None or _CRL_SIGN in usage
 
     @cached_property
+    def faults(self) -> tuple[Finding, ...]:
+        """What its certificate says against it at any time: it is a CA's, or its key may not sign."""
+        certificate, facts = self.certificate, {"authority": self.label}
+        if certificate is None:
+            return ()
+        usage = certificate.key_usage
+        may_not_sign = usage is not None and _DIGITAL_SIGNATURE not in usage
+        found = [Finding(Code.AA_IS_CA, facts)] if certificate.is_ca else []
+        return (*found, Finding(Code.AA_KEY_USAGE, facts)) if may_not_sign else tuple(found)
+
+    @cached_property
     def controls(self) -> Controls | None:
         """What the authority's own certificate lets it assign (RFC 5755, section 7.4), if it says so.
 
@@ -280,12 +291,7 @@ class AttributeTrust:
         certificate = authority.certificate
         if certificate is None:
             return _NOTHING_SAID
-        findings = []
-        if certificate.is_ca:
-            findings.append(Finding(Code.AA_IS_CA, {"authority": authority.label}))
-        usage = certificate.key_usage
-        if usage is not None and _DIGITAL_SIGNATURE not in usage:
-            findings.append(Finding(Code.AA_KEY_USAGE, {"authority": authority.label}))
+        findings = list(authority.faults)
         controls: tuple[Controls, ...] = ()
         reason = ""
         try:
@@ -330,9 +336,9 @@ def _along(certificate: ParsedCertificate, path: object) -> tuple[tuple[Controls
     must have it, and each of them binds.
     """
     chain = path.chain if isinstance(path, ValidatedPath) else (certificate,)
-    values = [each.extension_value(_AA_CONTROLS) for each in chain]
-    if not any(values):
+    if not any(_AA_CONTROLS in each.extensions for each in chain):
         return (), ""
+    values = [each.extension_value(_AA_CONTROLS) for each in chain]
     topmost = max(index for index, value in enumerate(values) if value is not None)
     controls = []
     between = 0

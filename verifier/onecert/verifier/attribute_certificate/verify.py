@@ -117,43 +117,44 @@ class _Walk:
     taken: _Way | None = None
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(slots=True)
 class _Way:
-    """The certificate on one way to its authority; each question is asked once, when its turn comes."""
+    """The certificate on one way to its authority; each question is asked once, when its turn comes.
 
-    verifier: AttributeCertificateVerifier
-    walk: _Walk
+    It does not hold the walk that holds it: nothing is left for the garbage collector.
+    """
+
     route: Route
     _signature: tuple[Finding, ...] | None = None
     _status: tuple[tuple[Finding, ...], Status] | None = None
     _delegation: tuple[Finding, ...] | None = None
 
-    def signature(self) -> tuple[Finding, ...]:
+    def signature(self, verifier: AttributeCertificateVerifier, walk: _Walk) -> tuple[Finding, ...]:
         if self._signature is None:
-            walk = self.walk
-            check = self.verifier.signatures.check(walk.certificate, self.route.authority, walk.at)
+            check = verifier.signatures.check(walk.certificate, self.route.authority, walk.at)
             self._signature = tuple(check)
         return self._signature
 
-    def status(self) -> tuple[tuple[Finding, ...], Status]:
+    def status(
+        self, verifier: AttributeCertificateVerifier, walk: _Walk
+    ) -> tuple[tuple[Finding, ...], Status]:
         if self._status is None:
-            walk = self.walk
-            self._status = self.verifier.status_check.findings(
+            self._status = verifier.status_check.findings(
                 walk.certificate, walk.extensions, self.route.authority, walk.at
             )
         return self._status
 
-    def delegation(self) -> tuple[Finding, ...]:
+    def delegation(self, walk: _Walk) -> tuple[Finding, ...]:
         """What speaks against the delegations, and whether the certificate exceeds them."""
         if self._delegation is None:
-            exceeding = _exceeding(self.walk, self.route) if self.route.path else ()
+            exceeding = _exceeding(walk, self.route) if self.route.path else ()
             self._delegation = (*self.route.findings, *exceeding)
         return self._delegation
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self, verifier: AttributeCertificateVerifier, walk: _Walk) -> tuple[Finding, ...]:
         """All of it, dearest last: nobody's list is asked for because of a wrong signature."""
-        early = (*self.route.examined.findings, *self.delegation(), *self.signature())
-        return early if early and not self.walk.is_explained else (*early, *self.status()[0])
+        early = (*self.route.examined.findings, *self.delegation(walk), *self.signature(verifier, walk))
+        return early if early and not walk.is_explained else (*early, *self.status(verifier, walk)[0])
 
 
 def _exceeding(walk: _Walk, route: Route) -> Iterator[Finding]:
@@ -234,7 +235,7 @@ class AttributeCertificateVerifier:
         walk = self._begin(data, holder, at, target, identity, is_explained=False)
         for finding in self._findings(walk):
             raise finding.error()
-        return _result(walk)
+        return self._result(walk)
 
     def explain(
         self,
@@ -254,9 +255,9 @@ class AttributeCertificateVerifier:
         return Explanation(
             findings=findings,
             certificate=walk.certificate,
-            verified=None if findings else _result(walk),
+            verified=None if findings else self._result(walk),
             candidates=tuple(
-                Candidate(way.route.names, way.findings(), way is walk.taken) for way in walk.ways
+                Candidate(way.route.names, way.findings(self, walk), way is walk.taken) for way in walk.ways
             ),
         )
 
@@ -292,7 +293,7 @@ class AttributeCertificateVerifier:
         if way is not None:
             yield from way.route.examined.findings
             # 5. The signature, with the key of the configuration or of the delegation.
-            yield from way.signature()
+            yield from way.signature(self, walk)
         elif certificate.issuer is not None:
             yield Finding(Code.UNTRUSTED, {"issuer": str(certificate.issuer)})
         # 6. Time.
@@ -306,9 +307,9 @@ class AttributeCertificateVerifier:
             yield Finding(Code.TARGET)
         if way is not None:
             # 9. It has not been revoked.
-            yield from way.status()[0]
+            yield from way.status(self, walk)[0]
             # 10. Its authority was delegated what it gives.
-            yield from way.delegation()
+            yield from way.delegation(walk)
 
     def _find_way(self, walk: _Walk) -> _Way | None:
         issuer = walk.certificate.issuer
@@ -318,7 +319,7 @@ class AttributeCertificateVerifier:
         direct = self.trust.find(issuer.value, walk.extensions.key_identifier)
         if direct is not None:
             route = Route(direct, self.trust.examine(direct, walk.at), names=(direct.label,))
-            walk.taken = _Way(verifier=self, walk=walk, route=route)
+            walk.taken = _Way(route)
             walk.ways.append(walk.taken)
             return walk.taken
         search = DelegationSearch(
@@ -329,46 +330,44 @@ class AttributeCertificateVerifier:
             at=walk.at,
             target=walk.target,
         )
-        for route in search.routes(issuer, walk.extensions):
-            way = _Way(verifier=self, walk=walk, route=route)
+        for route in search.delegated(issuer, walk.extensions):
+            way = _Way(route)
             walk.ways.append(way)
-            if walk.taken is None and not way.findings():
+            if walk.taken is None and not way.findings(self, walk):
                 walk.taken = way
                 if not walk.is_explained:
                     break
         if walk.taken is None and walk.ways:
-            walk.taken = min(walk.ways, key=_rank)
+            walk.taken = min(walk.ways, key=lambda way: _rank(way.findings(self, walk)))
         return walk.taken
 
+    def _result(self, walk: _Walk) -> VerifiedAttributeCertificate:
+        certificate, way = walk.certificate, walk.taken
+        if way is None or certificate.not_before is None or certificate.not_after is None:
+            raise MalformedError("NOT_DER", kind="attribute certificate", detail="incomplete")
+        no_assertion = walk.extensions.no_assertion
+        roles, attributes, dropped = assignable(certificate.attributes, way.route, no_assertion=no_assertion)
+        status = way.status(self, walk)[1]
+        return VerifiedAttributeCertificate(
+            certificate=certificate,
+            holder=walk.holder,
+            authority=way.route.authority,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+            roles=tuple(roles),
+            attributes=tuple(attributes),
+            dropped=tuple(dropped),
+            status=status.kind,
+            revocation_list=status.revocation_list,
+            audit_identity=walk.extensions.audit_identity,
+            path=way.route.path,
+            route=way.route,
+        )
 
-def _rank(way: _Way) -> tuple[bool, int]:
+
+def _rank(findings: tuple[Finding, ...]) -> tuple[bool, int]:
     """Of ways that all fail, tell of one that may be good when asked later, or of the one nearest to good."""
-    findings = way.findings()
     return any(finding.is_refusal for finding in findings), len(findings)
-
-
-def _result(walk: _Walk) -> VerifiedAttributeCertificate:
-    certificate, way = walk.certificate, walk.taken
-    if way is None or certificate.not_before is None or certificate.not_after is None:
-        raise MalformedError("NOT_DER", kind="attribute certificate", detail="incomplete")
-    no_assertion = walk.extensions.no_assertion
-    roles, attributes, dropped = assignable(certificate.attributes, way.route, no_assertion=no_assertion)
-    status = way.status()[1]
-    return VerifiedAttributeCertificate(
-        certificate=certificate,
-        holder=walk.holder,
-        authority=way.route.authority,
-        not_before=certificate.not_before,
-        not_after=certificate.not_after,
-        roles=tuple(roles),
-        attributes=tuple(attributes),
-        dropped=tuple(dropped),
-        status=status.kind,
-        revocation_list=status.revocation_list,
-        audit_identity=walk.extensions.audit_identity,
-        path=way.route.path,
-        route=way.route,
-    )
 
 
 def assignable(

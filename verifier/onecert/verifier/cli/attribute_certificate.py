@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.attribute_certificate import (
     AttributeCertificateVerifier,
     AttributeTrust,
+    AuthorityPaths,
     Delegations,
     RevocationLists,
     TargetIdentity,
@@ -122,7 +122,7 @@ def _make_verifier(options: argparse.Namespace, oids: Sequence[str]) -> Attribut
     )
 
 
-def _path_check(options: argparse.Namespace, purpose: Purpose) -> Any:
+def _path_check(options: argparse.Namespace, purpose: Purpose) -> AuthorityPaths | None:
     if not options.anchor:
         for name in ("intermediate", "crl"):
             if getattr(options, name):
@@ -136,7 +136,7 @@ def _path_check(options: argparse.Namespace, purpose: Purpose) -> Any:
             purpose=purpose, revocation=RevocationPolicy(mode=RevocationMode(options.revocation))
         ),
     )
-    return lambda certificate, at: validator.validate(certificate, at=at)
+    return AuthorityPaths(validator)
 
 
 def _target(options: argparse.Namespace) -> TargetIdentity | None:
