@@ -156,7 +156,7 @@ def front(make_city: Callable[..., Any], tmp_path: Path) -> Iterator[Front]:
 
 
 def test_roles_through_the_gateway(front: Front) -> None:
-    """Granted: in, and the application knows by which role. Without, or revoked, or nobody: 403 with the code.
+    """Granted: in, and the application knows by which role. Without, revoked, or nobody: 403 with the code.
     What a client writes itself reaches nobody; ambiguous addresses are refused."""
     serial = front.city.grant(front.zhang, "urn:onecert:role:tax.approver")
     status, body = front.curl("/declarations/1%20a?x=1", who="zhang")

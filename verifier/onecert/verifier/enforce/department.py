@@ -155,9 +155,15 @@ class Department:
         """Everybody whose certificate lies in ``holders/``, in the order of the files.
 
         Raises:
-            CouldNotCheckError: a folder cannot be read.
+            CouldNotCheckError: a folder cannot be read; ``DEPARTMENT_LIST``: there is no trust list to go by,
+                so that nobody could be told from a stranger.
         """
         self._status.at = at
+        try:
+            # Of the base class: an offline verifier would ask for the age that signed forms need.
+            Verifier.trust_list(self.verifier, at)
+        except VerifyError as exc:
+            raise CouldNotCheckError("DEPARTMENT_LIST", reason=exc.code) from exc
         return tuple(self._person(file, each, at) for file, each in self._holders.values().items())
 
     def _person(self, file: str, certificate: ParsedCertificate, at: datetime) -> Person:

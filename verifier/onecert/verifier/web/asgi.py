@@ -54,15 +54,18 @@ class CertificateMiddleware(Gated[Application]):
         return self._gate.check(self._gate.certificates.from_scope(scope), required=self._required)
 
 
-async def refuse(scope: Scope, error: VerifyError, receive: Receive, send: Send) -> None:
+async def refuse(
+    scope: Scope, error: VerifyError, receive: Receive, send: Send, *, answer: Answer | None = None
+) -> None:
     """Answer a connection that is not let in: a page or a problem document, or the end of a web socket."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
         return
-    answer = answer_for(
-        error, accept=_header(scope, b"accept"), accept_language=_header(scope, b"accept-language")
-    )
+    if answer is None:
+        answer = answer_for(
+            error, accept=_header(scope, b"accept"), accept_language=_header(scope, b"accept-language")
+        )
     await _send(answer, send)
 
 
