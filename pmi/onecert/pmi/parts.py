@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import Authorities
+from onecert.pmi.authorities.renewals import KeyRenewals
+from onecert.pmi.authorities.states import AuthorityStates
 from onecert.pmi.catalogue.store import Catalogues
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.decisions.decide import Decider
@@ -46,6 +48,8 @@ class Parts:
     signer: Signer
     holders: HolderVerifier
     authorities: Authorities
+    authority_states: AuthorityStates
+    key_renewals: KeyRenewals
     delegations: Delegations
     catalogues: Catalogues
     publisher: AcrlPublisher
@@ -132,6 +136,10 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         signer=signer,
         holders=holders,
         authorities=authorities,
+        authority_states=AuthorityStates(
+            database=database, audit=audit, clock=clock, operators=context.operators, publisher=publisher
+        ),
+        key_renewals=KeyRenewals(database=database, audit=audit, clock=clock, authorities=authorities),
         delegations=delegations,
         catalogues=catalogues,
         publisher=publisher,

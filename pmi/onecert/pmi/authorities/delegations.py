@@ -151,7 +151,35 @@ class Delegations:
             return None
         if not held:
             raise NoDelegationError(authority.name)
-        return choose_among(held, authority.name, tuple(attributes), holder, period, constraints)
+        return choose_among(
+            held,
+            authority.name,
+            attributes=tuple(attributes),
+            holder=holder,
+            period=period,
+            constraints=constraints,
+        )
+
+    def latest_end(
+        self,
+        connection: Connection,
+        authority: Authority,
+        *,
+        attributes: Iterable[Attribute],
+        holder: ParsedCertificate,
+        start: datetime,
+        at: datetime,
+        constraints: Constraints | None = None,
+    ) -> datetime | None:
+        """Return how long a certificate may last that begins at ``start``; None: nothing limits it."""
+        held = self.held(connection, authority, at) or ()
+        wanted = tuple(attributes)
+        ends = [
+            each.limits.not_after
+            for each in held
+            if not any(each.limits.findings(wanted, holder, start, each.limits.not_after, constraints))
+        ]
+        return max(ends, default=None)
 
     def check_no_loop(
         self, connection: Connection, giver: Authority, receiver: ParsedCertificate, at: datetime
@@ -225,6 +253,7 @@ class Delegations:
 def choose_among(
     held: Sequence[Held],
     name: str,
+    *,
     attributes: tuple[Attribute, ...],
     holder: ParsedCertificate,
     period: tuple[datetime, datetime],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onecert.pmi.errors import PmiError
-from onecert.server.languages import Message
+from onecert.server.languages import Message, Sentence
 from onecert.verifier.attribute_certificate import Finding
 
 __all__ = [
@@ -85,9 +85,15 @@ class DelegationExceededError(PmiError):
             text="The attribute authority %(name)s may not give this: %(what)s.",
             hint="Ask for less, or have an authority above it delegate more first.",
             name=name,
-            what=[finding.error() for finding in findings[:8]],
+            what=_spoken(findings[:8]),
         )
         self.findings = tuple(findings)
+
+
+def _spoken(findings: Sequence[Finding]) -> Sentence:
+    """Several findings as one sentence, in the language of whoever reads it."""
+    facts = {str(number): finding.error() for number, finding in enumerate(findings)}
+    return Sentence("; ".join(f"%({name})s" for name in facts), **facts)
 
 
 class DelegationLoopError(PmiError):

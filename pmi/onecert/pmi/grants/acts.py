@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from onecert.pmi.authorities.delegations import Delegations
 from onecert.pmi.authorities.directory import Authorities, Authority
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import (
     ContentChangedError,
     GrantStateError,
@@ -135,7 +136,8 @@ class Grants:
         return self._request(asked, operator, keep=True)
 
     def _request(self, asked: GrantRequest, operator: Operator, *, keep: bool) -> Grant:
-        check_role(operator, OFFICER)
+        # Delegations are the business of those who answer for the authorities.
+        check_role(operator, ADMINISTRATOR if asked.kind == DELEGATION else OFFICER)
         now = self._clock.now()
         check_usable(operator, at=now)
         wanted = Wanted.of(asked)
@@ -177,11 +179,12 @@ class Grants:
             ContentChangedError: something else is on record than was shown.
             PmiError: what could be given when it was asked for cannot be given now.
         """
-        check_role(operator, APPROVER)
+        check_role(operator, APPROVER, ADMINISTRATOR)
         now = self._clock.now()
         check_usable(operator, at=now)
         with self._database.transaction() as connection:
             row: Values = self._issuing.find_open(connection, grant_id)
+            check_role(operator, ADMINISTRATOR if row["kind"] == DELEGATION else APPROVER)
             if row["state"] == "issued" and row["approved_by"] == operator.id:
                 return grant_of(row)
             if row["state"] not in {"waiting", "approved"}:
@@ -211,7 +214,7 @@ class Grants:
         Raises:
             GrantUnknownError, GrantStateError, RequestWrongError
         """
-        check_role(operator, APPROVER)
+        check_role(operator, APPROVER, ADMINISTRATOR)
         return self._end(grant_id, operator, why)
 
     def withdraw(self, grant_id: str, operator: Operator, why: str = "") -> Grant:
@@ -221,7 +224,7 @@ class Grants:
             GrantUnknownError, GrantStateError, RequestWrongError
             NotYoursError: somebody else asked for it.
         """
-        check_role(operator, OFFICER)
+        check_role(operator, OFFICER, ADMINISTRATOR)
         return self._end(grant_id, operator, why or "withdrawn", own=True)
 
     def _end(self, grant_id: str, operator: Operator, why: str, *, own: bool = False) -> Grant:
@@ -232,6 +235,10 @@ class Grants:
             raise RequestWrongError("why", _("a sentence of at most 500 characters"))
         with self._database.transaction() as connection:
             row: Values = self._issuing.find_open(connection, grant_id)
+            if row["kind"] == DELEGATION:
+                check_role(operator, ADMINISTRATOR)
+            else:
+                check_role(operator, OFFICER if own else APPROVER)
             if own and row["requested_by"] != operator.id:
                 raise NotYoursError(grant_id)
             if row["state"] == "refused" and row["refused_by"] == operator.id:
@@ -388,7 +395,7 @@ def row_of(
     now: datetime,
 ) -> dict[str, Any]:
     """Return the row of a new grant, with what the request left open filled in."""
-    start, end = _period(wanted, now, terms.longest, (holder.certificate, authority.certificate))
+    start, end = _period(wanted, now, terms, (holder.certificate, authority.certificate))
     drawn = wanted.audit_identity == DRAWN
     row: dict[str, Any] = {
         **wanted.as_columns(),
@@ -444,14 +451,13 @@ def _said(terms: Terms, wanted: Wanted) -> dict[str, Any]:
 
 
 def _period(
-    wanted: Wanted, now: datetime, longest: timedelta, limits: Sequence[ParsedCertificate]
+    wanted: Wanted, now: datetime, terms: Terms, limits: Sequence[ParsedCertificate]
 ) -> tuple[datetime, datetime]:
     """Choose the period: as asked, else from now for as long as all limits allow."""
-    if wanted.short_lived:
-        longest = min(longest, SHORT_LIFE)
+    longest = min(terms.longest, SHORT_LIFE) if wanted.short_lived else terms.longest
     start = wanted.not_before or now.replace(microsecond=0)
     latest = min(start + longest, *(certificate.not_after for certificate in limits))
-    end = wanted.not_after or latest
+    end = wanted.not_after or min(latest, terms.latest or latest)
     # Never dated back: the order of the audit trail is the order of the certificates.
     is_good = now - timedelta(minutes=1) <= start < end <= latest
     if not is_good or any(start < certificate.not_before for certificate in limits):

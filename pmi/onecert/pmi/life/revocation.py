@@ -15,7 +15,9 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import GrantStateError, ReasonUnknownError, RequestWrongError
+from onecert.pmi.grants.request import DELEGATION
 from onecert.pmi.life.changes import Changes
 from onecert.pmi.life.errors import CertificateStateError, SelectionChangedError
 from onecert.pmi.repository.search import STATUSES, Record, load_certificate, load_certificates
@@ -129,11 +131,15 @@ class Revocations:
     def _act(
         self, act: str, serials: Sequence[str], reason: str, operator: Operator, shown: str | None = None
     ) -> Done:
-        check_role(operator, *(RELEASERS if act == "release" else REVOKERS))
+        may = RELEASERS if act == "release" else REVOKERS
+        check_role(operator, *may, ADMINISTRATOR)
         now = self._clock.now()
         check_usable(operator, at=now)
         with self._database.transaction() as connection:
             selection = _select(connection, act, serials, reason)
+            for record in selection.records:
+                # Delegations are the business of those who answer for the authorities.
+                check_role(operator, *((ADMINISTRATOR,) if record.kind == DELEGATION else may))
             if shown is not None:
                 selection.check_shown(shown)
             if act == "revoke":
