@@ -19,6 +19,7 @@ NAMES = (
     "constraints",
     "documents",
     "attribute",
+    "delegations",
     "keys",
     "pem",
     "forms",
