@@ -81,9 +81,9 @@ def test_decisions_are_found_by_what_they_say(pmi, lab) -> None:
     lines = pmi.parts.memory.find(day, day, actor="operator:auditor")
     assert [line["action"] for line in lines] == ["read", "approve"]
     for wanted in ({"result": "permit"}, {"rule": "approver-approves"}, {"resource": "Form::7"}):
-        found = pmi.parts.memory.find(day, day, actor="operator:auditor", **wanted)
+        found = pmi.parts.memory.find(day, day, actor="operator:auditor", wanted=wanted)
         assert decided.id in [line["decision_id"] for line in found]
-    assert pmi.parts.memory.find(day, day, actor="operator:auditor", action="burn") == []
+    assert pmi.parts.memory.find(day, day, actor="operator:auditor", wanted={"action": "burn"}) == []
     assert pmi.events().count("decisions.searched") == 5
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "CatalogueWrongError",
     "CertificateUnknownError",
     "ContentChangedError",
-    "DecisionLogError",
     "DraftRefusedError",
     "GrantConflictError",
     "GrantStateError",
@@ -24,8 +23,6 @@ __all__ = [
     "NoCatalogueError",
     "NoPolicyError",
     "PmiError",
-    "PolicyTestsFailedError",
-    "PolicyWrongError",
     "ReasonUnknownError",
     "RequestWrongError",
     "RoleNotAssignableError",
@@ -319,44 +316,6 @@ class NoPolicyError(PmiError):
             status=503,
             text="No policy is in force.",
             hint="Publish one: onecert pmi policy publish FILE --apply",
-        )
-
-
-class PolicyWrongError(PmiError):
-    """The file of a policy has faults."""
-
-    def __init__(self, faults: Iterable[str]) -> None:
-        super().__init__(
-            "POLICY_WRONG",
-            status=422,
-            text="The policy has faults:\n%(faults)s",
-            hint="Correct them and publish again; the policy in force was not changed.",
-            faults="\n".join(f"  - {fault}" for fault in faults),
-        )
-
-
-class PolicyTestsFailedError(PmiError):
-    """A test inside the policy does not come out as it says."""
-
-    def __init__(self, failures: Iterable[str]) -> None:
-        super().__init__(
-            "POLICY_TESTS_FAILED",
-            status=422,
-            text="Tests of the policy fail:\n%(failures)s",
-            hint="Correct the rules or the tests; the policy in force was not changed.",
-            failures="\n".join(f"  - {failure}" for failure in failures),
-        )
-
-
-class DecisionLogError(PmiError):
-    """A decision that cannot be logged is not given."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "DECISION_LOG",
-            status=503,
-            text="The decision cannot be written to the log, so it is not given.",
-            hint="Make room on the disk of the PMI and try again.",
         )
 
 

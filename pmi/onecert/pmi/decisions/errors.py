@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onecert.pmi.errors import PmiError
 
-__all__ = ["DecisionUnknownError", "HolderUnknownThenError", "PolicyShownChangedError"]
+__all__ = ["DecisionUnknownError", "HolderUnknownThenError"]
 
 
 class HolderUnknownThenError(PmiError):
@@ -29,16 +29,4 @@ class DecisionUnknownError(PmiError):
             text="There is no decision %(decision)s on the log.",
             hint="Compare the number; decisions are kept as long as the setting decisions_keep says.",
             decision=decision[:64],
-        )
-
-
-class PolicyShownChangedError(PmiError):
-    """What is to be published is not what was shown."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "POLICY_SHOWN_CHANGED",
-            status=409,
-            text="The policy or the one in force is not what was shown.",
-            hint="Look at the difference again, then publish.",
         )

@@ -109,7 +109,13 @@ class Memory:
         return record
 
     def find(
-        self, first: date, last: date, *, actor: str, most: int = 100, **wanted: str
+        self,
+        first: date,
+        last: date,
+        *,
+        actor: str,
+        wanted: Mapping[str, str] | None = None,
+        most: int = 100,
     ) -> list[Mapping[str, Any]]:
         """Return the newest lines of these days (UTC) that have these values, newest first.
 
@@ -117,20 +123,13 @@ class Memory:
             wanted: see ``DecisionRecords.lines``.
         """
         kept: list[Mapping[str, Any]] = []
-        for line in self._records.lines(first, last, **wanted):
+        for line in self._records.lines(first, last, **(wanted or {})):
             kept.append(line)
             if len(kept) > 2 * most:
                 del kept[:-most]
         found = kept[-most:][::-1]
-        self._record(
-            actor,
-            "decisions.searched",
-            "decisions",
-            first=str(first),
-            last=str(last),
-            found=len(found),
-            **wanted,
-        )
+        days = {"first": str(first), "last": str(last)}
+        self._record(actor, "decisions.searched", "decisions", found=len(found), **days, **(wanted or {}))
         return found
 
     def replay(self, decision_id: str, *, actor: str) -> Replay:

@@ -161,12 +161,19 @@ class WhoCan:
         )
 
     def stream(self, act: Act, *, at: datetime | None = None) -> Iterator[Able]:
-        """Yield all who can, in the order of their certificates' hashes; one state, found once."""
+        """Return all who can, in the order of their certificates' hashes; found once, decided as they come.
+
+        Raises:
+            NoPolicyError: there is, or was, no policy in force.
+        """
         moment = at or self._clock.now()
         rules = self._in_force.rules(moment) if at is None else self._in_force.rules_then(moment)
         holders = sorted(self._candidates(rules, act, moment).holders)
-        for start in range(0, len(holders), PER_PAGE_MAX):
-            yield from self._in_full(rules, holders[start : start + PER_PAGE_MAX], act, moment)
+        return (
+            able
+            for start in range(0, len(holders), PER_PAGE_MAX)
+            for able in self._in_full(rules, holders[start : start + PER_PAGE_MAX], act, moment)
+        )
 
     def _candidates(self, rules: Rules, act: Act, at: datetime) -> _Candidates:
         policy = rules.policy

@@ -34,7 +34,7 @@ def add_memory(api: Blueprint, parts: Parts) -> None:
         if entity:
             wanted["subject"] = parts.decision_log.mask(entity)
         most = read_count(request.args.get("per_page", "100"), "per_page", 1000)
-        lines = parts.memory.find(first, last, actor=_actor(), most=most, **wanted)
+        lines = parts.memory.find(first, last, actor=_actor(), wanted=wanted, most=most)
         return jsonify({"decisions": lines})
 
     @api.get("/decisions/<decision_id>")
