@@ -12,6 +12,7 @@ from onecert.pmi.authorities.examining import examine
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.config import PmiConfig
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
+from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.parts import assemble
 from onecert.pmi.status.ocsp_app import OcspApp
 from onecert.pmi.status.published import StatusApp
@@ -39,7 +40,10 @@ def build(config: PmiConfig, context: Context) -> Service:
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
             Job("pmi.authorities", timedelta(days=1), parts.key_renewals.warn),
+            Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
             Job("pmi.ocsp", timedelta(minutes=1), parts.responder.renew),
+            Job("pmi.departures", timedelta(seconds=15), parts.offices.carry_out_due),
+            Job("pmi.rebinding", timedelta(minutes=1), parts.rebindings.propose),
             Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),
         ),
         checks={
@@ -95,6 +99,7 @@ member = Member(
     roles={
         OFFICER: _("Attribute officer"),
         APPROVER: _("Attribute approver"),
+        SECURITY: _("Security staff: take attribute certificates out of use"),
         ADMINISTRATOR: _("Administrator of attribute authorities"),
         AUDITOR: _("Auditor"),
     },
