@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from onecert.verifier import CouldNotCheckError, RefusedError, VerifyError
-from onecert.verifier.attribute_certificate import Constraints, TargetIdentity
+from onecert.verifier.attribute_certificate import Constraints, Delegations, TargetIdentity
 from onecert.verifier.attribute_certificate.holder import digest_of
 from onecert.verifier.certificate import as_parsed
 from onecert.verifier.messages import codes
@@ -410,3 +410,39 @@ def test_configuration_of_the_source_binds_below(city) -> None:
     assert [(each.value, each.reason) for each in verified.dropped] == [
         ("urn:onecert:role:tax.a", "NOT_ASSIGNABLE")
     ]
+
+
+def test_delegations_that_come_with_the_certificate(city, lab) -> None:
+    """One is at hand, the other is presented: together they are a way; neither is remembered for others."""
+    city.delegate("source", "bureau")
+    city.delegate("bureau", "office")
+    verifier = city.verifier(delegations=Delegations(city.delegations[:1]))
+    data, holder = city.grant("office"), city.world.official.certificate
+    presented = Delegations(city.delegations[1:])
+    assert verifier.verify(data, holder=holder, at=lab.T, delegations=presented).roles
+    assert verifier.explain(data, holder=holder, at=lab.T, delegations=presented).verified
+    with pytest.raises(RefusedError, match="UNTRUSTED"):
+        verifier.verify(data, holder=holder, at=lab.T)
+    alone = city.verifier(delegations=None)
+    both = Delegations(city.delegations)
+    assert alone.verify(data, holder=holder, at=lab.T, delegations=both).roles
+
+
+class Silent:
+    """Sources that cannot tell."""
+
+    def find(self, issuer_name_der: bytes, key_id: bytes | None):
+        raise CouldNotCheckError("FETCH_UNREACHABLE")
+
+    def find_list(self, authority):
+        raise CouldNotCheckError("FILE_UNREADABLE")
+
+
+def test_a_source_that_cannot_tell_leaves_the_question_open(city) -> None:
+    """Neither a no, nor an exception from explain."""
+    city.delegate("source", "bureau")
+    data = city.grant("bureau")
+    error = refusal(city, data, delegations=Silent())
+    assert (error.code, error.facts["reason"]) == ("DELEGATION_UNKNOWN", "FETCH_UNREACHABLE")
+    assert refusal(city, data, status=Silent()).code == "STATUS_UNKNOWN"
+    assert refusal(city, city.grant("source"), status=Silent()).facts["detail"] == "FILE_UNREADABLE"

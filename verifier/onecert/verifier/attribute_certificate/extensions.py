@@ -118,7 +118,7 @@ class Extensions:
 
 
 _FIELDS = tuple(field.name for field in fields(Extensions))
-_NONE = Extensions()
+NO_EXTENSIONS = Extensions()
 
 
 def merge(read: Sequence[Extensions]) -> Extensions:
@@ -129,7 +129,7 @@ def merge(read: Sequence[Extensions]) -> Extensions:
             value = getattr(each, name)
             if value is not None and value is not False and value != ():
                 values[name] = value
-    return Extensions(**values) if values else _NONE
+    return Extensions(**values) if values else NO_EXTENSIONS
 
 
 @remembered(most=4096)

@@ -18,6 +18,7 @@ from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.ocsp import find_answer
 from onecert.verifier.attribute_certificate.parse import AttributeCertificate
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
+from onecert.verifier.errors import CouldNotCheckError
 from onecert.verifier.revocation.ocsp import OcspResponse
 from onecert.verifier.revocation.policy import RevocationSources
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
@@ -129,7 +130,10 @@ class StatusCheck:
         found: list[Status] = []
         for kind in self._asked:
             by = self._by_list if kind == "acrl" else self._by_answer
-            status = by(certificate, authority, at)
+            try:
+                status = by(certificate, authority, at)
+            except CouldNotCheckError as exc:
+                status = Status(kind, detail=exc.code)  # the source itself cannot tell
             if status.revocation is not None:
                 return status
             if status.is_good and self.sources is not RevocationSources.BOTH:

@@ -8,6 +8,7 @@ from datetime import datetime
 from onecert.verifier.attribute_certificate.extensions import (
     ENFORCED,
     NARROWING,
+    NO_EXTENSIONS,
     Extensions,
     merge,
     read_extension,
@@ -16,21 +17,20 @@ from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.parse import AttributeCertificate, read_extensions
 from onecert.verifier.remembered import remembered
 
+_NOTHING: tuple[Finding, ...] = ()
+
 
 def check_form(certificate: AttributeCertificate) -> tuple[Extensions, tuple[Finding, ...]]:
     """Read the extensions, and find what is against the profile, in the order of the codes."""
     # 1. The form that the profile demands; the parser has already seen it.
     # 2. Extensions: whatever is critical is enforced here, or the certificate is refused.
-    extensions, findings = _NO_EXTENSIONS
+    extensions, findings = NO_EXTENSIONS, _NOTHING
     if certificate.extensions_der:
         extensions, findings = _read(certificate.extensions_der)
     # 3. One algorithm, said twice.
     if certificate.algorithm_der != certificate.outer_algorithm_der:
         findings = (*findings, Finding(Code.ALG_MISMATCH))
     return extensions, certificate.faults + findings if certificate.faults else findings
-
-
-_NO_EXTENSIONS: tuple[Extensions, tuple[Finding, ...]] = Extensions(), ()
 
 
 @remembered(most=1024)

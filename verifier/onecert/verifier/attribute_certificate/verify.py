@@ -16,9 +16,9 @@ from cryptography import x509
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
 from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.delegation import Constraints, constraints_of
-from onecert.verifier.attribute_certificate.delegation_source import DelegationSource
+from onecert.verifier.attribute_certificate.delegation_source import Delegation, DelegationSource
 from onecert.verifier.attribute_certificate.delegation_walk import DelegationSearch, DelegationStep, Route
-from onecert.verifier.attribute_certificate.extensions import Extensions, TargetIdentity
+from onecert.verifier.attribute_certificate.extensions import NO_EXTENSIONS, Extensions, TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.holder import is_issued_to
 from onecert.verifier.attribute_certificate.parse import PEM_LABEL, Attribute, AttributeCertificate, parse
@@ -28,7 +28,7 @@ from onecert.verifier.attribute_certificate.status import AnswerSource, Status, 
 from onecert.verifier.attribute_certificate.steps import check_form, check_time
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
 from onecert.verifier.certificate import ParsedCertificate, as_parsed, decode_pem
-from onecert.verifier.errors import MalformedError
+from onecert.verifier.errors import CouldNotCheckError, MalformedError
 from onecert.verifier.revocation.policy import RevocationSources
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 
@@ -109,10 +109,12 @@ class _Walk:
     certificate: AttributeCertificate
     holder: ParsedCertificate
     at: datetime
-    target: TargetIdentity | None
-    identity: str | None
-    is_explained: bool
-    extensions: Extensions = field(default_factory=Extensions)
+    target: TargetIdentity | None = None
+    identity: str | None = None
+    delegations: DelegationSource | None = None
+    is_explained: bool = False
+    extensions: Extensions = NO_EXTENSIONS
+    unknown: Finding | None = None
     ways: list[_Way] = field(default_factory=list)
     taken: _Way | None = None
 
@@ -216,6 +218,7 @@ class AttributeCertificateVerifier:
         at: datetime,
         target: TargetIdentity | None = None,
         identity: str | None = None,
+        delegations: DelegationSource | None = None,
     ) -> VerifiedAttributeCertificate:
         """Verify one attribute certificate.
 
@@ -226,13 +229,15 @@ class AttributeCertificateVerifier:
             target: who the relying party is; without it a certificate that has targets is refused.
             identity: the canonical id of the legal entity, when ``Verifier`` found one; certificates that
                 name their holder by it belong to nobody without it.
+            delegations: those that came with this certificate, beside the ones that are at hand.
 
         Raises:
             RefusedError: with the first code that applies.
             CouldNotCheckError: ``STATUS_UNKNOWN``, ``AA_PATH_UNKNOWN``, ``DELEGATION_UNKNOWN`` or
                 ``DELEGATION_LIMIT``.
         """
-        walk = self._begin(data, holder, at, target, identity, is_explained=False)
+        walk = self._begin(data, holder, at)
+        walk.target, walk.identity, walk.delegations = target, identity, delegations
         for finding in self._findings(walk):
             raise finding.error()
         return self._result(walk)
@@ -245,12 +250,15 @@ class AttributeCertificateVerifier:
         at: datetime,
         target: TargetIdentity | None = None,
         identity: str | None = None,
+        delegations: DelegationSource | None = None,
     ) -> Explanation:
         """Like ``verify``, but name every fault instead of the first; never raises for what was presented."""
         try:
-            walk = self._begin(data, holder, at, target, identity, is_explained=True)
+            walk = self._begin(data, holder, at)
         except MalformedError as exc:
             return Explanation(findings=(Finding(exc.code, exc.facts),), certificate=None, verified=None)
+        walk.target, walk.identity, walk.delegations = target, identity, delegations
+        walk.is_explained = True
         findings = tuple(self._findings(walk))
         return Explanation(
             findings=findings,
@@ -262,25 +270,12 @@ class AttributeCertificateVerifier:
         )
 
     def _begin(
-        self,
-        data: bytes,
-        holder: x509.Certificate | ParsedCertificate | bytes,
-        at: datetime,
-        target: TargetIdentity | None,
-        identity: str | None,
-        *,
-        is_explained: bool,
+        self, data: bytes, holder: x509.Certificate | ParsedCertificate | bytes, at: datetime
     ) -> _Walk:
         if at.tzinfo is None:
             raise ValueError("`at` must be an aware time")
-        return _Walk(
-            certificate=parse(decode_pem(data, PEM_LABEL) if data[:5] == b"-----" else data),
-            holder=as_parsed(holder),
-            at=at,
-            target=target,
-            identity=identity,
-            is_explained=is_explained,
-        )
+        der = decode_pem(data, PEM_LABEL) if data[:5] == b"-----" else data
+        return _Walk(certificate=parse(der), holder=as_parsed(holder), at=at)
 
     def _findings(self, walk: _Walk) -> Iterator[Finding]:
         certificate = walk.certificate
@@ -295,7 +290,7 @@ class AttributeCertificateVerifier:
             # 5. The signature, with the key of the configuration or of the delegation.
             yield from way.signature(self, walk)
         elif certificate.issuer is not None:
-            yield Finding(Code.UNTRUSTED, {"issuer": str(certificate.issuer)})
+            yield walk.unknown or Finding(Code.UNTRUSTED, {"issuer": str(certificate.issuer)})
         # 6. Time.
         yield from check_time(certificate, walk.at)
         # 7. The holder is the one who was just authenticated.
@@ -324,20 +319,25 @@ class AttributeCertificateVerifier:
             return walk.taken
         search = DelegationSearch(
             trust=self.trust,
-            delegations=self.delegations,
+            delegations=_both(self.delegations, walk.delegations),
             status=self.status_check,
             signatures=self.signatures,
             at=walk.at,
             target=walk.target,
         )
-        for route in search.delegated(issuer, walk.extensions):
-            way = _Way(route)
-            walk.ways.append(way)
-            if walk.taken is None and not way.findings(self, walk):
-                walk.taken = way
-                if not walk.is_explained:
-                    break
-        if walk.taken is None and walk.ways:
+        try:
+            for route in search.delegated(issuer, walk.extensions):
+                way = _Way(route)
+                walk.ways.append(way)
+                if walk.taken is None and not way.findings(self, walk):
+                    walk.taken = way
+                    if not walk.is_explained:
+                        break
+        except CouldNotCheckError as exc:
+            # The source of delegations does not answer: there may be a way that we do not see.
+            facts = {"authority": str(issuer), "serial": walk.certificate.serial_hex, "reason": exc.code}
+            walk.unknown = Finding(Code.DELEGATION_UNKNOWN, facts)
+        if walk.taken is None and walk.ways and walk.unknown is None:
             walk.taken = min(walk.ways, key=lambda way: _rank(way.findings(self, walk)))
         return walk.taken
 
@@ -363,6 +363,20 @@ class AttributeCertificateVerifier:
             path=way.route.path,
             route=way.route,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """What either of two sources has."""
+
+    sources: tuple[DelegationSource, DelegationSource]
+
+    def find(self, issuer_name_der: bytes, key_id: bytes | None) -> Sequence[Delegation]:
+        return [each for source in self.sources for each in source.find(issuer_name_der, key_id)]
+
+
+def _both(one: DelegationSource | None, other: DelegationSource | None) -> DelegationSource | None:
+    return _Both((one, other)) if one is not None and other is not None else one or other
 
 
 def _rank(findings: tuple[Finding, ...]) -> tuple[bool, int]:
