@@ -91,7 +91,7 @@ def desk(make_city: Callable[..., Any], tmp_path: Path) -> Desk:
 
 
 def test_keys_of_who_may(desk: Desk) -> None:
-    """A personal account opens with its person's key, a shared one with each holder's; lines end themselves."""
+    """A personal account opens with its person's key, a shared one with each holder's; lines run out."""
     assert desk.keys("zhang") == desk.keys("deploy") == []
     desk.city.grant(desk.zhang, DEPLOYER)
     desk.city.grant(desk.li, RUNNER)

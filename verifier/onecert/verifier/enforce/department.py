@@ -14,6 +14,7 @@ groups = []
 [[authorities]]
 file = "tax.pem"                              # in authorities/
 roles = ["urn:onecert:role:tax.*"]
+acrl = "https://pmi.example/acrl/tax.crl"     # where its list is published, for onecert-enforce lists
 """
 
 from __future__ import annotations
@@ -42,12 +43,30 @@ from onecert.verifier.trust_list.folder import TrustListFolder
 from onecert.verifier.trust_list.root_folder import RootFolder
 from onecert.verifier.verifier import Verifier
 
-__all__ = ["AUTHORITY_FILE", "ROLE_PATTERN", "Department", "DepartmentConfig", "Person", "is_role_pattern"]
+__all__ = [
+    "ROLE_PATTERN",
+    "AuthorityConfig",
+    "Department",
+    "DepartmentConfig",
+    "Person",
+    "is_role_pattern",
+    "trust_of",
+]
 
 ROLE_PATTERN = r"[\x21-\x7e]{3,501}"
 AUTHORITY_FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _BUNDLE = "bundle.zip"
+_URL = r"https?://[\x21-\x7e]{1,2000}"
 _URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]{1,499}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorityConfig:
+    """One authority: the file of its certificate, the roles it may assign, where its list is published."""
+
+    file: str
+    roles: frozenset[str]
+    acrl: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +80,7 @@ class DepartmentConfig:
     privileges: Path
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    authorities: tuple[tuple[str, frozenset[str]], ...]
+    authorities: tuple[AuthorityConfig, ...]
 
     @classmethod
     def read(cls, top: Table) -> DepartmentConfig:
@@ -69,7 +88,7 @@ class DepartmentConfig:
         own, privileges = top.table("department"), top.table("privileges")
         made = cls(
             folder=own.path("folder"),
-            trust_list=own.text("trust_list", pattern=r"https?://\S+") if own.has("trust_list") else None,
+            trust_list=own.text("trust_list", pattern=_URL) if own.has("trust_list") else None,
             application=own.text("application", pattern=r"[A-Za-z0-9._-]{1,64}"),
             max_age=timedelta(hours=own.number("max_age_hours", 72, least=0.01, most=24 * 366)),
             privileges=privileges.path("folder"),
@@ -84,10 +103,11 @@ class DepartmentConfig:
         return made
 
 
-def _authority(table: Table) -> tuple[str, frozenset[str]]:
-    found = (
-        table.text("file", pattern=AUTHORITY_FILE),
-        frozenset(table.texts("roles", pattern=ROLE_PATTERN, check=is_role_pattern)),
+def _authority(table: Table) -> AuthorityConfig:
+    found = AuthorityConfig(
+        file=table.text("file", pattern=AUTHORITY_FILE),
+        roles=frozenset(table.texts("roles", pattern=ROLE_PATTERN, check=is_role_pattern)),
+        acrl=table.text("acrl", pattern=_URL) if table.has("acrl") else None,
     )
     table.finish()
     return found
@@ -141,7 +161,7 @@ class Department:
             config.privileges / "holders", (".pem", ".der", ".crt", ".cer"), parse_certificate,
             look_every=timedelta(0),
         )  # fmt: skip
-        trust = AttributeTrust(authorities=tuple(self._authorities(config)))
+        trust = trust_of(config, self.folder)
         status = _NotTooOld(self.folder.status(), config.max_age)
         self._status = status
         self.prover = Prover(
@@ -178,15 +198,21 @@ class Department:
             error = exc
         return Person(file=file, certificate=certificate, identity=identity, proved=proved, error=error)
 
-    def _authorities(self, config: DepartmentConfig) -> list[TrustedAuthority]:
-        known = self.folder.authorities()
-        found = []
-        for file, roles in config.authorities:
-            if file not in known:
-                path = config.privileges / "authorities" / file
-                raise CouldNotCheckError("FILE_UNREADABLE", path=path, detail="no certificate is there")
-            found.append(TrustedAuthority.from_certificate(known[file], roles=roles))
-        return found
+
+def trust_of(config: DepartmentConfig, folder: CredentialFolder) -> AttributeTrust:
+    """The authorities that the configuration names, by their certificates in the folder.
+
+    Raises:
+        CouldNotCheckError: ``FILE_UNREADABLE``: one has no certificate there.
+    """
+    known = folder.authorities()
+    found = []
+    for each in config.authorities:
+        if each.file not in known:
+            path = config.privileges / "authorities" / each.file
+            raise CouldNotCheckError("FILE_UNREADABLE", path=path, detail="no certificate is there")
+        found.append(TrustedAuthority.from_certificate(known[each.file], roles=each.roles))
+    return AttributeTrust(authorities=tuple(found))
 
 
 @dataclass(frozen=True)

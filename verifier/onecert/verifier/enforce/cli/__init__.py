@@ -4,6 +4,7 @@
     onecert-enforce principals --config /etc/onecert/enforce.toml deploy # AuthorizedPrincipalsCommand
     onecert-enforce pam --config /etc/onecert/enforce.toml               # for pam_exec, account phase
     onecert-enforce check --config /etc/onecert/enforce.toml             # who may use what now
+    onecert-enforce lists --config /etc/onecert/enforce.toml             # fetch revocation lists
     onecert-enforce postgresql plan --config /etc/onecert/postgresql.toml
     onecert-enforce gateway --config /etc/onecert/gateway.toml           # for nginx: auth_request
 
@@ -34,6 +35,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "principals": ("HELP_ENFORCE_PRINCIPALS", "accounts"),
     "pam": ("HELP_ENFORCE_PAM", "accounts"),
     "check": ("HELP_ENFORCE_CHECK", "accounts"),
+    "lists": ("HELP_ENFORCE_LISTS", "lists"),
     "postgresql": ("HELP_ENFORCE_POSTGRESQL", "postgresql"),
     "gateway": ("HELP_ENFORCE_GATEWAY", "gateway"),
 }
