@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
 
@@ -22,7 +23,7 @@ from onecert.pmi.models import certificates, holders
 from onecert.verifier.decision.facts import texts_of
 from onecert.verifier.decision.rules import Reads
 
-__all__ = ["Fact", "Unit", "read_units"]
+__all__ = ["Fact", "Group", "read_groups"]
 
 _FIELD, _ROW = "\x1f", "\x1e"
 _ROLES_MAX = 500
@@ -46,20 +47,21 @@ class Fact:
     is_unread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One identity certificate and what is on record for it. ``facts`` without those that nobody may give."""
+class Group(NamedTuple):
+    """Holders whom the rules cannot tell apart: hashes of their certificates, and what is on record for each.
 
-    holder_sha256: str
-    key_sha256: str
+    ``entity`` and ``person`` are empty where they make no difference.
+    """
+
+    facts: frozenset[Fact]
     entity: str
     person: str
-    facts: frozenset[Fact]
+    holders: list[str]
 
 
-def read_units(
+def read_groups(
     connection: Connection, at: datetime, rules: Rules, roles: frozenset[str] | None, reads: Reads
-) -> list[Unit]:
+) -> list[Group]:
     """Return everybody for whom something that counts was on record then.
 
     Args:
@@ -72,6 +74,48 @@ def read_units(
     condition = _counting(roles, names)
     if condition is None:
         return []
+    read = _reader(rules)
+    if not (reads.holders or reads.principal & {"entity", "person"} or "principal" in reads.whole):
+        by_text: dict[str, list[str]] = defaultdict(list)
+        for digest, text in _rows(connection, at, condition):
+            by_text[text].append(digest)
+        if all(fact.form == "certificate" for text in by_text for fact in read(text)):
+            return [Group(read(text), "", "", holders) for text, holders in by_text.items()]
+    persons = _persons(connection) if reads.principal & {"person"} or reads.whole else {}
+    of_holder = (certificates.c.key_sha256, certificates.c.entity)
+    units = [
+        _Unit(digest, key, entity, persons.get(digest, ""), read(text))
+        for digest, key, entity, text in _rows(connection, at, condition, *of_holder)
+    ]
+    return _grouped(_shared(connection, units), reads)
+
+
+class _Unit(NamedTuple):
+    """One identity certificate and what is on record for it."""
+
+    holder_sha256: str
+    key_sha256: str
+    entity: str
+    person: str
+    facts: frozenset[Fact]
+
+
+def _grouped(units: Iterable[_Unit], reads: Reads) -> list[Group]:
+    """Put those together whom the rules cannot tell apart."""
+    is_whole = "principal" in reads.whole
+    by_entity, by_person = "entity" in reads.principal, "person" in reads.principal
+    groups: dict[tuple[frozenset[Fact], str, str], list[str]] = defaultdict(list)
+    for unit in units:
+        is_named = is_whole or by_entity or unit.entity in reads.holders
+        person = unit.person if is_whole or by_person else ""
+        groups[unit.facts, unit.entity if is_named else "", person].append(unit.holder_sha256)
+    return [Group(*key, holders) for key, holders in groups.items()]
+
+
+def _rows(
+    connection: Connection, at: datetime, condition: ColumnElement[bool], *of_holder: ColumnElement[str]
+) -> list[Any]:
+    """One row for each holder: the hash, these columns, and all values in one text."""
     field = literal(_FIELD)
     row = (
         attributes.c.name
@@ -85,28 +129,19 @@ def read_units(
         + attributes.c.value
     )
     joined = func.group_concat if connection.dialect.name == "sqlite" else func.string_agg
-    statement = (
-        select(
-            certificates.c.holder_sha256,
-            certificates.c.key_sha256,
-            certificates.c.entity,
-            joined(row, _ROW),
-        )
+    result: Any = connection.execute(
+        select(certificates.c.holder_sha256, *of_holder, joined(row, _ROW))
         .join_from(attributes, certificates, certificates.c.serial == attributes.c.serial)
         .where(
             condition,
             certificates.c.kind == "grant",
             was_good(literal(at, certificates.c.not_before.type)),
         )
-        .group_by(certificates.c.holder_sha256, certificates.c.key_sha256, certificates.c.entity)
+        .group_by(certificates.c.holder_sha256, *of_holder)
     )
-    read = _reader(rules)
-    persons = _persons(connection) if "person" in reads.principal else {}
-    units = [
-        Unit(digest, key, entity, persons.get(digest, ""), read(text))
-        for digest, key, entity, text in connection.execute(statement)
-    ]
-    return _shared(connection, units)
+    # The driver's own rows: all of it is text, and there may be a hundred thousand of them.
+    rows: list[Any] = result.cursor.fetchall()
+    return rows
 
 
 def _counting(roles: frozenset[str] | None, names: frozenset[str]) -> ColumnElement[bool] | None:
@@ -160,7 +195,7 @@ def _persons(connection: Connection) -> dict[str, str]:
     return {row.sha256: row.person for row in rows}
 
 
-def _shared(connection: Connection, units: list[Unit]) -> list[Unit]:
+def _shared(connection: Connection, units: list[_Unit]) -> list[_Unit]:
     """Give what was given to an identity or a key to every certificate of it."""
     by_entity: dict[str, set[Fact]] = defaultdict(set)
     by_key: dict[str, set[Fact]] = defaultdict(set)
@@ -182,10 +217,9 @@ def _shared(connection: Connection, units: list[Unit]) -> list[Unit]:
             )
         )
     ):
-        known.setdefault(row.sha256, Unit(row.sha256, row.key_sha256, row.entity, row.person, frozenset()))
+        known.setdefault(row.sha256, _Unit(row.sha256, row.key_sha256, row.entity, row.person, frozenset()))
     return [
-        replace(
-            unit,
+        unit._replace(
             facts=unit.facts | by_entity.get(unit.entity, set()) | by_key.get(unit.key_sha256, set()),
         )
         for unit in known.values()

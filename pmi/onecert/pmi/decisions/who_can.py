@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from onecert.pmi.decisions.holder_facts import Fact, Unit, read_units
+from onecert.pmi.decisions.holder_facts import Fact, read_groups
 from onecert.pmi.decisions.in_force import InForce, Rules
 from onecert.pmi.models import holders as holders_table
 from onecert.server.clock import Clock
@@ -143,7 +144,8 @@ class WhoCan:
         moment = at or self._clock.now()
         rules = self._in_force.rules(moment) if at is None else self._in_force.rules_then(moment)
         found = self._candidates(rules, act, moment)
-        wanted = sorted(each for each in found.holders if each > after)[: min(per_page, PER_PAGE_MAX)]
+        further = [each for each in found.holders if each > after] if after else found.holders
+        wanted = heapq.nsmallest(min(per_page, PER_PAGE_MAX), further)
         able = self._in_full(rules, wanted, act, moment)
         policy = rules.policy
         return Page(
@@ -151,7 +153,7 @@ class WhoCan:
             candidates=len(found.holders),
             undecided=found.undecided,
             anybody=found.anybody,
-            after=wanted[-1] if wanted and wanted[-1] != max(found.holders) else "",
+            after=wanted[-1] if len(wanted) < len(further) else "",
             token=_token(rules, at),
             at=moment,
             policy=policy.name,
@@ -186,22 +188,18 @@ class WhoCan:
         if nobody.result is Result.PERMIT:
             found.anybody = nobody.rules
         with self._database.reading() as connection:
-            units = read_units(connection, at, rules, _roles_that_count(reads, model), reads)
-        groups: dict[object, list[Unit]] = defaultdict(list)
-        for unit in units:
-            groups[_group(unit, reads)].append(unit)
+            groups = read_groups(connection, at, rules, _roles_that_count(reads, model), reads)
         is_open = bool(reads.principal & (BASE_ATTRIBUTES - _ON_RECORD))
-        for members in groups.values():
-            one = members[0]
-            facts = _facts(one.facts, rules)
-            subject = Subject(entity=one.entity, person=one.person)
+        for group in groups:
+            facts = _facts(group.facts, rules)
+            subject = Subject(entity=group.entity, person=group.person)
             result = answer(engine, model, question_of(subject, facts, act, at)).result
             # What is not on record in full is seen when the certificates are verified.
-            is_unread = any(fact.is_unread for fact in one.facts)
-            if result is Result.PERMIT or is_unread or (is_open and one.facts):
-                found.holders += [each.holder_sha256 for each in members]
+            is_unread = any(fact.is_unread for fact in group.facts)
+            if result is Result.PERMIT or is_unread or (is_open and group.facts):
+                found.holders += group.holders
             elif result is Result.INDETERMINATE:
-                found.undecided += len(members)
+                found.undecided += len(group.holders)
         return found
 
     def _in_full(self, rules: Rules, wanted: Sequence[str], act: Act, at: datetime) -> list[Able]:
@@ -253,17 +251,6 @@ def _roles_that_count(reads: Reads, model: RoleModel) -> frozenset[str] | None:
         return None
     wanted = set(reads.roles).union(*(each.roles for each in model.exclusions))
     return frozenset(wanted | {role for role in model.includes if model.with_included([role]) & wanted})
-
-
-def _group(unit: Unit, reads: Reads) -> object:
-    """What rules can tell holders apart by."""
-    if "principal" in reads.whole:
-        return unit.holder_sha256
-    return (
-        unit.facts,
-        unit.entity if "entity" in reads.principal or unit.entity in reads.holders else None,
-        unit.person if "person" in reads.principal else None,
-    )
 
 
 def _facts(facts: Iterable[Fact], rules: Rules) -> Facts:
