@@ -6,6 +6,7 @@ from flask import Flask
 
 from onecert.pmi.grants.acts import AUDITOR
 from onecert.pmi.pages import (
+    authorities,
     catalogue,
     certificates,
     decisions,
@@ -14,6 +15,7 @@ from onecert.pmi.pages import (
     offices,
     policies,
     rebinding,
+    what_can,
     who_can,
 )
 from onecert.pmi.pages.common import READERS, WATCHERS
@@ -27,6 +29,7 @@ NAVIGATION = (
     NavItem(_("My desk"), "home.index", WATCHERS, key="h"),
     NavItem(_("Grants"), "grants.index", READERS, key="g"),
     NavItem(_("Attribute certificates"), "certificates.index", WATCHERS, key="c"),
+    NavItem(_("Authorities"), "authorities.index", READERS, key="a"),
     NavItem(_("End of office"), "offices.index", READERS, key="e"),
     NavItem(_("Policies"), "policies.index", READERS, key="p"),
     NavItem(_("Who can?"), "who_can.index", READERS, key="w"),
@@ -35,7 +38,10 @@ NAVIGATION = (
 )
 SEARCH = SearchBox(_("Find a holder, an identity or a serial number"), "certificates.index")
 
-_FEATURES = (desk, grants, certificates, offices, rebinding, policies, who_can, decisions, catalogue)
+_FEATURES = (
+    *(desk, grants, certificates, authorities, offices, rebinding),
+    *(policies, who_can, what_can, decisions, catalogue),
+)
 
 
 def add_pages(app: Flask, parts: Parts) -> None:

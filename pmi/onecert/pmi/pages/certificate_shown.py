@@ -15,6 +15,7 @@ from onecert.pmi.life.revocation import REASONS, REVOKERS
 from onecert.pmi.models import holds
 from onecert.pmi.pages.common import (
     HOLDER_WORDS,
+    READERS,
     STATUS_KINDS,
     actor_name,
     attribute_names,
@@ -55,6 +56,7 @@ def show_certificate(parts: Parts, serial: str, *, errors: Mapping[str, str] | N
         and current_operator().has_role(OFFICER),
         errors=errors or {},
         given=request.form,
+        may_ask=current_operator().has_role(*READERS),
         may_release=current_operator().has_role(OFFICER, APPROVER),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from flask import request
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
@@ -22,7 +23,6 @@ from onecert.verifier.certificate import parse_certificate
 from onecert.verifier.errors import VerifyError
 
 __all__ = [
-    "ADMINISTRATOR",
     "GRANT_KINDS",
     "HOLDER_WORDS",
     "PER_PAGE",
@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 PER_PAGE = 20
-ADMINISTRATOR = "attribute.administrator"
 CERTIFICATE_MAX = 64 * 1024
 READERS = (OFFICER, APPROVER, ADMINISTRATOR, AUDITOR)
 # Who looks at certificates: also the staff at night, who take them out of use.

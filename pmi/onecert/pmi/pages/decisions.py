@@ -50,7 +50,7 @@ def blueprint(parts: Parts) -> Blueprint:
         lines = []
         if not is_long:
             asked = {name: value for name, value in wanted.items() if value}
-            lines = parts.memory.find(first, last, actor=operator.actor, most=MOST, **asked)
+            lines = parts.memory.find(first, last, actor=operator.actor, most=MOST, wanted=asked)
         return render_template(
             "decisions.html",
             lines=lines,

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.pmi.authorities.directory import Authority
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import PmiError, RequestWrongError
 from onecert.pmi.grants.acts import OFFICER, Grant, GrantRequest
-from onecert.pmi.grants.request import DRAWN
+from onecert.pmi.grants.request import DELEGATION, DRAWN, GRANT
 from onecert.pmi.pages.common import (
     HOLDER_WORDS,
     attribute_names,
@@ -35,6 +37,7 @@ from onecert.pmi.pages.grant_fields import fields_of, read_values
 from onecert.pmi.parts import Parts
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext
+from onecert.server.operators import check_role
 from onecert.server.operators.errors import RoleRequiredError
 from onecert.server.web import current_operator, notify, requires_role
 from onecert.verifier.errors import VerifyError
@@ -50,6 +53,9 @@ _FIELD_OF = {
     "HOLDER_UNFIT": "holder_pem",
     "VALIDITY_WRONG": "until",
     "AUTHORITY_ENDS": "until",
+    "DELEGATION_LOOP": "receiver",
+    "DELEGATE_IS_SOURCE": "receiver",
+    "DELEGATE_UNFIT": "receiver",
 }
 # What the request calls its parts -> the field where they are typed.
 _TYPED_AT = {
@@ -58,7 +64,14 @@ _TYPED_AT = {
     "recipient": "recipient_pem",
     "not_before": "since",
     "not_after": "until",
+    "constraints": "permitted",
 }
+
+
+_TYPED = (
+    *("key", "kind", "authority", "receiver", "depth", "permitted", "excluded", "holder_pem"),
+    *("recipient_pem", "holder_form", "targets", "target_groups", "since", "until"),
+)
 
 
 @dataclass
@@ -66,7 +79,12 @@ class _Form:
     """What the officer typed, and what is wrong with it."""
 
     key: str = ""
+    kind: str = GRANT
     authority: str = ""
+    receiver: str = ""
+    depth: str = ""
+    permitted: str = ""
+    excluded: str = ""
     holder_pem: str = ""
     recipient_pem: str = ""
     roles: list[str] = field(default_factory=list)
@@ -82,8 +100,7 @@ class _Form:
 
     def hidden(self) -> list[tuple[str, str]]:
         """Everything that was typed, for a page that only sends it on."""
-        names = ("key", "authority", "holder_pem", "recipient_pem", "holder_form", "targets", "target_groups")
-        pairs = [(name, getattr(self, name)) for name in (*names, "since", "until")]
+        pairs = [(name, getattr(self, name)) for name in _TYPED]
         pairs += [("roles", role) for role in self.roles]
         pairs += [(f"attribute-{name}", text) for name, texts in self.values.items() for text in texts]
         pairs += [(name, "yes") for name in ("short_lived", "audit_identity") if getattr(self, name)]
@@ -94,14 +111,16 @@ def add_grant_form(pages: Blueprint, parts: Parts) -> None:
     """Add the form to the pages of grants."""
 
     @pages.get("/new")
-    @requires_role(OFFICER)
+    @requires_role(OFFICER, ADMINISTRATOR)
     def new() -> str:
-        return _show_form(parts, _Form(key=str(uuid.uuid4()), authority=request.args.get("authority", "")))
+        given, key = request.args, str(uuid.uuid4())
+        form = _Form(key=key, kind=_kind(given.get("kind", "")), authority=given.get("authority", ""))
+        return _show_form(parts, form)
 
     @pages.post("/new")
-    @requires_role(OFFICER)
+    @requires_role(OFFICER, ADMINISTRATOR)
     def create() -> AnyResponse | str | tuple[str, int]:
-        form, act = _read_form(), request.form.get("act", "")
+        form, act = _read_form(parts), request.form.get("act", "")
         if form.errors or act == "edit":
             return _show_form(parts, form), 422 if form.errors else 200
         try:
@@ -123,6 +142,13 @@ def add_grant_form(pages: Blueprint, parts: Parts) -> None:
         return redirect(url_for("grants.show", grant_id=grant.id), 303)
 
 
+def _kind(text: str) -> str:
+    """What is asked for: a delegation, or a grant; each has its own people."""
+    kind = DELEGATION if text == DELEGATION else GRANT
+    check_role(current_operator(), ADMINISTRATOR if kind == DELEGATION else OFFICER)
+    return kind
+
+
 def _show_form(parts: Parts, form: _Form) -> str:
     with parts.context.database.reading() as connection:
         catalogue = parts.catalogues.find(connection) or Catalogue()
@@ -141,6 +167,7 @@ def _show_form(parts: Parts, form: _Form) -> str:
         fields=fields_of(attributes, form.values),
         is_encrypted=any(each.encrypted for each in attributes),
         holder_words=HOLDER_WORDS,
+        receivers=[each.name for each in authorities if each.kind != "soa" and each.name != form.authority],
         lifetime_max=parts.config.grant_lifetime_max.days,
         today=day_of(parts.context.clock.now()),
     )
@@ -179,16 +206,29 @@ def _show_preview(parts: Parts, form: _Form, grant: Grant) -> str:
     )
 
 
-def _read_form() -> _Form:
-    given, errors, prefix = request.form, {}, "attribute-"
+def _read_form(parts: Parts) -> _Form:
+    errors: dict[str, str] = {}
+    given, prefix = request.form, "attribute-"
     certificates = {"holder": "", "recipient": ""}
     for name in certificates:
         try:
             certificates[name] = read_certificate(name)
         except RequestWrongError as exc:
             errors.update(_errors(exc))
+    receiver = given.get("receiver", "")
+    if receiver:
+        with parts.context.database.reading() as connection:
+            known = {each.name: each for each in parts.authorities.all(connection)}
+        if receiver in known:
+            certificate = known[receiver].certificate.certificate
+            certificates["holder"] = certificate.public_bytes(Encoding.PEM).decode("ascii").strip()
     return _Form(
         key=given.get("key", "") or str(uuid.uuid4()),
+        kind=_kind(given.get("kind", "")),
+        receiver=receiver,
+        depth=given.get("depth", "").strip(),
+        permitted=given.get("permitted", ""),
+        excluded=given.get("excluded", ""),
         authority=given.get("authority", ""),
         holder_pem=certificates["holder"],
         recipient_pem=certificates["recipient"],
@@ -213,6 +253,8 @@ def _grant_request(parts: Parts, form: _Form) -> GrantRequest:
         values[name] = read_values(catalogue.attribute(name), texts)
     return GrantRequest(
         id=form.key,
+        kind=form.kind,
+        constraints=_constraints(form) if form.kind == DELEGATION else {},
         authority=form.authority,
         holder=form.holder_pem.encode(),
         attributes={name: each for name, each in values.items() if each},
@@ -225,6 +267,20 @@ def _grant_request(parts: Parts, form: _Form) -> GrantRequest:
         not_before=_start_of_day(form.since, parts.context.clock.now()),
         not_after=end_of_day(form.until),
     )
+
+
+def _constraints(form: _Form) -> dict[str, Any]:
+    """How far it may be delegated on, and to whom what is under it may be given."""
+    found: dict[str, Any] = {}
+    if form.depth:
+        if not (form.depth.isascii() and form.depth.isdigit() and len(form.depth) < 3):
+            raise RequestWrongError("depth", _("a number from 0 to 16, or nothing"))
+        found["depth"] = int(form.depth)
+    for name, text in (("permitted", form.permitted), ("excluded", form.excluded)):
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if lines:
+            found[name] = lines
+    return found
 
 
 def _start_of_day(text: str, now: datetime) -> datetime | None:

@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, OFFICER, STATES, Grant
 from onecert.pmi.grants.request import DELEGATION
 from onecert.pmi.pages.common import (
-    ADMINISTRATOR,
     GRANT_KINDS,
     HOLDER_WORDS,
     PER_PAGE,

@@ -5,9 +5,7 @@ Who leaves is named by POST and stands in no address; a receipt has a number.
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -15,7 +13,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from onecert.pmi.errors import PmiError, RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, OFFICER
-from onecert.pmi.holders.seen import KnownHolder, find_by_name, find_holder
 from onecert.pmi.life.errors import SelectionChangedError
 from onecert.pmi.life.offices import DEPARTURE_STATES, Leaving, Who
 from onecert.pmi.pages.common import (
@@ -24,10 +21,10 @@ from onecert.pmi.pages.common import (
     actor_name,
     attribute_names,
     moment_of,
-    read_certificate,
     shown_attributes,
     titles_of,
 )
+from onecert.pmi.pages.holder_choice import find_named, given_who, read_who
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import STATUSES
 from onecert.server.languages import _, current_language, gettext
@@ -37,9 +34,6 @@ from onecert.verifier.errors import VerifyError
 __all__ = ["blueprint"]
 
 STATE_KINDS = {"scheduled": "warning", "done": "success", "withdrawn": "neutral"}
-MOST_NAMES = 50
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_CREDIT_CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{18}")
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -98,12 +92,12 @@ def _add_ending(pages: Blueprint, parts: Parts) -> None:
     @pages.post("/review")
     @requires_role(OFFICER, APPROVER)
     def review() -> AnyResponse:
-        return _no_store(_show_leaving(parts, _given_who()))
+        return _no_store(_show_leaving(parts, given_who()))
 
     @pages.post("/end")
     @requires_role(OFFICER, APPROVER)
     def end() -> AnyResponse | tuple[str, int]:
-        who, given = _given_who(), request.form
+        who, given = given_who(), request.form
         errors: dict[str, str] = {}
         leaving = parts.offices.leaving(who)
         effective_at = None
@@ -138,21 +132,25 @@ def _find(parts: Parts) -> AnyResponse | str | tuple[str, int]:
     """Show what is held by the one that was typed, or those of a name to choose from."""
     text = request.form.get("who_text", "").strip()[:512]
     try:
-        certificate = read_certificate("holder")
-        if certificate:
-            return _no_store(_show_leaving(parts, Who.read(certificate=certificate.encode())))
-        if not text:
-            raise RequestWrongError("who_text", _("say who leaves"))
-        who = _read_who(text)
+        who = read_who(text)
         if who is not None:
             return _no_store(_show_leaving(parts, who))
     except (PmiError, VerifyError) as exc:
         return _show_index(parts, errors=_errors(exc), text=text), 422
-    named = _find_named(parts, text)
+    named = find_named(parts, text)
     if not named:
         nobody = {"who_text": gettext(_("Nobody of this name has been given anything here."))}
         return _show_index(parts, errors=nobody, text=text), 422
-    return _no_store(render_template("office_names.html", named=named, text=text))
+    return _no_store(
+        render_template(
+            "holder_names.html",
+            named=named,
+            text=text,
+            title=_("End of office"),
+            action=url_for("offices.review"),
+            back=url_for("offices.index"),
+        )
+    )
 
 
 def _show_index(parts: Parts, *, errors: dict[str, str] | None = None, text: str = "") -> str:
@@ -189,32 +187,6 @@ def _show_leaving(parts: Parts, who: Who, *, errors: dict[str, str] | None = Non
 
 def _count(leaving: Leaving) -> int:
     return len(leaving.records) + len(leaving.waiting)
-
-
-def _given_who() -> Who:
-    kind, value = request.form.get("who_kind", ""), request.form.get("who", "")
-    if kind not in {"certificate", "entity", "person"} or not 0 < len(value) <= 128:
-        raise RequestWrongError("who", _("say who leaves"))
-    return Who(kind, value)
-
-
-def _read_who(text: str) -> Who | None:
-    """What a typed text names: a certificate's hash, an entity, a person; None for a name."""
-    if _SHA256.fullmatch(text):
-        return Who.read(certificate=text.encode())
-    if _CREDIT_CODE.fullmatch(text.upper()):
-        return Who.read(entity=f"uscc:{text.upper()}")
-    if text.startswith("person:"):
-        return Who.read(person=text)
-    is_identity = re.fullmatch(r"[a-z][a-z0-9-]{1,15}:[!-~]+", text)
-    return Who.read(entity=text) if is_identity else None
-
-
-def _find_named(parts: Parts, text: str) -> Sequence[KnownHolder]:
-    with parts.context.database.reading() as connection:
-        hashes = find_by_name(connection, text, most=MOST_NAMES)
-        found = [find_holder(connection, each) for each in hashes]
-    return [each for each in found if each is not None]
 
 
 def _errors(exc: PmiError | VerifyError) -> dict[str, str]:

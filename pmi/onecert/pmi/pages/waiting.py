@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, literal, select
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.grants.acts import APPROVER, OFFICER
 from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.models import acrls, authorities, certificates, grants, rebindings
-from onecert.pmi.pages.common import ADMINISTRATOR
 from onecert.pmi.parts import Parts
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator

@@ -1,0 +1,103 @@
+"""The delegations on record as a tree: who gave them, who holds them, how deep, and what is under each."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from onecert.pmi.models import certificates, grants
+
+__all__ = ["MOST", "Node", "read_tree"]
+
+# More delegations than these are not shown as a tree.
+MOST = 2000
+_LIVE = ("issued", "held", "intended")
+
+
+@dataclass(kw_only=True)
+class Node:
+    """One delegation. ``holder`` is the name of the authority that holds it when it is one of ours.
+
+    Args:
+        certificates: how many certificates of holders were given under it and have not ended.
+    """
+
+    serial: str
+    authority: str
+    holder: str
+    holder_name: str
+    state: str
+    not_before: datetime
+    not_after: datetime
+    roles: int
+    constraints: Mapping[str, Any]
+    certificates: int
+    below: list[Node] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many certificates stand under it and under all below it."""
+        return self.certificates + sum(each.total for each in self.below)
+
+
+def read_tree(connection: Connection, at: datetime) -> tuple[Mapping[str, Sequence[Node]], Mapping[str, int]]:
+    """Read the delegations that have not ended.
+
+    Returns:
+        By the name of a source of authority the delegations that it gave itself, each with those below; and
+        how many certificates each authority gave in all.
+    """
+    is_live = (certificates.c.state.in_(_LIVE)) & (certificates.c.not_after >= at)
+    under: dict[str | None, int] = dict(
+        connection.execute(
+            select(certificates.c.under, func.count())
+            .where(is_live, certificates.c.kind == "grant", certificates.c.under.is_not(None))
+            .group_by(certificates.c.under)
+        )
+        .tuples()
+        .all()
+    )
+    given: dict[str, int] = dict(
+        connection.execute(
+            select(certificates.c.authority, func.count())
+            .where(is_live, certificates.c.kind == "grant")
+            .group_by(certificates.c.authority)
+        )
+        .tuples()
+        .all()
+    )
+    rows = connection.execute(
+        select(certificates, grants.c.constraints, grants.c.attributes)
+        .join(grants, grants.c.id == certificates.c.grant_id)
+        .where(is_live, certificates.c.kind == "delegation")
+        .order_by(certificates.c.intended_at, certificates.c.serial)
+        .limit(MOST)
+    ).mappings()
+    nodes: dict[str, Node] = {}
+    above: dict[str, str | None] = {}
+    for row in rows:
+        attributes = json.loads(row["attributes"])
+        nodes[row["serial"]] = Node(
+            serial=row["serial"],
+            authority=row["authority"],
+            holder=row["entity"].removeprefix("authority:") if row["entity"].startswith("authority:") else "",
+            holder_name=row["holder_name"],
+            state=row["state"],
+            not_before=row["not_before"],
+            not_after=row["not_after"],
+            roles=sum(len(values) for values in attributes.values()),
+            constraints=json.loads(row["constraints"]),
+            certificates=under.get(row["serial"], 0),
+        )
+        above[row["serial"]] = row["under"]
+    tree: dict[str, list[Node]] = defaultdict(list)
+    for serial, node in nodes.items():
+        parent = nodes.get(above[serial] or "")
+        (tree[node.authority] if parent is None else parent.below).append(node)
+    return tree, given
