@@ -43,7 +43,7 @@ class Says:
     id, reasons = "d-1", ()
 
     def decide(self, certificate: Any, attribute_certificates: Any, act: Act, *, at: Any) -> Says:
-        self.asked.append((certificate, tuple(attribute_certificates), act))
+        self.asked.append((certificate, attribute_certificates.certificates, act))
         if self.error is not None:
             raise self.error
         return self

@@ -80,3 +80,14 @@ class Delegations:
             return self._by_name.get(canonical_name(issuer_name_der), ())
         except DerError:
             return ()
+
+
+class DelegationsTogether:
+    """Everything that any of several sources has."""
+
+    def __init__(self, *sources: DelegationSource) -> None:
+        self._sources = sources
+
+    def find(self, issuer_name_der: bytes, key_id: bytes | None) -> Sequence[Delegation]:
+        """See ``DelegationSource``."""
+        return [found for source in self._sources for found in source.find(issuer_name_der, key_id)]

@@ -16,7 +16,12 @@ from cryptography import x509
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
 from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.delegation import Constraints, constraints_of
-from onecert.verifier.attribute_certificate.delegation_source import Delegation, DelegationSource
+from onecert.verifier.attribute_certificate.delegation_source import (
+    Delegation,
+    Delegations,
+    DelegationSource,
+    DelegationsTogether,
+)
 from onecert.verifier.attribute_certificate.delegation_walk import DelegationSearch, DelegationStep, Route
 from onecert.verifier.attribute_certificate.extensions import NO_EXTENSIONS, Extensions, TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Code, Finding
@@ -209,6 +214,22 @@ class AttributeCertificateVerifier:
         )
         object.__setattr__(self, "signatures", SignatureCheck(self.algorithms))
         object.__setattr__(self, "status_check", check)
+
+    def with_delegations(self, pairs: Sequence[tuple[bytes, bytes]]) -> AttributeCertificateVerifier:
+        """Return one that also knows these delegations, such as those that came with a holder's certificates.
+
+        Args:
+            pairs: the delegation and the sub-authority's public-key certificate, DER, unverified.
+
+        Raises:
+            MalformedError: a public-key certificate cannot be read.
+        """
+        if not pairs:
+            return self
+        more: DelegationSource = Delegations(pairs)
+        if self.delegations is not None:
+            more = DelegationsTogether(self.delegations, more)
+        return replace(self, delegations=more)
 
     def verify(
         self,

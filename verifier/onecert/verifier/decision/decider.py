@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from onecert.verifier.attribute_certificate.credentials import Credentials
 from onecert.verifier.attribute_certificate.verify import AttributeCertificateVerifier
 from onecert.verifier.certificate import as_parsed
 from onecert.verifier.decision.deciding import Act, Decision, Subject, conclude
@@ -58,7 +59,7 @@ class Decider:
     def decide(
         self,
         certificate: bytes | VerifiedCertificate,
-        attribute_certificates: Sequence[bytes],
+        attribute_certificates: Sequence[bytes] | Credentials,
         act: Act,
         *,
         at: datetime,
@@ -68,7 +69,7 @@ class Decider:
         Args:
             certificate: the holder's, DER or PEM; or what ``Verifier.verify`` made of it at this time.
             attribute_certificates: DER or PEM, at most 64; those that are refused prove nothing and are
-                named among the reasons.
+                named among the reasons. ``Credentials`` bring the delegations above them.
             act: what the holder wants to do.
             at: now, aware.
 
@@ -76,15 +77,20 @@ class Decider:
             VerifyError: the holder is refused or could not be checked, there are no fresh rules
                 (``POLICY_STALE``), or the decision cannot be logged (``DECISION_LOG``). Nothing is permitted.
         """
-        if len(attribute_certificates) > MAX_CERTIFICATES:
+        presented, delegations = _taken_apart(attribute_certificates)
+        if len(presented) > MAX_CERTIFICATES:
             raise MalformedError("TOO_MANY", kind="attribute certificates", max=MAX_CERTIFICATES)
         # 1. Who is it?
         verified = self._verify(certificate, at)
         holder = as_parsed(verified.certificate)
         # 2. What is proved about them?
+        verifier = self._attribute_certificates.with_delegations(delegations)
+        entity = verified.identity.entity
         explained = [
-            self._attribute_certificates.explain(each, holder=holder, at=at, target=act.target)
-            for each in attribute_certificates
+            verifier.explain(
+                each, holder=holder, at=at, target=act.target, identity=None if entity is None else entity.id
+            )
+            for each in presented
         ]
         # 3. May they?
         rules = self._rules(at)
@@ -101,3 +107,9 @@ class Decider:
         if self._identities is None:
             raise TypeError("without `identities` the certificate must come verified")
         return self._identities.verify(certificate, at=at)
+
+
+def _taken_apart(
+    given: Sequence[bytes] | Credentials,
+) -> tuple[Sequence[bytes], Sequence[tuple[bytes, bytes]]]:
+    return (given.certificates, given.delegations) if isinstance(given, Credentials) else (given, ())

@@ -7,11 +7,10 @@ not be checked, that is kept apart (``unknown``), because trying later can help.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from onecert.verifier.attribute_certificate.credentials import Credentials, CredentialSource
-from onecert.verifier.attribute_certificate.delegation_source import Delegations
 from onecert.verifier.attribute_certificate.extensions import TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Finding
 from onecert.verifier.attribute_certificate.verify import (
@@ -112,15 +111,7 @@ class Prover:
     def _each(
         self, found: Credentials, holder: ParsedCertificate, entity: str | None, at: datetime
     ) -> Iterator[tuple[VerifiedAttributeCertificate | None, tuple[Finding, ...]]]:
-        verifier = _with_delegations(self.verifier, found)
+        verifier = self.verifier.with_delegations(found.delegations)
         for der in found.certificates:
             said = verifier.explain(der, holder=holder, at=at, target=self.target, identity=entity)
             yield said.verified, said.findings
-
-
-def _with_delegations(
-    verifier: AttributeCertificateVerifier, found: Credentials
-) -> AttributeCertificateVerifier:
-    if not found.delegations:
-        return verifier
-    return replace(verifier, delegations=Delegations(found.delegations))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from onecert.verifier.attribute_certificate.credentials import CredentialSource, Presented
+from onecert.verifier.attribute_certificate.credentials import Credentials, CredentialSource, Presented
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.decision.deciding import Act, Reason
 from onecert.verifier.decision.question import Answer
@@ -49,7 +49,7 @@ class Decides(Protocol):
     def decide(
         self,
         certificate: bytes | VerifiedCertificate,
-        attribute_certificates: Sequence[bytes],
+        attribute_certificates: Credentials,
         act: Act,
         *,
         at: datetime,
@@ -145,11 +145,11 @@ class Guard:
                 self._fulfil(name, decision)
         return Granted(decision=decision, obligations=tuple(each for each in obligations if each in handles))
 
-    def _find(self, certificate: bytes | VerifiedCertificate, presented: Iterable[str]) -> tuple[bytes, ...]:
+    def _find(self, certificate: bytes | VerifiedCertificate, presented: Iterable[str]) -> Credentials:
         found = Presented.from_texts(presented).credentials
         if self._source is not None and (self._always or not found):
             found |= self._source.find(_parsed(certificate))
-        return found.certificates
+        return found
 
     def _fulfil(self, name: str, decision: Answered) -> None:
         try:

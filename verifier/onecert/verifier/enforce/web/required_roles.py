@@ -7,7 +7,7 @@ Default deny: an action that is not named is permitted to nobody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,7 +53,7 @@ class RequiredRoles:
     def decide(
         self,
         certificate: bytes | VerifiedCertificate,
-        attribute_certificates: Sequence[bytes],
+        attribute_certificates: Credentials,
         act: Act,
         *,
         at: datetime,
@@ -71,7 +71,7 @@ class RequiredRoles:
             identity=certificate.identity.id,
             entity=entity.id if entity else None,
             at=at,
-            source=Presented(Credentials(certificates=tuple(attribute_certificates))),
+            source=Presented(attribute_certificates),
         )
         needed = self._actions.get(act.action, frozenset())
         granting = needed & proved.roles
