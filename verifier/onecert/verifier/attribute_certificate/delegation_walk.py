@@ -37,6 +37,7 @@ from onecert.verifier.names import CanonicalName
 MAX_LEVELS = 8
 MAX_CHECKS = 64
 MAX_CANDIDATES = 256
+_KEPT_MAX_BYTES = 16 * 1024
 _PASSED_ON = frozenset(
     {
         Code.UNTRUSTED,
@@ -104,8 +105,12 @@ class _Level:
     limits: Limits | None
 
 
-@lru_cache(maxsize=256)
 def _level(der: bytes) -> _Level:
+    # Large ones are rare, and read anew each time: strangers may present them.
+    return _known_level(der) if len(der) <= _KEPT_MAX_BYTES else _read_level(der)
+
+
+def _read_level(der: bytes) -> _Level:
     certificate = parse(der)
     extensions, findings = check_form(certificate)
     constraints, limits = None, None
@@ -115,6 +120,9 @@ def _level(der: bytes) -> _Level:
         except VerifyError as exc:
             findings = (Finding(exc.code, exc.facts),)
     return _Level(certificate, extensions, findings, constraints, limits)
+
+
+_known_level = lru_cache(maxsize=256)(_read_level)
 
 
 _Key = tuple[CanonicalName, bytes]

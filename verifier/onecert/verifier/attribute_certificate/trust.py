@@ -29,6 +29,7 @@ from onecert.verifier.signatures import PublicKey, load_public_key, spki_der
 
 _DIGITAL_SIGNATURE = 0
 _CRL_SIGN = 6
+_KEPT_MAX_BYTES = 8 * 1024
 
 
 class PathCheck(Protocol):
@@ -216,13 +217,15 @@ class _WithDelegates:
 
 
 @lru_cache(maxsize=256)
-def _delegate_of(certificate_der: bytes) -> TrustedAuthority:
-    return TrustedAuthority.from_certificate(certificate_der)
+def _known_delegate(certificate: ParsedCertificate) -> TrustedAuthority:
+    return TrustedAuthority.from_certificate(certificate)
 
 
 def delegate_of(certificate: ParsedCertificate) -> TrustedAuthority:
     """Return a sub-authority as its certificate describes it; it may assign nothing by configuration."""
-    return _delegate_of(certificate.der)
+    if len(certificate.der) > _KEPT_MAX_BYTES:
+        return TrustedAuthority.from_certificate(certificate)
+    return _known_delegate(certificate)
 
 
 def is_named(authority: TrustedAuthority, name_der: bytes, key_id: bytes | None) -> bool:
