@@ -9,7 +9,7 @@ import click
 
 from onecert.pmi.commands.parts import OUTPUT, dump, opened_parts, say
 from onecert.pmi.errors import AuthorityUnknownError
-from onecert.pmi.repository.search import Search, find_certificates, load_certificate
+from onecert.pmi.repository.search import Search, load_certificate, search_certificates
 from onecert.pmi.rest.certificates import certificate_json, pem
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _
@@ -22,23 +22,49 @@ __all__ = ["COMMANDS"]
 @click.option("--holder", default="", help="A certificate file, or part of a name, an id, a serial number.")
 @click.option("--authority", default="")
 @click.option("--role", default="", metavar="URI")
-@click.option("--status", default="", help="valid, revoked, expired, intended, abandoned")
-@click.option("--page", default=1, type=click.IntRange(1))
+@click.option("--attribute", default="", metavar="NAME=VALUE", help="With this value of an attribute.")
+@click.option("--kind", default="", type=click.Choice(["", "grant", "delegation"]))
+@click.option("--status", default="", help="valid, held, revoked, expired, intended, abandoned")
+@click.option("--expiring-days", type=click.IntRange(1), help="Valid, and ends within so many days.")
+@click.option("--after", default="", help="Go on after the page before.")
 @common_options
 def list_certificates(
-    *, holder: str, authority: str, role: str, status: str, page: int, data: Path, config: Path | None
+    *,
+    holder: str,
+    authority: str,
+    role: str,
+    attribute: str,
+    kind: str,
+    status: str,
+    expiring_days: int | None,
+    after: str,
+    data: Path,
+    config: Path | None,
 ) -> None:
-    """List attribute certificates, newest first, one JSON object a line."""
+    """List attribute certificates, newest first, one JSON object a line, 100 at once."""
     if holder and Path(holder).is_file():
         holder = hashlib.sha256(parse_certificate(Path(holder).read_bytes()).der).hexdigest()
-    search = Search(holder=holder, authority=authority, role=role, status=status, page=page, per_page=100)
+    name, _equals, value = attribute.partition("=")
+    search = Search(
+        holder=holder,
+        authority=authority,
+        role=role,
+        attribute=name,
+        value=value,
+        kind=kind,
+        status=status,
+        expiring_days=expiring_days,
+        after=after,
+        per_page=100,
+    )
     with opened_parts(data, config) as parts:
         now = parts.context.clock.now()
         with parts.context.database.reading() as connection:
-            found, total = find_certificates(connection, search, now)
-        for record in found:
+            found = search_certificates(connection, search, now)
+        for record in found.records:
             click.echo(dump(certificate_json(record, now)))
-    say(_("%(shown)s of %(total)s"), shown=len(found), total=total)
+    if found.next:
+        say(_("hint: there are more: add --after %(next)s"), next=found.next)
 
 
 @click.command()

@@ -13,8 +13,11 @@ from onecert.pmi.rest.abilities import add_abilities
 from onecert.pmi.rest.certificates import add_certificates
 from onecert.pmi.rest.decisions import add_decisions
 from onecert.pmi.rest.grants import add_grants
+from onecert.pmi.rest.holders import add_holders
 from onecert.pmi.rest.memory import add_memory
 from onecert.pmi.rest.policies import add_policies
+from onecert.pmi.rest.replacements import add_replacements
+from onecert.pmi.rest.repository import add_repository
 from onecert.server.web import public
 
 __all__ = ["blueprint"]
@@ -23,7 +26,7 @@ __all__ = ["blueprint"]
 def blueprint(parts: Parts) -> Blueprint:
     """Build the views on these parts."""
     api = Blueprint("rest", __name__, url_prefix="/v1")
-    for add in (add_grants, add_certificates, add_decisions, add_abilities, add_memory, add_policies):
+    for add in (add_grants, add_certificates, add_holders, add_replacements, add_repository, add_decisions, add_abilities, add_memory, add_policies):
         add(api, parts)
 
     @api.get("/openapi.json")

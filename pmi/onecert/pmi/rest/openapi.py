@@ -5,37 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from onecert.pmi.rest.openapi_decisions import decision_paths
+from onecert.pmi.rest.openapi_life import CERTIFICATE, life_paths
 from onecert.pmi.rest.openapi_parts import (
     MAYBE,
     MOMENT,
     REFUSED,
-    SERIAL,
     SESSION,
     TEXT,
     TEXTS,
     answer,
     body,
     path,
-    query,
 )
 
 __all__ = ["document"]
 
-_CERTIFICATE = {
-    "serial": SERIAL,
-    "status": {"enum": ["valid", "revoked", "expired", "intended", "abandoned"]},
-    "authority": TEXT,
-    "grant": TEXT,
-    "holder_sha256": TEXT,
-    "holder_name": TEXT,
-    "entity": TEXT,
-    "roles": TEXTS,
-    "not_before": MOMENT,
-    "not_after": MOMENT,
-    "revoked_at": MAYBE,
-    "reason": MAYBE,
-    "certificate_pem": MAYBE,
-}
 _GRANT = {
     "id": TEXT,
     "state": {"enum": ["waiting", "approved", "issued"]},
@@ -56,7 +40,7 @@ _GRANT = {
 
 def document() -> dict[str, Any]:
     """Build the description."""
-    certificate = {"certificate": {"type": "object", "properties": _CERTIFICATE}}
+    certificate = {"certificate": {"type": "object", "properties": CERTIFICATE}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -105,55 +89,7 @@ def document() -> dict[str, Any]:
                     "responses": {"200": answer("issued", _GRANT, certificate), **REFUSED},
                 }
             },
-            "/v1/attribute-certificates": {
-                "get": {
-                    "summary": "Search the repository",
-                    "security": SESSION,
-                    "parameters": [
-                        query("holder", "name, canonical id, serial, or SHA-256 of the certificate"),
-                        query("authority", "name of an authority"),
-                        query("role", "URI of a role"),
-                        query("status", "valid, revoked, expired, intended, abandoned"),
-                        query("page", "from 1"),
-                        query("per_page", "at most 100"),
-                    ],
-                    "responses": {
-                        "200": answer(
-                            "one page, newest first",
-                            {
-                                "total": {"type": "integer"},
-                                "certificates": {
-                                    "type": "array",
-                                    "items": {"type": "object", "properties": _CERTIFICATE},
-                                },
-                            },
-                        ),
-                        **REFUSED,
-                    },
-                }
-            },
-            "/v1/attribute-certificates/{serial}": {
-                "get": {
-                    "summary": "One attribute certificate",
-                    "security": SESSION,
-                    "parameters": [path("serial")],
-                    "responses": {"200": answer("the certificate", _CERTIFICATE), **REFUSED},
-                }
-            },
-            "/v1/attribute-certificates/{serial}/revoke": {
-                "post": {
-                    "summary": "Revoke it; a second time changes nothing",
-                    "security": SESSION,
-                    "parameters": [path("serial")],
-                    "requestBody": body({"reason": TEXT}, ["reason"]),
-                    "responses": {
-                        "200": answer(
-                            "revoked", {**_CERTIFICATE, "acrl_number": {"type": ["integer", "null"]}}
-                        ),
-                        **REFUSED,
-                    },
-                }
-            },
+            **life_paths(),
             **decision_paths(),
             "/v1/openapi.json": {
                 "get": {
