@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from cryptography import x509
 from onecert.verifier import MalformedError, RefusedError
 from onecert.verifier.attribute_certificate import Constraints, Limits, parse
 from onecert.verifier.attribute_certificate.values import encode_value
+from onecert.verifier.extensions import GeneralName, NameConstraints, Subtree
 
 HOUR = timedelta(hours=1)
 
@@ -80,6 +82,12 @@ def test_names_of_holders_and_of_further_delegations(world, lab: ModuleType) -> 
     assert kinds(limits, world, lab) == []
     away = delegation(world, lab, 2, "O=别的单位,C=CN")
     assert kinds(away, world, lab) == ["names"]
+
+    mail = GeneralName(1, b"example.gov.cn")
+    by_mail = replace(limits, names=(NameConstraints((Subtree(mail, False),), ()),))
+    assert kinds(by_mail, world, lab) == ["names"], (
+        "a holder without a mail address is not shown to be inside"
+    )
 
     def wider(name: str):
         return Constraints.within(0, permitted=[x509.Name.from_rfc4514_string(name)])

@@ -211,8 +211,9 @@ class Limits:
         for space in self.names:
             try:
                 check_names(holder, (Layer("", space),), budget=Budget(DEFAULT_LIMITS), limits=DEFAULT_LIMITS)
-                if not holder.subject and not holder.alternative_names:
-                    raise RefusedError("NAME_CONSTRAINT", name="")
+                if not _has_a_permitted_form(holder, space):
+                    # Without a name of a permitted form nothing shows that the holder is inside.
+                    raise RefusedError("NAME_CONSTRAINT", name=holder.subject_text)
             except VerifyError as exc:
                 name = exc.facts.get("name") or holder.subject_text
                 yield _exceeds("names", f"{name} ({exc.code})")
@@ -293,6 +294,14 @@ def _is_narrower(names: NameConstraints, space: NameConstraints) -> bool:
     Other forms are not compared here: every holder below must lie in both name spaces anyway.
     """
     return all(_lies_within(subtree, space) for subtree in names.permitted)
+
+
+def _has_a_permitted_form(holder: ParsedCertificate, space: NameConstraints) -> bool:
+    wanted = {form_of(subtree.base) for subtree in space.permitted}
+    own = {form_of(name) for name in holder.alternative_names}
+    if holder.subject:
+        own.add((DIRECTORY, ""))
+    return not wanted or not wanted.isdisjoint(own)
 
 
 def _lies_within(subtree: Subtree, space: NameConstraints) -> bool:
