@@ -1,7 +1,7 @@
 """What a test run left behind, and who signed each of it.
 
-The issuer of a certificate or list is found by its name and key identifier among all certificates of the run;
-that of an answer or a timestamp is the certificate it carries.
+The issuer of a certificate, attribute certificate or list is found by its name and key identifier among all
+certificates of the run; that of an answer or a timestamp is the certificate it carries.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 
 from asn1crypto import cms, core, tsp
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,7 +24,7 @@ from cryptography.x509 import ocsp
 
 __all__ = ["KINDS", "Artefact", "Run", "load_run", "one_of"]
 
-KINDS = ("certificate", "crl", "ocsp", "timestamp")
+KINDS = ("certificate", "crl", "ocsp", "timestamp", "attribute_certificate", "acrl")
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.InvalidVersion)
 _POLICIES = (x509.ExtensionOID.POLICY_MAPPINGS, x509.ExtensionOID.POLICY_CONSTRAINTS)
 # Signature algorithm -> the word that the table of exemptions uses.
@@ -154,6 +155,21 @@ class Run:
         loaded = x509.load_der_x509_crl(each.der)
         each.issuer = self._issuer(loaded)
         each.algorithm = _ALGORITHMS.get(loaded.signature_algorithm_oid.dotted_string, "")
+
+    _fill_acrl = _fill_crl
+
+    def _fill_attribute_certificate(self, each: Artefact) -> None:
+        loaded = cms.AttributeCertificateV2.load(each.der, strict=True)
+        info = loaded["ac_info"]
+        (name,) = info["issuer"].chosen["issuer_name"]
+        key_id = next(
+            asn1.AuthorityKeyIdentifier.load(extension["extn_value"].contents)["key_identifier"].native
+            for extension in info["extensions"]
+            if extension["extn_id"].dotted == "2.5.29.35"
+        )
+        found = self._by_name.get((name.chosen.untag().dump(), key_id), [])
+        each.issuer = found[0] if found else None
+        each.algorithm = _ALGORITHMS.get(loaded["signature_algorithm"]["algorithm"].dotted, "")
 
     def _fill_ocsp(self, each: Artefact) -> None:
         loaded = ocsp.load_der_ocsp_response(each.der)

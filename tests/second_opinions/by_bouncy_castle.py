@@ -12,7 +12,7 @@ from verdicts import Verdict, version_in
 
 __all__ = ["KINDS", "judge", "missing", "version"]
 
-KINDS = ("certificate", "crl", "ocsp", "timestamp")
+KINDS = ("certificate", "crl", "ocsp", "timestamp", "attribute_certificate", "acrl")
 _JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcutil", "bcpkix", "bsh")]
 _SCRIPT = Path(__file__).with_name("bouncy_castle.bsh")
 _PACKAGES = "default-jre-headless libbcpkix-java bsh"

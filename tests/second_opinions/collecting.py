@@ -1,4 +1,4 @@
-"""Keeps everything that the CA signs during a test run, for the other implementations to judge.
+"""Keeps all that CA and attribute authorities sign during a test run, for other implementations to judge.
 
 A pytest plugin, registered by tests/conftest.py when COLLECT_SIGNED names a folder. The product has no part
 in it: what the status application answers and which lists are published is seen as it happens; certificates,
@@ -40,6 +40,11 @@ _STATEMENTS = (
     "SELECT 'certificate', certificate_der FROM ca_authority_certificates WHERE origin = 'roll-over'",
     "SELECT 'foreign', certificate_der FROM ca_authority_certificates WHERE origin <> 'roll-over'",
     "SELECT 'crl', crl_der FROM ca_crls UNION ALL SELECT 'crl', delta_der FROM ca_crls",
+    # Of attribute authorities; in tests of the pmi alone no CA of ours has certified them.
+    "SELECT 'attribute_certificate', certificate_der FROM pmi_certificates",
+    "SELECT 'acrl', acrl_der FROM pmi_acrls",
+    "SELECT 'foreign', certificate_der FROM pmi_authority_keys",
+    "SELECT 'foreign', certificate_der FROM pmi_authorities",
 )
 _ANSWERS = (
     "SELECT r.certificate, a.data, a.signature FROM signed_answers a JOIN responders r"
@@ -173,7 +178,7 @@ def _postgresql_of(given: Mapping[str, Any]) -> str:
 
 
 def in_postgresql(server: str) -> Found:
-    """What the CA's tables hold in every database and schema of a server: the test that ends used them."""
+    """What the tables hold in every database and schema of a server: the test that ends used them."""
     where = {"host": server, "user": "tester", "connect_timeout": "5", "options": "-cstatement_timeout=20s"}
     try:
         with psycopg.connect(dbname="postgres", **where) as connection:
@@ -189,7 +194,9 @@ def in_postgresql(server: str) -> Found:
 
 
 def _in_schemas(connection: psycopg.Connection[Any]) -> Found:
-    query = "SELECT schemaname FROM pg_tables WHERE tablename = 'ca_certificates'"
+    query = (
+        "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename IN ('ca_certificates', 'pmi_certificates')"
+    )
     for (schema,) in connection.execute(query).fetchall():
         connection.execute("SELECT set_config('search_path', %s, false)", (schema,))
         for statement in _STATEMENTS:

@@ -122,4 +122,9 @@ DISAGREEMENTS = (
 NOT_THEIR_KIND = {
     ("pkilint", "timestamp"): "it has rules for the timestamp unit's certificate alone, which it judges",
     ("GnuTLS", "timestamp"): "GnuTLS has no RFC 3161",
+    **{
+        (judge, kind): "it knows no attribute certificates, and no list of one who is not a CA"
+        for judge in ("pkilint", "openssl", "GnuTLS")
+        for kind in ("attribute_certificate", "acrl")
+    },
 }

@@ -24,6 +24,14 @@ __all__ = ["Forgery", "forgeries"]
 
 DER, DAY = Encoding.DER, timedelta(days=1)
 _READERS = frozenset({"openssl", "GnuTLS", "Bouncy Castle"})
+_CORPUS = Path(__file__).parents[1] / "verifier" / "test_attribute_certificate" / "corpus"
+_ATTRIBUTE_CERTIFICATES = (
+    ("good-all-attributes.der", "sound"),
+    ("signature-key.der", "another signature", "Bouncy Castle"),
+    ("der-truncated.der", "its last octet is missing", "Bouncy Castle"),
+    ("serial-negative.der", "a negative serial number", "Bouncy Castle"),
+    ("attributes-none.der", "it assigns nothing", "Bouncy Castle"),
+)
 _TYPES = {"certificate": asn1.Certificate, "crl": crl.CertificateList, "ocsp": ocsp.OCSPResponse}
 
 
@@ -57,6 +65,11 @@ def forgeries(folder: Path) -> list[Forgery]:
         add(kind, content, "sound")
         add(kind, _another_signature(kind, content), "another signature", *_READERS)
         add(kind, content[:-1], "its last octet is missing", "pkilint", *_READERS)
+    for file, what, *refused_by in _ATTRIBUTE_CERTIFICATES:
+        signer = (_CORPUS / "certificates" / "aa-p256.cer").read_bytes()
+        content = (_CORPUS / file).read_bytes()
+        artefact = one_of("attribute_certificate", content, folder, issuer=signer)
+        made.append(Forgery(artefact, f"attribute certificate: {what}", frozenset(refused_by)))
     forged("certificate", "a negative serial number", _negative_serial, "pkilint", "Bouncy Castle")
     forged("certificate", "it ends before it begins", _ends_first, "pkilint", "Bouncy Castle")
     forged("crl", "it ends before it begins", _list_ends_first, "pkilint")
