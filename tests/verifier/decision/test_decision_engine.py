@@ -97,6 +97,10 @@ RULES = [
     '@id("r12") permit(principal, action, resource) when { principal != Holder::"i" && context.now < 2 };',
     '@id("r13") permit(principal, action == Action::"a3", resource) when { resource != Form::"8" };',
     '@id("r14") forbid(principal, action, resource) when { context == {now: 1} };',
+    '@id("r16") permit(principal, action, resource) when { resource.amount <= 5 || 9 < resource.amount };',
+    '@id("r17") forbid(principal, action, resource) when { resource has owner && resource.owner == "x" };',
+    '@id("r18") permit(principal, action, resource) when { context.now >= 3 && context.now != 5 };',
+    '@id("r19") forbid(principal, action, resource) when { principal.group.containsAll(["x", "g"]) };',
     '@id("r15") permit(principal, action, resource) when { [principal].contains(Holder::"j") };',
 ]
 
@@ -123,8 +127,14 @@ def test_leaving_out_and_remembering_changes_no_answer(data: st.DataObject) -> N
     rules = "\n".join(data.draw(st.lists(st.sampled_from(RULES), min_size=1, unique=True)))
     compiled = engine(rules)
     for _ in range(4):
-        attributes: dict[str, Any] = {"amount": data.draw(st.sampled_from([1, 7, True, "7"]))}
-        attributes |= data.draw(st.sampled_from([{}, {"owner": "h"}, {"up": 1}]))
+        attributes: dict[str, Any] = {
+            "amount": data.draw(
+                st.sampled_from([-3, 1, 5, 6, 7, 9, 10, 2**63 - 1, -(2**63), True, "7", [], ["7"]])
+            )
+        }
+        attributes |= data.draw(
+            st.sampled_from([{}, {"owner": "h"}, {"owner": "x"}, {"owner": 7}, {"up": 1}])
+        )
         asked = question(
             subject=data.draw(st.sampled_from(["h", "i", "j", "-", "--"])),
             roles=frozenset(data.draw(st.sets(st.sampled_from(["urn:x:role:1", "urn:x:role:2"])))),
@@ -132,7 +142,7 @@ def test_leaving_out_and_remembering_changes_no_answer(data: st.DataObject) -> N
             resource=form(data.draw(st.sampled_from(["7", "8"])), **attributes),
             attributes={"group": data.draw(st.sampled_from([[], ["g"], ["x", "g"]])), "entity": "e1"},
             context={
-                "now": data.draw(st.sampled_from([1, 5])),
+                "now": data.draw(st.sampled_from([1, 2, 3, 4, 5, 6])),
                 **data.draw(st.sampled_from([{}, {"late": True}])),
             },
         )

@@ -7,12 +7,14 @@ with its attributes; ``context`` beside them.
 What Cedar does not do for us: a rule that fails to evaluate is skipped there, even a forbid, so any error
 here means no permit; every rule must carry ``@id``, because reasons name rules; and the cost of a question
 follows the number of rules, so those whose scope cannot match are left out, and a question is cut down to
-what the rest of them reads before it is evaluated. Equal cuts have equal answers, which are remembered.
+what the rest of them reads before it is evaluated: of a number, its place among the literals that it is
+compared with. Equal cuts have equal answers, which are remembered.
 """
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -41,9 +43,9 @@ class _Slice:
     def __init__(self, policies: cedarpy.PolicySet, reads: Reads) -> None:
         self.policies = policies
         self._reads = reads
-        self._principal = tuple(sorted(reads.principal))
-        self._resource = tuple(sorted(reads.resource))
-        self._context = tuple(sorted(reads.context))
+        self._principal = _pickers(reads, "principal", reads.principal)
+        self._resource = _pickers(reads, "resource", reads.resource)
+        self._context = _pickers(reads, "context", reads.context)
 
     def cut(self, question: Question) -> Question:
         """Leave only what the rules read of a question."""
@@ -210,8 +212,46 @@ def _anyone(named: frozenset[str]) -> str:
     return name
 
 
-def _picked(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    return {name: given[name] for name in wanted if name in given}
+class _Picker:
+    """Takes one attribute out of a question, as one of the values that the rules can tell apart.
+
+    Args:
+        literals: all that the rules compare it with; None when each value may count.
+    """
+
+    def __init__(self, name: str, literals: frozenset[int | str] | None) -> None:
+        self.name = name
+        self._is_open = literals is None
+        self._numbers = sorted(each for each in literals or () if type(each) is int)
+        self._texts = frozenset(each for each in literals or () if type(each) is str)
+        self._other = _anyone(self._texts)
+
+    def pick(self, value: Any) -> Any:
+        if self._is_open or value is True or value is False:
+            return value
+        if isinstance(value, str):
+            return value if value in self._texts else self._other
+        if isinstance(value, int):
+            return self._beside(value)
+        return sorted(self._texts.intersection(value))
+
+    def _beside(self, value: int) -> int:
+        """A number that compares with every literal as this one does."""
+        numbers = self._numbers
+        if not numbers:
+            return 0
+        at = bisect_left(numbers, value)
+        if at < len(numbers) and numbers[at] == value:
+            return value
+        return numbers[at - 1] + 1 if at else numbers[0] - 1
+
+
+def _pickers(reads: Reads, part: str, names: frozenset[str]) -> tuple[_Picker, ...]:
+    return tuple(_Picker(name, reads.compared_with(part, name)) for name in sorted(names))
+
+
+def _picked(given: Mapping[str, Any], wanted: tuple[_Picker, ...]) -> dict[str, Any]:
+    return {each.name: each.pick(given[each.name]) for each in wanted if each.name in given}
 
 
 def _entities(question: Question) -> str:

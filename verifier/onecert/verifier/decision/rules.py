@@ -16,6 +16,8 @@ __all__ = ["Reads", "Rule", "rule_texts"]
 
 HOLDER, ROLE, ACTION = "Holder", "Role", "Action"
 _EQUAL = {"==", "in"}
+# An answer depends on where a number lies among the literals, which of them a text is, which a set holds.
+_COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "contains"}
 # A text, a comment, or the end of a rule.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|;', re.DOTALL)
 _BLANK = re.compile(r"(?:\s|//[^\n]*(?:\n|$))*")
@@ -31,6 +33,8 @@ class Reads:
         principal: attributes of the holder.
         resource, context: attributes; ``resource_id``: whether its id counts.
         whole: which of ``principal``, ``resource``, ``context`` is read as a whole, id and all.
+        literals: (part, attribute, literal): what an attribute is compared with.
+        opaque: (part, attribute): those that are read in another way as well, so that each value may count.
     """
 
     roles: frozenset[str] = frozenset()
@@ -40,6 +44,8 @@ class Reads:
     context: frozenset[str] = frozenset()
     resource_id: bool = False
     whole: frozenset[str] = frozenset()
+    literals: frozenset[tuple[str, str, int | str]] = frozenset()
+    opaque: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def together(cls, reads: Iterable[Reads]) -> Reads:
@@ -53,7 +59,15 @@ class Reads:
             context=frozenset().union(*(one.context for one in each)),
             resource_id=any(one.resource_id for one in each),
             whole=frozenset().union(*(one.whole for one in each)),
+            literals=frozenset().union(*(one.literals for one in each)),
+            opaque=frozenset().union(*(one.opaque for one in each)),
         )
+
+    def compared_with(self, part: str, attribute: str) -> frozenset[int | str] | None:
+        """Return the literals that tell values of this attribute apart; None when each value may count."""
+        if (part, attribute) in self.opaque:
+            return None
+        return frozenset(literal for of, name, literal in self.literals if (of, name) == (part, attribute))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +189,8 @@ class _Reading:
         self.holders: set[str] = set()
         self.whole: set[str] = set()
         self.resource_id = False
+        self.literals: set[tuple[str, str, int | str]] = set()
+        self.opaque: set[tuple[str, str]] = set()
 
     def result(self) -> Reads:
         return Reads(
@@ -185,6 +201,8 @@ class _Reading:
             context=frozenset(self.attributes["context"]),
             resource_id=self.resource_id,
             whole=frozenset(self.whole),
+            literals=frozenset(self.literals),
+            opaque=frozenset(self.opaque),
         )
 
     def scope(self, name: str, scope: Mapping[str, Any]) -> None:
@@ -216,6 +234,10 @@ class _Reading:
         name = left.get("Var") if isinstance(left, Mapping) else None
         if operator in {".", "has"} and name in self.attributes:
             self.attributes[name].add(operands["attr"])
+            if operator == ".":
+                self.opaque.add((name, operands["attr"]))
+            return True
+        if operator in _COMPARISONS and self._compared(operands["left"], operands["right"], operator):
             return True
         if operator == "is" and name in self.attributes and not operands.get("in"):
             return True  # the type of a holder is one and the same; that of the resource always counts
@@ -226,6 +248,19 @@ class _Reading:
                     self._entity(name, entity)
                 return True
         return False
+
+    def _compared(self, left: Any, right: Any, operator: str) -> bool:
+        """Take in the comparison of an attribute with a literal, in either order."""
+        if operator != "contains" and isinstance(left, Mapping) and "Value" in left:
+            left, right = right, left
+        access = left.get(".") if isinstance(left, Mapping) else None
+        part = access["left"].get("Var") if isinstance(access, Mapping) else None
+        literal = right.get("Value") if isinstance(right, Mapping) else None
+        if part not in self.attributes or type(literal) not in {int, str}:
+            return False
+        self.attributes[part].add(access["attr"])  # type: ignore[index]  # it has a part
+        self.literals.add((part, access["attr"], literal))  # type: ignore[arg-type,index]
+        return True
 
     def _entity(self, name: str, entity: Mapping[str, Any]) -> None:
         if name == "resource":
