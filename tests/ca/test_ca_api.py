@@ -29,6 +29,7 @@ from onecert.ca.rest.openapi import document
 from onecert.server.database import Database, migrate
 from onecert.server.errors import ServiceError
 from onecert.server.members import load_member
+from onecert.verifier.attribute_certificate import TrustedAuthority
 
 JOSE = {"Content-Type": "application/jose+json"}
 CEREMONIES = Path(__file__).parents[2] / "demo" / "ceremonies"
@@ -276,9 +277,32 @@ def test_system_certificate(empty_world: Any, csr: Any) -> None:
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
 
 
+def test_what_an_attribute_authority_may_give(empty_world: Any, csr: Any) -> None:
+    """aaControls as ordered: the verifier reads it back, with what is needed to check the status."""
+    empty_world.hold("operations")
+    pem = csr()
+    changes = {"profile": "attribute-authority", "csr_pem": pem, "names": ()}
+    request = request_of(empty_world, csr, **changes, may_give=("2.5.4.72", "1.3.6.1.5.5.7.10.4"))
+    record = system(empty_world).issue(
+        "operations", request, order_of(empty_world, request, pem, ("alice", "bob"))
+    )
+    trusted = TrustedAuthority.from_certificate(record.certificate_der or b"")
+    assert trusted.controls is not None
+    assert trusted.controls.permit("2.5.4.72")
+    assert not trusted.controls.permit("2.5.4.55")
+    assert trusted.may_sign_lists
+    extensions = x509.load_der_x509_certificate(record.certificate_der or b"").extensions
+    assert extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    assert extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    unlimited = request_of(empty_world, csr, **changes)
+    assert unlimited.may_give == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
+        ({"may_give": ("2.5.4.72",)}, "FIELD_NOT_ALLOWED"),
+        ({"profile": "attribute-authority", "may_give": ("role",)}, "FIELD_ALPHABET"),
         ({"approved_by": ("alice",)}, "TWO_PEOPLE"),
         ({"approved_by": ("alice", " alice ")}, "TWO_PEOPLE"),
         ({"authority": "harbour"}, "NOT_OFFERED"),

@@ -15,6 +15,7 @@ UTF8_STRING, PRINTABLE_STRING, IA5_STRING = 0x0C, 0x13, 0x16
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
 
 TRUE = b"\x01\x01\xff"
+FALSE = b"\x01\x01\x00"  # where it is not the default
 NULL_DER = b"\x05\x00"
 
 

@@ -98,6 +98,7 @@ class CheckedRequest:
     identity: Mapping[str, str] = field(default_factory=dict)
     dns_names: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    may_give: tuple[str, ...] = ()  # attributes that an attribute authority may give; none: not limited
     not_after: datetime | None = None  # None: the profile's whole term
     terms: AuthorityTerms | None = None  # of another authority's certificate, or one that rolls a key over
 
@@ -200,6 +201,8 @@ class DraftMaker:
             extensions += request.terms.extensions_der
         if self.profile.alternative_names:
             extensions.append(_alternative_names(request))
+        if request.may_give:
+            extensions.append(_attribute_controls(request.may_give))
         for form in self.profile.identity_forms:
             encoded = form.extension_der(request.identity, key_number)
             if encoded is not None:
@@ -270,6 +273,12 @@ def _alternative_names(request: CheckedRequest) -> bytes:
     names = [der.implicit(2, name.encode("ascii")) for name in request.dns_names]
     names += [der.implicit(7, ipaddress.ip_address(address).packed) for address in request.addresses]
     return der.extension("2.5.29.17", der.sequence(*names))
+
+
+def _attribute_controls(may_give: tuple[str, ...]) -> bytes:
+    """Write aaControls (RFC 5755, section 7.4): these attributes are permitted, and no other."""
+    permitted = der.explicit(0, *(der.oid(each) for each in may_give))
+    return der.extension("1.3.6.1.5.5.7.1.6", der.sequence(permitted, der.FALSE))
 
 
 def key_identifier(spki: bytes) -> bytes:

@@ -24,6 +24,8 @@ from onecert.ca.profiles.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS,
 from onecert.ca.profiles.term import is_longer, is_whole_term
 from onecert.ca.signatures.algorithms import key_kind
 from onecert.ca.signatures.public_keys import key_digest
+from onecert.verifier.attribute_certificate.trust import Controls
+from onecert.verifier.errors import VerifyError
 
 _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (
     ("digitalSignature", "digital_signature"),
@@ -204,7 +206,10 @@ def _extensions(certificate: x509.Certificate, fields: _Fields, draft: Draft) ->
             shape.append(oid_der + b"".join(critical))
         else:
             shape.append(whole)
-    rules = (profile.sha256, draft.issuer.mark, draft.crl_partition, request.terms, *sorted(request.identity))
+    rules = (
+        *(profile.sha256, draft.issuer.mark, draft.crl_partition, request.terms, request.may_give),
+        *sorted(request.identity),
+    )
     if profile.alternative_names:
         # They are the holder's, too: such certificates are rare, and checked whole.
         yield from _common_extensions(certificate, draft)
@@ -264,6 +269,7 @@ def expected_extensions(profile: Profile, draft: Draft) -> dict[str, bool]:
         ("1.3.6.1.5.5.7.1.1", False, profile.status_pointers and bool(sources)),
         ("1.3.6.1.5.5.7.48.1.5", False, profile.ocsp_no_check),
         ("2.5.29.17", False, profile.alternative_names),
+        ("1.3.6.1.5.5.7.1.6", False, profile.attribute_controls and bool(draft.request.may_give)),
     )
     expected = {oid: critical for oid, critical, wanted in rules if wanted}
     values = {"class", *draft.request.identity}
@@ -338,6 +344,16 @@ def _is_alternative_names(value: object, draft: Draft) -> bool:
     )
 
 
+def _is_attribute_controls(value: object, draft: Draft) -> bool:
+    if not isinstance(value, x509.UnrecognizedExtension):
+        return False
+    try:
+        controls = Controls.from_der(value.value)
+    except VerifyError:
+        return False
+    return controls == Controls(frozenset(draft.request.may_give), permit_unspecified=False)
+
+
 _CHECKS: dict[str, Callable[[object, Draft], bool]] = {
     "2.5.29.35": _is_authority_key_identifier,
     "2.5.29.15": _is_key_usage,
@@ -348,6 +364,7 @@ _CHECKS: dict[str, Callable[[object, Draft], bool]] = {
     "2.5.29.46": _is_freshest_crl,
     "1.3.6.1.5.5.7.1.1": _is_authority_information,
     "2.5.29.17": _is_alternative_names,
+    "1.3.6.1.5.5.7.1.6": _is_attribute_controls,
 }
 
 # The writer and the lint must know the same key usages.

@@ -79,6 +79,13 @@ def show_certificate(authority: str, serial: str, as_pem: bool, data: Path, conf
 @click.option("--organization", default="")
 @click.option("--organizational-unit", default="")
 @click.option("--dns", "names", multiple=True, help="A host name or address of a TLS server.")
+@click.option(
+    "--may-give",
+    "may_give",
+    multiple=True,
+    metavar="OID",
+    help="An attribute that an attribute authority may give (aaControls); default: not limited.",
+)
 @click.option("--approved-by", "approved_by", multiple=True, help="Twice: the two people who approved.")
 @click.option("--kind", type=click.Choice(KINDS), help="How it follows the certificate of --replaces.")
 @click.option("--replaces", metavar="SERIAL", help="The certificate of this authority that it follows.")
@@ -102,6 +109,7 @@ def issue(
     organization: str,
     organizational_unit: str,
     names: tuple[str, ...],
+    may_give: tuple[str, ...],
     approved_by: tuple[str, ...],
     kind: str | None,
     replaces: str | None,
@@ -136,6 +144,7 @@ def issue(
             subject=subject,
             names=names,
             approved_by=approved_by,
+            may_give=may_give,
         )
         order = desk.order(authority, request, csr_pem=csr_pem, approved_by=approved_by, follows=follows)
         request = desk.check_follows(request, order)

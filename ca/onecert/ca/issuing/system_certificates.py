@@ -14,10 +14,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cryptography import x509
+
 from onecert.ca.certificates.checked_request import checked_request
 from onecert.ca.certificates.draft import CheckedRequest, Draft
 from onecert.ca.certificates.lint import check_certificate
-from onecert.ca.errors import FieldAlphabetError, FieldMissingError, NotOfferedError, TwoPeopleError
+from onecert.ca.errors import (
+    FieldAlphabetError,
+    FieldMissingError,
+    FieldNotAllowedError,
+    NotOfferedError,
+    TwoPeopleError,
+)
 from onecert.ca.issuing.ledger import CertificateRecord, OrderRecord
 from onecert.ca.issuing.order_notices import DeliveryNotice
 from onecert.ca.parts import Parts
@@ -49,8 +57,12 @@ class SystemCertificates:
         subject: Mapping[str, str],
         names: tuple[str, ...],
         approved_by: tuple[str, ...],
+        may_give: tuple[str, ...] = (),
     ) -> CheckedRequest:
         """Check everything; the answer of a dry run.
+
+        Args:
+            may_give: dotted identifiers of the attributes that an attribute authority may give (aaControls).
 
         Raises:
             NotOfferedError, TwoPeopleError, and what `checked_request` raises.
@@ -62,8 +74,10 @@ class SystemCertificates:
         found = self._parts.authorities.get(authority).profile(profile)
         if found.alternative_names and not names:
             raise FieldMissingError("dns")
+        if may_give and not found.attribute_controls:
+            raise FieldNotAllowedError("may_give")
         hosts, addresses = _sorted_names(names)
-        return checked_request(
+        request = checked_request(
             found,
             csr_pem=csr_pem,
             subject=subject,
@@ -72,6 +86,7 @@ class SystemCertificates:
             dns_names=hosts,
             addresses=addresses,
         )
+        return replace(request, may_give=_identifiers(may_give))
 
     def draft(self, authority: str, request: CheckedRequest) -> Draft:
         """Draft and lint, for the dry run."""
@@ -104,6 +119,7 @@ class SystemCertificates:
             "names": [*request.dns_names, *request.addresses],
             "csr_pem": csr_pem,
             "approved_by": sorted(approved_by),
+            **({"may_give": list(request.may_give)} if request.may_give else {}),
             **(follows or {}),
         }
         follow = read_follow(payload)
@@ -154,6 +170,15 @@ class SystemCertificates:
             order=order_id, told_by=self._actor, created_at=self._parts.clock.now(), people=people
         )
         return self._parts.follow_ups.deliver_as(notice)
+
+
+def _identifiers(given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        try:
+            x509.ObjectIdentifier(each)
+        except ValueError:
+            raise FieldAlphabetError("may_give", each[:64]) from None
+    return tuple(sorted(set(given)))
 
 
 def _sorted_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -25,6 +25,7 @@ _ADDED: Mapping[str, object] = {
     "renewal_same_key": False,
     "renewal_window_days": 0,
     "renewal_after_expiry_days": 0,
+    "attribute_controls": False,
 }
 
 
@@ -58,6 +59,7 @@ class Profile:
     renewal_same_key: bool = False  # a renewal or change may bring the key of the old certificate
     renewal_window_days: int = 0  # it can be renewed so long before its end; 0: at any time
     renewal_after_expiry_days: int = 0  # and so long after its end
+    attribute_controls: bool = False  # an order may say which attributes its holder may give (aaControls)
 
     @property
     def longest_days(self) -> int:

@@ -58,6 +58,7 @@ def profile_schema() -> dict[str, Any]:
             "status_pointers": {"type": "boolean"},
             "freshest_crl": {"type": "boolean"},
             "ocsp_no_check": {"type": "boolean"},
+            "attribute_controls": {"type": "boolean"},
             "identity_required": _choices(VALUES),
             "identity_optional": _choices(VALUES),
             "policies": _list({"type": "string", "pattern": _OID, "maxLength": 64}, 16),
