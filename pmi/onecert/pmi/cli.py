@@ -6,6 +6,7 @@ import click
 
 from onecert.pmi.commands import decisions, grants, life, repository
 from onecert.pmi.commands.authority import authority
+from onecert.pmi.commands.batches import batch
 from onecert.pmi.commands.catalogue import catalogue
 from onecert.pmi.commands.policy import policy
 
@@ -20,5 +21,5 @@ def pmi() -> None:
 for _feature in (grants, decisions, life, repository):
     for _command in _feature.COMMANDS:
         pmi.add_command(_command)
-for _group in (authority, catalogue, policy):
+for _group in (authority, batch, catalogue, policy):
     pmi.add_command(_group)

@@ -40,10 +40,11 @@ def build(config: PmiConfig, context: Context) -> Service:
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
             Job("pmi.authorities", timedelta(days=1), parts.key_renewals.warn),
-            Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
             Job("pmi.ocsp", timedelta(minutes=1), parts.responder.renew),
             Job("pmi.departures", timedelta(seconds=15), parts.offices.carry_out_due),
             Job("pmi.rebinding", timedelta(minutes=1), parts.rebindings.propose),
+            Job("pmi.decisions", timedelta(hours=6), lambda at: _discard(parts.memory.prune(at))),
+            Job("pmi.batches", timedelta(seconds=10), lambda at: _discard(parts.batches.resume())),
             Job("pmi.intents", timedelta(minutes=1), lambda at: _discard(parts.issuing.resolve_intents(at))),
         ),
         checks={

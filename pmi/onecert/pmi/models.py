@@ -154,7 +154,7 @@ grants = Table(
     Column("refused_why", String(512), nullable=False),
     Column("serial", String(40), nullable=True),  # of the certificate, once issued
     Index("pmi_grants_by_state", "state", "requested_at"),
-    Index("pmi_grants_by_batch", "batch_id", "state"),
+    Index("pmi_grants_by_batch", "batch_id", "state", "id"),
     Index("pmi_grants_by_entity", "entity", "state"),
 )
 

@@ -18,12 +18,14 @@ from onecert.pmi.decisions.rules_document import RulesDocument
 from onecert.pmi.decisions.what_can import WhatCan
 from onecert.pmi.decisions.who_can import WhoCan
 from onecert.pmi.grants.acts import Grants
+from onecert.pmi.grants.batches import Batches
 from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderVerifier
 from onecert.pmi.holders.listed import ListedHolders
 from onecert.pmi.holders.seen import SeenHolders
 from onecert.pmi.issuing.one import Issuing
 from onecert.pmi.issuing.signing import Signer
+from onecert.pmi.issuing.together import Together
 from onecert.pmi.life.changes import Changes
 from onecert.pmi.life.offices import Offices
 from onecert.pmi.life.rebinding import Rebindings
@@ -56,6 +58,7 @@ class Parts:
     responder: OcspResponder
     issuing: Issuing
     grants: Grants
+    batches: Batches
     revocations: Revocations
     offices: Offices
     renewals: Renewals
@@ -112,6 +115,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         lifetime=config.acrl_lifetime / 6,
     )
     changes = Changes(audit=audit, publisher=publisher, responder=responder)
+    rules = Rules(catalogues=catalogues, delegations=delegations, lifetime_max=config.grant_lifetime_max)
     grants = Grants(
         database=database,
         audit=audit,
@@ -121,9 +125,15 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         holders=verifier,
         issuing=issuing,
         delegations=delegations,
-        rules=Rules(
-            catalogues=catalogues, delegations=delegations, lifetime_max=config.grant_lifetime_max
-        ),
+        rules=rules,
+    )
+    together = Together(
+        database=database,
+        audit=audit,
+        clock=clock,
+        authorities=authorities,
+        signer=signer,
+        sessions=config.token_sessions,
     )
     issuing.listeners.append(Replacements(clock=clock, changes=changes).issued)
     policies = Policies(audit=audit, clock=clock, public_key=lambda: token.own_key(POLICY_KEY).public_key())
@@ -146,6 +156,16 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         responder=responder,
         issuing=issuing,
         grants=grants,
+        batches=Batches(
+            database=database,
+            audit=audit,
+            clock=clock,
+            operators=context.operators,
+            authorities=authorities,
+            grants=grants,
+            rules=rules,
+            together=together,
+        ),
         revocations=Revocations(database=database, clock=clock, changes=changes),
         offices=Offices(database=database, audit=audit, clock=clock, changes=changes),
         renewals=Renewals(database=database, clock=clock, grants=grants, changes=changes),

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 ROLE = "role"
+_NO_TEXTS = frozenset({"service", "clearance", "integer", "boolean"})
 # Who may hold it: legal entities, natural persons, either.
 ENTITY, PERSON, ANY = "entity", "person", "any"
 
@@ -75,6 +76,11 @@ class CatalogueAttribute(_Given):
     values: tuple[Any, ...] = ()
     multiple: bool = False
     encrypted: bool = False
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether its values are no texts, so that people write them as JSON."""
+        return self.syntax in _NO_TEXTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from onecert.pmi.life.offices import Who
 from onecert.pmi.life.revocation import REASONS
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest.certificates import certificate_json
-from onecert.pmi.rest.grants import grant_json
+from onecert.pmi.rest.grant_json import grant_json
 from onecert.pmi.rest.holders import departure_json, leaving_json
 from onecert.server.commands.options import common_options
 from onecert.server.languages import _

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from onecert.pmi.config import PmiConfig
+from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.parts import Parts, assemble
 from onecert.server.contexts import open_member
 from onecert.server.languages import CHINA_TIME, _, current_language, gettext, set_language
@@ -24,6 +25,7 @@ __all__ = [
     "OUTPUT",
     "dump",
     "end_of_day",
+    "only_authority",
     "opened_parts",
     "read_operator",
     "say",
@@ -74,3 +76,12 @@ def read_operator(parts: Parts, operator_id: str) -> Operator:
 def dump(content: Mapping[str, Any]) -> str:
     """One line of JSON for programs."""
     return json.dumps(content, ensure_ascii=False)
+
+
+def only_authority(parts: Parts) -> str:
+    """Return the name of the one authority there is. Raises RequestWrongError."""
+    with parts.context.database.reading() as connection:
+        names = [each.name for each in parts.authorities.all(connection)]
+    if len(names) != 1:
+        raise RequestWrongError("authority", _("name one of several, or set one up first"))
+    return names[0]

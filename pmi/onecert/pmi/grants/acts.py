@@ -8,44 +8,39 @@ is refused by an approver, or withdrawn by who asked for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from onecert.pmi.authorities.delegations import Delegations
-from onecert.pmi.authorities.directory import Authorities, Authority
+from onecert.pmi.authorities.directory import Authorities
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import (
     ContentChangedError,
     GrantStateError,
     GrantUnknownError,
     RequestWrongError,
-    ValidityWrongError,
 )
 from onecert.pmi.grants.carried import carries_over
 from onecert.pmi.grants.errors import NotYoursError
+from onecert.pmi.grants.preparing import Preparer
 from onecert.pmi.grants.request import (
     DELEGATION,
-    DRAWN,
     GRANT,
     STATES,
     Grant,
     GrantRequest,
     Wanted,
     content_sha256,
-    draw_audit_identity,
     grant_of,
 )
-from onecert.pmi.grants.rules import Rules, Terms
+from onecert.pmi.grants.rows import row_of, said_of
+from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderIdentity, HolderVerifier
 from onecert.pmi.holders.seen import remember
-from onecert.pmi.issuing.attributes import search_values
-from onecert.pmi.issuing.lint import SHORT_LIFE
-from onecert.pmi.issuing.one import Intent, Issued, Issuing, ToSign
+from onecert.pmi.issuing.one import Intent, Issued, Issuing
 from onecert.pmi.models import grants
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
@@ -53,7 +48,6 @@ from onecert.server.database import Database
 from onecert.server.languages import _
 from onecert.server.operators import Operator, Operators, check_different_people, check_role, check_usable
 from onecert.server.statements import Statement, Values, insert_once
-from onecert.verifier.certificate import ParsedCertificate, as_parsed
 
 __all__ = ["APPROVER", "AUDITOR", "OFFICER", "STATES", "Grant", "GrantRequest", "Grants"]
 
@@ -117,6 +111,7 @@ class Grants:
         self._issuing = issuing
         self._delegations = delegations
         self._rules = rules
+        self._preparer = Preparer(rules)
 
     def preview(self, asked: GrantRequest, operator: Operator) -> Grant:
         """Return the grant that ``request`` would put on record, by the same code; nothing is kept."""
@@ -297,10 +292,11 @@ class Grants:
         if terms.needs_approval and carries_over(connection, wanted, holder, now):
             terms = replace(terms, needs_approval=False)
         row = row_of(wanted, terms, authority, holder=holder, operator=operator, now=now)
-        under = self._rules.check_delegated(
+        to_sign = self._preparer.to_sign(
             connection,
             authority,
             terms,
+            wanted,
             holder=holder.certificate,
             period=(row["not_before"], row["not_after"]),
             at=now,
@@ -317,22 +313,13 @@ class Grants:
             subject=f"grant:{wanted.id}",
             details={
                 "authority": authority.name,
-                "attributes": _said(terms, wanted),
+                "attributes": said_of(terms, wanted),
                 "content_sha256": str(row["content_sha256"]),
                 "needs_approval": terms.needs_approval,
             },
         )
         if terms.needs_approval:
             return row, None
-        to_sign = ToSign(
-            authority=authority,
-            holder=holder.certificate,
-            attributes=terms.attributes,
-            found_by=search_values(terms.catalogue, wanted.attributes),
-            recipient=wanted.recipient,
-            constraints=terms.constraints,
-            under=under,
-        )
         # Request and intent are one transaction: one flush of the disk.
         return row, self._issuing.begin(connection, row, to_sign)
 
@@ -343,26 +330,7 @@ class Grants:
             return done
         now = self._clock.now()
         authority = self._authorities.load_to_issue(connection, row["authority"])
-        wanted = wanted_of(row)
-        holder = HolderIdentity(certificate=as_parsed(row["holder_der"]), entity=row["entity"])
-        terms = self._rules.judge(connection, authority, wanted, holder, now, again=True)
-        under = self._rules.check_delegated(
-            connection,
-            authority,
-            terms,
-            holder=holder.certificate,
-            period=(row["not_before"], row["not_after"]),
-            at=now,
-        )
-        to_sign = ToSign(
-            authority=authority,
-            holder=holder.certificate,
-            attributes=terms.attributes,
-            found_by=search_values(terms.catalogue, wanted.attributes),
-            recipient=wanted.recipient,
-            constraints=terms.constraints,
-            under=under,
-        )
+        to_sign = self._preparer.prepare(connection, row, authority, now)
         return self._issuing.begin(connection, row, to_sign)
 
     @staticmethod
@@ -383,83 +351,3 @@ class Grants:
             details={"content_sha256": row["content_sha256"]},
         )
         return {**row, "state": "approved", "approved_by": operator.id, "approved_at": now}
-
-
-def row_of(
-    wanted: Wanted,
-    terms: Terms,
-    authority: Authority,
-    *,
-    holder: HolderIdentity,
-    operator: Operator,
-    now: datetime,
-) -> dict[str, Any]:
-    """Return the row of a new grant, with what the request left open filled in."""
-    start, end = _period(wanted, now, terms, (holder.certificate, authority.certificate))
-    drawn = wanted.audit_identity == DRAWN
-    row: dict[str, Any] = {
-        **wanted.as_columns(),
-        "state": "waiting" if terms.needs_approval else "approved",
-        "holder_der": holder.certificate.der,
-        "holder_name": (holder.name or holder.certificate.subject_text)[:512],
-        "entity": holder.entity,
-        "audit_identity": draw_audit_identity() if drawn else wanted.audit_identity,
-        "batch_id": None,
-        "not_before": start,
-        "not_after": end,
-        "needs_approval": terms.needs_approval,
-        "requested_by": operator.id,
-        "requested_at": now,
-        "approved_by": None,
-        "approved_at": None,
-        "refused_by": None,
-        "refused_at": None,
-        "refused_why": "",
-        "serial": None,
-    }
-    row["content_sha256"] = content_sha256(row)
-    return row
-
-
-def wanted_of(row: Values) -> Wanted:
-    """Return what was asked for, from the row of a grant."""
-    return Wanted(
-        id=row["id"],
-        authority=row["authority"],
-        attributes=json.loads(row["attributes"]),
-        targets=json.loads(row["targets"]),
-        target_groups=json.loads(row["target_groups"]),
-        holder_form=row["holder_form"],
-        short_lived=row["short_lived"],
-        audit_identity=row["audit_identity"],
-        recipient=None if row["recipient_der"] is None else as_parsed(bytes(row["recipient_der"])),
-        not_before=row["not_before"],
-        not_after=row["not_after"],
-        kind=row["kind"],
-        constraints=json.loads(row["constraints"]),
-        source=row["source"],
-    )
-
-
-def _said(terms: Terms, wanted: Wanted) -> dict[str, Any]:
-    """Return the attributes for the audit trail: of secret ones the name alone."""
-    entries = terms.catalogue.attributes
-    return {
-        name: [] if name in entries and entries[name].encrypted else list(values)
-        for name, values in wanted.attributes.items()
-    }
-
-
-def _period(
-    wanted: Wanted, now: datetime, terms: Terms, limits: Sequence[ParsedCertificate]
-) -> tuple[datetime, datetime]:
-    """Choose the period: as asked, else from now for as long as all limits allow."""
-    longest = min(terms.longest, SHORT_LIFE) if wanted.short_lived else terms.longest
-    start = wanted.not_before or now.replace(microsecond=0)
-    latest = min(start + longest, *(certificate.not_after for certificate in limits))
-    end = wanted.not_after or min(latest, terms.latest or latest)
-    # Never dated back: the order of the audit trail is the order of the certificates.
-    is_good = now - timedelta(minutes=1) <= start < end <= latest
-    if not is_good or any(start < certificate.not_before for certificate in limits):
-        raise ValidityWrongError(start, end, longest)
-    return start, end

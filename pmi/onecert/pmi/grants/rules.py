@@ -103,12 +103,14 @@ class Rules:
         at: datetime,
         *,
         again: bool = False,
+        locks: bool = True,
     ) -> Terms:
         """Say on which terms this may be given; what was delegated is asked with its period, afterwards.
 
         Args:
             authority: as ``Authorities.load_to_issue`` returned it in this transaction.
             again: it was requested before, and the record does not say of what kind its holder is.
+            locks: whether it is given in this transaction, so that others for this holder must wait.
 
         Raises:
             PmiError: it may not; the code says why.
@@ -136,7 +138,7 @@ class Rules:
                 _check_entity(holder)
             for entry in entries if not again else ():
                 _check_holder(entry, holder)
-            self._check_duties(connection, catalogue, wanted.roles, holder, at)
+            self.check_duties(connection, catalogue, wanted.roles, holder, at, locks=locks)
         days = [] if wanted.kind == DELEGATION else [timedelta(days=entry.max_days) for entry in entries]
         return Terms(
             attributes=encoded,
@@ -186,13 +188,15 @@ class Rules:
         )
         return None if held is None else Under(held.giver.certificate.subject_der, int(held.serial, 16))
 
-    def _check_duties(
+    def check_duties(
         self,
         connection: Connection,
         catalogue: Catalogue,
         roles: Sequence[str],
         holder: HolderIdentity,
         at: datetime,
+        *,
+        locks: bool = True,
     ) -> None:
         """Static separation of duty, over all that the holder has from whomever."""
         entity, certificate = holder.entity, holder.certificate
@@ -201,7 +205,7 @@ class Rules:
             return
         for rule in catalogue.broken_exclusions(roles):
             raise DutySeparatedError(rule.title("en"), sorted(given.intersection(rule.roles)), "")
-        if connection.dialect.name == "postgresql":
+        if locks and connection.dialect.name == "postgresql":
             # Two grants for one holder at the same moment wait for each other; SQLite's writers always do.
             key = int.from_bytes(hashlib.sha256(entity.encode()).digest()[:8], "big", signed=True)
             connection.execute(select(func.pg_advisory_xact_lock(key)))

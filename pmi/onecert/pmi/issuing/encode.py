@@ -33,7 +33,7 @@ from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.der import BIT_STRING, GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, SET
 from onecert.verifier.signatures import load_public_key
 
-__all__ = ["ENTITY_URN", "Content", "Template", "Under", "draw_serial", "key_identifier"]
+__all__ = ["ENTITY_URN", "Content", "Template", "Under", "draw_serial", "draw_serials", "key_identifier"]
 
 # How the holder form "entity" names a legal entity: a URI that the verifier compares with the identity that
 # was verified, not with anything in the certificate.
@@ -51,7 +51,17 @@ _SERIAL_RANDOM_OCTETS = 19
 
 def draw_serial() -> int:
     """Draw a serial number: 152 random bits."""
-    return int.from_bytes(bytes((_SERIAL_LEAD,)) + secrets.token_bytes(_SERIAL_RANDOM_OCTETS), "big")
+    return draw_serials(1)[0]
+
+
+def draw_serials(count: int) -> list[int]:
+    """Draw several serial numbers at once."""
+    drawn = secrets.token_bytes(_SERIAL_RANDOM_OCTETS * count)
+    lead = bytes((_SERIAL_LEAD,))
+    return [
+        int.from_bytes(lead + drawn[at : at + _SERIAL_RANDOM_OCTETS], "big")
+        for at in range(0, len(drawn), _SERIAL_RANDOM_OCTETS)
+    ]
 
 
 @dataclass(frozen=True)

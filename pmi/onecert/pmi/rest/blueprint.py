@@ -10,6 +10,8 @@ from flask import Blueprint, Response, jsonify
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest import openapi
 from onecert.pmi.rest.abilities import add_abilities
+from onecert.pmi.rest.batches import add_batches
+from onecert.pmi.rest.catalogue import add_catalogue
 from onecert.pmi.rest.certificates import add_certificates
 from onecert.pmi.rest.decisions import add_decisions
 from onecert.pmi.rest.grants import add_grants
@@ -26,7 +28,19 @@ __all__ = ["blueprint"]
 def blueprint(parts: Parts) -> Blueprint:
     """Build the views on these parts."""
     api = Blueprint("rest", __name__, url_prefix="/v1")
-    for add in (add_grants, add_certificates, add_holders, add_replacements, add_repository, add_decisions, add_abilities, add_memory, add_policies):
+    for add in (
+        add_grants,
+        add_batches,
+        add_catalogue,
+        add_certificates,
+        add_holders,
+        add_replacements,
+        add_repository,
+        add_decisions,
+        add_abilities,
+        add_memory,
+        add_policies,
+    ):
         add(api, parts)
 
     @api.get("/openapi.json")

@@ -11,7 +11,15 @@ from flask import request
 from onecert.pmi.errors import RequestWrongError
 from onecert.server.languages import _
 
-__all__ = ["read_body", "read_count", "read_field", "read_moment", "read_texts"]
+__all__ = [
+    "read_body",
+    "read_count",
+    "read_field",
+    "read_flag",
+    "read_moment",
+    "read_object",
+    "read_texts",
+]
 
 PER_PAGE_MAX = 100
 
@@ -63,3 +71,19 @@ def read_count(text: str, field: str, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
         raise RequestWrongError(field, _("not a number of the right size"))
     return int(text)
+
+
+def read_flag(body: Mapping[str, Any], field: str) -> bool:
+    """Take true or false; False when the field is not there. Raises RequestWrongError."""
+    value = body.get(field, False)
+    if not isinstance(value, bool):
+        raise RequestWrongError(field, _("not true or false"))
+    return value
+
+
+def read_object(body: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """Take a JSON object; empty when the field is not there. Raises RequestWrongError."""
+    value = body.get(field, {})
+    if not isinstance(value, dict):
+        raise RequestWrongError(field, _("not a JSON object"))
+    return value

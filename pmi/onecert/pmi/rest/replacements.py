@@ -13,7 +13,7 @@ from onecert.pmi.life.rebinding import Proposal, Rebound
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest.body import read_body, read_field, read_moment, read_texts
 from onecert.pmi.rest.certificates import certificate_json
-from onecert.pmi.rest.grants import grant_json
+from onecert.pmi.rest.grant_json import grant_json
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _, current_language
 from onecert.server.web import current_operator, requires_role
