@@ -220,6 +220,20 @@ def test_groups_are_compared_one_by_one() -> None:
     assert split_value("boolean", b"\x01\x01\xff") == (b"\x01\x01\xff",)
 
 
+def test_access_identity_carries_no_secret() -> None:
+    """RFC 5755, section 4.4.2: authInfo must not be there, which authenticationInfo may have."""
+    value = {"service": {"uri": "ldap://a/"}, "ident": {"mail": "a@b.example"}, "auth_info": "31"}
+    der = STANDARD["authenticationInfo"].encode(value)
+    assert STANDARD["authenticationInfo"].decode(der) == value
+    for ask in (
+        lambda: STANDARD["accessIdentity"].encode(value),
+        lambda: STANDARD["accessIdentity"].decode(der),
+    ):
+        with pytest.raises(MalformedError, match="no auth_info") as caught:
+            ask()
+        assert caught.value.code == "ATTRIBUTE_VALUE"
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -76,7 +76,7 @@ def _encode(name: str, oid: str, syntax: str, values_json: str) -> Attribute:
     found = []
     for value in values:
         try:
-            found.append(encode_value(syntax, value))
+            found.append(encode_value(syntax, value) if standard is None else standard.encode(value))
         except VerifyError as exc:
             raise AttributeValueError(name, _text(value), str(exc)) from exc
     if len(set(found)) != len(found):

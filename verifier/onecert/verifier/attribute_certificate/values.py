@@ -127,18 +127,41 @@ def split_value(syntax: str, der: bytes) -> tuple[bytes, ...]:
 class StandardAttribute:
     """An attribute of RFC 5755, section 4.4.
 
-    ``single`` attributes have one value only; several names stand inside of it.
+    ``single`` attributes have one value only; several names stand inside of it. ``without`` are members that
+    the syntax has and this attribute must not have.
     """
 
     oid: ObjectIdentifier
     syntax: str
     single: bool = False
+    without: frozenset[str] = frozenset()
+
+    def encode(self, value: JsonValue) -> bytes:
+        """Return the DER of one value; raises as ``encode_value``."""
+        self._check(value)
+        return encode_value(self.syntax, value)
+
+    def decode(self, der: bytes) -> JsonValue:
+        """Return the JSON of one value; raises as ``decode_value``."""
+        value = decode_value(self.syntax, der)
+        self._check(value)
+        return value
+
+    def _check(self, value: JsonValue) -> None:
+        if isinstance(value, Mapping) and (members := self.without & value.keys()):
+            detail = f"this attribute has no {', '.join(sorted(members))}"
+            raise MalformedError("ATTRIBUTE_VALUE", syntax=self.syntax, detail=detail)
 
 
 STANDARD: Mapping[str, StandardAttribute] = MappingProxyType(
     {
         "authenticationInfo": StandardAttribute(Oid.AUTHENTICATION_INFO, "service"),
-        "accessIdentity": StandardAttribute(Oid.ACCESS_IDENTITY, "service"),
+        "accessIdentity": StandardAttribute(
+            # Section 4.4.2: who somebody is, never how he proves it.
+            Oid.ACCESS_IDENTITY,
+            "service",
+            without=frozenset({"auth_info"}),
+        ),
         "chargingIdentity": StandardAttribute(Oid.CHARGING_IDENTITY, "ietf", single=True),
         "group": StandardAttribute(Oid.GROUP, "ietf", single=True),
         "role": StandardAttribute(Oid.ROLE, "role"),
