@@ -91,7 +91,7 @@ class City:
             end=self.at + 999 * DAY, at=self.at - HOUR,
         )  # fmt: skip
         self._publish_trust()
-        self.authority = lab.identity("税务属性权威", not_after=self.at + 500 * DAY)
+        self.authority = self.make_authority("税务属性权威")
         pem = self.authority.certificate.public_bytes(Encoding.PEM)
         (self.privileges / "authorities" / "tax.pem").write_bytes(pem)
         self.publish_crl()
@@ -122,6 +122,18 @@ class City:
         holder = Holder(name, key, load_der_x509_certificate(self.ca.issue(request)))
         (self.privileges / "holders" / f"{name}.der").write_bytes(holder.der)
         return holder
+
+    def make_authority(self, name: str) -> Any:
+        """A key and a certificate of the listed CA that attribute certificates are signed with."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        request = CertificateRequest(
+            subject=subject_name(name),
+            spki_der=key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+            not_before=self.at - DAY,
+            not_after=self.at + 500 * DAY,
+            usages=("digital_signature", "crl_sign"),
+        )
+        return lab.Identity(load_der_x509_certificate(self.ca.issue(request)), key)
 
     def grant(self, holder: Holder, *roles: str, targets: bytes | None = None, **changes: Any) -> int:
         """An attribute certificate for these roles, put into ``certificates/``; returns its serial number."""

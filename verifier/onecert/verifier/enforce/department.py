@@ -7,7 +7,7 @@ application = "tax-server"
 max_age_hours = 72                            # no revocation list of an authority that is older than this
 
 [privileges]
-folder = "/var/lib/onecert/privileges"        # authorities/ acrls/ certificates/ delegations/ holders/
+folder = "/var/lib/onecert/privileges"        # see below
 names = ["urn:onecert:app:tax-server"]        # who we are, for certificates that have targets
 groups = []
 
@@ -15,6 +15,11 @@ groups = []
 file = "tax.pem"                              # in authorities/
 roles = ["urn:onecert:role:tax.*"]
 acrl = "https://pmi.example/acrl/tax.crl"     # where its list is published, for onecert-enforce lists
+
+Beside what ``CredentialFolder`` reads there are ``holders/``, the certificates of the people, and for
+delegations ``anchors/`` and ``crls/``: the CAs that issue the certificates of authorities, and their lists.
+Where there is an anchor, each authority's certificate is validated up to one; without, only those of the
+configuration count, and no delegation does.
 """
 
 from __future__ import annotations
@@ -24,13 +29,14 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
+from onecert.verifier.anchors import TrustAnchor
 from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
 from onecert.verifier.attribute_certificate.credential_folder import CredentialFolder, WatchedFolder
 from onecert.verifier.attribute_certificate.credentials import Credentials
 from onecert.verifier.attribute_certificate.extensions import TargetIdentity
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.roles import is_role_name
-from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
+from onecert.verifier.attribute_certificate.trust import AttributeTrust, PathCheck, TrustedAuthority
 from onecert.verifier.attribute_certificate.verify import AttributeCertificateVerifier
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
 from onecert.verifier.enforce.config import Table
@@ -38,6 +44,10 @@ from onecert.verifier.enforce.proof import Proved, Prover
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.evidence import CrlFolder
 from onecert.verifier.identity.pairwise import load_pairwise_key
+from onecert.verifier.limits import DEFAULT_LIMITS
+from onecert.verifier.path import PathParameters, PathValidator
+from onecert.verifier.purposes import ATTRIBUTE_AUTHORITY
+from onecert.verifier.revocation import Crl, RevocationEvidence, load_crl
 from onecert.verifier.trust_list import FileState
 from onecert.verifier.trust_list.folder import TrustListFolder
 from onecert.verifier.trust_list.root_folder import RootFolder
@@ -212,7 +222,33 @@ def trust_of(config: DepartmentConfig, folder: CredentialFolder) -> AttributeTru
             path = config.privileges / "authorities" / each.file
             raise CouldNotCheckError("FILE_UNREADABLE", path=path, detail="no certificate is there")
         found.append(TrustedAuthority.from_certificate(known[each.file], roles=each.roles))
-    return AttributeTrust(authorities=tuple(found))
+    return AttributeTrust(authorities=tuple(found), check_path=_path_check(config.privileges))
+
+
+def _path_check(folder: Path) -> PathCheck | None:
+    names = (".pem", ".crt", ".cer", ".der")
+    anchors = WatchedFolder(folder / "anchors", names, parse_certificate).values()
+    if not anchors:
+        return None
+    lists = WatchedFolder(folder / "crls", (".crl", ".pem"), load_crl, look_every=timedelta(0),
+                          max_bytes=DEFAULT_LIMITS.crl_max_bytes)  # fmt: skip
+    evidence = RevocationEvidence()
+    validator = PathValidator(
+        anchors=[TrustAnchor.from_certificate(each) for each in anchors.values()],
+        evidence=evidence,
+        parameters=PathParameters(purpose=ATTRIBUTE_AUTHORITY),
+    )
+    known: dict[str, Crl] = {}
+
+    def check(certificate: ParsedCertificate, at: datetime) -> object:
+        nonlocal known
+        found = lists.values()
+        if found is not known:
+            evidence.replace_crls(list(found.values()))
+            known = found
+        return validator.validate(certificate, at=at)
+
+    return check
 
 
 @dataclass(frozen=True)
