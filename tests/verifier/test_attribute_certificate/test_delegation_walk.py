@@ -361,6 +361,19 @@ def test_a_long_chain_and_a_wide_one_are_bounded(city, lab) -> None:
     }
 
 
+def test_large_delegations_are_bounded_together(city, lab) -> None:
+    """Ten of 48 KiB, each with a wrong signature: after 256 KiB nobody reads further."""
+    values = [bytes((0x0C, 2)) + number.to_bytes(2, "big") for number in range(0x3030, 0x3030 + 200)]
+    city.delegate(
+        "source", "bureau", attributes=tuple(lab.attribute(f"1.2.3.{arc}", *values) for arc in range(60))
+    )
+    data, certificate = city.delegations.pop()
+    city.delegations = [(data[:-1] + bytes((data[-1] ^ 1 + each,)), certificate) for each in range(10)]
+    (*read, last) = city.explain(city.grant("bureau")).candidates
+    assert len(read) == 5
+    assert [(each.code, each.facts["kind"]) for each in last.findings] == [("DELEGATION_LIMIT", "octets")]
+
+
 def test_signature_checks_are_bounded(city) -> None:
     """A hundred delegations with wrong signatures: after 64 checks nobody looks further."""
     city.delegate("source", "bureau")

@@ -36,7 +36,8 @@ from onecert.verifier.names import CanonicalName
 
 MAX_LEVELS = 8
 MAX_CHECKS = 64
-MAX_CANDIDATES = 256
+MAX_CANDIDATES = 64
+MAX_OCTETS = 256 * 1024
 _KEPT_MAX_BYTES = 16 * 1024
 _PASSED_ON = frozenset(
     {
@@ -140,6 +141,7 @@ class DelegationSearch:
     target: TargetIdentity | None
     checks: int = 0
     candidates: int = 0
+    octets: int = 0
 
     def routes(
         self, issuer: GeneralName, extensions: Extensions, stack: tuple[_Key, ...] = ()
@@ -166,9 +168,9 @@ class DelegationSearch:
             authority = delegate_of(each.holder_certificate)
             if not is_named(authority, issuer.value, key_id):
                 continue
-            self.candidates += 1
-            if self.candidates > MAX_CANDIDATES:
-                yield _stopped(authority, "delegations", MAX_CANDIDATES)
+            spent = self._find_spent(each)
+            if spent is not None:
+                yield _stopped(authority, *spent)
                 return
             yield from self._through(each, authority, stack)
 
@@ -275,6 +277,16 @@ class DelegationSearch:
     def _pay(self) -> bool:
         self.checks += 1
         return self.checks <= MAX_CHECKS
+
+    def _find_spent(self, delegation: Delegation) -> tuple[str, int] | None:
+        """Count a delegation that is looked at; tell what is used up, if anything is."""
+        self.candidates += 1
+        self.octets += len(delegation.der)
+        if self.candidates > MAX_CANDIDATES:
+            return "delegations", MAX_CANDIDATES
+        if self.octets > MAX_OCTETS:
+            return "octets", MAX_OCTETS
+        return ("signature checks", MAX_CHECKS) if self.checks > MAX_CHECKS else None
 
 
 def _is_one_of(delegation: Delegation, named: set[tuple[tuple[int, object], int]]) -> bool:
