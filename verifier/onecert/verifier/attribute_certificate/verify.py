@@ -121,6 +121,8 @@ class _Walk:
     extensions: Extensions = NO_EXTENSIONS
     unknown: Finding | None = None
     ways: list[_Way] = field(default_factory=list)
+    signatures: dict[bytes, tuple[Finding, ...]] = field(default_factory=dict)
+    """What was found with which key: many ways lead to one."""
     taken: _Way | None = None
 
 
@@ -138,8 +140,12 @@ class _Way:
 
     def signature(self, verifier: AttributeCertificateVerifier, walk: _Walk) -> tuple[Finding, ...]:
         if self._signature is None:
-            check = verifier.signatures.check(walk.certificate, self.route.authority, walk.at)
-            self._signature = tuple(check)
+            authority = self.route.authority
+            known = walk.signatures.get(authority.public_key_der)
+            if known is None:
+                known = tuple(verifier.signatures.check(walk.certificate, authority, walk.at))
+                walk.signatures[authority.public_key_der] = known
+            self._signature = known
         return self._signature
 
     def status(
@@ -160,8 +166,12 @@ class _Way:
 
     def findings(self, verifier: AttributeCertificateVerifier, walk: _Walk) -> tuple[Finding, ...]:
         """All of it, dearest last: nobody's list is asked for because of a wrong signature."""
-        early = (*self.route.examined.findings, *self.delegation(walk), *self.signature(verifier, walk))
-        return early if early and not walk.is_explained else (*early, *self.status(verifier, walk)[0])
+        found = (*self.route.examined.findings, *self.delegation(walk))
+        if not found or walk.is_explained:
+            found = (*found, *self.signature(verifier, walk))
+        if not found or walk.is_explained:
+            found = (*found, *self.status(verifier, walk)[0])
+        return found
 
 
 def _exceeding(walk: _Walk, route: Route) -> Iterator[Finding]:
