@@ -2,17 +2,19 @@
 
 Two kinds, both under the policy key that the relying party's trust configuration names, never one that comes
 with the document: one version of a policy (``onecert-policy+json``), as the PMI keeps it; and what is in
-force now (``onecert-decision-rules+json``): that policy with the catalogue's hierarchy and exclusions, and
-until when it may be relied upon without asking again.
+force now (``onecert-decision-rules+json``): that policy with the catalogue's hierarchy and exclusions, the sources
+of authority with what they may give, and until when it may be relied upon without asking again.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from onecert.verifier.attribute_certificate.trust import TrustedAuthority
 from onecert.verifier.decision.deciding import PolicyInForce
 from onecert.verifier.decision.engine import compile_policy
 from onecert.verifier.decision.role_model import RoleModel
@@ -26,6 +28,7 @@ __all__ = [
     "RULES_TYP",
     "DecisionRules",
     "SignedPolicy",
+    "SourceOfAuthority",
     "policy_payload",
     "read_policy",
     "read_rules",
@@ -50,12 +53,35 @@ class SignedPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceOfAuthority:
+    """One authority that may give what the catalogue says, with where its revocation list is published."""
+
+    name: str
+    certificate_der: bytes
+    acrl_url: str
+    roles: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
+
+    def trusted(self) -> TrustedAuthority:
+        """Return it as the verifier of attribute certificates knows it.
+
+        Raises:
+            MalformedError: its certificate cannot be read.
+        """
+        return TrustedAuthority.from_certificate(
+            self.certificate_der, roles=self.roles, attributes=self.attributes, label=self.name
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecisionRules:
-    """What is in force: a compiled policy with its catalogue, and how long it may be relied upon."""
+    """What is in force: a compiled policy with its catalogue, the sources of authority, and how long it may be
+    relied upon."""
 
     policy: PolicyInForce
     issued_at: datetime
     next_update: datetime
+    sources: tuple[SourceOfAuthority, ...] = ()
 
     def check_fresh(self, at: datetime) -> None:
         """Raise when this is too old, or from the future, at this time.
@@ -84,7 +110,13 @@ def policy_payload(
 
 
 def rules_payload(
-    source: PolicySource, *, version: int, model: RoleModel, issued_at: datetime, next_update: datetime
+    source: PolicySource,
+    *,
+    version: int,
+    model: RoleModel,
+    issued_at: datetime,
+    next_update: datetime,
+    sources: Iterable[SourceOfAuthority] = (),
 ) -> dict[str, Any]:
     """What is signed of what is in force."""
     return {
@@ -93,6 +125,16 @@ def rules_payload(
         "sha256": source.sha256,
         "content": source.content,
         "catalogue": model.as_dict(),
+        "sources_of_authority": [
+            {
+                "name": each.name,
+                "certificate": base64.b64encode(each.certificate_der).decode("ascii"),
+                "acrl": each.acrl_url,
+                "roles": list(each.roles),
+                "attributes": list(each.attributes),
+            }
+            for each in sources
+        ],
         "issued_at": issued_at.isoformat(),
         "next_update": next_update.isoformat(),
     }
@@ -145,6 +187,7 @@ def read_rules(
         model = RoleModel.from_dict(payload["catalogue"])
         issued_at, next_update = _moment(payload["issued_at"]), _moment(payload["next_update"])
         version = int(payload["version"])
+        sources = tuple(_source_of_authority(each) for each in payload.get("sources_of_authority", []))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise MalformedError("DOCUMENT_MALFORMED", detail=f"{type(exc).__name__}: {exc}") from exc
     if before is not None and issued_at < before.issued_at:
@@ -154,7 +197,7 @@ def read_rules(
     policy = PolicyInForce(
         name=source.name, version=version, sha256=source.sha256, engine=engine, model=model
     )
-    return DecisionRules(policy=policy, issued_at=issued_at, next_update=next_update)
+    return DecisionRules(policy=policy, issued_at=issued_at, next_update=next_update, sources=sources)
 
 
 def _open(document: bytes, typ: str, keys: Iterable[PublicKey]) -> Mapping[str, Any]:
@@ -170,6 +213,16 @@ def _source(payload: Mapping[str, Any]) -> PolicySource:
     if (payload["policy"], payload["sha256"]) != (source.name, source.sha256):
         raise ValueError("name or sha256 is not that of the content")
     return source
+
+
+def _source_of_authority(row: Mapping[str, Any]) -> SourceOfAuthority:
+    return SourceOfAuthority(
+        name=str(row["name"]),
+        certificate_der=base64.b64decode(str(row["certificate"]), validate=True),
+        acrl_url=str(row["acrl"]),
+        roles=tuple(map(str, row["roles"])),
+        attributes=tuple(map(str, row["attributes"])),
+    )
 
 
 def _moment(text: object) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any
 from onecert.verifier.decision.errors import Fault, PolicyWrongError, QuestionWrongError
 from onecert.verifier.decision.plain import read_plain, read_resource, read_text
 from onecert.verifier.decision.question import Answer, Question
+from onecert.verifier.decision.role_model import BASE_ATTRIBUTES
 
 __all__ = ["PolicyCase", "PolicySource"]
 
@@ -142,14 +143,20 @@ def _case(row: Any) -> PolicyCase:
             raise QuestionWrongError(detail=f"{key} is missing")
     if row["expect"] not in _EXPECTED:
         raise QuestionWrongError(detail="expect is permit, deny, not_applicable or indeterminate")
+    subject = read_text(row.get("subject", _DEFAULT_SUBJECT), "subject")
     return PolicyCase(
         name=str(row["name"]),
         question=Question(
-            subject=read_text(row.get("subject", _DEFAULT_SUBJECT), "subject"),
+            subject=subject,
             roles=_texts(row, "roles"),
             action=read_text(row["action"], "action"),
             resource=read_resource(row["resource"]),
-            attributes=read_plain(row.get("attributes", {}), "attributes"),
+            # What is known of every holder is there in a test as well.
+            attributes={
+                **dict.fromkeys(BASE_ATTRIBUTES, ""),
+                "entity": subject,
+                **read_plain(row.get("attributes", {}), "attributes"),
+            },
             context=read_plain(row.get("context", {}), "context"),
         ),
         use_roles=_texts(row, "use_roles") if "use_roles" in row else None,
