@@ -54,24 +54,17 @@ def read_tree(connection: Connection, at: datetime) -> tuple[Mapping[str, Sequen
         how many certificates each authority gave in all.
     """
     is_live = (certificates.c.state.in_(_LIVE)) & (certificates.c.not_after >= at)
-    under: dict[str | None, int] = dict(
-        connection.execute(
-            select(certificates.c.under, func.count())
-            .where(is_live, certificates.c.kind == "grant", certificates.c.under.is_not(None))
-            .group_by(certificates.c.under)
-        )
-        .tuples()
-        .all()
+    of_holders = select(certificates.c.under, certificates.c.authority, func.count()).where(
+        is_live, certificates.c.kind == "grant"
     )
-    given: dict[str, int] = dict(
-        connection.execute(
-            select(certificates.c.authority, func.count())
-            .where(is_live, certificates.c.kind == "grant")
-            .group_by(certificates.c.authority)
-        )
-        .tuples()
-        .all()
-    )
+    under: dict[str, int] = defaultdict(int)
+    given: dict[str, int] = defaultdict(int)
+    for delegation, name, count in connection.execute(
+        of_holders.group_by(certificates.c.under, certificates.c.authority)
+    ):
+        given[name] += count
+        if delegation:
+            under[delegation] += count
     rows = connection.execute(
         select(certificates, grants.c.constraints, grants.c.attributes)
         .join(grants, grants.c.id == certificates.c.grant_id)

@@ -209,6 +209,7 @@ def _show_preview(parts: Parts, form: _Form, grant: Grant) -> str:
 def _read_form(parts: Parts) -> _Form:
     errors: dict[str, str] = {}
     given, prefix = request.form, "attribute-"
+    kind = _kind(given.get("kind", ""))
     certificates = {"holder": "", "recipient": ""}
     for name in certificates:
         try:
@@ -224,7 +225,7 @@ def _read_form(parts: Parts) -> _Form:
             certificates["holder"] = certificate.public_bytes(Encoding.PEM).decode("ascii").strip()
     return _Form(
         key=given.get("key", "") or str(uuid.uuid4()),
-        kind=_kind(given.get("kind", "")),
+        kind=kind,
         receiver=receiver,
         depth=given.get("depth", "").strip(),
         permitted=given.get("permitted", ""),
@@ -234,7 +235,8 @@ def _read_form(parts: Parts) -> _Form:
         recipient_pem=certificates["recipient"],
         roles=given.getlist("roles"),
         values={name.removeprefix(prefix): given.getlist(name) for name in given if name.startswith(prefix)},
-        holder_form=given.get("holder_form", "certificate"),
+        # An authority keeps what was delegated to it when its certificate is renewed for the same key.
+        holder_form="key" if kind == DELEGATION else given.get("holder_form", "certificate"),
         targets=given.get("targets", ""),
         target_groups=given.get("target_groups", ""),
         since=given.get("since", ""),

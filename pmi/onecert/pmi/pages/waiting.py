@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, func, literal, select
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.grants.acts import APPROVER, OFFICER
 from onecert.pmi.life.revocation import SECURITY
-from onecert.pmi.models import acrls, authorities, certificates, grants, rebindings
+from onecert.pmi.models import acrls, certificates, grants, rebindings
 from onecert.pmi.parts import Parts
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator
@@ -97,21 +97,15 @@ def _count(connection: Connection, chosen: Select[Any]) -> int:
 def find_trouble(parts: Parts, connection: Connection, at: datetime) -> Sequence[AuthorityTrouble]:
     """What is wrong or soon will be with authorities and their revocation lists."""
     found = []
-    newest = dict(
-        connection.execute(
-            select(acrls.c.authority, func.max(acrls.c.next_update))
-            .where(acrls.c.acrl_der.is_not(None))
-            .group_by(acrls.c.authority)
-        )
-        .tuples()
-        .all()
-    )
-    states = dict(connection.execute(select(authorities.c.name, authorities.c.state)).tuples().all())
+    lists = select(acrls.c.authority, func.max(acrls.c.next_update)).where(acrls.c.acrl_der.is_not(None))
+    newest: dict[str, datetime] = {
+        row[0]: row[1] for row in connection.execute(lists.group_by(acrls.c.authority))
+    }
     for authority in parts.authorities.all(connection):
         name, ends = authority.name, authority.certificate.not_after
-        if states[name] == "suspended":
+        if authority.state == "suspended":
             found.append(AuthorityTrouble(authority=name, text=_("is suspended"), at=None))
-        if states[name] == "revoked":
+        if authority.state == "revoked":
             continue
         if ends < at:
             text = _("has no valid certificate any more")
