@@ -6,6 +6,7 @@ octet, and so that the two are tried against each other.
 
 from __future__ import annotations
 
+import base64
 import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,27 @@ class Identity:
     key: ec.EllipticCurvePrivateKey
 
 
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def key_usage(*names: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{each: each in names for each in USAGES})
+
+
+def pem(label: str, der: bytes) -> bytes:
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n".encode()
+
+
 def identity(
     common_name: str,
     *,
@@ -103,20 +125,6 @@ def identity(
     not_after: datetime = T + 365 * DAY,
 ) -> Identity:
     key = key or ec.generate_private_key(ec.SECP256R1())
-    bits = dict.fromkeys(
-        [
-            "digital_signature",
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "key_cert_sign",
-            "crl_sign",
-            "encipher_only",
-            "decipher_only",
-        ],
-        False,
-    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(common_name))
@@ -126,7 +134,7 @@ def identity(
         .not_valid_after(not_after)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(**{**bits, **dict.fromkeys(usage, True)}), critical=True)
+        .add_extension(key_usage(*usage), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     for value, critical in extra:

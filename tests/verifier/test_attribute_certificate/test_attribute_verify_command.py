@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,6 @@ from onecert.verifier.certificate import as_parsed
 from onecert.verifier.cli import main
 
 AT = ["--at", "2026-11-21T09:00:00Z"]
-
-
-def pem(label: str, der: bytes) -> bytes:
-    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n".encode()
 
 
 class Files:
@@ -34,9 +29,9 @@ class Files:
         self.write("direct.ac", city.grant("source", "ab"))
         city.delegate("source", "bureau")
         der, certificate = city.delegations[0]
-        pair = pem("ATTRIBUTE CERTIFICATE", der) + certificate.public_bytes(Encoding.PEM)
+        pair = lab.pem("ATTRIBUTE CERTIFICATE", der) + certificate.public_bytes(Encoding.PEM)
         self.write("delegation.pem", pair)
-        self.write("given.ac", pem("ATTRIBUTE CERTIFICATE", city.grant("bureau")))
+        self.write("given.ac", lab.pem("ATTRIBUTE CERTIFICATE", city.grant("bureau")))
 
     def write(self, name: str, data: bytes) -> None:
         (self.folder / name).write_bytes(data)
@@ -114,7 +109,7 @@ def test_a_delegation_that_names_the_key_needs_no_anchor(
     named = lab.tlv(0xA2, lab.tlv(0x0A, b"\x00"), sha256, lab.tlv(0x03, b"\x00", digest))
     city.delegate("source", "bureau", holder=lab.tlv(0x30, named))
     der, certificate = city.delegations[-1]
-    files.write("named.pem", certificate.public_bytes(Encoding.PEM) + pem("ATTRIBUTE CERTIFICATE", der))
+    files.write("named.pem", certificate.public_bytes(Encoding.PEM) + lab.pem("ATTRIBUTE CERTIFICATE", der))
     options = ["--delegation", files["named.pem"], "--delegation", files["delegation.pem"], "--explain"]
     options += ["--acrl", files["source.acrl"], "--acrl", files["bureau.acrl"], "--language", "zh"]
     assert files.run("given.ac", *options) == 0
