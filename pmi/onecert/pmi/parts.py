@@ -31,6 +31,7 @@ from onecert.pmi.life.offices import Offices
 from onecert.pmi.life.rebinding import Rebindings
 from onecert.pmi.life.replacing import Renewals, Replacements
 from onecert.pmi.life.revocation import Revocations
+from onecert.pmi.repository.bundle import BundleMaker
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.pmi.status.ocsp import OcspResponder
 from onecert.pmi.tokens import POLICY_KEY, PmiToken, make_token
@@ -70,6 +71,7 @@ class Parts:
     who_can: WhoCan
     what_can: WhatCan
     rules_document: RulesDocument
+    bundles: BundleMaker
     memory: Memory
 
     def close(self) -> None:
@@ -139,6 +141,14 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
     policies = Policies(audit=audit, clock=clock, public_key=lambda: token.own_key(POLICY_KEY).public_key())
     log = DecisionLog(context.data / "decisions", masked=config.decisions_masked)
     in_force = InForce(database=database, authorities=authorities, catalogues=catalogues, policies=policies)
+    rules_document = RulesDocument(
+        database=database,
+        clock=clock,
+        policies=policies,
+        catalogues=catalogues,
+        authorities=authorities,
+        key=lambda: token.own_key(POLICY_KEY),
+    )
     return Parts(
         config=config,
         context=context,
@@ -185,12 +195,15 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         in_force=in_force,
         who_can=WhoCan(database=database, clock=clock, in_force=in_force),
         what_can=WhatCan(database=database, clock=clock, holders=holders, in_force=in_force),
-        rules_document=RulesDocument(
+        rules_document=rules_document,
+        bundles=BundleMaker(
             database=database,
             clock=clock,
-            policies=policies,
+            directory=authorities,
             catalogues=catalogues,
+            publisher=publisher,
             key=lambda: token.own_key(POLICY_KEY),
+            rules=rules_document.newest,
         ),
         memory=Memory(
             database=database,

@@ -2,8 +2,8 @@
 
 Two kinds, both under the policy key that the relying party's trust configuration names, never one that comes
 with the document: one version of a policy (``onecert-policy+json``), as the PMI keeps it; and what is in
-force now (``onecert-decision-rules+json``): that policy with the catalogue's hierarchy and exclusions, the sources
-of authority with what they may give, and until when it may be relied upon without asking again.
+force now (``onecert-decision-rules+json``): that policy with the catalogue's hierarchy and exclusions, the
+sources of authority with what they may give, and until when it may be relied upon without asking again.
 """
 
 from __future__ import annotations
@@ -75,8 +75,7 @@ class SourceOfAuthority:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionRules:
-    """What is in force: a compiled policy with its catalogue, the sources of authority, and how long it may be
-    relied upon."""
+    """What is in force: a compiled policy with its catalogue, the sources of authority, and for how long."""
 
     policy: PolicyInForce
     issued_at: datetime
