@@ -11,6 +11,7 @@ from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc5755
 
 from onecert.verifier import MalformedError
+from onecert.verifier.attribute_certificate.parse import SINGLE_VALUED
 from onecert.verifier.attribute_certificate.values import (
     STANDARD,
     SYNTAXES,
@@ -218,6 +219,10 @@ def test_groups_are_compared_one_by_one() -> None:
     named = encode_value("ietf", {"kind": "string", "values": ["a"], "authority": [NAME]})
     assert split_value("ietf", named) == (named,) != split_value("ietf", encode_value("ietf", "a"))
     assert split_value("boolean", b"\x01\x01\xff") == (b"\x01\x01\xff",)
+
+
+def test_writers_and_the_verifier_know_the_same_attributes_of_one_value() -> None:
+    assert {each.oid for each in STANDARD.values() if each.single} == SINGLE_VALUED
 
 
 def test_access_identity_carries_no_secret() -> None:

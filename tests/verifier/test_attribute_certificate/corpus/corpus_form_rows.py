@@ -195,6 +195,10 @@ def _form() -> Iterator[Row]:
         section + "7",
         attributes=twice,
     )
+    groups = (tlv(0x30, tlv(0x30, tlv(0x0C, each))) for each in (b"staff", b"tax"))
+    several = (attribute(ROLE, role(APPROVER)), attribute(GROUP, *groups))
+    rule = "group has one value, with several names in it"
+    yield changed("attributes-groups", "SINGLE_VALUE", rule, "RFC 5755, section 4.4.4", attributes=several)
     empty = (tlv(0x30, oid(ROLE), tlv(0x31)),)
     yield changed("attributes-empty", "NOT_DER", "an attribute has a value", section + "7", attributes=empty)
     other = tlv(0x30, oid("1.2.840.10045.4.3.3"))

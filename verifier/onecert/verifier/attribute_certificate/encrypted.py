@@ -45,8 +45,8 @@ def encrypt_attributes(
         recipients: see ``envelop``.
 
     Raises:
-        MalformedError: ``ENCRYPTION_RECIPIENT``, ``NO_ATTRIBUTES``, ``TOO_LARGE``.
-        RefusedError: ``DUPLICATE_ATTRIBUTE``.
+        MalformedError: ``ENCRYPTION_RECIPIENT``, ``TOO_LARGE``.
+        RefusedError: ``NO_ATTRIBUTES``, ``DUPLICATE_ATTRIBUTE``.
     """
     _check_types(attributes)
     content = asn1.encode_der(
@@ -170,7 +170,7 @@ def _read(content: bytes, certificate: AttributeCertificate) -> list[Attribute]:
 def _check_types(attributes: Sequence[Attribute]) -> None:
     oids = [each.oid for each in attributes]
     if not oids or not all(each.values for each in attributes):
-        raise MalformedError("NO_ATTRIBUTES", source=_SOURCE)
+        raise RefusedError("NO_ATTRIBUTES", source=_SOURCE)
     twice = next((oid for oid in oids if oids.count(oid) > 1 or oid == Oid.ENCRYPTED_ATTRIBUTES), None)
     if twice is not None:
         raise RefusedError("DUPLICATE_ATTRIBUTE", oid=twice.dotted_string, source=_SOURCE)

@@ -14,6 +14,7 @@ from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
 
 from onecert.verifier.attribute_certificate import asn1 as syntax
+from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.encoding import check_der, read_single, tlv
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.general_names import DIRECTORY, GeneralName
@@ -28,6 +29,8 @@ MAX_EXTENSIONS = 32
 MAX_SERIAL_OCTETS = 20
 PEM_LABEL = "ATTRIBUTE CERTIFICATE"
 
+# RFC 5755, sections 4.4.3 and 4.4.4: several names stand inside of one value.
+SINGLE_VALUED = frozenset({Oid.CHARGING_IDENTITY, Oid.GROUP})
 _V2_FORM = 0xA0
 _KIND = "attribute certificate"
 
@@ -255,6 +258,9 @@ def _faults(
         yield Finding(Code.NO_ATTRIBUTES)
     elif len(attributes) > 1 and (repeated := _find_repeated(attributes)):
         yield Finding(Code.DUPLICATE_ATTRIBUTE, {"oid": repeated})
+    for attribute in attributes:
+        if len(attribute.values) > 1 and attribute.oid in SINGLE_VALUED:
+            yield Finding(Code.SINGLE_VALUE, {"oid": attribute.oid.dotted_string})
     if repeated_extension:
         yield Finding(Code.DUPLICATE_EXTENSION, {"oid": repeated_extension})
 
