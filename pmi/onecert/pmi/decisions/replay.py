@@ -103,7 +103,7 @@ class Memory:
             DecisionUnknownError: it is not on the log, or not any more.
         """
         record = self._records.find(decision_id)
-        self._record(actor, "decision.read", f"decision:{decision_id[:64]}", found=record is not None)
+        self._record(actor, "decision.read", f"decision:{decision_id[:64]}", {"found": record is not None})
         if record is None:
             raise DecisionUnknownError(decision_id)
         return record
@@ -129,7 +129,8 @@ class Memory:
                 del kept[:-most]
         found = kept[-most:][::-1]
         days = {"first": str(first), "last": str(last)}
-        self._record(actor, "decisions.searched", "decisions", found=len(found), **days, **(wanted or {}))
+        details: dict[str, str | int | bool] = {**days, **(wanted or {}), "found": len(found)}
+        self._record(actor, "decisions.searched", "decisions", details)
         return found
 
     def replay(self, decision_id: str, *, actor: str) -> Replay:
@@ -231,7 +232,7 @@ class Memory:
             found["result"] = (facts["result"], decision.answer.result.value)
         return found
 
-    def _record(self, actor: str, event: str, subject: str, **details: str | int | bool) -> None:
+    def _record(self, actor: str, event: str, subject: str, details: Mapping[str, str | int | bool]) -> None:
         with self._database.transaction() as connection:
             self._audit.record(connection, event=event, actor=actor, subject=subject, details=details)
 
