@@ -1,4 +1,4 @@
-"""`onecert pmi list|export|acrl`."""
+"""`onecert pmi list|export|acrl|bundle|ldif`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from onecert.pmi.commands.parts import OUTPUT, dump, opened_parts, say
 from onecert.pmi.errors import AuthorityUnknownError
+from onecert.pmi.repository.ldif import SCHEMA, write_ldif
 from onecert.pmi.repository.search import Search, load_certificate, search_certificates
 from onecert.pmi.rest.certificates import certificate_json, pem
 from onecert.server.commands.options import common_options
@@ -113,4 +114,33 @@ def acrl(authority: str, out: Path | None, renew: bool, data: Path, config: Path
     click.echo(dump(row))
 
 
-COMMANDS = (list_certificates, export, acrl)
+@click.command()
+@click.option("--out", required=True, type=OUTPUT, help="The ZIP file to write.")
+@click.option("--target", default="", metavar="URI", help="Only what this application may use.")
+@common_options
+def bundle(out: Path, target: str, data: Path, config: Path | None) -> None:
+    """Write the offline bundle: certificates, delegations, lists, policy, signed by the policy key."""
+    with opened_parts(data, config) as parts, out.open("wb") as file:
+        manifest = parts.bundles.make(file, target=target)
+    row = {"use_until": manifest["use_until"], "members": len(manifest["members"]), "out": str(out)}
+    click.echo(dump(row))
+
+
+@click.command()
+@click.option("--out", required=True, type=OUTPUT, help="The LDIF file to write.")
+@click.option("--changes", is_flag=True, help="Modify entries that are in the directory already.")
+@click.option("--schema", type=OUTPUT, help="Also write the schema (OpenLDAP) here.")
+@common_options
+def ldif(out: Path, schema: Path | None, data: Path, config: Path | None, *, changes: bool) -> None:
+    """Write authorities, holders and lists as LDIF for a directory, in the standard schema."""
+    with opened_parts(data, config) as parts, out.open("w", encoding="ascii") as file:
+        at = parts.context.clock.now()
+        with parts.context.database.reading() as connection:
+            file.writelines(
+                write_ldif(connection, parts.authorities, parts.publisher, at, as_changes=changes)
+            )
+    if schema is not None:
+        schema.write_text(SCHEMA, encoding="ascii")
+
+
+COMMANDS = (list_certificates, export, acrl, bundle, ldif)
