@@ -145,3 +145,31 @@ def test_groups_inside_one_value_count_one_by_one(world, lab: ModuleType) -> Non
     assert refused(groups("east", "north"))
     assert refused(groups("east", authority=[{"uri": "urn:other"}]))
     assert refused(lab.attribute("1.3.6.1.5.5.7.10.4", lab.tlv(0x0C, b"east")))
+
+
+def test_excluded_names(world, lab: ModuleType) -> None:
+    """A holder in an excluded subtree, and a further delegation that would allow one."""
+    name = x509.Name.from_rfc4514_string
+    constraints = Constraints.within(1, excluded=[name("O=深圳市示例单位,C=CN")])
+    more = tuple(
+        lab.extension(each.oid.dotted_string, each.value, critical=True)
+        for each in constraints.to_extensions()
+    )
+    limits = delegation(world, lab, more_extensions=more)
+    assert kinds(limits, world, lab) == ["names"]
+    elsewhere = replace(limits, names=(Constraints.within(excluded=[name("O=别的单位,C=CN")]).names,))
+    assert kinds(elsewhere, world, lab) == []
+    into = Constraints.within(0, permitted=[name("OU=一科,O=别的单位,C=CN")])
+    assert kinds(elsewhere, world, lab, constraints=into) == ["names"]
+
+
+def test_constraints_that_cannot_be_said() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Constraints(-1)
+    bounded = NameConstraints((Subtree(GeneralName(2, b"sz.gov.cn"), True),), ())
+    with pytest.raises(ValueError, match="minimum"):
+        Constraints(0, bounded).to_extensions()
+    dns = NameConstraints((Subtree(GeneralName(2, b"sz.gov.cn"), False),), ())
+    written = Constraints(3, dns).to_extensions()
+    assert written[0].critical
+    assert written[1].value.hex() == "300fa00d300b8209737a2e676f762e636e"
