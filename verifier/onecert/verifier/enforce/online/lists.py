@@ -44,9 +44,9 @@ class OnlineLists:
             self._learn(authority, url)
 
     def learn_delegates(self, delegates: Iterable[tuple[TrustedAuthority, str]]) -> None:
-        """Take the addresses of sub-authorities: hints, taken only below the folders of the sources."""
+        """Take the addresses of sub-authorities: hints, asked only below the folders of the sources."""
         for authority, url in delegates:
-            if _folder(url) in self._folders:
+            if _key(authority) in self._lists or len(self._lists) < MAX_AUTHORITIES:
                 self._learn(authority, url)
 
     def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
@@ -57,7 +57,7 @@ class OnlineLists:
     def find_lists(self, authority: TrustedAuthority, at: datetime) -> Sequence[RevocationList]:
         """See ``ListHistory``: the newest, asked for when it is due; none when its address is silent."""
         found = self._lists.get(_key(authority))
-        if found is None:
+        if found is None or _folder(found.url) not in self._folders:
             return ()
         try:
             return (found.current(at),)
@@ -70,8 +70,6 @@ class OnlineLists:
             known = self._lists.get(key)
             if known is not None and known.url == url:
                 return
-            if known is None and len(self._lists) >= MAX_AUTHORITIES:
-                raise RefusedError("TOO_MANY", kind="attribute authorities", max=MAX_AUTHORITIES)
             self._lists[key] = Refreshed(
                 url,
                 lambda data, before: _read(data, before, authority),
