@@ -18,6 +18,7 @@ from onecert.verifier.attribute_certificate import (
 )
 from onecert.verifier.attribute_certificate.asn1 import Oid
 from onecert.verifier.attribute_certificate.encrypted import decrypt_attributes
+from onecert.verifier.attribute_certificate.extensions import read_extension
 from onecert.verifier.attribute_certificate.trust import TrustedAuthority
 from onecert.verifier.attribute_certificate.values import STANDARD, decode_value
 from onecert.verifier.errors import RefusedError
@@ -194,3 +195,21 @@ def test_every_kind_of_key(bare_pmi, lab, algorithm: str) -> None:
     with pytest.raises(RefusedError) as caught:
         bare_pmi.stranger().verify(der, holder=bare_pmi.holder, at=lab.T)
     assert caught.value.code == "REVOKED"
+
+
+def test_the_delegation_is_named_in_what_is_given_under_it(wide, lab) -> None:
+    """tax-office delegates to sub-office, which gives within it; both are read back by the lint."""
+    sub = wide.add_authority("sub-office")
+    until = lab.T + timedelta(days=20)
+    delegation = wide.delegate(
+        "tax-office", sub, lab.READER_ROLE, depth=0, permitted=["C=CN"], not_after=until
+    )
+    given = parse(wide.certificate_der(delegation))
+    assert given.find_extension(Oid.BASIC_ATTRIBUTE_CONSTRAINTS).critical
+    assert given.find_extension(Oid.DELEGATED_NAME_CONSTRAINTS).critical
+    grant = wide.grant(lab.READER_ROLE, authority="sub-office", not_after=lab.T + timedelta(days=19))
+    under = parse(wide.certificate_der(grant)).find_extension(Oid.AUTHORITY_ATTRIBUTE_IDENTIFIER)
+    assert not under.critical
+    ((name, serial),) = read_extension(under.oid, under.value).given_under
+    assert f"{serial:x}" == delegation.serial
+    assert "tax-office" in str(name)

@@ -60,6 +60,7 @@ MAX_BYTES = 1024 * 1024
 MAX_DAYS = 3660
 MAX_ROWS = 5000
 MAX_VALUES = 1000
+MAX_DEPTH = 16
 
 _NAME = re.compile(r"[a-z][A-Za-z0-9-]{0,62}", re.ASCII)
 _GIVEN = {
@@ -264,6 +265,10 @@ def _faults_between(
     if cycle:
         yield f"roles include each other in a circle: {' → '.join(cycle)}"
         return
+    deepest = _depth(roles)
+    if deepest > MAX_DEPTH:
+        yield f"roles include each other more than {MAX_DEPTH} deep"
+        return
     by_oid: dict[str, str] = {}
     for attribute in attributes.values():
         other = by_oid.setdefault(attribute.oid, attribute.name)
@@ -277,6 +282,15 @@ def _faults_between(
         # One who was given this role alone would break the rule at once.
         for exclusion in catalogue.broken_exclusions([uri]):
             yield f"{uri} includes two roles that exclude each other ({exclusion.name})"
+
+
+def _depth(roles: Mapping[str, CatalogueRole]) -> int:
+    """Return how many roles the longest chain has, at most one more than is allowed."""
+    level, depth = set(roles), 0
+    while level and depth <= MAX_DEPTH:
+        level = {below for uri in level if uri in roles for below in roles[uri].includes}
+        depth += 1
+    return depth
 
 
 def _find_cycle(roles: Mapping[str, CatalogueRole]) -> list[str]:

@@ -74,7 +74,9 @@ class Preparer:
                     yield row, known
                     continue
                 else:
-                    self._rules.check_duties(connection, known[1].catalogue, known[0].roles, holder, at)
+                    self._rules.check_duties(
+                        connection, known[1].catalogue, known[0].roles, holder, at, again=True
+                    )
                 yield (
                     row,
                     self.to_sign(

@@ -138,7 +138,7 @@ class Rules:
                 _check_entity(holder)
             for entry in entries if not again else ():
                 _check_holder(entry, holder)
-            self.check_duties(connection, catalogue, wanted.roles, holder, at, locks=locks)
+            self.check_duties(connection, catalogue, wanted.roles, holder, at, again=again, locks=locks)
         days = [] if wanted.kind == DELEGATION else [timedelta(days=entry.max_days) for entry in entries]
         return Terms(
             attributes=encoded,
@@ -196,9 +196,10 @@ class Rules:
         holder: HolderIdentity,
         at: datetime,
         *,
+        again: bool = False,
         locks: bool = True,
     ) -> None:
-        """Static separation of duty, over all that the holder has from whomever."""
+        """Static separation of duty, over all that the holder has from whomever; see ``judge``."""
         entity, certificate = holder.entity, holder.certificate
         given = catalogue.with_included(roles)
         if not any(rule.kind == "static" and given.intersection(rule.roles) for rule in catalogue.exclusions):
@@ -210,8 +211,11 @@ class Rules:
             key = int.from_bytes(hashlib.sha256(entity.encode()).digest()[:8], "big", signed=True)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
         held: dict[str, str] = {}
-        person = _PERSON.first(connection, {"wanted": hashlib.sha256(certificate.der).hexdigest()})
-        whose = {"entity": entity, "anybody": person is None, "person": (person or {}).get("person", "")}
+        person: str | None = holder.person
+        if again:
+            row = _PERSON.first(connection, {"wanted": hashlib.sha256(certificate.der).hexdigest()})
+            person = None if row is None else row["person"]
+        whose = {"entity": entity, "anybody": person is None, "person": person or ""}
         for row in _ROLES_HELD.all(connection, {**whose, "at": at}):
             held.setdefault(row["value"], row["serial"])
         for role, serial in held.items():

@@ -57,7 +57,7 @@ _NEXT = Statement(
         grants.c.id > bindparam("after"),
     )
     .order_by(grants.c.id)
-    .limit(CHUNK)
+    .limit(bindparam("most"))
 )
 _OUTSTANDING = Statement(
     select(certificates.c.serial, certificates.c.grant_id, certificates.c.authority, certificates.c.info_der)
@@ -172,7 +172,7 @@ class Together:
         batch = _LOCK.first(connection, {"batch": batch_id})
         if batch is None or batch["state"] != "approved":
             return None
-        found = _NEXT.all(connection, {"batch": batch_id, "after": after})
+        found = _NEXT.all(connection, {"batch": batch_id, "after": after, "most": CHUNK})
         if not found:
             return None
         taken = _taken(connection, [row["id"] for row in found])
