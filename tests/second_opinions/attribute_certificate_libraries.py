@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from asn1crypto import cms, x509
-from attribute_certificates import CORPUS, Row, Said, load_rows
+from attribute_certificates import CORPUS, NOT_ASKED, Row, Said, load_rows
 from pyasn1.codec.der import decoder, encoder
 from pyasn1.error import PyAsn1Error
 from pyasn1_alt_modules import rfc5755
@@ -69,7 +69,7 @@ def _by_asn1crypto(rows: Sequence[Row]) -> list[Said]:
         except Exception as exc:
             return Said(False, False, f"{type(exc).__name__}: {exc}")
 
-    return [ask(row) for row in rows]
+    return [NOT_ASKED if row["kind"] == "local" else ask(row) for row in rows]
 
 
 def _by_pyasn1(rows: Sequence[Row]) -> list[Said]:
@@ -80,7 +80,7 @@ def _by_pyasn1(rows: Sequence[Row]) -> list[Said]:
         except (PyAsn1Error, RecursionError, ValueError) as exc:
             return Said(False, False, f"{type(exc).__name__}: {exc}")
 
-    return [ask(row) for row in rows]
+    return [NOT_ASKED if row["kind"] == "local" else ask(row) for row in rows]
 
 
 if __name__ == "__main__":
