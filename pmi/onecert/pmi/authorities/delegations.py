@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from onecert.pmi.authorities.directory import ACTIVE, SOURCE, STATES, Authorities, Authority
 from onecert.pmi.authorities.errors import (
+    AttributesNotPermittedError,
     AuthorityStateError,
     DelegateIsSourceError,
     DelegateUnfitError,
@@ -140,10 +141,15 @@ class Delegations:
             constraints: of a further delegation; None for a certificate that cannot be given on.
 
         Raises:
+            AttributesNotPermittedError: the authority's own certificate does not let it give one of these.
             NoDelegationError: nothing is delegated to the authority now.
             DelegationExceededError: ``EXCEEDS_DELEGATION``, with the findings about the nearest delegation.
             DelegationLoopError: the receiver of a delegation is the authority itself, or above it.
         """
+        attributes = tuple(attributes)
+        unpermitted = authority.find_unpermitted(each.oid.dotted_string for each in attributes)
+        if unpermitted:
+            raise AttributesNotPermittedError(authority.name, unpermitted)
         if constraints is not None:
             self.check_no_loop(connection, authority, holder, at)
         held = self.held(connection, authority, at)
@@ -154,7 +160,7 @@ class Delegations:
         return choose_among(
             held,
             authority.name,
-            attributes=tuple(attributes),
+            attributes=attributes,
             holder=holder,
             period=period,
             constraints=constraints,

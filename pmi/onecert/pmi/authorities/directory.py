@@ -8,7 +8,7 @@ new certificate for the same key takes the place of the old one; a new key is in
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -35,6 +35,7 @@ from onecert.server.clock import Clock
 from onecert.server.languages import Message, _
 from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import TrustedAuthority
+from onecert.verifier.attribute_certificate.trust import Controls
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.signatures import PublicKey, load_public_key
 
@@ -102,6 +103,15 @@ class Authority:
     def public_key(self) -> PublicKey:
         """What its signatures are checked with."""
         return load_public_key(self.certificate.spki_der)
+
+    def find_unpermitted(self, oids: Iterable[str]) -> list[str]:
+        """Return those types of attributes that its own certificate does not let it give (aaControls)."""
+        controls = self._controls
+        return [] if controls is None else sorted({oid for oid in oids if not controls.permit(oid)})
+
+    @cached_property
+    def _controls(self) -> Controls | None:
+        return TrustedAuthority.from_certificate(self.certificate).controls
 
     @cached_property
     def template(self) -> Template:

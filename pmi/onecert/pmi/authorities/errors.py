@@ -9,6 +9,7 @@ from onecert.server.languages import Message, Sentence
 from onecert.verifier.attribute_certificate import Finding
 
 __all__ = [
+    "AttributesNotPermittedError",
     "AuthorityActError",
     "AuthorityEndsError",
     "AuthorityKeyWaitsError",
@@ -59,6 +60,21 @@ class AuthorityEndsError(PmiError):
             hint="Run “onecert pmi authority renew”, have the request certified, and install it.",
             name=name,
             not_after=not_after,
+        )
+
+
+class AttributesNotPermittedError(PmiError):
+    """The authority's own certificate does not let it give attributes of this type (aaControls)."""
+
+    def __init__(self, name: str, oids: Sequence[str]) -> None:
+        super().__init__(
+            "AA_CONTROLS",
+            status=403,
+            text="The certificate of the attribute authority %(name)s does not permit these attributes: "
+            "%(oids)s.",
+            hint="Choose another authority, or have its certificate renewed with these attributes.",
+            name=name,
+            oids=list(oids),
         )
 
 

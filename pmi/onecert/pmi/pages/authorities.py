@@ -18,9 +18,9 @@ from onecert.pmi.authorities.directory import KINDS, STATES
 from onecert.pmi.authorities.errors import AuthorityActError
 from onecert.pmi.authorities.states import ACTS, ADMINISTRATOR, REASONS, Outcome
 from onecert.pmi.authorities.survey import Survey
+from onecert.pmi.authorities.tree import MOST, read_tree
 from onecert.pmi.models import acrls, certificates
 from onecert.pmi.pages.common import READERS, STATUS_KINDS, actor_name, titles_of
-from onecert.pmi.pages.delegation_tree import MOST, read_tree
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import STATUSES, Record, load_certificate
 from onecert.server.languages import _, gettext

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify
 from onecert.pmi.parts import Parts
 from onecert.pmi.rest import openapi
 from onecert.pmi.rest.abilities import add_abilities
+from onecert.pmi.rest.authorities import add_authorities
 from onecert.pmi.rest.batches import add_batches
 from onecert.pmi.rest.catalogue import add_catalogue
 from onecert.pmi.rest.certificates import add_certificates
@@ -29,6 +30,7 @@ def blueprint(parts: Parts) -> Blueprint:
     """Build the views on these parts."""
     api = Blueprint("rest", __name__, url_prefix="/v1")
     for add in (
+        add_authorities,
         add_grants,
         add_batches,
         add_catalogue,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onecert.pmi.rest.openapi_authorities import authority_paths
 from onecert.pmi.rest.openapi_decisions import decision_paths
 from onecert.pmi.rest.openapi_grants import grant_paths
 from onecert.pmi.rest.openapi_life import CERTIFICATE, life_paths
@@ -25,6 +26,7 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             **grant_paths(CERTIFICATE),
+            **authority_paths(),
             **life_paths(),
             **decision_paths(),
             "/v1/openapi.json": {
