@@ -7,6 +7,7 @@ from flask import Flask
 from onecert.pmi.grants.acts import AUDITOR
 from onecert.pmi.pages import (
     authorities,
+    batches,
     catalogue,
     certificates,
     decisions,
@@ -28,6 +29,7 @@ __all__ = ["NAVIGATION", "SEARCH", "add_pages"]
 NAVIGATION = (
     NavItem(_("My desk"), "home.index", WATCHERS, key="h"),
     NavItem(_("Grants"), "grants.index", READERS, key="g"),
+    NavItem(_("Batches"), "batches.index", READERS, key="b"),
     NavItem(_("Attribute certificates"), "certificates.index", WATCHERS, key="c"),
     NavItem(_("Authorities"), "authorities.index", READERS, key="a"),
     NavItem(_("End of office"), "offices.index", READERS, key="e"),
@@ -39,7 +41,7 @@ NAVIGATION = (
 SEARCH = SearchBox(_("Find a holder, an identity or a serial number"), "certificates.index")
 
 _FEATURES = (
-    *(desk, grants, certificates, authorities, offices, rebinding),
+    *(desk, grants, batches, certificates, authorities, offices, rebinding),
     *(policies, who_can, what_can, decisions, catalogue),
 )
 

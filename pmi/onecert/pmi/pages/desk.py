@@ -24,6 +24,7 @@ LINKS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
         "own": ("grants.index", {"state": "waiting"}),
         "ending": ("certificates.index", {"expiring_days": 30}),
         "delegations": ("grants.index", {"state": "waiting"}),
+        "batches": ("batches.index", {"state": "waiting"}),
         "rebinding": ("rebinding.index", {}),
         "held": ("certificates.index", {"status": "held"}),
     }

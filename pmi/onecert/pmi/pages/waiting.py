@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, func, literal, select
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.grants.acts import APPROVER, OFFICER
 from onecert.pmi.life.revocation import SECURITY
-from onecert.pmi.models import acrls, certificates, grants, rebindings
+from onecert.pmi.models import acrls, batches, certificates, grants, rebindings
 from onecert.pmi.parts import Parts
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator
@@ -67,6 +67,12 @@ def list_waiting(connection: Connection, operator: Operator, at: datetime) -> li
             oldest = connection.scalar(select(func.min(grants.c.requested_at)).where(*is_meant))
             count = _count(connection, select(literal(1)).select_from(grants).where(*is_meant))
             found.append(Waiting(name=name, title=title, count=count, oldest=oldest))
+    if operator.has_role(APPROVER):
+        of_batch = batches.c.state == "waiting", batches.c.requested_by != operator.id
+        oldest = connection.scalar(select(func.min(batches.c.requested_at)).where(*of_batch))
+        count = _count(connection, select(literal(1)).select_from(batches).where(*of_batch))
+        title = _("batches to be approved by you")
+        found.append(Waiting(name="batches", title=title, count=count, oldest=oldest))
     if operator.has_role(OFFICER, ADMINISTRATOR):
         own = grants.c.state == "waiting", grants.c.requested_by == operator.id
         count = _count(connection, select(literal(1)).select_from(grants).where(*own))
