@@ -99,6 +99,9 @@ def test_keys_of_who_may(desk: Desk) -> None:
     assert line.startswith('restrict,pty,expiry-time="20261124080000Z" ecdsa-sha2-nistp256 ')
     assert desk.zhang.openssh_public in line
     assert {line.split()[1] for line in desk.keys("deploy")} == {"ecdsa-sha2-nistp256", "ssh-ed25519"}
+    key = proved_key(f"publickey {desk.li.openssh_public}")
+    only = desk.machine.everybody("deploy", "sshd", desk.city.at, key_spki_der=key)
+    assert [each.person.file for each in only if each.person] == ["li.der"]
     names = principal_lines(desk.machine.everybody("deploy", "sshd", desk.city.at))
     assert len(names) == 2
     assert all(name.startswith("person:") for name in names)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from onecert.verifier.enforce.cli.gateway import GatewayConfig, load_signer, make_service
+from onecert.verifier.enforce.department import Department
 from onecert.verifier.enforce.gateway import GatewayVerifier
 from onecert.verifier.enforce.gateway.wsgi import GatewayMiddleware
 
@@ -80,10 +81,11 @@ class Front:
         path.write_text(city.config(ROUTES.format(folder=folder)))
         config = GatewayConfig.load(path, trusted_owner=False)
         signer = load_signer(path, config)
+        department = Department(config.department, look_every=timedelta(0))
         verifier = GatewayVerifier([signer.public_key], issuer="gateway.example", audience="tax")
         self.servers = [
             make_server("127.0.0.1", 0, each, handler_class=Quiet)
-            for each in (make_service(config, signer), GatewayMiddleware(application, verifier))
+            for each in (make_service(config, signer, department), GatewayMiddleware(application, verifier))
         ]
         self.threads = [threading.Thread(target=each.serve_forever, args=(0.05,)) for each in self.servers]
         for thread in self.threads:

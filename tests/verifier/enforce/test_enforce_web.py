@@ -64,7 +64,7 @@ def office(make_city: Callable[..., Any], tmp_path: Any) -> Any:
     path = tmp_path / "enforce.toml"
     path.write_text(city.config())
     top = read_config(path, trusted_owner=False)
-    city.open = Department(DepartmentConfig.read(top))
+    city.open = Department(DepartmentConfig.read(top), look_every=timedelta(0))
     rules = RequiredRoles(
         {"approve": {"urn:onecert:role:tax.approver"}}, prover=city.open.prover, verifier=city.open.verifier
     )

@@ -87,6 +87,11 @@ class WatchedFolder(Generic[V]):
                 self._looked_at = monotonic()
             return self._values
 
+    def look_again(self) -> None:
+        """Look at the folder with the next question, whatever the time."""
+        with self._lock:
+            self._looked_at = None
+
     def _look(self) -> None:
         try:
             with os.scandir(self.path) as entries:
@@ -175,6 +180,11 @@ class CredentialFolder:
         """The certificates of authorities, by file; what they may assign is said elsewhere."""
         return dict(self._authorities.values())
 
+    def look_again(self) -> None:
+        """Look at the folders with the next question, whatever the time."""
+        for each in (self._authorities, self._certificates, self._delegations):
+            each.look_again()
+
     def status(self) -> FolderStatus:
         """The revocation lists of the folder."""
         return FolderStatus(self.path / "acrls", look_every=self._look_every)
@@ -202,6 +212,10 @@ class FolderStatus:
         self._files = WatchedFolder(path, _LISTS, _Octets, look_every=look_every, max_bytes=ACRL_MAX_BYTES)
         self._newest: dict[tuple[bytes, bytes], RevocationList] = {}
         self._read: dict[tuple[bytes, bytes], dict[_Octets, RevocationList | None]] = {}
+
+    def look_again(self) -> None:
+        """Look at the folder with the next question, whatever the time."""
+        self._files.look_again()
 
     def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
         """See ``StatusSource``.

@@ -160,41 +160,59 @@ class Person:
 class Department:
     """Everything that is known on this machine. Made once; files that change count at the next question."""
 
-    def __init__(self, config: DepartmentConfig, *, verifier: Verifier | None = None) -> None:
+    def __init__(
+        self,
+        config: DepartmentConfig,
+        *,
+        verifier: Verifier | None = None,
+        look_every: timedelta = timedelta(seconds=1),
+    ) -> None:
         """Open the folders.
+
+        Args:
+            look_every: ``prover`` does not look at them more often than this; ``people`` always does.
 
         Raises:
             VerifyError: a part that is needed is missing or cannot be read.
         """
-        self.folder = CredentialFolder(config.privileges, look_every=timedelta(0))
+        self.folder = CredentialFolder(config.privileges, look_every=look_every)
+        names = (".pem", ".der", ".crt", ".cer")
         self._holders = WatchedFolder(
-            config.privileges / "holders", (".pem", ".der", ".crt", ".cer"), parse_certificate,
-            look_every=timedelta(0),
-        )  # fmt: skip
+            config.privileges / "holders", names, parse_certificate, look_every=look_every
+        )
         trust = trust_of(config, self.folder)
-        status = _NotTooOld(self.folder.status(), config.max_age)
-        self._status = status
+        self._lists = self.folder.status()
+        status = _NotTooOld(self._lists, config.max_age)
         self.prover = Prover(
             verifier=AttributeCertificateVerifier(trust=trust, status=status),
             source=self.folder,
             target=_target(config),
+            before=status.come_to,
         )
         self.verifier = verifier or _open(config)
 
-    def people(self, at: datetime) -> tuple[Person, ...]:
+    def people(self, at: datetime, *, key_spki_der: bytes | None = None) -> tuple[Person, ...]:
         """Everybody whose certificate lies in ``holders/``, in the order of the files.
+
+        Args:
+            key_spki_der: only those with this key (SubjectPublicKeyInfo, DER), where the service knows it.
 
         Raises:
             CouldNotCheckError: a folder cannot be read; ``DEPARTMENT_LIST``: there is no trust list to go by,
                 so that nobody could be told from a stranger.
         """
-        self._status.at = at
+        for folder in (self.folder, self._holders, self._lists):
+            folder.look_again()
         try:
             # Of the base class: an offline verifier would ask for the age that signed forms need.
             Verifier.trust_list(self.verifier, at)
         except VerifyError as exc:
             raise CouldNotCheckError("DEPARTMENT_LIST", reason=exc.code) from exc
-        return tuple(self._person(file, each, at) for file, each in self._holders.values().items())
+        return tuple(
+            self._person(file, each, at)
+            for file, each in self._holders.values().items()
+            if key_spki_der is None or each.spki_der == key_spki_der
+        )
 
     def _person(self, file: str, certificate: ParsedCertificate, at: datetime) -> Person:
         identity, proved, error = None, None, None
@@ -267,11 +285,15 @@ class _NotTooOld:
 
     def __init__(self, source: StatusSource, max_age: timedelta) -> None:
         self._source, self._max_age = source, max_age
-        self.at: datetime | None = None
+        self._at: datetime | None = None
+
+    def come_to(self, at: datetime) -> None:
+        """The time by which ages are judged."""
+        self._at = at
 
     def find_list(self, authority: TrustedAuthority) -> RevocationList | None:
         found = self._source.find_list(authority)
-        if found is None or self.at is None or self.at - found.this_update <= self._max_age:
+        if found is None or self._at is None or self._at - found.this_update <= self._max_age:
             return found
         # What it revokes is still revoked; all else is not known any more.
         return RevocationList(

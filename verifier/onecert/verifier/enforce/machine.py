@@ -91,13 +91,18 @@ class Machine:
         secret = load_pairwise_key(config.department.folder / "pairwise.key", create=True)
         self._log = DecisionLines(secret, file=config.log)
 
-    def everybody(self, account: str, service: str, at: datetime) -> list[Allowed]:
+    def everybody(
+        self, account: str, service: str, at: datetime, *, key_spki_der: bytes | None = None
+    ) -> list[Allowed]:
         """Everybody who may use this account now.
+
+        Args:
+            key_spki_der: only who has this key; of the others nothing is read or told.
 
         Raises:
             VerifyError: the account is not named for this service, or nobody can tell.
         """
-        people = self.department.people(at)
+        people = self.department.people(at, key_spki_der=key_spki_der)
         found = self.config.accounts.everybody(people, account=account, service=service)
         self._log.write(
             at, {"ask": "keys", "account": account, "service": service, "keys": [_serials(f) for f in found]}
@@ -119,12 +124,9 @@ class Machine:
         try:
             if environ.get("PAM_TYPE") != "account":
                 raise CouldNotCheckError("ACCOUNT_PHASE", phase=environ.get("PAM_TYPE", "-"))
-            allowed = self.config.accounts.decide(
-                self.department.people(at) if account and service else (),
-                account=account,
-                service=service,
-                key_spki_der=proved_key(environ.get("SSH_AUTH_INFO_0", "")),
-            )
+            key = proved_key(environ.get("SSH_AUTH_INFO_0", ""))
+            people = self.department.people(at, key_spki_der=key) if account and service else ()
+            allowed = self.config.accounts.decide(people, account=account, service=service, key_spki_der=key)
         except VerifyError as exc:
             self._log.write(at, {**line, "result": "deny", "code": exc.code})
             raise

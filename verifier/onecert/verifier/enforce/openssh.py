@@ -22,7 +22,7 @@ from onecert.verifier.enforce.accounts import Allowed
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.signatures import load_public_key, spki_der
 
-__all__ = ["key_lines", "principal_lines", "proved_key"]
+__all__ = ["key_lines", "principal_lines", "proved_key", "read_key"]
 
 _MAX_CHARACTERS = 32_768
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+=/-]{0,254}")
@@ -62,11 +62,12 @@ def proved_key(auth_info: str) -> bytes | None:
     for line in auth_info[:_MAX_CHARACTERS].splitlines():
         method, _, key = line.strip().partition(" ")
         if method == "publickey":
-            found = _from_ssh(key)
+            found = read_key(key)
     return found
 
 
-def _from_ssh(text: str) -> bytes | None:
+def read_key(text: str) -> bytes | None:
+    """The SubjectPublicKeyInfo (DER) of a key or certificate in OpenSSH's form; ``None`` when it is none."""
     try:
         identity = load_ssh_public_identity(text.encode("ascii"))
         key = identity.public_key() if isinstance(identity, SSHCertificate) else identity

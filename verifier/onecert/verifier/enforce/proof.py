@@ -6,7 +6,7 @@ not be checked, that is kept apart (``unknown``), because trying later can help.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,6 +76,8 @@ class Prover:
     verifier: AttributeCertificateVerifier
     source: CredentialSource
     target: TargetIdentity | None = None
+    before: Callable[[datetime], None] | None = None
+    """Told the time of each proof before it is made, for a source that judges ages."""
 
     def prove(
         self,
@@ -98,6 +100,8 @@ class Prover:
         Raises:
             VerifyError: the source cannot tell, or what was presented cannot be read.
         """
+        if self.before is not None:
+            self.before(at)
         found = (source or self.source).find(holder)
         good: list[VerifiedAttributeCertificate] = []
         bad: list[tuple[Finding, ...]] = []

@@ -16,7 +16,7 @@ from onecert.verifier.cli.common import ACCEPTED, exit_code
 from onecert.verifier.cli.parser import Parser
 from onecert.verifier.enforce.accounts import Allowed
 from onecert.verifier.enforce.machine import CONFIG, Machine, MachineConfig, drop_to_owner, within
-from onecert.verifier.enforce.openssh import key_lines, principal_lines
+from onecert.verifier.enforce.openssh import key_lines, principal_lines, read_key
 from onecert.verifier.errors import RefusedError, VerifyError
 from onecert.verifier.messages import LANGUAGES, message
 
@@ -30,6 +30,7 @@ def add_options(parser: Parser, name: str) -> None:
     parser.option("--config", text="HELP_ENFORCE_CONFIG", type=Path, metavar="FILE", default=CONFIG)
     if name in {"keys", "principals"}:
         parser.input("account", text="HELP_ENFORCE_ACCOUNT", metavar="ACCOUNT")
+        parser.option("--key", text="HELP_ENFORCE_KEY", metavar="TYPE:BASE64")
         parser.option("--service", text="HELP_ENFORCE_SERVICE", default="sshd")
     if name == "check":
         parser.flag("--json", text="HELP_JSON")
@@ -45,8 +46,14 @@ def add_options(parser: Parser, name: str) -> None:
 def _lines(make: Callable[[Machine, list[Allowed]], list[str]], options: argparse.Namespace) -> int:
     """What sshd reads; nobody may use an account for which nothing is printed."""
 
+    key = None
+    if options.key is not None:
+        key = read_key(options.key.replace(":", " ", 1))
+        if key is None:
+            return ACCEPTED  # not a key that a certificate can have: it opens nothing
+
     def ask(machine: Machine) -> list[str]:
-        return make(machine, machine.everybody(options.account, options.service, _now()))
+        return make(machine, machine.everybody(options.account, options.service, _now(), key_spki_der=key))
 
     print("".join(f"{line}\n" for line in _asked(options.config, ask)), end="")
     return ACCEPTED

@@ -110,9 +110,11 @@ def run(options: argparse.Namespace) -> int:
     return ACCEPTED
 
 
-def make_service(config: GatewayConfig, signer: GatewaySigner, **settings: Any) -> GatewayService:
+def make_service(
+    config: GatewayConfig, signer: GatewaySigner, department: Department | None = None, **settings: Any
+) -> GatewayService:
     """The service that a configuration describes."""
-    department = Department(config.department)
+    department = department or Department(config.department)
     return GatewayService(
         department.verifier,
         department.prover,

@@ -137,7 +137,8 @@ def make_plan(
     for login in sorted(ours - grantable):
         has = found[login].member_of if login in found else {}
         needs = wanted.get(login, frozenset())
-        for role in sorted(has.keys() & groups - needs):
+        # Login by login: what one has is short, and all that is managed may be long.
+        for role in sorted(each for each in has if each in groups and each not in needs):
             revoked += [
                 Step(kind=StepKind.REVOKE, login=login, role=role, grantor=by) for by in sorted(has[role])
             ]
