@@ -25,11 +25,11 @@ from onecert.verifier.attribute_certificate.status import HOLD, StatusCheck
 from onecert.verifier.attribute_certificate.steps import check_form, check_time
 from onecert.verifier.attribute_certificate.trust import (
     AttributeTrust,
-    Examined,
     TrustedAuthority,
     delegate_of,
     is_named,
 )
+from onecert.verifier.attribute_certificate.trust_controls import Examined
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.errors import MalformedError, VerifyError
 from onecert.verifier.names import CanonicalName

@@ -13,98 +13,42 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from onecert.verifier.attribute_certificate.acrl import RevocationList, StatusSource
-from onecert.verifier.attribute_certificate.asn1 import Oid
+from onecert.verifier.attribute_certificate.acrl import StatusSource
 from onecert.verifier.attribute_certificate.delegation import Constraints, constraints_of
 from onecert.verifier.attribute_certificate.delegation_source import (
-    Delegation,
     Delegations,
     DelegationSource,
     DelegationsTogether,
 )
-from onecert.verifier.attribute_certificate.delegation_walk import DelegationSearch, DelegationStep, Route
+from onecert.verifier.attribute_certificate.delegation_walk import DelegationSearch, Route
 from onecert.verifier.attribute_certificate.extensions import NO_EXTENSIONS, Extensions, TargetIdentity
 from onecert.verifier.attribute_certificate.findings import Code, Finding
 from onecert.verifier.attribute_certificate.holder import is_issued_to
-from onecert.verifier.attribute_certificate.parse import PEM_LABEL, Attribute, AttributeCertificate, parse
-from onecert.verifier.attribute_certificate.roles import Role, read_roles
+from onecert.verifier.attribute_certificate.parse import PEM_LABEL, AttributeCertificate, parse
+from onecert.verifier.attribute_certificate.proved import (
+    Candidate,
+    Dropped,
+    Explanation,
+    VerifiedAttributeCertificate,
+    assignable,
+)
 from onecert.verifier.attribute_certificate.signed import SignatureCheck
 from onecert.verifier.attribute_certificate.status import AnswerSource, Status, StatusCheck
 from onecert.verifier.attribute_certificate.steps import check_form, check_time
-from onecert.verifier.attribute_certificate.trust import AttributeTrust, TrustedAuthority
+from onecert.verifier.attribute_certificate.trust import AttributeTrust
 from onecert.verifier.certificate import ParsedCertificate, as_parsed, decode_pem
 from onecert.verifier.errors import CouldNotCheckError, MalformedError
 from onecert.verifier.revocation.policy import RevocationSources
 from onecert.verifier.signatures import DEFAULT_ALGORITHMS, AlgorithmPolicy
 
-_ROLE = Oid.ROLE
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A value that the authority may not assign, or nobody can read as a role. It reaches no decision."""
-
-    oid: str
-    value: str
-    reason: str
-    """``AA_CONTROLS``, ``NOT_ASSIGNABLE``, ``ROLE_FORM``; ``NO_ASSERTION``: the holder may only delegate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerifiedAttributeCertificate:
-    """What an attribute certificate proves about its holder. Only the verifier makes these.
-
-    ``roles`` and ``attributes`` are what remains after what the authority may not assign was dropped.
-    ``status`` is ``acrl`` (with the list in ``revocation_list``), ``ocsp``, ``acrl+ocsp`` or ``short-lived``.
-    ``path`` has the delegations through which ``authority`` may give, from the source of authority downwards;
-    it is empty when the configuration names the authority itself.
-    """
-
-    certificate: AttributeCertificate
-    holder: ParsedCertificate
-    authority: TrustedAuthority
-    not_before: datetime
-    not_after: datetime
-    roles: tuple[Role, ...]
-    attributes: tuple[Attribute, ...]
-    dropped: tuple[Dropped, ...]
-    status: str
-    revocation_list: RevocationList | None
-    audit_identity: bytes | None
-    path: tuple[DelegationStep, ...] = ()
-    route: Route | None = field(default=None, repr=False, compare=False)
-    """The way to the authority, for judging attributes that are opened later."""
-
-    @property
-    def serial_hex(self) -> str:
-        """The serial number as people write it."""
-        return self.certificate.serial_hex
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to the authority that was tried.
-
-    ``authorities`` are those of the way as far as they are known, the topmost first; ``findings`` speak
-    against the way, or against the certificate on this way.
-    """
-
-    authorities: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    is_taken: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """Every finding about one attribute certificate, in the order of the walk; none means it is good.
-
-    ``candidates`` has every way to its authority; one that is good is enough.
-    """
-
-    findings: tuple[Finding, ...]
-    certificate: AttributeCertificate | None
-    verified: VerifiedAttributeCertificate | None
-    candidates: tuple[Candidate, ...] = ()
+__all__ = [
+    "AttributeCertificateVerifier",
+    "Candidate",
+    "Dropped",
+    "Explanation",
+    "VerifiedAttributeCertificate",
+    "assignable",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -236,10 +180,10 @@ class AttributeCertificateVerifier:
         """
         if not pairs:
             return self
-        more: DelegationSource = Delegations(pairs)
-        if self.delegations is not None:
-            more = DelegationsTogether(self.delegations, more)
-        return replace(self, delegations=more)
+        further = replace(self, delegations=_together(self.delegations, Delegations(pairs)))
+        # What has been found right stays right, whoever presents it.
+        object.__setattr__(further, "signatures", self.signatures)
+        return further
 
     def verify(
         self,
@@ -350,7 +294,7 @@ class AttributeCertificateVerifier:
             return walk.taken
         search = DelegationSearch(
             trust=self.trust,
-            delegations=_both(self.delegations, walk.delegations),
+            delegations=_together(self.delegations, walk.delegations),
             status=self.status_check,
             signatures=self.signatures,
             at=walk.at,
@@ -396,56 +340,10 @@ class AttributeCertificateVerifier:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Both:
-    """What either of two sources has."""
-
-    sources: tuple[DelegationSource, DelegationSource]
-
-    def find(self, issuer_name_der: bytes, key_id: bytes | None) -> Sequence[Delegation]:
-        return [each for source in self.sources for each in source.find(issuer_name_der, key_id)]
-
-
-def _both(one: DelegationSource | None, other: DelegationSource | None) -> DelegationSource | None:
-    return _Both((one, other)) if one is not None and other is not None else one or other
+def _together(one: DelegationSource | None, other: DelegationSource | None) -> DelegationSource | None:
+    return DelegationsTogether(one, other) if one is not None and other is not None else one or other
 
 
 def _rank(findings: tuple[Finding, ...]) -> tuple[bool, int]:
     """Of ways that all fail, tell of one that may be good when asked later, or of the one nearest to good."""
     return any(finding.is_refusal for finding in findings), len(findings)
-
-
-def assignable(
-    attributes: Sequence[Attribute], route: Route, *, no_assertion: bool = False
-) -> tuple[list[Role], list[Attribute], list[Dropped]]:
-    """Keep what every authority of the way may assign: by certificates (aaControls), by configuration."""
-    roles: list[Role] = []
-    kept: list[Attribute] = []
-    dropped: list[Dropped] = []
-    source = route.source
-    bound = [examined for examined in (route.examined, *route.controls) if examined.controls]
-    for attribute in attributes:
-        oid = attribute.oid.dotted_string
-        if no_assertion:
-            dropped.append(Dropped(oid, "", "NO_ASSERTION"))
-        elif bound and not all(examined.permit(oid) for examined in bound):
-            dropped.append(Dropped(oid, "", "AA_CONTROLS"))
-        elif not source.may_assign(oid):
-            dropped.append(Dropped(oid, "", "NOT_ASSIGNABLE"))
-        elif attribute.oid == _ROLE:
-            values = []
-            for value, role in read_roles(attribute):
-                if role is None:
-                    dropped.append(Dropped(oid, value.hex()[:80], "ROLE_FORM"))
-                elif not source.may_assign_role(role.name):
-                    dropped.append(Dropped(oid, role.name, "NOT_ASSIGNABLE"))
-                else:
-                    roles.append(role)
-                    values.append(value)
-            if len(values) == len(attribute.values):
-                kept.append(attribute)
-            elif values:
-                kept.append(replace(attribute, values=tuple(values)))
-        else:
-            kept.append(attribute)
-    return roles, kept, dropped
