@@ -32,6 +32,8 @@ from onecert.verifier.attribute_certificate import (
     TrustedAuthority,
     VerifiedAttributeCertificate,
 )
+from onecert.verifier.attribute_certificate.encrypted import open_encrypted
+from onecert.verifier.attribute_certificate.values import STANDARD
 from onecert.verifier.errors import CouldNotCheckError, RefusedError
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -41,7 +43,7 @@ ROWS: list[dict[str, Any]] = json.loads((FOLDER / "corpus.json").read_text(encod
 TRUSTED = sorted(
     path.stem for path in CERTIFICATES.glob("aa-*.cer") if path.stem not in {"aa-twin", "aa-unknown"}
 )
-OIDS = {"1.3.6.1.5.5.7.10.2", "1.3.6.1.5.5.7.10.3", "1.3.6.1.5.5.7.10.4", "2.5.4.55"}
+OIDS = {*(f"1.3.6.1.5.5.7.10.{number}" for number in (2, 3, 4, 6)), "2.5.4.55"}
 ERRORS = {"refused": RefusedError, "could-not-check": CouldNotCheckError}
 
 
@@ -156,6 +158,17 @@ def test_other_faults_are_explained_beside_the_first(department: Department) -> 
     arguments = department.arguments({**row, "holder": "holder-other.cer"})
     codes = [finding.code for finding in department.verifier(row).explain(**arguments).findings]
     assert codes == ["EXPIRED", "HOLDER"]
+
+
+@pytest.mark.parametrize("office", ["office-rsa", "office-p256"])
+def test_what_was_encrypted_long_ago_is_opened(department: Department, make_corpus: Any, office: str) -> None:
+    """The same octets for ever: whoever could read them once must be able to read them later."""
+    row = next(row for row in ROWS if row["file"] == "good-encrypted.der")
+    verified = department.verifier(row).verify(**department.arguments(row))
+    own = make_corpus.parties()[office]
+    opened = open_encrypted(verified, recipient=own.der, key=own.key.private)
+    (group,) = [each for each in opened.attributes if each.oid == STANDARD["group"].oid]
+    assert STANDARD["group"].decode(group.values[0]) == "保密组"
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ CANNOT = {
     "pyhanko-certvalidator": {*DIGEST, "good-entity.der", "good-sm2.der"},
     # Knows no SM2, and demands an authority key identifier.
     "strongSwan pki --print": {"good-sm2.der", "good-no-key-id.der"},
-    "asn1crypto": set(),
+    # Has no syntax for encrypted attributes, and reads no unknown value with context tags inside.
+    "asn1crypto": {"good-encrypted.der"},
     "pyasn1-modules": set(),
 }
 
@@ -144,7 +145,7 @@ def test_ours_are_accepted_by_all(room: Room, name: str) -> None:
 def test_ours_are_written_again_octet_for_octet(room: Room, name: str) -> None:
     """Also those that it does not accept: a holder's digest, SM2."""
     other = {room.rows[number]["file"] for number in room.good() if not room.opinions[name][number].is_same}
-    assert other == set()
+    assert other == (CANNOT[name] if name == "asn1crypto" else set())
 
 
 def test_bouncy_castle_reads_the_same_values(room: Room) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 
+from corpus_encrypted import ENCRYPTED_TO
 from corpus_keys import integer, oid, tlv
 from corpus_row import Row, changed, made
 from corpus_world import (
@@ -13,6 +14,7 @@ from corpus_world import (
     AUDIT,
     CLERK,
     DAY,
+    ENCRYPTED,
     GROUP,
     HELD,
     HOUR,
@@ -350,6 +352,14 @@ def _good() -> Iterator[Row]:
     )
     yield changed(
         "good-all-attributes", "", "every attribute of RFC 5755", section + ".4", attributes=attributes
+    )
+    secret = (attribute(ROLE, role(APPROVER)), attribute(ENCRYPTED, *ENCRYPTED_TO.values()))
+    yield changed(
+        "good-encrypted",
+        "",
+        "a group for the eyes of two offices",
+        "RFC 5755, section 7.1",
+        attributes=secret,
     )
     pem = base64.encodebytes(made("good-pem").sign()).decode()
     text = f"-----BEGIN ATTRIBUTE CERTIFICATE-----\n{pem}-----END ATTRIBUTE CERTIFICATE-----\n"

@@ -201,6 +201,8 @@ def parties() -> dict[str, Party]:
         "bureau": certify(name("示例局", "深圳市示例局"), EcKey(30), root, serial=30),
         "branch": certify(name("示例分局", "深圳市示例局"), EcKey(31), root, serial=31),
         "station": certify(name("示例所", "深圳市示例局"), EcKey(32), root, serial=32),
+        "office-rsa": certify(name("受理部门一"), RsaKey(), root, serial=50, usage=(2,)),
+        "office-p256": certify(name("受理部门二"), EcKey(51), root, serial=51, usage=(4,)),
         "holder": certify(name("张三"), EcKey(40), root, serial=0x7A1, usage=(0,)),
         "holder-renewed": certify(name("张三"), EcKey(40), root, serial=0x7A2, usage=(0,)),
         "holder-other": certify(name("李四"), EcKey(41), root, serial=0x7A3, usage=(0,)),
