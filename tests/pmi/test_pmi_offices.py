@@ -174,3 +174,18 @@ def test_who_is_nobody_and_who_may_not(official, lab) -> None:
     shown = pmi.parts.offices.leaving(who(pmi.first))
     with pytest.raises(RoleRequiredError):
         pmi.parts.offices.leave(who(pmi.first), pmi.auditor, content_sha256=shown.sha256)
+
+
+def test_delegations_end_by_those_who_answer_for_authorities(official, lab) -> None:
+    """The authority itself leaves: an officer may not end what was delegated to it."""
+    pmi = official
+    pmi.grant(lab.READER_ROLE, holder=pmi.first)
+    with pmi.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE pmi_certificates SET kind = 'delegation'")
+    named = who(pmi.first)
+    shown = pmi.parts.offices.leaving(named)
+    with pytest.raises(RoleRequiredError):
+        pmi.parts.offices.leave(named, pmi.officer, content_sha256=shown.sha256)
+    administrator = pmi.operator("administrator", "attribute.administrator")
+    done = pmi.parts.offices.leave(named, administrator, content_sha256=shown.sha256)
+    assert [row["kind"] for row in done.receipt["revoked"]] == ["delegation"]

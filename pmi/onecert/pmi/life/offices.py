@@ -21,7 +21,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select, update
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import RequestWrongError
+from onecert.pmi.grants.request import DELEGATION
 from onecert.pmi.holders.seen import KnownHolder, find_holder, of_identity
 from onecert.pmi.life.changes import Changes
 from onecert.pmi.life.errors import (
@@ -164,7 +166,7 @@ class Offices:
             SelectionChangedError: they hold something else than was shown; nothing was changed.
             HolderUnknownError: nobody is known by this.
         """
-        check_role(operator, *REVOKERS)
+        check_role(operator, *REVOKERS, ADMINISTRATOR)
         now = self._clock.now()
         check_usable(operator, at=now)
         effective = now if effective_at is None else effective_at.astimezone(UTC).replace(microsecond=0)
@@ -176,6 +178,10 @@ class Offices:
             leaving = _leaving(connection, who)
             if leaving.sha256 != content_sha256:
                 raise SelectionChangedError(len(leaving.records) + len(leaving.waiting), leaving.sha256)
+            kinds = {each.kind for each in leaving.records} | {each.kind for each in leaving.waiting}
+            for kind in sorted(kinds):
+                # Delegations are the business of those who answer for the authorities.
+                check_role(operator, *((ADMINISTRATOR,) if kind == DELEGATION else REVOKERS))
             departure_id = number or str(uuid.uuid4())
             connection.execute(
                 insert(departures).values(
@@ -224,7 +230,7 @@ class Offices:
 
     def withdraw(self, departure_id: str, operator: Operator) -> Departure:
         """Give up one that is still to come. Raises DepartureStateError when it is done."""
-        check_role(operator, *REVOKERS)
+        check_role(operator, *REVOKERS, ADMINISTRATOR)
         check_usable(operator, at=self._clock.now())
         with self._database.transaction() as connection:
             row = _lock(connection, departure_id)

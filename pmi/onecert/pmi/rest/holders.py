@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.life.offices import DEPARTURE_STATES, Departure, Leaving, Who
@@ -20,7 +21,7 @@ from onecert.server.web import current_operator, requires_role
 __all__ = ["add_holders", "departure_json", "leaving_json"]
 
 _WHO = {"certificate", "entity", "person"}
-ACTORS = (OFFICER, APPROVER, SECURITY)
+ACTORS = (OFFICER, APPROVER, SECURITY, ADMINISTRATOR)
 
 
 def add_holders(api: Blueprint, parts: Parts) -> None:
