@@ -18,7 +18,7 @@ from onecert.verifier.attribute_certificate.encoding import check_der
 from onecert.verifier.attribute_certificate.enveloped import DecryptionKey, envelop, open_envelope
 from onecert.verifier.attribute_certificate.general_names import GeneralName
 from onecert.verifier.attribute_certificate.parse import Attribute, AttributeCertificate, read_attributes
-from onecert.verifier.attribute_certificate.verify import VerifiedAttributeCertificate, assignable
+from onecert.verifier.attribute_certificate.proved import VerifiedAttributeCertificate, assignable
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.errors import MalformedError, RefusedError
 
