@@ -57,36 +57,37 @@ class Preparer:
         Yields:
             each row with what will be signed, or with the reason why it cannot be given now.
         """
-        common: dict[tuple[str, ...], tuple[Wanted, Terms] | ServiceError] = {}
+        common: dict[tuple[str, ...], tuple[Wanted, Terms, tuple[tuple[str, str], ...]]] = {}
         for row in rows:
-            holder = HolderIdentity(certificate=as_parsed(bytes(row["holder_der"])), entity=row["entity"])
-            key = (row["attributes"], row["holder_form"], row["kind"])
             try:
                 if row["recipient_der"] is not None or row["kind"] != GRANT:
                     yield row, self.prepare(connection, row, authority, at)
                     continue
+                holder = HolderIdentity(certificate=as_parsed(bytes(row["holder_der"])), entity=row["entity"])
+                key = (row["attributes"], row["holder_form"])
                 known = common.get(key)
                 if known is None:
                     wanted = wanted_of(row)
                     terms = self._rules.judge(connection, authority, wanted, holder, at, again=True)
-                    known = common[key] = (wanted, terms)
-                elif isinstance(known, ServiceError):
-                    yield row, known
-                    continue
+                    found_by = tuple(search_values(terms.catalogue, wanted.attributes))
+                    common[key] = (wanted, terms, found_by)
                 else:
+                    wanted, terms, found_by = known
                     self._rules.check_duties(
-                        connection, known[1].catalogue, known[0].roles, holder, at, again=True
+                        connection, terms.catalogue, wanted.roles, holder, at, again=True
                     )
+                period = (row["not_before"], row["not_after"])
+                under = self._rules.check_delegated(
+                    connection, authority, terms, holder=holder.certificate, period=period, at=at
+                )
                 yield (
                     row,
-                    self.to_sign(
-                        connection,
-                        authority,
-                        known[1],
-                        known[0],
+                    ToSign(
+                        authority=authority,
                         holder=holder.certificate,
-                        period=(row["not_before"], row["not_after"]),
-                        at=at,
+                        attributes=terms.attributes,
+                        found_by=found_by,
+                        under=under,
                     ),
                 )
             except ServiceError as exc:

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -284,13 +285,18 @@ def content_of(grant: Values, to_sign: ToSign, serial: int) -> Content:
         attributes=attributes,
         holder_form=grant["holder_form"],
         entity=grant["entity"],
-        targets=tuple(json.loads(grant["targets"])),
-        target_groups=tuple(json.loads(grant["target_groups"])),
+        targets=_texts(grant["targets"]),
+        target_groups=_texts(grant["target_groups"]),
         short_lived=grant["short_lived"],
         audit_identity=grant["audit_identity"],
         constraints=to_sign.constraints,
         under=to_sign.under,
     )
+
+
+@lru_cache(maxsize=1024)
+def _texts(as_json: str) -> tuple[str, ...]:
+    return tuple(json.loads(as_json))
 
 
 def _encrypted(to_sign: ToSign, serial: int) -> Attribute:

@@ -50,7 +50,30 @@ _LOCK = Statement(
     select(batches.c.authority, batches.c.state).where(batches.c.id == bindparam("batch")).with_for_update()
 )
 _NEXT = Statement(
-    select(grants)
+    select(
+        *(
+            grants.c[name]
+            for name in (
+                "id",
+                "kind",
+                "authority",
+                "holder_der",
+                "holder_name",
+                "entity",
+                "holder_form",
+                "attributes",
+                "constraints",
+                "targets",
+                "target_groups",
+                "short_lived",
+                "audit_identity",
+                "recipient_der",
+                "source",
+                "not_before",
+                "not_after",
+            )
+        )
+    )
     .where(
         grants.c.batch_id == bindparam("batch"),
         grants.c.state == "approved",
