@@ -1,4 +1,4 @@
-"""Grants, batches and the catalogue for programs and at the command line: each field, each act, each refusal."""
+"""Grants, batches and the catalogue for programs and at the command line: each field, act and refusal."""
 
 import hashlib
 import json
