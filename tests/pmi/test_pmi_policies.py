@@ -53,7 +53,7 @@ def test_a_decision_is_one_line_without_names(pmi, lab, tmp_path) -> None:
     assert first["decision_id"] == decided.id
     assert first["policy_sha256"] == decided.policy.sha256
     assert first["attribute_certificates"] == [
-        {"serial": grant.serial, "authority": "tax-office", "findings": []}
+        {"serial": grant.serial, "authority": "tax-office", "path": [], "findings": []}
     ]
     assert (first["result"], first["rules"]) == ("permit", ["approver-approves"])
     assert first["subject"].startswith("uscc:#")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from onecert.pmi.decisions import in_force
 from onecert.pmi.errors import NoPolicyError
 from onecert.verifier.attribute_certificate import TargetIdentity
 from onecert.verifier.decision import Act, Resource
@@ -163,3 +164,41 @@ def test_who_can_is_what_each_decision_says(pmi, lab) -> None:
             if pmi.decide(action, holder=holder).is_permitted
         ]
         assert entities(page) == each
+
+
+def test_nothing_is_searched_in_all_certificates(pmi, lab) -> None:
+    """A holder's certificates, and what is in force, are found by index, however many others there are."""
+    holder = {"holder": "0" * 64, "key": "0" * 64, "entity": "uscc:1", "at": lab.T, "most": 16}
+    for statement in (in_force._FOR_HOLDER, in_force._THEN, in_force._VERSIONS):
+        spelled = statement._for("sqlite")
+        with pmi.database.reading() as connection:
+            given = tuple(spelled.parameters(holder))
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {spelled.sql}", given)
+            steps = [row[3] for row in plan if "pmi_certificates" in row[3]]
+        assert not [
+            step for step in steps if step.startswith("SCAN") or "by_end" in step or "by_time" in step
+        ]
+
+
+def test_a_delegation_counts_once_it_is_given_and_no_longer(pmi, lab) -> None:
+    """tax-office delegates reading to a bureau, which gives it on; then the delegation is revoked."""
+    pmi.publish_catalogue(
+        lab.CATALOGUE.replace('authorities = ["tax-office"]', 'authorities = ["tax-office", "bureau"]')
+    )
+    bureau = pmi.add_authority("bureau")
+    read = Act(action="read", resource=FORM)
+    assert not pmi.decide("read").is_permitted
+    delegated = pmi.delegate("tax-office", bureau, lab.READER_ROLE)
+    pmi.grant(lab.READER_ROLE, authority="bureau")
+    decided = pmi.decide("read")
+    assert decided.is_permitted
+    assert [step.certificate.serial_hex for step in decided.explained[0].verified.path] == [delegated.serial]
+    assert len(pmi.parts.who_can.page(read).able) == 1
+    then = pmi.clock.now()
+    pmi.clock.advance(timedelta(minutes=1))
+    pmi.parts.revocations.revoke(delegated.serial, reason="privilegeWithdrawn", operator=pmi.administrator)
+    assert not pmi.decide("read").is_permitted
+    assert pmi.parts.who_can.page(read).candidates == 0
+    assert len(pmi.parts.who_can.page(read, at=then).able) == 1
+    replay = pmi.parts.memory.replay(decided.id, actor="operator:auditor")
+    assert replay.is_equal, replay.as_dict()

@@ -18,13 +18,13 @@ from sqlalchemy import (
     Select,
     String,
     Subquery,
-    and_,
     bindparam,
     cast,
     func,
     literal,
     or_,
     select,
+    union,
 )
 from sqlalchemy.sql import ClauseElement
 
@@ -76,15 +76,32 @@ _AUTHORITIES = select(
     func.sum(authorities_table.c.status_version).label("status"),
 ).subquery("a")
 _STATES = select(func.count().label("states")).select_from(authority_history).subquery("s")
-_VERSION_NAMES = ("catalogue", "policies", "policy", "authorities", "status", "states")
-_VERSION_COLUMNS = (*_CATALOGUE.c, *_POLICY.c, *_AUTHORITIES.c, *_STATES.c)
+# Not by the index of states: nearly all of a million are issued, and few are one holder's, or delegations.
+_ISSUED = certificates.c.state + literal("") == literal("issued")
+_OF_AUTHORITY = (
+    select(func.count())
+    .where(certificates.c.authority == authorities_table.c.name, certificates.c.kind == "delegation", _ISSUED)
+    .correlate(authorities_table)
+    .scalar_subquery()
+)
+_DELEGATIONS = (
+    select(func.sum(_OF_AUTHORITY).label("delegations")).select_from(authorities_table).subquery("d")
+)
+_VERSION_NAMES = ("catalogue", "policies", "policy", "authorities", "status", "states", "delegations")
+_VERSION_COLUMNS = (*_CATALOGUE.c, *_POLICY.c, *_AUTHORITIES.c, *_STATES.c, *_DELEGATIONS.c)
 _VERSIONS = Statement(select(*_VERSION_COLUMNS))
 # A certificate names its holder by certificate, key, name or identity; the verifier compares each of them.
-_OF_HOLDER = or_(
-    certificates.c.holder_sha256 == bindparam("holder"),
-    and_(certificates.c.key_sha256 == bindparam("key"), certificates.c.holder_form != "certificate"),
-    and_(certificates.c.entity == bindparam("entity"), certificates.c.holder_form == "entity"),
-    and_(certificates.c.entity == bindparam("entity"), certificates.c.holder_form == "name"),
+_OF_HOLDER = certificates.c.serial.in_(
+    union(
+        select(certificates.c.serial).where(certificates.c.holder_sha256 == bindparam("holder")),
+        select(certificates.c.serial).where(
+            certificates.c.key_sha256 == bindparam("key"), certificates.c.holder_form != "certificate"
+        ),
+        select(certificates.c.serial).where(
+            certificates.c.entity == bindparam("entity"),
+            or_(certificates.c.holder_form == "entity", certificates.c.holder_form == "name"),
+        ),
+    )
 )
 
 
@@ -98,7 +115,7 @@ def _of_holder(*good: ColumnElement[bool]) -> Select[tuple[bytes]]:
 
 
 _NOW = _of_holder(
-    certificates.c.state == "issued",
+    _ISSUED,
     certificates.c.not_before <= bindparam("at"),
     certificates.c.not_after >= bindparam("at"),
 ).subquery("h")
@@ -214,6 +231,7 @@ class InForce:
                 policy=self._policies.load_at(connection, at),
                 catalogue=self._catalogue_then(connection, at),
                 is_active=self._states_then(connection, at),
+                good=was_good(literal(at, certificates.c.not_before.type)),
             )
 
     def for_holder(
@@ -254,6 +272,8 @@ class InForce:
                     policy=self._policies.load(connection),
                     catalogue=self._catalogues.find(connection) or Catalogue(),
                     is_active=lambda authority: authority.state == ACTIVE,
+                    # Kept until a version moves: those that are to begin are among them.
+                    good=_ISSUED,
                     before=kept,
                 )
         return kept
@@ -266,6 +286,7 @@ class InForce:
         policy: CompiledPolicy,
         catalogue: Catalogue,
         is_active: Callable[[Authority], bool],
+        good: ColumnElement[bool],
         before: Rules | None = None,
     ) -> Rules:
         versions = _versions(_VERSIONS.first(connection, {}) or {})
@@ -274,7 +295,7 @@ class InForce:
         # A revocation changes nobody's trust: the keys stay loaded.
         same = before is not None and before.trust.authorities == wanted
         trust = before.trust if before is not None and same else AttributeTrust(authorities=wanted)
-        delegations, under = _delegations(connection, at, authorities)
+        delegations, under = _delegations(connection, authorities, good)
         return Rules(
             versions=versions,
             policy=PolicyInForce(
@@ -333,10 +354,11 @@ def _trusted(authority: Authority, catalogue: Catalogue, at: datetime) -> Truste
 
 
 def _delegations(
-    connection: Connection, at: datetime, authorities: list[Authority]
+    connection: Connection, authorities: list[Authority], good: ColumnElement[bool]
 ) -> tuple[Delegations, dict[str, str | None]]:
-    """The delegations that were good at a time, with the certificates of those they were given to; and for
-    each serial the one that it was given under."""
+    """The delegations that are good, with the certificates of those they were given to; and for each serial
+    the one that it was given under."""
+    names = {each.name for each in authorities}
     known = {hashlib.sha256(each.certificate.der).hexdigest(): each for each in authorities}
     rows = connection.execute(
         select(
@@ -346,10 +368,9 @@ def _delegations(
             certificates.c.key_sha256,
             certificates.c.authority,
             certificates.c.under,
-        ).where(certificates.c.kind == "delegation", was_good(literal(at, certificates.c.not_before.type)))
+        ).where(certificates.c.authority.in_(sorted(names)), certificates.c.kind == "delegation", good)
     ).all()
     by_key = {hashlib.sha256(each.certificate.spki_der).hexdigest(): each for each in authorities}
-    names = {each.name for each in authorities}
     found, under = [], {}
     for row in rows:
         authority = known.get(row.holder_sha256) or by_key.get(row.key_sha256)

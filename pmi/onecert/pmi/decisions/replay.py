@@ -199,11 +199,8 @@ class Memory:
         facts, at = record.facts, record.at
         written_at = record.written_at
         holder_der = self._records.certificate(facts["certificate"], written_at)
-        presented = [
-            self._records.certificate(digest, written_at)
-            for digest in facts["attribute_certificates"]
-            if digest
-        ]
+        digests: list[str] = facts["attribute_certificates"]
+        presented = [self._records.certificate(digest, written_at) for digest in digests if digest]
         if holder_der is None or None in presented:
             missing.append("certificates")
             return {}
@@ -223,6 +220,11 @@ class Memory:
             "policy_sha256": (facts["policy_sha256"], rules.policy.sha256),
             "catalogue_version": (facts["catalogue_version"], rules.policy.model.version),
             "roles": (facts["roles"], list(decision.roles)),
+            "findings": (
+                # What could not be read at all was not kept.
+                [codes for codes, digest in zip(facts["findings"], digests, strict=True) if digest],
+                [[finding.code for finding in each.findings] for each in explained],
+            ),
             "attributes": (
                 facts["attributes"],
                 {name: sorted(values) for name, values in decision.facts.attributes.items()},

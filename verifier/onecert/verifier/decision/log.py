@@ -218,5 +218,6 @@ def _certificate_row(each: Explanation) -> dict[str, Any]:
     return {
         "serial": each.certificate.serial_hex if each.certificate else "",
         "authority": each.verified.authority.label if each.verified else "",
+        "path": [step.certificate.serial_hex for step in each.verified.path] if each.verified else [],
         "findings": [finding.code for finding in each.findings],
     }
