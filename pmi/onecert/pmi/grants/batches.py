@@ -9,7 +9,6 @@ or by a job, and go on where they were interrupted.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,18 +18,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from onecert.pmi.authorities.directory import ACTIVE, Authorities, Authority
-from onecert.pmi.authorities.directory import STATES as AUTHORITY_STATES
-from onecert.pmi.authorities.errors import AuthorityStateError
-from onecert.pmi.catalogue.content import ROLE, Catalogue
+from onecert.pmi.authorities.directory import Authorities
 from onecert.pmi.errors import ContentChangedError, GrantStateError, GrantUnknownError, RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, MAX_WHY, OFFICER, Grants
-from onecert.pmi.grants.errors import DutySeparatedError, NotYoursError
+from onecert.pmi.grants.batch_rows import BatchRow, RowJudge
+from onecert.pmi.grants.errors import NotYoursError
 from onecert.pmi.grants.preparing import Preparer
-from onecert.pmi.grants.request import GRANT, STATES, Grant, GrantRequest, Wanted, grant_of
-from onecert.pmi.grants.rows import row_of
+from onecert.pmi.grants.request import STATES, Grant, GrantRequest, grant_of
 from onecert.pmi.grants.rules import Rules
-from onecert.pmi.holders.identity import HolderIdentity
 from onecert.pmi.holders.seen import remember
 from onecert.pmi.issuing.together import Progress, Together
 from onecert.pmi.models import batches, certificates, grants
@@ -41,9 +36,8 @@ from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator, Operators, check_different_people, check_role, check_usable
 from onecert.server.statements import Act, Statement, Values, insert_once
-from onecert.verifier.errors import VerifyError
 
-__all__ = ["BATCH_STATES", "MAX_ROWS", "Batch", "BatchRow", "Batches"]
+__all__ = ["BATCH_STATES", "Batch", "BatchRow", "Batches"]
 
 BATCH_STATES: dict[str, Message] = {
     "waiting": _("waiting for approval"),
@@ -51,7 +45,6 @@ BATCH_STATES: dict[str, Message] = {
     "done": _("done"),
     "refused": _("refused"),
 }
-MAX_ROWS = 100_000
 # As many are issued before an answer is given; the others are left to the job.
 AT_ONCE = 1000
 
@@ -74,20 +67,6 @@ _CERTIFICATES = Statement(
     .order_by(grants.c.id)
     .limit(500)
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchRow:
-    """What became of one row: its grant, or what is wrong with it.
-
-    Args:
-        number: from 1, in the order in which they came.
-        error: a ServiceError or VerifyError, with code, text and hint.
-    """
-
-    number: int
-    grant: Grant | None = None
-    error: ServiceError | VerifyError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +93,6 @@ class Batch:
         return tuple(row for row in self.rows if row.error is not None)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    row: BatchRow
-    columns: Values | None = None
-    holder: HolderIdentity | None = None
-
-
 class Batches:
     """The way of a batch, from its rows to its certificates."""
 
@@ -140,9 +112,9 @@ class Batches:
         self._audit = audit
         self._clock = clock
         self._operators = operators
-        self._authorities = authorities
-        self._grants = grants
-        self._rules = rules
+        self._judge = RowJudge(
+            database=database, clock=clock, authorities=authorities, grants=grants, rules=rules
+        )
         self._prepare = Preparer(rules).prepare_many
         self._together = together
 
@@ -157,7 +129,7 @@ class Batches:
         Raises:
             RequestWrongError, AuthorityStateError, AuthorityUnknownError: nothing can be judged.
         """
-        return tuple(each.row for each in self._judge(_batch_id(""), authority, rows, operator))
+        return tuple(each.row for each in self._judge.judge(_batch_id(""), authority, rows, operator))
 
     def request(
         self,
@@ -186,7 +158,7 @@ class Batches:
             if known["requested_by"] != operator.id:
                 raise NotYoursError(batch_id)
             return self.load(batch_id)
-        judged = self._judge(batch_id, authority, rows, operator)
+        judged = self._judge.judge(batch_id, authority, rows, operator)
         report = tuple(each.row for each in judged)
         found = [each for each in judged if each.columns is not None and each.holder is not None]
         good = sorted((dict(each.columns or {}) for each in found), key=itemgetter("id"))
@@ -380,88 +352,6 @@ class Batches:
         if state == "approved" and count <= AT_ONCE:
             self.issue(batch_id, actor=actor)
 
-    def _judge(
-        self,
-        batch_id: str,
-        authority: str,
-        rows: Sequence[GrantRequest | ServiceError],
-        operator: Operator,
-    ) -> list[_Judged]:
-        check_role(operator, OFFICER)
-        now = self._clock.now()
-        check_usable(operator, at=now)
-        if not 0 < len(rows) <= MAX_ROWS:
-            raise RequestWrongError("rows", _("none, or more than 100,000"))
-        holders = [self._find_holder(row, now) for row in rows]
-        judged: list[_Judged] = []
-        roles: dict[tuple[str, str], set[str]] = {}
-        with self._database.reading() as connection:
-            giver = self._authorities.load(connection, authority)
-            if giver.state != ACTIVE:
-                raise AuthorityStateError(authority, AUTHORITY_STATES[giver.state])
-            for number, (row, holder) in enumerate(zip(rows, holders, strict=True), start=1):
-                try:
-                    if isinstance(row, ServiceError):
-                        raise row
-                    if isinstance(holder, ServiceError | VerifyError):
-                        raise holder
-                    columns, catalogue = self._row(
-                        connection,
-                        giver,
-                        row,
-                        batch_id=batch_id,
-                        number=number,
-                        holder=holder,
-                        operator=operator,
-                        now=now,
-                    )
-                    _check_among(catalogue, columns, holder, roles)
-                    judged.append(_Judged(BatchRow(number=number, grant=grant_of(columns)), columns, holder))
-                except (ServiceError, VerifyError) as exc:
-                    judged.append(_Judged(BatchRow(number=number, error=exc)))
-        return judged
-
-    def _find_holder(
-        self, row: GrantRequest | ServiceError, now: datetime
-    ) -> HolderIdentity | ServiceError | VerifyError:
-        if isinstance(row, ServiceError):
-            return row
-        try:
-            # Outside of any transaction: the verifier may have to fetch a revocation list.
-            return self._grants.find_holder(GRANT, row.holder, now)
-        except (ServiceError, VerifyError) as exc:
-            return exc
-
-    def _row(
-        self,
-        connection: Connection,
-        giver: Authority,
-        asked: GrantRequest,
-        *,
-        batch_id: str,
-        number: int,
-        holder: HolderIdentity,
-        operator: Operator,
-        now: datetime,
-    ) -> tuple[dict[str, Any], Catalogue]:
-        """Judge one row as a single grant; return its columns. Raises ServiceError."""
-        if asked.kind != GRANT:
-            raise RequestWrongError("kind", _("a batch holds no delegations"))
-        source, grant_id = f"batch:{batch_id}", str(uuid.uuid5(uuid.UUID(batch_id), str(number)))
-        wanted = Wanted.of(replace(asked, authority=giver.name, id=grant_id, source=source))
-        terms = self._rules.judge(connection, giver, wanted, holder, now, locks=False)
-        columns = row_of(wanted, terms, giver, holder=holder, operator=operator, now=now)
-        self._rules.check_delegated(
-            connection,
-            giver,
-            terms,
-            holder=holder.certificate,
-            period=(columns["not_before"], columns["not_after"]),
-            at=now,
-        )
-        columns["batch_id"] = batch_id
-        return columns, terms.catalogue
-
     @staticmethod
     def _lock(connection: Connection, batch_id: str) -> Values:
         row = _LOCK.first(connection, {"wanted": batch_id})
@@ -473,18 +363,6 @@ class Batches:
     def _batch(connection: Connection, row: Values) -> Batch:
         values = {name: row[name] for name in Batch.__dataclass_fields__ if name in row}
         return Batch(**values, counts=_counts(connection, row["id"]))
-
-
-def _check_among(
-    catalogue: Catalogue, columns: Values, holder: HolderIdentity, roles: dict[tuple[str, str], set[str]]
-) -> None:
-    """Separation of duty among the rows themselves. Raises DutySeparatedError."""
-    given = json.loads(columns["attributes"]).get(ROLE, ())
-    others = roles.setdefault((holder.entity, holder.person), set())
-    for rule in catalogue.broken_exclusions([*others, *given]):
-        both = catalogue.with_included([*others, *given]).intersection(rule.roles)
-        raise DutySeparatedError(rule.title("en"), sorted(both), "")
-    others.update(given)
 
 
 def _counts(connection: Connection, batch_id: str) -> dict[str, int]:

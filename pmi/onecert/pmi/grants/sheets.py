@@ -18,6 +18,7 @@ from typing import Any
 
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.errors import RequestWrongError
+from onecert.pmi.grants.batch_rows import MAX_ROWS
 from onecert.pmi.grants.request import GrantRequest
 from onecert.server.errors import ServiceError
 from onecert.server.languages import CHINA_TIME, _
@@ -25,7 +26,6 @@ from onecert.server.languages import CHINA_TIME, _
 __all__ = ["MAX_BYTES", "read_sheet", "request_of"]
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_ROWS = 100_000
 
 _OWN = {
     "holder",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from onecert.pmi.grants.batches import Batch, BatchRow
+from onecert.pmi.grants.batch_rows import BatchRow
+from onecert.pmi.grants.batches import Batch
 from onecert.pmi.grants.request import Grant
 from onecert.server.errors import ServiceError
 from onecert.server.languages import current_language, gettext
