@@ -17,11 +17,12 @@ from onecert.verifier import CouldNotCheckError, MalformedError, RefusedError
 from onecert.verifier.decision.question import Answer, Resource, Result
 from onecert.verifier.enforce.config import read_config
 from onecert.verifier.enforce.department import Department, DepartmentConfig
-from onecert.verifier.enforce.web import DeniedError, Guard, RequiredRoles
+from onecert.verifier.enforce.web import DeniedError, Guard, RequiredRoles, ServiceDecider
 from onecert.verifier.enforce.web.asgi import PrivilegeMiddleware as AsgiPrivileges
 from onecert.verifier.enforce.web.flask import Privileges
 from onecert.verifier.enforce.web.guard import Act
 from onecert.verifier.enforce.web.wsgi import GRANTED, Address, PrivilegeMiddleware
+from onecert.verifier.fetch import FetchAnswer, FetchRequest
 from onecert.verifier.web.wsgi import CERTIFICATE
 
 APPROVE = Act(action="approve", resource=Resource(type="Form", id="7"))
@@ -267,3 +268,56 @@ def test_asgi_addresses(office: Any) -> None:
     assert json.loads(denied[1]["body"])["decision_id"] == "d-1"
     assert ask("/elsewhere")[0]["status"] == 403
     assert ask("/elsewhere", "websocket")[0]["code"] == 1008
+
+
+SAID = {
+    "decision": "permit",
+    "result": "permit",
+    "reasons": [{"kind": "rule", "code": "approver-approves", "text": "rule approver-approves permits it"}],
+    "obligations": ["note"],
+    "decision_id": "0191",
+    "roles": [],
+}
+
+
+def test_decisions_of_the_service(office: Any) -> None:
+    """The question is the service's own form; a permit permits, a deny has its reasons."""
+    asked: list[Any] = []
+    said = [SAID]
+
+    def fetch(request: FetchRequest) -> FetchAnswer:
+        asked.append((request.url, json.loads(request.body or b"")))
+        return FetchAnswer(data=json.dumps(said[0]).encode())
+
+    guard = Guard(ServiceDecider("https://pmi.example/pmi/", fetch=fetch), clock=lambda: office.at)
+    assert guard.check(office.zhang.der, APPROVE, handles=("note",)).decision.id == "0191"
+    url, body = asked[0]
+    assert url == "https://pmi.example/pmi/v1/decisions"
+    assert body.keys() == {"certificate_pem", "action", "resource", "context"}
+    assert body["certificate_pem"].startswith("-----BEGIN CERTIFICATE-----\n")
+    said[0] = {**SAID, "decision": "deny", "result": "not_applicable"}
+    with pytest.raises(DeniedError) as caught:
+        guard.check(office.zhang.der, APPROVE, presented=["MAA="])
+    assert caught.value.decision.reasons[0].code == "approver-approves"
+    assert asked[1][1]["attribute_certificates"] == ["MAA="]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {**SAID, "result": "deny"},
+        {**SAID, "decision": True},
+        {**SAID, "result": "PERMIT"},
+        {**SAID, "obligations": None},
+        {**SAID, "obligations": [1]},
+        {**SAID, "reasons": [{}]},
+        [SAID],
+        "permit",
+    ],
+)
+def test_other_answers_of_the_service_permit_nothing(office: Any, said: Any) -> None:
+    fetch = lambda _: FetchAnswer(data=json.dumps(said).encode())  # noqa: E731  one line says it
+    guard = Guard(ServiceDecider("https://pmi.example", fetch=fetch), clock=lambda: office.at)
+    with pytest.raises(CouldNotCheckError) as caught:
+        guard.check(office.zhang.der, APPROVE, handles=("note",))
+    assert caught.value.code == "DECISION_SERVICE"
