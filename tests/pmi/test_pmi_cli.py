@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from onecert.pmi.commands import parts as cli_parts
 from onecert.pmi.config import PmiConfig
-from onecert.verifier.decision import PolicySource, check_policy
 from onecert.pmi.errors import TrustListMissingError
 from onecert.pmi.holders.listed import ListedHolders
 from onecert.server.cli import run
 from onecert.server.clock import FixedClock, SystemClock
+from onecert.verifier.decision import PolicySource, check_policy
 
 pytestmark = pytest.mark.token
 README = Path(__file__).parents[2] / "pmi" / "README.md"
@@ -114,6 +114,39 @@ def test_the_whole_way_by_commands(command, tmp_path: Path, lab, monkeypatch: py
     assert command("acrl", "tax-office", "--out", acrl)[1][0]["number"] == 2
     assert x509.load_der_x509_crl(acrl.read_bytes()).get_revoked_certificate_by_serial_number(int(serial, 16))
     assert command("acrl", "tax-office", "--renew")[1][0]["number"] == 3
+    look_back(command, policy, tmp_path / "stricter.toml", holder)
+
+
+def look_back(command, policy: Path, stricter: Path, holder: Path) -> None:
+    """What was decided is found, repeated, and compared with what another policy would have said."""
+    _, (newest, *others), _ = command("decisions", "find", "--action", "approve")
+    assert (newest["result"], {row["result"] for row in others}) == (
+        "not_applicable",
+        {"permit", "not_applicable"},
+    )
+    permitted = next(row for row in others if row["result"] == "permit")["decision_id"]
+    assert command("decisions", "show", permitted)[1][0]["facts"]["result"] == "permit"
+    assert command("decisions", "replay", permitted)[1][0]["equal"] is True
+    assert command("decisions", "replay", "no-number")[0] == 1
+    text = policy.read_text("utf-8").replace("<= 10000", "<= 3").replace("amount = 500", "amount = 3")
+    stricter.write_text(text, encoding="utf-8")
+    code, rows, _ = command("policy", "diff", stricter)
+    assert (code, {row["after"] for row in rows}) == (1, {"not_applicable"})
+    assert permitted in [row["decision_id"] for row in rows]
+    assert command("policy", "diff", policy)[0] == 0
+    assert command("policy", "lint", policy)[:2] == (0, [])
+    assert command("policy", "coverage", policy)[1][0]["percent"] == 33
+    assert command("policy", "coverage", policy, "--min", 90)[0] == 1
+    code, (row,), said = command("policy", "publish", stricter, "--apply")
+    assert (code, row["version"], row["changes"]) == (0, 2, len(rows))
+    assert permitted in said
+    assert [row["active"] for row in command("policy", "history")[1]] == [True, False]
+    assert command("policy", "show", "--version", 1, "--file")[1][0]["content"]["name"] == "tax"
+    question = ("--action", "approve", "--resource", "Form::7", "--attribute", "amount=3")
+    assert command("who-can", *question)[:2] == (1, [])
+    assert command("what-can", "--holder", holder)[1][0]["can"] == []
+    assert command("what-can")[0] == 2
+    assert command("decide", "--holder", holder, *question, "--at", "2020-01-01")[0] == 3
 
 
 def test_wrong_usage_and_refusals_have_their_exit_codes(command, tmp_path: Path, lab) -> None:

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyasn1.codec.der import decoder, encoder
 from pyasn1_alt_modules import rfc5755
 
-from onecert.verifier.decision import Resource
 from onecert.verifier.attribute_certificate import TargetIdentity
+from onecert.verifier.decision import Resource
 from onecert.verifier.errors import RefusedError
 
 pytestmark = pytest.mark.token
