@@ -24,7 +24,7 @@ from onecert.ca.profiles.profile import EXTENDED_KEY_USAGE_OIDS, KEY_USAGE_BITS,
 from onecert.ca.profiles.term import is_longer, is_whole_term
 from onecert.ca.signatures.algorithms import key_kind
 from onecert.ca.signatures.public_keys import key_digest
-from onecert.verifier.attribute_certificate.trust import Controls
+from onecert.verifier.attribute_certificate.trust_controls import Controls
 from onecert.verifier.errors import VerifyError
 
 _KEY_USAGE_NAMES: tuple[tuple[str, str], ...] = (

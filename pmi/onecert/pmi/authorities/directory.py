@@ -35,7 +35,7 @@ from onecert.server.clock import Clock
 from onecert.server.languages import Message, _
 from onecert.server.statements import Statement, Values
 from onecert.verifier.attribute_certificate import TrustedAuthority
-from onecert.verifier.attribute_certificate.trust import Controls
+from onecert.verifier.attribute_certificate.trust_controls import Controls
 from onecert.verifier.certificate import ParsedCertificate, as_parsed
 from onecert.verifier.signatures import PublicKey, load_public_key
 

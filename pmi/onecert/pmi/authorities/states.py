@@ -185,11 +185,12 @@ class AuthorityStates:
         if act == REVOKE and reason not in REASONS:
             raise ReasonUnknownError(reason, REASONS)
         now = self._clock.now()
-        under = read_under(connection, name, now, lock=lock)
+        under = read_under(connection, name, now, lock=lock, each=each)
         row = _authority(connection, name, lock=lock)
-        if lock:
+        if lock and connection.dialect.name == "postgresql":
             # Rows of certificates first, then the authority, as everybody does; now nobody adds any more.
-            under = read_under(connection, name, now, lock=lock)
+            # SQLite has one writer, and nobody could add in between.
+            under = read_under(connection, name, now)
         if row["state"] not in _FROM[act]:
             raise AuthorityStateError(name, STATES[row["state"]])
         waiting = _waiting(connection, name)

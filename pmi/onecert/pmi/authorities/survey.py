@@ -129,11 +129,14 @@ class Under:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_under(connection: Connection, name: str, at: datetime, *, lock: bool = False) -> Under:
+def read_under(
+    connection: Connection, name: str, at: datetime, *, lock: bool = False, each: bool = False
+) -> Under:
     """Read what stands under an authority and has not ended.
 
     Args:
-        lock: until the end of the transaction nobody else changes these rows (PostgreSQL).
+        lock: until the end of the transaction nobody else changes these delegations (PostgreSQL),
+        each: nor these certificates.
     """
     is_live = certificates.c.state.in_(LIVE) & (certificates.c.not_after >= at)
     is_delegation = certificates.c.kind == "delegation"
@@ -157,7 +160,7 @@ def read_under(connection: Connection, name: str, at: datetime, *, lock: bool = 
     grants = select(
         certificates.c.serial, certificates.c.authority, certificates.c.entity, certificates.c.state
     ).where(is_live, ~is_delegation)
-    if lock:
+    if lock and each:
         grants = grants.with_for_update()
     rows: dict[str, Any] = {}
     for where in under_clauses(name, below):
