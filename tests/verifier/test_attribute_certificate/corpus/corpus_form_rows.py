@@ -292,6 +292,12 @@ def _extensions() -> Iterator[Row]:
             "noRevAvail is NULL",
             section + ".6",
         ),
+        "target-kind": (
+            "EXTENSION_FORM",
+            extension(TARGETS, tlv(0x30, tlv(0x30, tlv(0xA3, tlv(0x82, b"a.example")))), critical=True),
+            "a target is of a kind that we know",
+            section + ".2",
+        ),
         "target-form": (
             "EXTENSION_FORM",
             extension(TARGETS, tlv(0x30, tlv(0x04)), critical=True),

@@ -136,6 +136,23 @@ def _holders() -> Iterator[Row]:
         source,
         {"holder": "holder-renewed", "kind": "local"},
     )
+    nobody = parties()["holder-nameless"]
+    yield changed(
+        "holder-nameless",
+        "HOLDER",
+        "an empty name is nobody, not even one without a name",
+        source,
+        {"holder": "holder-nameless"},
+        holder=tlv(0x30, tlv(0xA1, directory(nobody.name))),
+    )
+    yield changed(
+        "holder-issuerless",
+        "HOLDER",
+        "the issuer's name is not empty, not even that of one without a name",
+        source,
+        {"holder": "holder-issuerless"},
+        holder=tlv(0x30, base_id(parties()["holder-issuerless"])),
+    )
     nul = tlv(0xA1, tlv(0x82, b"a.example\x00.evil"))
     yield changed(
         "holder-zero-octet",

@@ -25,6 +25,9 @@ KEY_ID, TARGETS, NO_REVOCATION, POINTS = "2.5.29.35", "2.5.29.55", "2.5.29.56", 
 AUDIT, CONTROLS = "1.3.6.1.5.5.7.1.4", "1.3.6.1.5.5.7.1.6"
 
 
+_NOBODY = b"\x30\x00"
+
+
 def name(common_name: str, organization: str = "深圳市示例单位") -> bytes:
     """DER of a Name with country, organization and common name."""
     parts = [(NameOID.COUNTRY_NAME, "CN"), (NameOID.ORGANIZATION_NAME, organization)]
@@ -178,6 +181,7 @@ def parties() -> dict[str, Party]:
     root = certify(name("示例根CA"), EcKey(1), None, serial=1, usage=(5, 6), is_ca=True)
     silent = certify(name("无吊销列表CA"), EcKey(2), None, serial=1, usage=(5, 6), is_ca=True)
     stranger = certify(name("外地CA"), EcKey(3), None, serial=1, usage=(5, 6), is_ca=True)
+    nameless = certify(_NOBODY, EcKey(4), None, serial=1, usage=(5, 6), is_ca=True)
     # permitted: roles alone
     controls = extension(CONTROLS, tlv(0x30, tlv(0xA0, oid(ROLE)), b"\x01\x01\x00"))
     return {
@@ -208,6 +212,8 @@ def parties() -> dict[str, Party]:
         "holder-other": certify(name("李四"), EcKey(41), root, serial=0x7A3, usage=(0,)),
         "holder-elsewhere": certify(name("张三"), EcKey(42), stranger, serial=0x7A1, usage=(0,)),
         "holder-rsa": certify(name("王五"), RsaKey(), root, serial=0x7A4, usage=(0,)),
+        "holder-nameless": certify(_NOBODY, EcKey(44), root, serial=0x7A6, usage=(0,)),
+        "holder-issuerless": certify(name("张三"), EcKey(45), nameless, serial=0x7A7, usage=(0,)),
         "holder-bureau": certify(name("赵六", "深圳市示例局"), EcKey(43), root, serial=0x7A5, usage=(0,)),
     }
 
