@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from applicant import openssl
+from authorities import give_privileges
 from commands import BIN, CommandError, Process, lines_of_json, onecert, run
 
 HERE = Path(__file__).resolve().parent
@@ -26,7 +27,6 @@ ROOT_HOLDERS = ("gu", "xu", "tan")
 PROFILES = ("organisation", "citizen", "employee")
 # Officers of the CA who revoke at night.
 SECURITY_OFFICERS = ("chen", "zhou")
-ROLE_AUTHORITY = "city-roles"
 YEAR = timedelta(days=365)
 Say = Callable[[str, str], None]
 
@@ -86,8 +86,8 @@ class City:
         self.add_operators()
         say("security officers of the CA", "CA 安全员")
         self.add_security_officers()
-        say("attribute authority and policy", "属性机构与策略")
-        self.make_attribute_authority()
+        say("attribute authorities, delegation and policy", "属性权威、授权委派与策略")
+        give_privileges(self)
         say("trust root, signed by two of three holders", "三名根密钥持有人中的两名签署信任根")
         self.make_trust_root()
         say("trust list, signed by two officers", "两名官员签署信任列表")
@@ -220,40 +220,6 @@ class City:
                 if "SECURITY_OFFICER" not in exc.said:
                     raise
 
-    def make_attribute_authority(self) -> None:
-        """An attribute authority with a certificate from the operations authority, and the first policy."""
-        request, chain = self.papers / "roles.csr", self.papers / "roles.pem"
-        self.command("pmi", "authority", "request", ROLE_AUTHORITY, "--csr", request)
-        issued = self.command(
-            "ca",
-            "issue",
-            "--authority",
-            "operations",
-            "--profile",
-            "attribute-authority",
-            "--csr",
-            request,
-            "--common-name",
-            "城市角色属性机构",
-            "--organization",
-            "一证通运营中心",
-            "--approved-by",
-            "何见证",
-            "--approved-by",
-            "冯主持",
-            "--apply",
-        )
-        first, *above = issued.split("-----END CERTIFICATE-----\n")[:-1]
-        end = "-----END CERTIFICATE-----\n"
-        chain.write_text(first + end, "ascii")
-        above_file = self.papers / "roles-chain.pem"
-        above_file.write_text("".join(each + end for each in above), "ascii")
-        self.command(
-            "pmi", "authority", "install", ROLE_AUTHORITY, "--certificate", chain, "--chain", above_file
-        )
-        self.command("pmi", "catalogue", "publish", HERE / "roles.toml", "--apply")
-        self.command("pmi", "policy", "publish", HERE / "policy.toml", "--apply")
-
     def offline(self, *arguments: str | Path) -> str:
         """Run `onecert trust-list root …` as on a machine without network: process and token store apart."""
         return run("onecert", "trust-list", "root", *arguments, "--store", self.offline_root)
@@ -344,24 +310,26 @@ class City:
         text = json.dumps(draft, ensure_ascii=False, indent=1).replace("http://status.example", self.http)
         (self.papers / "trust-list-draft.json").write_text(text, "utf-8")
 
-    def open_office(self, https_port: int) -> Process:
-        """Start the tax office, a department's web application, beside the services."""
-        folder = self.data / "office"
+    def open_office(self, https_port: int, *, application: str = "tax-office") -> Process:
+        """Start an office, a department's web application, beside the services."""
+        folder = self.data / ("office" if application == "tax-office" else application)
         folder.mkdir(exist_ok=True, mode=0o700)
         if not (folder / "secret.key").exists():
             (folder / "secret.key").touch(mode=0o600)
             (folder / "secret.key").write_bytes(secrets.token_bytes(32))
-        (folder / "trust-root.json").write_bytes((self.papers / "trust-root.json").read_bytes())
+        for paper in ("trust-root.json", "policy-key.pem"):
+            (folder / paper).write_bytes((self.papers / paper).read_bytes())
+        (folder / "tls-anchor.pem").write_bytes((self.papers / "operations-root.pem").read_bytes())
         # Programs that sign in pin this: the office signs its challenges with the key of its TLS certificate.
         end = "-----END CERTIFICATE-----\n"
         own, _, _ = (self.data / "tls" / "certificate.pem").read_text("ascii").partition(end)
         (self.papers / "office.pem").write_text(own + end, "ascii")
         command: list[str | Path] = [sys.executable, HERE / "office", "--folder", folder]
         command += ["--trust-list", f"{self.http}/supervision/trust-list.json"]
-        command += ["--https-port", str(https_port)]
+        command += ["--privileges", f"{self.https}/pmi", "--https-port", str(https_port)]
         command += ["--tls-certificate", self.data / "tls" / "certificate.pem"]
-        command += ["--tls-key", self.data / "tls" / "key.pem"]
-        return Process(command, self.data / "office.log")
+        command += ["--tls-key", self.data / "tls" / "key.pem", "--application", application]
+        return Process(command, self.data / f"{folder.name}.log")
 
     def start(self) -> Process:
         """Start every service in one process."""

@@ -1,4 +1,4 @@
-"""A taxpayer's program at the tax office: it makes sure of the server, signs in, and files a declaration."""
+"""A program at an office: it makes sure of the server, signs in, files a declaration or approves one."""
 
 import base64
 import secrets
@@ -13,22 +13,31 @@ from onecert.verifier import verify_server_challenge
 
 
 class Filer:
-    """One taxpayer with a certificate, and the files of that certificate and key (PEM).
+    """One taxpayer or official with a certificate, and the files of that certificate and key (PEM).
 
     Args:
         client: trusts the TLS certificate of the office.
         server: the office's certificate, as the taxpayer was given it.
+        application: the office that is meant.
     """
 
     def __init__(
-        self, client: httpx.Client, site: str, *, certificate: Path, key: Path, server: bytes
+        self,
+        client: httpx.Client,
+        site: str,
+        *,
+        certificate: Path,
+        key: Path,
+        server: bytes,
+        application: str = "tax-office",
     ) -> None:
         self._client = client
         self._site = site
+        self._application = application
         self._certificate, self._key, self._server = certificate, key, server
         self._headers = {"Origin": site, "Accept-Language": "en"}
 
-    def challenge(self, application: str = "tax-office") -> Any:
+    def challenge(self, application: str = "") -> Any:
         """A challenge that the office has signed for this application.
 
         Raises:
@@ -40,7 +49,7 @@ class Filer:
         return verify_server_challenge(
             message,
             trust=self._server,
-            application=application,
+            application=application or self._application,
             host=httpx.URL(self._site).host,
             client=nonce,
             at=datetime.now(UTC),
@@ -49,8 +58,11 @@ class Filer:
     def sign_in(self) -> httpx.Response:
         """The server first shows who it is, then the holder does."""
         challenge = self.challenge().challenge
+        is_rsa = b"rsaEncryption" in openssl("x509", "-in", self._certificate, "-noout", "-text").stdout
         answer = {
             "challenge": challenge.id,
+            # What `sign` makes; the usual algorithm of a P-384 key would be another one.
+            "algorithm": "rsa-sha256" if is_rsa else "ecdsa-sha256",
             "certificate": self._certificate.read_text("ascii"),
             "signature": base64.b64encode(sign(self._key, challenge.data)).decode(),
         }
@@ -73,6 +85,10 @@ class Filer:
         return self._post(
             f"/declarations/{number}/signature", files={"signature": (signature.name, signature.read_bytes())}
         )
+
+    def approve(self, number: str) -> httpx.Response:
+        """Ask to approve a declaration: the list again, or a page that says why not."""
+        return self._post(f"/reviews/{number}/approve")
 
     def get(self, path: str) -> httpx.Response:
         """A page or file of the office."""

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 from applicant import make_request, openssl, sign
-from city import LICENSED, ROLE_AUTHORITY, City
+from authorities import ROLE_AUTHORITY
+from city import LICENSED, City
 from commands import ENVIRONMENT, CommandError, Process
 from cryptography.hazmat.primitives import serialization
 from desk import Desk
@@ -41,6 +42,7 @@ class Stage:
         self.services: Process | None = None
         self.department: Process | None = None
         self.office: Process | None = None
+        self.land: Process | None = None
         self.others: list[ThreadingHTTPServer] = []  # what serves beside this city
         self.desks: list[Desk] = []
         self.rows: list[dict[str, str]] = []
@@ -52,10 +54,10 @@ class Stage:
         for desk in self.desks:
             desk.close()
         self.desks.clear()
-        for process in (self.office, self.department, self.services):
+        for process in (self.office, self.land, self.department, self.services):
             if process is not None:
                 process.stop()
-        self.office = self.department = self.services = None
+        self.office = self.land = self.department = self.services = None
         for server in self.others:
             server.shutdown()
             server.server_close()
@@ -113,7 +115,7 @@ class Stage:
                 "--trust-root",
                 papers / "trust-root.json",
                 "--attribute-authority",
-                papers / "roles.pem",
+                papers / f"{ROLE_AUTHORITY}.pem",
                 "--attribute-list",
                 f"{self.city.http}/pmi/{ROLE_AUTHORITY}.acrl",
                 "--decisions",

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from applicant import make_request, openssl
-from city import LICENSED, ROLE_AUTHORITY
+from city import LICENSED
 from commands import CommandError, lines_of_json, onecert, onecert_verify
 from elsewhere import ElsewhereChapters
 from lives import LifeChapters
+from privileges import PrivilegeChapters
 from report import Report
 from roots import RootChapters
-from stage import COMPANY, HERE, OTHER, first_line, matches, pem, refusal, why
+from stage import COMPANY, HERE, OTHER, first_line, matches, pem, refusal
 
 KEYS = {"pearl": "rsa-2048", "harbour": "p-256", "summit": "p-384"}
-ROLE = "urn:onecert:role:tax.filer"
 
 
-class Story(RootChapters, ElsewhereChapters, LifeChapters):
+class Story(RootChapters, ElsewhereChapters, LifeChapters, PrivilegeChapters):
     """The city, its people and its department, from nothing to the audit."""
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +50,7 @@ class Story(RootChapters, ElsewhereChapters, LifeChapters):
             ("officers", self.change_officers),
             ("thief", self.recover_from_a_thief),
             ("attribute", self.decide_by_role),
+            ("office", self.hold_an_office),
             ("audit", self.audit),
             ("word", self.check_everything),
         ]
@@ -325,62 +326,6 @@ class Story(RootChapters, ElsewhereChapters, LifeChapters):
         return certificate
 
     # 8 ------------------------------------------------------------------------------------------
-
-    def decide_by_role(self) -> None:
-        """Without the role no; with the role yes; after its revocation no."""
-        check = self.report.check
-        holder = (self.home / f"{self.of('pearl', COMPANY)}.pem").read_text("ascii")
-        answer = self.act(holder, [])
-        check("denied_without_role", answer.get("decision") == "deny", **why(answer))
-        officer, approver = self.desk("pmi", "attribute1"), self.desk("pmi", "attribute2")
-        asked = officer.post(
-            "/v1/grants", {"authority": ROLE_AUTHORITY, "holder_pem": holder, "roles": [ROLE]}
-        )
-        asked.raise_for_status()
-        grant = asked.json()
-        waits = grant["serial"] is None
-        given = approver.post(
-            f"/v1/grants/{grant['id']}/approve", {"content_sha256": grant["content_sha256"]}
-        )
-        given.raise_for_status()
-        issued = given.json()["certificate"]
-        check("role_granted", waits and issued["status"] == "valid", role=ROLE, serial=issued["serial"])
-        attribute = "".join(issued["certificate_pem"].splitlines()[1:-1])
-        answer = self.act(holder, [attribute])
-        check("role_verified", answer.get("findings") == [[]], findings=answer.get("findings"))
-        check("permitted", answer.get("decision") == "permit", **why(answer))
-        other = (self.home / f"{self.of(None, OTHER)}.pem").read_text("ascii")
-        stolen = self.act(other, [attribute])
-        check(
-            "other_holder_denied",
-            stolen.get("decision") == "deny" and stolen["findings"] == [["HOLDER"]],
-            findings=stolen.get("findings"),
-            **why(stolen),
-        )
-        gone = officer.post(
-            f"/v1/attribute-certificates/{issued['serial']}/revoke", {"reason": "privilegeWithdrawn"}
-        )
-        gone.raise_for_status()
-        answer = self.act(holder, [attribute])
-        check(
-            "role_revoked",
-            answer.get("decision") == "deny" and answer["findings"] == [["REVOKED"]],
-            findings=answer.get("findings"),
-            **why(answer),
-        )
-
-    def act(self, holder: str, attributes: list[str]) -> dict[str, Any]:
-        """Ask the department whether this holder may file a tax return."""
-        resource = {"type": "TaxReturn", "id": "2026-10", "attributes": {"closed": False}}
-        body = {
-            "certificate": holder,
-            "attribute_certificates": attributes,
-            "action": "file",
-            "resource": resource,
-        }
-        return self.ask("POST", "/act", body)[1]
-
-    # 9 ------------------------------------------------------------------------------------------
 
     def audit(self) -> None:
         """Export, verify offline, change one byte."""

@@ -19,8 +19,10 @@ PEOPLE = [
     ("ra", "admin2", "管理员（第二人）", "administrator, the second"),
     ("ca", "chen", "CA 安全员", "security officer of the CA"),
     ("ca", "zhou", "CA 安全员（第二人）", "security officer of the CA, the second"),
-    ("pmi", "attribute1", "属性机构人员", "attribute-authority officer"),
-    ("pmi", "attribute2", "属性机构复核", "approves roles"),
+    ("pmi", "attribute1", "属性权威人员", "officer of the attribute authorities"),
+    ("pmi", "attribute2", "属性权威复核", "approves grants"),
+    ("pmi", "administrator1", "属性权威主管", "administrator of authorities and delegations"),
+    ("pmi", "administrator2", "属性权威主管（第二人）", "administrator, the second"),
     ("supervision", "editor-1", "信任列表编辑", "trust-list editor"),
     ("supervision", "officer-1", "信任列表官员", "trust-list officer"),
     ("supervision", "officer-2", "信任列表官员（第二人）", "trust-list officer, the second"),
@@ -74,13 +76,22 @@ def places(city: City, office: str) -> list[tuple[str, list[tuple[str, str, str]
             "证书机构：总览、查找、冻结、批量注销、演练",
             "the CA: search, hold, revoke, drills",
         ),
-        (f"{city.https}/pmi/", "角色的授予、批准与注销", "roles: grant, approve, revoke"),
+        (
+            f"{city.https}/pmi/",
+            "角色的授予与注销、授权委派、离任",
+            "roles, delegations, ends of office",
+        ),
         (
             f"{city.https}/supervision/",
             "信任列表：现状、编辑、签署、历史",
             "the trust list: edit, sign, history",
         ),
         (f"{office}/", "示例税务局：用证书登录、签名申报", "example tax office: sign in, sign a declaration"),
+        (
+            f"{office}/reviews",
+            "官员批准申报，由属性证书和策略决定",
+            "officials approve by privilege",
+        ),
         (f"{office}/check", "核验证据记录，无需登录", "check an evidence record, without signing in"),
     ]
     public = [

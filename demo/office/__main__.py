@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from app import create_app, now
+from app import APPLICATION, create_app, now
 from cryptography.hazmat.primitives import serialization
 
 from onecert.server.tls import TlsAdapter, WaitingServer, ensure_certificate
@@ -40,7 +40,14 @@ class Office:
             certificate, key, _ = ensure_certificate(folder / "tls", host="127.0.0.1", at=clock())
         # Clients pin this certificate, or follow it to a root of their own.
         signer = load_signer(Path(certificate).read_bytes(), Path(key).read_bytes())
-        app = create_app(folder, trust_list=options.trust_list, signer=signer, clock=clock)
+        app = create_app(
+            folder,
+            trust_list=options.trust_list,
+            name=options.application,
+            privileges=options.privileges,
+            signer=signer,
+            clock=clock,
+        )
         self.server = WaitingServer(
             ("127.0.0.1", options.https_port), app, numthreads=8, server_name="office"
         )
@@ -93,6 +100,8 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="office", description=__doc__)
     options.add_argument("--folder", type=Path, required=True, help="holds trust-root.json and secret.key")
     options.add_argument("--trust-list", required=True, help="address of the signed trust list")
+    options.add_argument("--application", default=APPLICATION, help="who this office is, for challenges")
+    options.add_argument("--privileges", help="address of the PMI; policy-key.pem lies in the folder")
     options.add_argument("--https-port", type=int, default=8444)
     options.add_argument("--tls-certificate", type=Path, help="default: self-signed, for this machine")
     options.add_argument("--tls-key", type=Path)

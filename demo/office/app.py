@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from declarations import Declaration, Declarations, FormError
 from flask import Flask, Response, abort, g, redirect, render_template, request, session, url_for
+from reviews import add_reviews, open_city
 from stamps import Stamps
 from texts import LANGUAGES, has_text, text
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -32,7 +33,7 @@ REFRESH = timedelta(seconds=15)  # so that a revocation can be watched; minutes 
 BEIJING = timezone(timedelta(hours=8))
 MAX_UPLOAD = 16 * 1024 * 1024
 # The page that a form stands on, for who wants to read its refusal in the other language.
-PAGE_OF = {"create": "new", "sign": "show", "check": "check"}
+PAGE_OF = {"create": "new", "sign": "show", "check": "check", "approve": "reviews"}
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +46,8 @@ def create_app(
     folder: Path,
     *,
     trust_list: str,
+    name: str = APPLICATION,
+    privileges: str | None = None,
     certificates: ClientCertificates | None = None,
     signer: ChallengeSigner | None = None,
     clock: Callable[[], datetime] = now,
@@ -52,13 +55,16 @@ def create_app(
     """The application.
 
     Args:
-        folder: holds ``trust-root.json``, ``secret.key`` and the declarations.
+        folder: holds ``trust-root.json``, ``secret.key`` and the declarations; for privileges also the public
+            key that signs the city's policies, ``policy-key.pem``.
+        name: of the application, for challenges and for attribute certificates that name their targets.
+        privileges: address of the PMI; without it nobody approves here.
         signer: signs the challenges of a login, for programs that want to know whom they sign for.
     """
     app = Flask(__name__)
     app.secret_key = (folder / "secret.key").read_bytes()
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
-    verifier = open_verifier(folder, trust_list=trust_list, application=APPLICATION, refresh=REFRESH)
+    verifier = open_verifier(folder, trust_list=trust_list, application=name, refresh=REFRESH)
     onecert = OneCert(
         app,
         verifier=verifier,
@@ -76,6 +82,9 @@ def create_app(
 
     declarations = Declarations(folder / "declarations", verifier=verifier, stamps=stamps, trust=trust)
     pages = Pages(onecert, declarations, stamps, trust, clock)
+    if privileges is not None:
+        city = open_city(folder, name, privileges, verifier, clock)
+        add_reviews(app, onecert, declarations, city, clock, check_own_page)
     app.before_request(choose_language)
     app.after_request(guard)
     app.context_processor(
@@ -87,6 +96,7 @@ def create_app(
             "text_of": text_of,
             "when": when,
             "signs": signer is not None,
+            "reviews": privileges is not None,
         }
     )
     app.register_error_handler(VerifyError, pages.refused)
@@ -252,7 +262,8 @@ def other_language() -> str:
     if request.method in {"GET", "HEAD"}:
         return f"{request.path}?{urlencode({**request.args, 'language': other})}"
     page = PAGE_OF.get(request.endpoint or "", "home")
-    return url_for(page, **(request.view_args or {}), language=other)
+    arguments = {} if page == "reviews" else request.view_args or {}
+    return url_for(page, **arguments, language=other)
 
 
 def guard(response: Response) -> Response:

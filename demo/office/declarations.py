@@ -47,6 +47,13 @@ class Declaration:
     created_at: datetime
     document: bytes
     proof: dict[str, Any] | None
+    approval: dict[str, Any] | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was typed, as it is signed."""
+        found: dict[str, Any] = json.loads(self.document)
+        return found
 
     @property
     def is_signed(self) -> bool:
@@ -55,7 +62,9 @@ class Declaration:
 
 
 class Declarations:
-    """The folder of declarations, one folder each: ``draft.json``, ``evidence.json``, ``proof.json``.
+    """The folder of declarations, one folder each.
+
+    In it ``draft.json``, then ``evidence.json`` and ``proof.json``, then ``approval.json``.
 
     Args:
         trust: whom this office believes about evidence records at a time.
@@ -105,24 +114,39 @@ class Declarations:
         if NUMBER.fullmatch(number) is None or not (place / "draft.json").exists():
             return None
         draft = json.loads((place / "draft.json").read_text("utf-8"))
-        proof = place / "proof.json"
         return Declaration(
             number,
             draft["holder"],
             datetime.fromisoformat(draft["at"]),
             draft["document"].encode("utf-8"),
-            json.loads(proof.read_text("utf-8")) if proof.exists() else None,
+            read(place / "proof.json"),
+            read(place / "approval.json"),
         )
 
     def of(self, holder_id: str) -> list[Declaration]:
         """All declarations of a holder, the newest first."""
+        return [each for each in self._all() if each.holder_id == holder_id]
+
+    def signed(self) -> list[Declaration]:
+        """All signed declarations, the newest first: what officials look at."""
+        return [each for each in self._all() if each.is_signed]
+
+    def _all(self) -> list[Declaration]:
         numbers = [each.name for each in self._folder.iterdir()] if self._folder.is_dir() else []
         found = [each for number in numbers if (each := self.find(number)) is not None]
-        return sorted(
-            (each for each in found if each.holder_id == holder_id),
-            key=lambda each: each.created_at,
-            reverse=True,
-        )
+        return sorted(found, key=lambda each: each.created_at, reverse=True)
+
+    def approve(self, declaration: Declaration, by: SignedIn, decision: str, *, at: datetime) -> None:
+        """Keep that an official approved it, with the decision that let them.
+
+        Raises:
+            FormError: it is not signed, or approved already.
+        """
+        if not declaration.is_signed or declaration.approval is not None:
+            raise FormError("NOT_TO_APPROVE")
+        approval = {"by": by.id, "name": by.name, "at": at.isoformat(), "decision": decision}
+        place = self._folder / declaration.number
+        write(place / "approval.json", json.dumps(approval, ensure_ascii=False).encode("utf-8"))
 
     def sign(self, declaration: Declaration, holder: SignedIn, signature: bytes, *, at: datetime) -> None:
         """Verify a CMS signature (detached or attached) and keep the evidence.
@@ -189,6 +213,14 @@ def find_faults(values: dict[str, str], at: datetime) -> dict[str, str]:
     if not values["remark"].isprintable():
         faults["remark"] = "WRONG_REMARK"
     return faults
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What a file holds; None when there is none."""
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
 
 
 def write(path: Path, data: bytes) -> None:

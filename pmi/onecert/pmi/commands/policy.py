@@ -1,7 +1,8 @@
-"""`onecert pmi policy …`: test, lint, coverage, diff, publish, show, history."""
+"""`onecert pmi policy …`: test, lint, coverage, diff, publish, show, key, history."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from onecert.pmi.authorities.directory import ACTIVE
 from onecert.pmi.catalogue.content import Catalogue
 from onecert.pmi.catalogue.reading import read_catalogue
 from onecert.pmi.commands.decisions import FIRST, LAST, read_days
-from onecert.pmi.commands.parts import APPLY, INPUT, dump, opened_parts, say, say_dry
+from onecert.pmi.commands.parts import APPLY, INPUT, OUTPUT, dump, opened_parts, say, say_dry
 from onecert.pmi.decisions.in_force import model_of
 from onecert.pmi.parts import Parts
 from onecert.pmi.tokens import POLICY_KEY
@@ -153,6 +155,18 @@ def show_policy(version: int | None, as_file: bool, data: Path, config: Path | N
     row: dict[str, Any] = {"name": shown.name, "version": shown.version, "sha256": shown.sha256}
     row["rules"] = list(shown.engine.rules)
     click.echo(dump({**row, "content": shown.source.content} if as_file else row))
+
+
+@policy.command("key")
+@click.option("--out", required=True, type=OUTPUT, help="Write the public key (PEM) here.")
+@common_options
+def export_key(out: Path, data: Path, config: Path | None) -> None:
+    """Write the public key that signs policies, for departments; they compare its digest with paper."""
+    with opened_parts(data, config) as parts:
+        key = parts.token.own_key(POLICY_KEY).public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    out.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    click.echo(json.dumps({"key": str(out), "sha256": hashlib.sha256(der).hexdigest()}))
 
 
 @policy.command("history")

@@ -8,6 +8,7 @@ not followed, because the list says where to look and not some server.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,9 +37,16 @@ _FETCHES_MAX = 1000
 _FIRST_TIME = timedelta(seconds=20)
 
 
-def listed_fetch(timeout: timedelta = timedelta(seconds=10)) -> HttpFetch:
-    """For addresses that somebody trusted has written down: also inside the network, without redirects."""
-    return HttpFetch(timeout, allow=ANYWHERE, max_redirects=0)
+def listed_fetch(
+    timeout: timedelta = timedelta(seconds=10), *, tls: ssl.SSLContext | None = None
+) -> HttpFetch:
+    """For addresses that somebody trusted has written down: also inside the network, without redirects.
+
+    Args:
+        timeout: for one request.
+        tls: for https, where the server's certificate comes from a CA of the house.
+    """
+    return HttpFetch(timeout, allow=ANYWHERE, max_redirects=0, tls=tls)
 
 
 class CrlFetcher:
