@@ -229,6 +229,20 @@ def test_who_may_write_a_configuration(city: Any, tmp_path: Path) -> None:
             MachineConfig.load(path)
     with pytest.raises(ConfigError):
         MachineConfig.load(tmp_path / "missing.toml")
+    # A link of one's own into a folder that others may write to.
+    (tmp_path / "link").symlink_to(path.parent)
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigError):
+        MachineConfig.load(tmp_path / "link" / "enforce.toml")
+
+
+def test_who_may_write_whom_to_trust(desk: Desk) -> None:
+    folder = desk.city.privileges / "authorities"
+    folder.chmod(0o777)
+    with pytest.raises(ConfigError, match="may be written by others"):
+        Machine(desk.machine.config)
+    folder.chmod(0o755)
+    Machine(desk.machine.config)
 
 
 def test_keys_in_the_words_of_sshd() -> None:

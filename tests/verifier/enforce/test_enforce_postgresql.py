@@ -238,3 +238,13 @@ def test_session_role_for_one_transaction(database: Database) -> None:
         ):
             pytest.fail("let in")
         assert caught.value.code == "SESSION_ROLE_POWERFUL"
+
+
+def test_the_example_for_the_administrator_runs(database: Database) -> None:
+    """deploy/enforce/postgresql.sql on a server that has nothing yet; taken back at the end."""
+    text = (Path(__file__).parents[3] / "deploy" / "enforce" / "postgresql.sql").read_text()
+    with database.admin.transaction(force_rollback=True):
+        database.run(f"ALTER ROLE {MARK} RENAME TO onecert_elsewhere")
+        database.run(text)
+        assert database.roles_of("tax_approver") == database.roles_of("tax_reader") == {MARK}
+        assert database.roles_of("onecert_enforce") == {"pg_signal_backend"}

@@ -214,15 +214,16 @@ def read_config(path: Path, *, trusted_owner: bool = True) -> Table:
 
 
 def check_owner(path: Path) -> None:
-    """Check that nobody but root and who runs this program could have written a file.
+    """Check that nobody but root and who runs this program could have written a file, or into a folder.
 
     Raises:
         ConfigError: it, or a folder above it, belongs to somebody else or may be written by others.
     """
     trusted = {0, os.geteuid()}
     faults = []
-    absolute = Path(os.path.abspath(path))
-    for each in (absolute, *absolute.parents):
+    # As it is written and where it leads to: a link may point into somebody else's folder.
+    absolute, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))
+    for each in dict.fromkeys((absolute, *absolute.parents, real, *real.parents)):
         try:
             found = os.lstat(each)
         except OSError as exc:

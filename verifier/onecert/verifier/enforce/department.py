@@ -39,7 +39,7 @@ from onecert.verifier.attribute_certificate.roles import is_role_name
 from onecert.verifier.attribute_certificate.trust import AttributeTrust, PathCheck, TrustedAuthority
 from onecert.verifier.attribute_certificate.verify import AttributeCertificateVerifier
 from onecert.verifier.certificate import ParsedCertificate, parse_certificate
-from onecert.verifier.enforce.config import Table
+from onecert.verifier.enforce.config import Table, check_owner
 from onecert.verifier.enforce.proof import Proved, Prover
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.evidence import CrlFolder
@@ -59,6 +59,7 @@ __all__ = [
     "Department",
     "DepartmentConfig",
     "Person",
+    "check_folders",
     "is_role_pattern",
     "trust_of",
 ]
@@ -155,6 +156,17 @@ class Person:
         if self.proved is not None:
             return bool(self.proved.unknown)
         return isinstance(self.error, CouldNotCheckError)
+
+
+def check_folders(config: DepartmentConfig) -> None:
+    """Check that nobody but root and who runs this program decides whom to trust: as ``check_owner``.
+
+    Raises:
+        ConfigError: others may write there.
+    """
+    for folder in (config.folder, config.privileges / "authorities", config.privileges / "anchors"):
+        if folder.exists():
+            check_owner(folder)
 
 
 class Department:

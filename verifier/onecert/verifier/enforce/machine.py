@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from onecert.verifier.enforce.accounts import AccountRules, Allowed
 from onecert.verifier.enforce.config import Table, read_config
 from onecert.verifier.enforce.decision_log import DecisionLines
-from onecert.verifier.enforce.department import Department, DepartmentConfig
+from onecert.verifier.enforce.department import Department, DepartmentConfig, check_folders
 from onecert.verifier.enforce.openssh import proved_key
 from onecert.verifier.errors import CouldNotCheckError, VerifyError
 from onecert.verifier.identity.pairwise import load_pairwise_key
@@ -86,6 +86,7 @@ class Machine:
         Raises:
             VerifyError: a part that is needed cannot be read.
         """
+        check_folders(config.department)
         self.config = config
         self.department = department or Department(config.department)
         secret = load_pairwise_key(config.department.folder / "pairwise.key", create=True)

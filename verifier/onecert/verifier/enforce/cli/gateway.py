@@ -31,9 +31,10 @@ from onecert.verifier.cli.files import read
 from onecert.verifier.cli.parser import Parser
 from onecert.verifier.cli.serve import open_server, stop_by_signal
 from onecert.verifier.enforce.config import ConfigError, Table, read_config
-from onecert.verifier.enforce.department import ROLE_PATTERN, Department, DepartmentConfig
+from onecert.verifier.enforce.department import ROLE_PATTERN, Department, DepartmentConfig, check_folders
 from onecert.verifier.enforce.gateway.header import GatewaySigner
 from onecert.verifier.enforce.gateway.service import GatewayService, Route
+from onecert.verifier.enforce.machine import drop_to_owner
 from onecert.verifier.web.client_certificate import ClientCertificates
 
 __all__ = ["GatewayConfig", "add_options", "load_signer", "make_service"]
@@ -103,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
         print(signer.public_key.public_bytes(Encoding.PEM, form).decode("ascii"), end="")
         return ACCEPTED
     with open_server(config.socket, "127.0.0.1", config.port) as server:
+        # Key and socket may need more than what is done with them.
+        drop_to_owner(config.department.folder)
         server.set_app(make_service(config, signer))
         stop_by_signal(server)
         print(f"ready {server.shown}", flush=True)
@@ -114,6 +117,7 @@ def make_service(
     config: GatewayConfig, signer: GatewaySigner, department: Department | None = None, **settings: Any
 ) -> GatewayService:
     """The service that a configuration describes."""
+    check_folders(config.department)
     department = department or Department(config.department)
     return GatewayService(
         department.verifier,

@@ -13,7 +13,8 @@ from typing import Any
 from onecert.verifier.cli.common import ACCEPTED
 from onecert.verifier.cli.parser import Parser
 from onecert.verifier.enforce.decision_log import DecisionLines
-from onecert.verifier.enforce.department import Department, Person
+from onecert.verifier.enforce.department import Department, Person, check_folders
+from onecert.verifier.enforce.machine import drop_to_owner
 from onecert.verifier.enforce.postgresql.config import DatabaseConfig
 from onecert.verifier.enforce.postgresql.plan import Plan
 from onecert.verifier.errors import CouldNotCheckError
@@ -37,6 +38,8 @@ def add_options(parser: Parser, _name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
     config = DatabaseConfig.load(options.config)
+    drop_to_owner(config.department.folder)
+    check_folders(config.department)
     at = datetime.now(UTC)
     people = Department(config.department).people(at)
     wanted = config.wanted(people)
