@@ -1,6 +1,7 @@
 """Makes the pictures of the guides from those that the tests took, small enough to keep.
 
-``SCREENSHOTS=FOLDER pytest tests/browser/test_counter.py``, then ``python tests/browser/pictures.py FOLDER``
+``BROWSER=all SCREENSHOTS=FOLDER pytest tests/browser/test_counter.py tests/browser/test_attributes.py -n0``,
+then ``python tests/browser/pictures.py FOLDER``
 """
 
 import sys
@@ -18,6 +19,12 @@ PAGES = {
     "certificate": "certificate",
     "revoke": "revoke",
     "watch": "watch",
+    "attributes-desk": "attributes-desk",
+    "attributes-preview": "attributes-preview",
+    "attributes-approve": "attributes-approve",
+    "attributes-certificate": "attributes-certificate",
+    "attributes-end-of-office": "attributes-end-of-office",
+    "attributes-authorities": "attributes-authorities",
 }
 WIDTH, HIGHEST, COLOURS = 960, 1100, 96
 
