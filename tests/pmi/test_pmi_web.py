@@ -138,12 +138,21 @@ def test_one_address_cannot_ask_without_end(pmi, lab) -> None:
     throttle.check("10.0.0.1", lab.T + lab.timedelta(seconds=1))
 
 
+def each_choice(path: str) -> list[str]:
+    """A path with ``<any(a, b):name>`` is one path for each."""
+    found = re.search(r"<any\(([^)]*)\):\w+>", path)
+    if found is None:
+        return [path]
+    return [path.replace(found[0], choice.strip()) for choice in found[1].split(",")]
+
+
 def test_the_description_names_every_path(pmi) -> None:
     app = create_app(pmi.parts)
     served = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(\w+)>", r"{\1}", path), method.lower())
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/v1/")
+        for path in each_choice(rule.rule)
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     described = {
