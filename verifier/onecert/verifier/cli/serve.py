@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -156,7 +157,9 @@ class _UnixServer(_Server):
         """Also the file."""
         super().server_close()
         if self._is_ours:
-            self._path.unlink(missing_ok=True)
+            # Who has given up rights since may not; the next start takes away what is left over.
+            with suppress(OSError):
+                self._path.unlink()
 
     @property
     def shown(self) -> str:
