@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from onecert.verifier import RefusedError
@@ -13,12 +16,14 @@ from onecert.verifier.decision import (
     RoleModel,
     check_policy,
     compile_policy,
+    lint,
     measure_coverage,
     read_plain,
     read_resource,
 )
 from onecert.verifier.decision.rules import rule_texts
 
+DOCS = Path(__file__).parents[3] / "docs"
 POLICY = """
 name = "tax"
 rules = '''
@@ -201,3 +206,12 @@ def test_resources_that_are_none(value: object) -> None:
     with pytest.raises(QuestionWrongError):
         read_resource(value)
     assert read_resource('Form::"7"').id == "7"
+
+
+@pytest.mark.parametrize("name", ["policies.md", "policies.zh.md"])
+def test_the_policy_in_the_guide_is_good(name: str) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (DOCS / name).read_text("utf-8"), re.DOTALL)
+    policy = PolicySource.from_toml(text.encode())
+    engine = check_policy(policy)
+    assert measure_coverage(policy, engine).percent == 100
+    assert lint(engine, model=RoleModel()) == []
