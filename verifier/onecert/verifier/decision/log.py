@@ -121,9 +121,9 @@ class DecisionLog:
             return digest
         path = self.folder / "seen" / month / f"{digest}.der"
         if not path.exists():
-            for folder in (path.parent.parent, path.parent):
-                # Not with parents=True, which would leave it to the umask who may look into them.
-                folder.mkdir(mode=0o700, exist_ok=True)
+            # One by one: the mode is for the last one only.
+            for folder in (self.folder, path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             scratch = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
             descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
