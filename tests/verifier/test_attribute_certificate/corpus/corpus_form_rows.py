@@ -342,6 +342,12 @@ def _authorities() -> Iterator[Row]:
         "aa-revoked": ("AA_PATH", "its certificate was not revoked", issuer, "local"),
         "aa-stranger": ("AA_PATH", "its path ends at a root that we trust", issuer, "local"),
         "aa-silent": ("AA_PATH_UNKNOWN", "its status is known", issuer, "local"),
+        "aa-no-lists": (
+            "STATUS_UNKNOWN",
+            "who signs lists may sign lists",
+            "RFC 5280, section 6.3.3",
+            "local",
+        ),
         "aa-unknown": ("UNTRUSTED", "the configuration names it", "RFC 5755, section 5", "local"),
         "aa-twin": (
             "UNTRUSTED",

@@ -237,6 +237,7 @@ def _status() -> Iterator[Row]:
         "other-list": ("the list is that of the authority", ("aa-p384.acrl",)),
         "forged-list": ("the authority signed the list", ("acrl-forged.crl",)),
         "plain-list": ("the list is one of attribute certificates", ("acrl-plain.crl",)),
+        "everything-list": ("the list is limited to attribute certificates", ("acrl-everything.crl",)),
         "not-critical-list": ("its distribution point is critical", ("acrl-not-critical.crl",)),
         "user-list": ("the list is not one of public-key certificates", ("acrl-user.crl",)),
         "reasons-list": ("the list is complete", ("acrl-reasons.crl",)),

@@ -202,6 +202,7 @@ def parties() -> dict[str, Party]:
         "aa-stranger": certify(name("外地权威"), EcKey(21), stranger, serial=21),
         "aa-twin": certify(name("属性权威一"), EcKey(22), root, serial=22),
         "aa-unknown": certify(name("未配置权威"), EcKey(23), root, serial=23),
+        "aa-no-lists": certify(name("不签列表的权威"), EcKey(24), root, serial=24, usage=(0,)),
         "bureau": certify(name("示例局", "深圳市示例局"), EcKey(30), root, serial=30),
         "branch": certify(name("示例分局", "深圳市示例局"), EcKey(31), root, serial=31),
         "station": certify(name("示例所", "深圳市示例局"), EcKey(32), root, serial=32),

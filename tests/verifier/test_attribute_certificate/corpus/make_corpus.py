@@ -18,7 +18,7 @@ from corpus_world import DAY, HELD, HOUR, REVOKED, T, extension, make_list, part
 
 __all__ = ["corpus"]
 
-_POINT = "2.5.29.28"
+_POINT, _URI = "2.5.29.28", b"http://aa.example/all.crl"
 
 
 def lists() -> dict[str, bytes]:
@@ -38,6 +38,9 @@ def lists() -> dict[str, bytes]:
         "acrl-forged.crl": make_list(first, key=EcKey(99)),
         "acrl-plain.crl": make_list(first, point=b""),
         "acrl-not-critical.crl": make_list(first, point=extension(_POINT, tlv(0x30, only_attributes))),
+        "acrl-everything.crl": make_list(
+            first, point=extension(_POINT, tlv(0x30, tlv(0xA0, tlv(0xA0, tlv(0x86, _URI)))), critical=True)
+        ),
         "acrl-user.crl": make_list(first, point=extension(_POINT, tlv(0x30, b"\x81\x01\xff"), critical=True)),
         "acrl-reasons.crl": make_list(
             first, point=extension(_POINT, tlv(0x30, b"\x83\x02\x06\x40", only_attributes), critical=True)
