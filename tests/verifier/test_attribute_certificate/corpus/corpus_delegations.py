@@ -58,12 +58,11 @@ def _basic(depth: int | None, *, is_authority: bool = True) -> bytes:
 
 
 def _space(organization: str) -> bytes:
-    base = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-        ]
-    ).public_bytes()
+    """An organisation, or without one the whole country."""
+    parts_of_name = [x509.NameAttribute(NameOID.COUNTRY_NAME, "CN")]
+    if organization:
+        parts_of_name.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+    base = x509.Name(parts_of_name).public_bytes()
     trees = tlv(0xA0, tlv(0x30, directory(base)))
     return extension(_NAMES, tlv(0x30, trees), critical=True)
 
@@ -220,6 +219,16 @@ def _exceeding() -> Iterator[Row]:
         (shallow, "branch"),
         by="branch",
     )
+    unsaid = given("exceeds-depth-unsaid-branch", "bureau", "branch", depth=None, end=50)
+    yield _row(
+        "exceeds-depth-unsaid",
+        code,
+        "no deeper than the delegation says, however deep the next one is",
+        "17.5.2.1",
+        _BUREAU,
+        (unsaid, "branch"),
+        by="branch",
+    )
     deeper = given("exceeds-more-depth-branch", "bureau", "branch", depth=5, end=50)
     yield _row(
         "exceeds-more-depth",
@@ -237,7 +246,9 @@ def _exceeding() -> Iterator[Row]:
         "17.5.2.2",
         ("to-bureau-space.der", "bureau"),
     )
-    wider = given("exceeds-wider-space", "bureau", "branch", depth=1, end=50, organization="深圳市示例单位")
+    inside = parties()["holder-bureau"]
+    # The holder lies in both spaces, so that nothing is wrong but the delegation itself.
+    wider = given("exceeds-wider-space", "bureau", "branch", depth=1, end=50, more=(_space(""),))
     yield _row(
         "exceeds-wider-space",
         code,
@@ -246,6 +257,8 @@ def _exceeding() -> Iterator[Row]:
         ("to-bureau-space.der", "bureau"),
         (wider, "branch"),
         by="branch",
+        more={"holder": "holder-bureau"},
+        holder=tlv(0x30, base_id(inside)),
     )
     more = given("exceeds-chain-branch", "bureau", "branch", depth=1, end=50)
     yield _row(
