@@ -181,8 +181,10 @@ def test_a_row_that_may_not_be_given_any_more_is_refused(pmi, lab) -> None:
 # --- interruptions ---
 
 
-@pytest.mark.parametrize("moment", ["intents", "signing", "signed", "kept"])
-@pytest.mark.parametrize("chunk", [1, 2])
+@pytest.mark.parametrize(
+    ("moment", "chunk"),
+    [("intents", 2), ("signing", 1), ("signing", 2), ("signed", 1), ("signed", 2), ("kept", 2)],
+)
 def test_interrupted_anywhere_nothing_is_lost_or_doubled(
     pmi, lab, monkeypatch: pytest.MonkeyPatch, moment: str, chunk: int
 ) -> None:
