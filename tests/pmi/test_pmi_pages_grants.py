@@ -132,6 +132,7 @@ def test_an_error_stands_at_its_field(rich, lab) -> None:
         ({"roles": []}, "roles"),
         ({"roles": ["urn:onecert:role:none"]}, "roles"),
         ({"holder_pem": "nonsense"}, "holder_pem"),
+        ({"holder_pem": pem(rich.ca.holder("无名"))}, "holder_pem"),  # of no listed CA
         ({"targets": "no uri"}, "targets"),
         ({"until": "2027-13-01"}, "until"),
         ({"until": "2036-01-01"}, "until"),

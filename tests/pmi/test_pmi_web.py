@@ -210,23 +210,6 @@ def test_a_grant_by_the_pages(pmi, lab) -> None:
     assert "/revoke" not in page
 
 
-def test_the_form_says_what_is_wrong_where_it_is(pmi, lab) -> None:
-    officer = pmi.client(pmi.officer)
-    form = {
-        "authority": "tax-office",
-        "roles": [lab.READER_ROLE],
-        "holder_pem": pem(pmi.ca.holder("无名")),
-        "until": "2036-01-01",
-    }
-    answer = officer.submit("/grants/new", form)
-    assert answer.status_code == 422
-    assert 'id="f-holder_pem-error"' in answer.text
-    form["holder_pem"] = pem(pmi.holder)
-    answer = officer.submit("/grants/new", form)
-    assert 'id="f-until-error"' in answer.text
-    assert pem(pmi.holder).splitlines()[1] in answer.text, "what was typed is still there"
-
-
 def test_a_certificate_file_in_der(pmi, lab) -> None:
     file = (io.BytesIO(pmi.holder.public_bytes(Encoding.DER)), "holder.cer")
     form = {"authority": "tax-office", "roles": [lab.READER_ROLE], "holder_file": file, "act": "send"}
