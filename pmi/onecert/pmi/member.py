@@ -34,9 +34,7 @@ def build(config: PmiConfig, context: Context) -> Service:
     _attempt("revocation lists", lambda: parts.publisher.renew(context.clock.now()))
     return Service(
         app=create_app(parts),
-        status=OcspApp(
-            parts.responder, StatusApp(context.database, parts.authorities, parts.publisher)
-        ),
+        status=OcspApp(parts.responder, StatusApp(context.database, parts.authorities, parts.publisher)),
         jobs=(
             Job("pmi.acrl", timedelta(seconds=30), parts.publisher.renew),
             Job("pmi.authorities", timedelta(days=1), parts.key_renewals.warn),
