@@ -34,7 +34,7 @@ from onecert.pmi.life.errors import (
 )
 from onecert.pmi.life.revocation import REVOKERS
 from onecert.pmi.models import certificates, departures, grants
-from onecert.pmi.repository.search import Record, load_certificates
+from onecert.pmi.repository.search import STATE, Record, load_certificates
 from onecert.server.audit import AuditTrail
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -340,7 +340,7 @@ def _leaving(connection: Connection, who: Who, *, is_known: bool = True) -> Leav
         is_theirs = certificate.entity == who.value
     elif known:
         is_theirs = or_(is_theirs, certificate.key_sha256.in_(sorted({each.key_sha256 for each in known})))
-    chosen = select(certificate.serial, certificate.entity).where(is_theirs, certificate.state.in_(_LIVE))
+    chosen = select(certificate.serial, certificate.entity).where(is_theirs, STATE.in_(_LIVE))
     rows = connection.execute(chosen.limit(_MOST)).all()
     entities |= {row.entity for row in rows}
     records = load_certificates(connection, [row.serial for row in rows])

@@ -34,7 +34,7 @@ from onecert.pmi.life.errors import (
 )
 from onecert.pmi.life.replacing import request_like
 from onecert.pmi.models import certificates, grants, holders, rebindings
-from onecert.pmi.repository.search import STATUSES, Record, load_certificate
+from onecert.pmi.repository.search import STATE, STATUSES, Record, load_certificate
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
@@ -185,7 +185,7 @@ class Rebindings:
                 continue
             chosen = select(certificates.c.serial).where(
                 certificates.c.holder_sha256 == old.sha256,
-                certificates.c.state == "issued",
+                STATE == "issued",
                 certificates.c.not_after > at,
             )
             for serial in connection.scalars(chosen):

@@ -25,6 +25,7 @@ from onecert.pmi.catalogue.store import Catalogues
 from onecert.pmi.errors import AcrlFaultError
 from onecert.pmi.models import certificates, grants
 from onecert.pmi.repository.pull import delegations_above
+from onecert.pmi.repository.search import STATE
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.server.clock import Clock
 from onecert.server.database import Database
@@ -162,7 +163,7 @@ def _certificate_rows(connection: Connection, target: str, at: datetime) -> Iter
             .where(
                 columns.serial > after,
                 columns.kind == "grant",
-                columns.state == "issued",
+                STATE == "issued",
                 columns.not_after >= at,
             )
             .order_by(columns.serial)

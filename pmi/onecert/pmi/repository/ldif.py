@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from onecert.pmi.authorities.directory import SOURCE, Authorities
 from onecert.pmi.holders.seen import find_holder
 from onecert.pmi.models import certificates, holders
+from onecert.pmi.repository.search import STATE
 from onecert.pmi.status.acrl import AcrlPublisher
 from onecert.verifier.certificate import as_parsed
 
@@ -133,7 +134,7 @@ def _live(connection: Connection, holder_sha256: str, kind: str, at: datetime) -
     chosen = select(columns.certificate_der).where(
         columns.holder_sha256 == holder_sha256,
         columns.kind == kind,
-        columns.state == "issued",
+        STATE == "issued",
         columns.not_after >= at,
     )
     return [bytes(der) for der in connection.scalars(chosen.order_by(columns.serial))]
@@ -148,7 +149,7 @@ def _holders(connection: Connection, at: datetime) -> Iterator[tuple[x509.Name, 
         live = select(columns.holder_sha256).where(
             columns.holder_sha256 > after,
             columns.kind == "grant",
-            columns.state == "issued",
+            STATE == "issued",
             columns.not_after >= at,
         )
         chosen = live.distinct().order_by(columns.holder_sha256).limit(_PAGE)

@@ -25,9 +25,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     false,
-    or_,
     select,
     tuple_,
+    union,
 )
 
 from onecert.pmi.errors import CertificateUnknownError, RequestWrongError
@@ -39,6 +39,7 @@ from onecert.server.statements import Statement, Values
 __all__ = [
     "COUNTED",
     "LOOKED_AT",
+    "STATE",
     "STATUSES",
     "Found",
     "Record",
@@ -51,9 +52,12 @@ __all__ = [
 ]
 
 Key = tuple[Any, ...]
+# A state of rows that another index finds: written so that no engine takes the index of states for it.
+STATE: ColumnElement[str] = certificates.c.state.concat("")
 LOOKED_AT = 10_000
 COUNTED = 1000
 _HOLDERS = 200
+_CHUNK = 200
 
 # What people search by; "expired" is a matter of the clock and not stored.
 STATUSES: dict[str, Message] = {
@@ -179,24 +183,13 @@ def _keys(
     way = _way(connection, search, at)
     after = _read_after(search.after, len(way.by)) if search.after else None
     fits = _filters(search, at)
-    names = [column.name for column in way.by]
     found: list[Key] = []
     ends: list[Key] = []
     for lane in way.lanes:
-        keys = _sorted(select(*way.by).select_from(way.source).where(lane), way)
-        if after is not None:
-            keys = keys.where(_beyond(way, after))
-        bounded = keys.limit(LOOKED_AT).subquery()
-        chosen = select(*(bounded.c[name] for name in names))
-        if fits:
-            chosen = chosen.join(certificates, certificates.c.serial == bounded.c.serial).where(*fits)
-        order = [bounded.c[name].desc() if way.is_descending else bounded.c[name] for name in names]
-        rows = [tuple(row) for row in connection.execute(chosen.order_by(*order).limit(limit + 1))]
+        rows, end = _walk(connection, way, lane, fits, after=after, limit=limit)
         found += rows
-        if fits and len(rows) <= limit:
-            last = connection.execute(keys.offset(LOOKED_AT - 1).limit(1)).first()
-            if last is not None:
-                ends.append(tuple(last))
+        if end is not None:
+            ends.append(end)
     found.sort(reverse=way.is_descending)
     if ends:
         # Beyond the shortest lane nobody knows the order.
@@ -207,6 +200,41 @@ def _keys(
     is_more = len(found) > limit
     found = found[:limit]
     return found, _write_after(found[-1]) if is_more and found else None, False
+
+
+def _walk(
+    connection: Connection,
+    way: _Way,
+    lane: ColumnElement[bool],
+    fits: Sequence[ColumnElement[bool]],
+    *,
+    after: Key | None,
+    limit: int,
+) -> tuple[list[Key], Key | None]:
+    """One more key than a page of this lane has; and how far it came, where the bound was reached before."""
+    found: list[Key] = []
+    looked_at = 0
+    serial = certificates.c.serial
+    size = min(max(4 * limit, _CHUNK), LOOKED_AT) if fits else limit + 1
+    while True:
+        keys = _sorted(select(*way.by).select_from(way.source).where(lane), way)
+        if after is not None:
+            keys = keys.where(_beyond(way, after))
+        read = [tuple(row) for row in connection.execute(keys.limit(size))]
+        fitting = read
+        if fits and read:
+            chosen = select(serial).where(serial.in_([key[-1] for key in read]), *fits)
+            good = set(connection.scalars(chosen))
+            fitting = [key for key in read if key[-1] in good]
+        found += fitting
+        looked_at += len(read)
+        if len(found) > limit:
+            return found[: limit + 1], None
+        if len(read) < size:
+            return found, None
+        after = read[-1]
+        if looked_at >= LOOKED_AT:
+            return found, after
 
 
 def load_certificate(connection: Connection, serial: str) -> Record:
@@ -293,7 +321,7 @@ def _of_holder(connection: Connection, text: str) -> list[ColumnElement[bool]]:
     """What this text may name: an entity, with as many certificates as there are; or a few by other names."""
     columns = certificates.c
     compact = text.lower().replace(":", "").replace(" ", "")
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [columns.holder_sha256.in_([])]
     if compact and set(compact) <= set("0123456789abcdef"):
         conditions += [columns.serial == compact.lstrip("0")]
         if len(compact) == 64:
@@ -306,7 +334,9 @@ def _of_holder(connection: Connection, text: str) -> list[ColumnElement[bool]]:
     if named:
         conditions.append(columns.holder_sha256.in_(named))
     is_entity = columns.entity == text
-    return [is_entity, and_(columns.entity != text, or_(false(), *conditions))]
+    # Each by its own index, and the few that were found by their key: no engine is tempted by the order.
+    few = union(*(select(columns.serial).where(condition) for condition in conditions))
+    return [is_entity, and_(columns.entity != text, columns.serial.in_(few))]
 
 
 def _filters(search: Search, at: datetime) -> list[ColumnElement[bool]]:
@@ -325,10 +355,10 @@ def _filters(search: Search, at: datetime) -> list[ColumnElement[bool]]:
         )
         asked.append(with_value.exists())
     if search.status in {"valid", "expired"} or search.expiring_days is not None:
-        asked.append(columns.state == "issued")
+        asked.append(STATE == "issued")
         asked.append(columns.not_after < at if search.status == "expired" else columns.not_after >= at)
     elif search.status:
-        asked.append(columns.state == search.status)
+        asked.append(STATE.in_([search.status]))
     if search.expiring_days is not None:
         asked.append(columns.not_after <= at + timedelta(days=search.expiring_days))
     return asked
