@@ -87,16 +87,15 @@ def can_read(pmi, name: str) -> bool:
 # --- suspended and resumed ---
 
 
-def test_what_is_shown_is_everything_under_it(tree) -> None:
+def test_a_suspended_authority_gives_nothing_and_counts_for_nothing(tree, lab) -> None:
+    # 1. What is shown is everything under it.
     shown = tree.parts.authority_states.survey("bureau", "suspend")
     assert [each.serial for each in shown.given_to] == [tree.to_bureau.serial]
     assert [each.serial for each in shown.below] == [tree.to_branch.serial]
     assert (dict(shown.certificates), shown.holders) == ({"branch": 1, "bureau": 1}, 1)
     assert shown.authorities == ("branch", "bureau", "tax-office")
     assert not shown.needs_second
-
-
-def test_a_suspended_authority_gives_nothing_and_counts_for_nothing(tree, lab) -> None:
+    # 2. It is done.
     done = act(tree, "suspend", "bureau")
     assert done.is_done
     assert done.changed == 2
@@ -113,6 +112,9 @@ def test_a_suspended_authority_gives_nothing_and_counts_for_nothing(tree, lab) -
         tree.grant(lab.READER_ROLE, authority="bureau", holder=tree.other)
     with pytest.raises(NoDelegationError):
         tree.grant(lab.READER_ROLE, authority="branch", holder=tree.other)
+    # An administrator releases the delegation by hand: it is the suspension that has to end.
+    with pytest.raises(AuthorityStateError):
+        tree.parts.revocations.release(tree.to_bureau.serial, operator=tree.administrator)
 
 
 def test_resumed_everything_counts_again_and_the_past_stays(tree) -> None:
@@ -354,10 +356,7 @@ def test_a_new_key_beside_the_old_one(tree, lab) -> None:
         assert [finding.code for finding in explained.findings] == codes
     assert can_read(tree, "bureau")  # a delegation that the old key signed
     assert tree.decide("read", holder=tree.other).is_permitted
-
-
-def test_the_old_key_is_let_go_when_nothing_under_it_lasts(tree) -> None:
-    install_key(tree, "tax-office", new_key(tree, "tax-office"))
+    # It is let go when nothing under it lasts.
     with tree.database.reading() as connection:
         assert [each.generation for each in tree.parts.authorities.earlier(connection, tree.clock.now())] == [
             1

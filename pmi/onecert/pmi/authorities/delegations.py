@@ -107,19 +107,6 @@ class Delegations:
         found = islice(self._ways(known, authority, ()), MAX_WAYS)
         return tuple(sorted(found, key=_nearest))
 
-    def limits(self, connection: Connection, authority: str, at: datetime) -> Limits | None:
-        """Return what an authority may give under the first of its delegations; None for a source.
-
-        Raises:
-            NoDelegationError: it may give nothing.
-        """
-        held = self.held(connection, self._authorities.load(connection, authority), at)
-        if held is None:
-            return None
-        if not held:
-            raise NoDelegationError(authority)
-        return held[0].limits
-
     def choose(
         self,
         connection: Connection,

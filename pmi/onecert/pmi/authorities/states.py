@@ -33,7 +33,7 @@ from onecert.server.errors import ServiceError
 from onecert.server.languages import Message, _
 from onecert.server.operators import Operator, Operators, check_different_people, check_role, check_usable
 
-__all__ = ["ACTS", "ADMINISTRATOR", "REASONS", "AuthorityStates", "Outcome"]
+__all__ = ["ACTS", "ADMINISTRATOR", "REASONS", "AuthorityStates", "Outcome", "check_not_suspended"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ REASONS: dict[str, Message] = {
     "cessationOfOperation": _("the attribute authority ends its work"),
 }
 HOLD_REASON = "certificateHold"
+# Who put a certificate on hold: a suspension, by the name of its authority.
+_SUSPENSION = "suspension:"
 _FROM: dict[str, tuple[str, ...]] = {
     SUSPEND: (ACTIVE,),
     RESUME: (SUSPENDED,),
@@ -249,7 +251,7 @@ class AuthorityStates:
         return False
 
     def _change(self, connection: Connection, survey: Survey, under: Under, now: datetime) -> int:
-        name, mark = survey.authority, f"suspension:{survey.authority}"
+        name, mark = survey.authority, _SUSPENSION + survey.authority
         delegations = [each.serial for each in (*under.given_to, *under.below)]
         where: list[ColumnElement[bool]] = [certificates.c.serial.in_(chunk) for chunk in chunks(delegations)]
         of_holders = list(under_clauses(name, (each.serial for each in under.below)))
@@ -336,6 +338,16 @@ class AuthorityStates:
         return published
 
 
+def check_not_suspended(state: str, held_by: str | None) -> None:
+    """Raise AuthorityStateError for a certificate that is on hold because an authority is suspended.
+
+    It is released with the authority, and not alone.
+    """
+    name = (held_by or "").removeprefix(_SUSPENSION)
+    if state == "held" and name != (held_by or ""):
+        raise AuthorityStateError(name, STATES[SUSPENDED])
+
+
 def _wait_for_others(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -395,7 +407,7 @@ def _release(connection: Connection, mark: str, now: datetime, still: dict[str, 
             if not kept:
                 continue
             _end_holds(connection, is_kept, mark, now)
-            rows = [{"serial": serial, "held_at": now, "held_by": f"suspension:{other}"} for serial in kept]
+            rows = [{"serial": serial, "held_at": now, "held_by": _SUSPENSION + other} for serial in kept]
             connection.execute(insert(holds), rows)
     # 2. The others count again.
     released = connection.execute(

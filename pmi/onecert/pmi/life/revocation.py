@@ -15,7 +15,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
-from onecert.pmi.authorities.states import ADMINISTRATOR
+from onecert.pmi.authorities.states import ADMINISTRATOR, check_not_suspended
 from onecert.pmi.errors import GrantStateError, ReasonUnknownError, RequestWrongError
 from onecert.pmi.grants.request import DELEGATION
 from onecert.pmi.life.changes import Changes
@@ -140,6 +140,8 @@ class Revocations:
             for record in selection.records:
                 # Delegations are the business of those who answer for the authorities.
                 check_role(operator, *((ADMINISTRATOR,) if record.kind == DELEGATION else may))
+                if act == "release":
+                    check_not_suspended(record.state, record.revoked_by)
             if shown is not None:
                 selection.check_shown(shown)
             if act == "revoke":
