@@ -91,9 +91,7 @@ def world() -> World:
             connection, "officer", "操作员", [OFFICER], "440300190001010015", NOW + 300 * DAY
         )
         label = parts.authorities.register(connection, AUTHORITY, KeyAlgorithm.P_256, actor=ACTOR)
-    request = make_request(
-        parts.token, label, KeyAlgorithm.P_256, name=AUTHORITY, organization="税务局"
-    )
+    request = make_request(parts.token, label, KeyAlgorithm.P_256, name=AUTHORITY, organization="税务局")
     certificate = made.authority(x509.load_pem_x509_csr(request).public_key())
     catalogue = opened.context.data / "catalogue.toml"
     catalogue.write_text(CATALOGUE, "utf-8")
