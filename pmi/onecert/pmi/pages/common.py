@@ -230,5 +230,7 @@ def error_text(error: ServiceError | VerifyError) -> str:
     if isinstance(error, VerifyError):
         return error.text(current_language())
     text = gettext(error.text, **error.facts)
-    hint = gettext(error.hint, **error.facts) if error.hint else ""
+    # The hint of a wrong field speaks to programs.
+    has_hint = bool(error.hint) and not isinstance(error, RequestWrongError)
+    hint = gettext(error.hint, **error.facts) if has_hint else ""
     return f"{text}{'' if current_language() == 'zh' else ' '}{hint}".strip()
