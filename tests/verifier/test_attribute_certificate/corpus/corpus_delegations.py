@@ -368,6 +368,18 @@ def _broken() -> Iterator[Row]:
     yield _row(
         "delegation-signature", "SIGNATURE", "the bureau's own key signed", "16.6", _BUREAU, signer=EcKey(98)
     )
+    above = given("delegation-middle-expired", "aa-p256", "bureau-expired", depth=2)
+    below = given("delegation-below-expired", "bureau-expired", "branch", depth=1, end=50)
+    yield _row(
+        "delegation-middle",
+        "AA_PATH",
+        "every authority of the way meets the rules",
+        "16.6",
+        (above, "bureau-expired"),
+        (below, "branch"),
+        by="branch",
+        more={"lists": ("aa-p256.acrl", "branch.acrl", "bureau-expired.acrl"), "kind": "local"},
+    )
     twin = _with_key(parties()["bureau"], EcKey(97))
     yield _row(
         "delegation-other-key",

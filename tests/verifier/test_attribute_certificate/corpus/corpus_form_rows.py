@@ -85,6 +85,14 @@ def _bytes() -> Iterator[Row]:
         "X.690, section 10.1",
         attributes=(tlv(0x30, oid(GROUP), tlv(0x31, tlv(0x30, tlv(0x30, b"\x0c\x81\x01a")))),),
     )
+    inner = attribute(GROUP, tlv(0x30, tlv(0x31, integer(2), integer(1))))
+    yield changed(
+        "der-inner-set",
+        "NOT_DER",
+        "a set inside of a value is in order",
+        "X.690, section 11.6",
+        attributes=(inner,),
+    )
     info = made("der-bits")
     signature = info.authority.key.sign(info.info())
     tail = (info.info(), info.authority.key.algorithm)

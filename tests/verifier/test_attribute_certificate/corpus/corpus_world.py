@@ -204,6 +204,7 @@ def parties() -> dict[str, Party]:
         "aa-unknown": certify(name("未配置权威"), EcKey(23), root, serial=23),
         "aa-no-lists": certify(name("不签列表的权威"), EcKey(24), root, serial=24, usage=(0,)),
         "bureau": certify(name("示例局", "深圳市示例局"), EcKey(30), root, serial=30),
+        "bureau-expired": certify(name("过期局", "深圳市示例局"), EcKey(33), root, serial=33, end=T - DAY),
         "branch": certify(name("示例分局", "深圳市示例局"), EcKey(31), root, serial=31),
         "station": certify(name("示例所", "深圳市示例局"), EcKey(32), root, serial=32),
         "office-rsa": certify(name("受理部门一"), RsaKey(), root, serial=50, usage=(2,)),

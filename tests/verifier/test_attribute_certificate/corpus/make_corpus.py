@@ -27,7 +27,7 @@ def lists() -> dict[str, bytes]:
     found = {
         f"{label}.acrl": make_list(each, REVOKED, HELD, reasons={HELD: 6})
         for label, each in people.items()
-        if label.startswith("aa-") or label in {"bureau", "branch", "station"}
+        if label.startswith("aa-") or label in {"bureau", "bureau-expired", "branch", "station"}
     }
     first = people["aa-p256"]
     only_attributes = b"\x85\x01\xff"
