@@ -26,7 +26,7 @@ def tree(pmi, lab):
     return pmi
 
 
-def test_authorities_are_read(tree) -> None:
+def test_authorities_are_read(tree, lab) -> None:
     auditor = tree.client(tree.auditor)
     found = auditor.get(V1).get_json()
     assert [(each["name"], each["kind"], each["state"]) for each in found["authorities"]] == [
@@ -42,9 +42,7 @@ def test_authorities_are_read(tree) -> None:
     assert [each["holder"] for each in tree_found["tax-office"]] == ["bureau"]
     assert auditor.get(f"{V1}/nobody").get_json()["code"] == "AUTHORITY_UNKNOWN"
     assert tree.client().get(V1).status_code == 401
-
-
-def test_a_delegation_by_rest(tree, lab) -> None:
+    # A delegation, asked for and approved.
     first, second = tree.client(tree.administrator), tree.client(tree.second)
     body = {"to": "branch", "roles": [lab.READER_ROLE], "depth": 0, "permitted": ["C=CN"]}
     asked = first.post(f"{V1}/bureau/delegations", json=body)
@@ -104,9 +102,7 @@ def test_an_act_by_rest_is_shown_first(tree) -> None:
     stale = client.post(f"{V1}/bureau/resume", json={"content_sha256": shown["content_sha256"]})
     assert (stale.status_code, stale.get_json()["code"]) == (409, "AUTHORITY_ACT_CHANGED")
     assert tree.client(tree.officer).post(f"{V1}/bureau/suspend", json={}).status_code == 403
-
-
-def test_a_source_is_revoked_by_two_people_by_rest(tree) -> None:
+    # A source is revoked by two people.
     body = {"reason": "cessationOfOperation"}
     first, second = tree.client(tree.administrator), tree.client(tree.second)
     body["content_sha256"] = first.post(f"{V1}/tax-office/revoke", json=body).get_json()["content_sha256"]
@@ -162,7 +158,7 @@ def command(tree, monkeypatch, capsys):
     return call
 
 
-def test_the_whole_way_of_a_delegation_by_commands(command, tree, lab) -> None:
+def test_the_whole_way_of_a_delegation_by_commands(command, tree, lab, tmp_path: Path) -> None:
     ask = ("delegation", "grant", "bureau", "--to", "branch", "--role", lab.READER_ROLE, "--depth", "0")
     code, (shown,), _out, said = command(*ask, "--operator", "administrator")
     assert (code, shown["state"]) == (0, "waiting")
@@ -180,9 +176,7 @@ def test_the_whole_way_of_a_delegation_by_commands(command, tree, lab) -> None:
     revoke = ("delegation", "revoke", issued["serial"], "--reason", "privilegeWithdrawn")
     code, (row,), _out, _said = command(*revoke, "--operator", "administrator", "--apply")
     assert (code, row["status"]) == (0, "revoked")
-
-
-def test_an_authority_elsewhere_by_its_certificate(command, tree, lab, tmp_path: Path) -> None:
+    # An authority elsewhere is named by its certificate.
     file = tmp_path / "branch.pem"
     file.write_bytes(tree.branch.public_bytes(Encoding.PEM))
     ask = ("delegation", "grant", "bureau", "--role", lab.READER_ROLE, "--operator", "administrator")

@@ -138,6 +138,12 @@ def test_constraints_that_cannot_be_read(tree, lab) -> None:
     ):
         with pytest.raises(RequestWrongError):
             tree.delegate("tax-office", tree.branch, lab.READER_ROLE, **constraints)
+    # Nothing is delegated to one that is suspended.
+    shown = tree.parts.authority_states.survey("branch", "suspend")
+    tree.parts.authority_states.suspend("branch", tree.administrator, content_sha256=shown.content_sha256)
+    with pytest.raises(AuthorityStateError) as caught:
+        tree.delegate("bureau", tree.branch, lab.READER_ROLE)
+    assert caught.value.code == "AUTHORITY_STATE"
 
 
 def test_loops_are_refused_and_forks_are_not(tree, lab) -> None:
@@ -184,10 +190,7 @@ def test_a_delegation_wants_two_administrators(tree, lab) -> None:
     ordinary = tree.parts.grants.request(tree.asked(lab.APPROVER_ROLE), tree.officer)
     with pytest.raises(RoleRequiredError):
         tree.parts.grants.approve(ordinary.id, tree.second, content_sha256=ordinary.content_sha256)
-
-
-def test_an_authority_elsewhere_is_judged_by_its_certificate(tree, lab) -> None:
-    """Its key is not on our token: the delegation is exported, what it gives is verified from there."""
+    # An authority elsewhere is judged by its certificate; its delegation is exported.
     key = ec.generate_private_key(ec.SECP256R1())
     outside = tree.ca.issue("outside", key.public_key(), bits=("digital_signature", "crl_sign"))
     given = tree.delegate("bureau", outside, lab.READER_ROLE)
@@ -197,14 +200,6 @@ def test_an_authority_elsewhere_is_judged_by_its_certificate(tree, lab) -> None:
     with pytest.raises(DelegateUnfitError):
         tree.delegate("bureau", tree.holder, lab.READER_ROLE)
     assert tree.certificate_der(given)
-
-
-def test_nothing_is_delegated_to_one_that_is_suspended(tree, lab) -> None:
-    shown = tree.parts.authority_states.survey("branch", "suspend")
-    tree.parts.authority_states.suspend("branch", tree.administrator, content_sha256=shown.content_sha256)
-    with pytest.raises(AuthorityStateError) as caught:
-        tree.delegate("bureau", tree.branch, lab.READER_ROLE)
-    assert caught.value.code == "AUTHORITY_STATE"
 
 
 def test_a_revoked_delegation_takes_its_tree_with_it(tree, lab) -> None:
