@@ -1,27 +1,17 @@
 """The console of the PMI: a grant approved by a second person, held, released, and ended with the office."""
 
 import re
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from papers import id_card, request_pem
+from orders import Orders
+from papers import id_card
 from people import ALL, Person
-
-from onecert.server.documents import sign_document
 
 pytestmark = [pytest.mark.token, pytest.mark.timeout(300)]
 
 WAYS = [("zh", "keyboard"), *([("en", "mouse")] if ALL else [])]
-COUNTER = "attributes-counter"
 WORDS = {
     "zh": {"waits": "第二人", "valid": "有效", "held": "已冻结", "done": "完成"},
     "en": {"waits": "second person", "valid": "valid", "held": "on hold", "done": "done"},
@@ -30,39 +20,10 @@ WORDS = {
 
 @pytest.fixture(scope="module")
 def holder(city: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A citizen's certificate of a licensed CA, ordered as a counter orders it (PEM)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    public = tmp_path_factory.mktemp("counter") / "counter.pem"
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    command = ["ca", "registration-authority", "add", COUNTER, "--key", str(public)]
-    command += ["--scope", "pearl:citizen", "--data", str(city.data)]
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "onecert"), *command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    now = datetime.now(UTC).replace(microsecond=0)
-    order = {
-        "registration_authority": COUNTER,
-        "created_at": now.isoformat(),
-        "order": str(uuid.uuid4()),
-        "authority": "pearl",
-        "profile": "citizen",
-        "profile_version": 1,
-        "subject": {"common_name": "何离任", "country": "CN", "locality": "深圳市"},
-        "identity": {"idcard": id_card()},
-        "csr_pem": request_pem(),
-        "not_after": (now + timedelta(days=400)).isoformat(),
-        "application_sha256": "00" * 32,
-        "approved_by": ["clerk1", "clerk2"],
-    }
-    answer = httpx.post(
-        f"{city.service('ca')}/v1/orders",
-        content=sign_document(order, typ="onecert-order+json", keys=[key]),
-        headers={"Content-Type": "application/jose+json"},
-        verify=False,
-    )
-    assert answer.status_code < 300, answer.text
-    return str(answer.json()["certificate_pem"])
+    """A citizen's certificate of a licensed CA (PEM)."""
+    counter = Orders(city, tmp_path_factory.mktemp("counter"), "pearl:citizen")
+    subject = {"common_name": "何离任", "locality": "深圳市"}
+    return counter.issue("holder", "pearl", "citizen", subject=subject, identity={"idcard": id_card()})
 
 
 @pytest.mark.parametrize(("language", "mode"), WAYS, ids=["-".join(way) for way in WAYS])

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from onecert.pmi.authorities.delegations import Held
 from onecert.pmi.authorities.directory import Authority
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.catalogue.content import Catalogue
@@ -40,6 +41,8 @@ from onecert.server.languages import CHINA_TIME, _, current_language, gettext
 from onecert.server.operators import check_role
 from onecert.server.operators.errors import RoleRequiredError
 from onecert.server.web import current_operator, notify, requires_role
+from onecert.verifier.attribute_certificate.asn1 import Oid
+from onecert.verifier.attribute_certificate.roles import find_role
 from onecert.verifier.errors import VerifyError
 
 __all__ = ["add_grant_form"]
@@ -153,11 +156,14 @@ def _show_form(parts: Parts, form: _Form) -> str:
     with parts.context.database.reading() as connection:
         catalogue = parts.catalogues.find(connection) or Catalogue()
         authorities = [each for each in parts.authorities.all(connection) if each.state == "active"]
-    names = [each.name for each in authorities]
-    if len(names) == 1:
-        form.authority = names[0]
-    chosen = next((each for each in authorities if each.name == form.authority), None)
-    roles, attributes = _may_give(catalogue, chosen)
+        names = [each.name for each in authorities]
+        if len(names) == 1:
+            form.authority = names[0]
+        chosen = next((each for each in authorities if each.name == form.authority), None)
+        held = (
+            None if chosen is None else parts.delegations.held(connection, chosen, parts.context.clock.now())
+        )
+    roles, attributes = _may_give(catalogue, chosen, held)
     return render_template(
         "grant_form.html",
         form=form,
@@ -173,18 +179,26 @@ def _show_form(parts: Parts, form: _Form) -> str:
     )
 
 
-def _may_give(catalogue: Catalogue, authority: Authority | None) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Roles and attributes that stand in the form: its own; for an authority by delegation all there are.
+def _may_give(
+    catalogue: Catalogue, authority: Authority | None, held: Sequence[Held] | None
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Roles and attributes that stand in the form: by the catalogue; by delegation only what is held.
 
-    What was delegated to it is judged when the form is sent; the page says so.
+    Values of other attributes, name space and period are judged when the form is sent.
     """
     if authority is None:
         return (), ()
-    if authority.kind == "soa":
+    if held is None:
         return catalogue.assignable_by(authority.name), catalogue.attributes_of(authority.name)
+    values: dict[str, set[bytes]] = {}
+    for each in held:
+        for oid, those in each.limits.attributes.items():
+            values.setdefault(oid, set()).update(those)
+    found = (find_role(value) for value in values.get(Oid.ROLE.dotted_string, ()))
+    uris = {role.name for role in found if role is not None}
     return (
-        [role for _uri, role in sorted(catalogue.roles.items())],
-        [each for _name, each in sorted(catalogue.attributes.items())],
+        [role for uri, role in sorted(catalogue.roles.items()) if uri in uris],
+        [each for _name, each in sorted(catalogue.attributes.items()) if each.oid in values],
     )
 
 
