@@ -122,15 +122,13 @@ def test_key_name_and_entity_survive_what_does_not_touch_them(renewed, lab) -> N
         assert record(pmi, serial).state == "issued"
 
 
-@pytest.mark.parametrize(
-    ("entity", "person"), [(BUREAU, "person:other"), ("uscc:other", ZHANG), (BUREAU, "")]
-)
-def test_it_never_follows_to_somebody_else_of_the_same_name(renewed, lab, entity: str, person: str) -> None:
+def test_it_never_follows_to_somebody_else_of_the_same_name(renewed, lab) -> None:
     pmi = renewed
     serial = pmi.grant(lab.READER_ROLE, holder=pmi.old).serial
-    stranger = pmi.holders.know(pmi.ca.holder("张三"), entity, person)
-    with pytest.raises(HolderDifferentError):
-        pmi.parts.rebindings.rebind(serial, pem(stranger), pmi.officer)
+    for entity, person in ((BUREAU, "person:other"), ("uscc:other", ZHANG), (BUREAU, "")):
+        stranger = pmi.holders.know(pmi.ca.holder("张三"), entity, person)
+        with pytest.raises(HolderDifferentError):
+            pmi.parts.rebindings.rebind(serial, pem(stranger), pmi.officer)
     assert record(pmi, serial).state == "issued"
 
 

@@ -69,11 +69,13 @@ def test_what_was_held_and_then_revoked_is_revoked_since_the_hold(pmi, lab) -> N
         pmi.parts.revocations.hold(grant.serial, operator=pmi.officer)
 
 
-@pytest.mark.parametrize("reason", sorted(REASONS))
-def test_each_reason_stands_on_the_list(pmi, lab, reason: str) -> None:
-    grant = pmi.grant(lab.READER_ROLE)
-    pmi.parts.revocations.revoke(grant.serial, reason=reason, operator=pmi.officer)
-    assert entries(pmi) == {int(grant.serial, 16): reason}
+def test_each_reason_stands_on_the_list(pmi, lab) -> None:
+    revoked = {}
+    for reason in REASONS:
+        serial = pmi.grant(lab.READER_ROLE).serial
+        pmi.parts.revocations.revoke(serial, reason=reason, operator=pmi.officer)
+        revoked[int(serial, 16)] = reason
+    assert entries(pmi) == revoked
 
 
 def test_many_at_once_by_what_was_shown(pmi, lab) -> None:
