@@ -96,6 +96,8 @@ class _Spelled:
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql = str(compiled)
+        if "POSTCOMPILE" in self.sql:
+            raise TypeError("a list of values is spelled at each execution: use or_(), or Connection.execute")
         # Where the driver counts its parameters, their order; where it names them, nothing.
         order: Sequence[str] | None = compiled.positiontup
         self._positional = order is not None

@@ -131,8 +131,9 @@ class Rules:
         constraints = None
         if wanted.kind == DELEGATION:
             constraints = _constraints(wanted)
-            if wanted.holder_form in {"name", "entity"}:
-                raise RequestWrongError("holder_form", _("a delegation names a certificate or its key"))
+            # By a digest alone: a name or a serial number binds nobody who has not been told the CA's path.
+            if wanted.holder_form not in {"key", "digest"}:
+                raise RequestWrongError("holder_form", _("a delegation names a key, or a certificate by digest"))
         else:
             if wanted.holder_form == "entity" and not again:
                 _check_entity(holder)
