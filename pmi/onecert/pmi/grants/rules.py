@@ -133,7 +133,8 @@ class Rules:
             constraints = _constraints(wanted)
             # By a digest alone: a name or a serial number binds nobody who has not been told the CA's path.
             if wanted.holder_form not in {"key", "digest"}:
-                raise RequestWrongError("holder_form", _("a delegation names a key, or a certificate by digest"))
+                reason = _("a delegation names a key, or a certificate by digest")
+                raise RequestWrongError("holder_form", reason)
         else:
             if wanted.holder_form == "entity" and not again:
                 _check_entity(holder)
