@@ -327,7 +327,8 @@ class Pmi:
             connect=lambda service: pytest.fail("the PMI calls nobody"),
         )
         self.holders = KnownHolders()
-        self.config = PmiConfig(token=f"pmi-{secrets.token_hex(4)}")
+        # Batches check their signatures in this process: a process of their own takes a second to start.
+        self.config = PmiConfig(token=f"pmi-{secrets.token_hex(4)}", batch_workers=0)
         self.parts: Parts = assemble(self.config, self.context, holders=self.holders)
         self.holder = self.holders.know(self.ca.holder("张三"), "uscc:91440300MA5DEM004J")
         self.other = self.holders.know(self.ca.holder("李四"), "uscc:91440300MA5DEM0A63")

@@ -18,6 +18,8 @@ class PmiConfig:
     token_module: Path | None = None
     token_pin_file: Path | None = None  # default DATA/pmi/token.pin
     token_sessions: int = 4
+    # Processes that check what was signed for a batch; 0: the service does it itself.
+    batch_workers: int = 1
 
     # Revocation lists: how long one is good for, and how often a new one is made without a revocation.
     acrl_lifetime: timedelta = timedelta(hours=24)
@@ -56,5 +58,7 @@ class PmiConfig:
             raise ValueError("decision_max_certificates is between 1 and 64")
         if self.decisions_keep < timedelta(days=1):
             raise ValueError("decisions_keep is at least one day")
+        if not 0 <= self.batch_workers <= 64:
+            raise ValueError("batch_workers is between 0 and 64")
         if self.decisions_per_minute < 1:
             raise ValueError("decisions_per_minute is at least 1")

@@ -23,6 +23,7 @@ from onecert.pmi.grants.rules import Rules
 from onecert.pmi.holders.identity import HolderVerifier
 from onecert.pmi.holders.listed import ListedHolders
 from onecert.pmi.holders.seen import SeenHolders
+from onecert.pmi.issuing.checking import SignatureChecks
 from onecert.pmi.issuing.one import Issuing
 from onecert.pmi.issuing.signing import Signer
 from onecert.pmi.issuing.together import Together
@@ -49,6 +50,7 @@ class Parts:
     context: Context
     token: PmiToken
     signer: Signer
+    checks: SignatureChecks
     holders: HolderVerifier
     authorities: Authorities
     authority_states: AuthorityStates
@@ -77,6 +79,7 @@ class Parts:
     def close(self) -> None:
         """Close what is open; the context belongs to whoever made it."""
         self.decision_log.close()
+        self.checks.close()
         self.token.close()
 
 
@@ -84,7 +87,8 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
     """Build the parts. ``holders`` is for tests; in life it is our own verifier on the trust list."""
     database, audit, clock = context.database, context.audit, context.clock
     token = make_token(config, data=context.data, shared=context.shared)
-    signer = Signer(token.key, token=config.token)
+    checks = SignatureChecks(config.batch_workers)
+    signer = Signer(token.key, token=config.token, checks=checks)
     verifier = holders or ListedHolders(
         config, folder=context.data, shared=context.shared, status_url=context.status_url, clock=clock
     )
@@ -154,6 +158,7 @@ def assemble(config: PmiConfig, context: Context, *, holders: HolderVerifier | N
         context=context,
         token=token,
         signer=signer,
+        checks=checks,
         holders=holders,
         authorities=authorities,
         authority_states=AuthorityStates(

@@ -7,16 +7,10 @@ and key numbers are claimed in the transaction that puts the intents on record.
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from onecert.ca.authorities.authorities import Authorities
@@ -47,6 +41,7 @@ from onecert.ca.renewals.renewal import FIRST
 from onecert.ca.signatures.algorithms import ThrowAwayKeys
 from onecert.server.database import Database
 from onecert.server.statements import Act
+from onecert.server.workers import begin_worker
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.jws import load_json
 
@@ -387,22 +382,9 @@ _preparer: list[Preparer] = []
 
 
 def start(database: Database, status_url: str, test_identities: bool) -> None:
-    """Begin as a worker: what ends us is our parent, by its word or by its death."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # A chunk makes some ten thousand objects and no cycles: the collector need not look through what was
-    # imported, and seldom through the chunk.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    """Begin as a worker."""
+    begin_worker()
     _preparer[:] = [Preparer(database, Authorities(database, status_url), test_identities=test_identities)]
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(0)
 
 
 def prepare(chunk: Chunk, at: datetime) -> list[Line]:

@@ -16,6 +16,7 @@ from onecert.hsm import Sm2PrivateKey, TokenError
 from onecert.hsm import Sm2PublicKey as OwnSm2PublicKey
 from onecert.hsm.sm2 import generate_in_memory
 from onecert.pmi.errors import SignatureFaultError, TokenGoneError
+from onecert.pmi.issuing.checking import SignatureChecks
 from onecert.verifier.attribute_certificate.encoding import tlv
 from onecert.verifier.der import BIT_STRING, SEQUENCE
 from onecert.verifier.errors import VerifyError
@@ -139,11 +140,15 @@ class Signer:
     Args:
         find_key: ``Token.load_key``; raises hsm's TokenError.
         token: its name, for the error.
+        checks: of the signatures of many.
     """
 
-    def __init__(self, find_key: Callable[[str], PrivateKey], *, token: str) -> None:
+    def __init__(
+        self, find_key: Callable[[str], PrivateKey], *, token: str, checks: SignatureChecks | None = None
+    ) -> None:
         self._find = find_key
         self._token = token
+        self._checks = checks or SignatureChecks(0)
         self._keys: dict[str, PrivateKey] = {}
 
     def key(self, label: str) -> PrivateKey:
@@ -192,11 +197,8 @@ class Signer:
             log.warning("token did not sign", extra={"token": self._token, "key": label})
             raise TokenGoneError(self._token) from exc
         identifier = algorithm_of(public_key).identifier_der
-        try:
-            for signature, content in zip(signatures, contents, strict=True):
-                verify_signature(public_key, identifier, signature, content)
-        except VerifyError as exc:
-            raise SignatureFaultError(authority) from exc
+        if not self._checks.are_good(public_key, identifier, signatures, contents):
+            raise SignatureFaultError(authority)
         return [
             assemble(content, identifier, signature)
             for signature, content in zip(signatures, contents, strict=True)
