@@ -1,4 +1,4 @@
-"""Signatures of a batch are checked in a process of their own; one that ends from outside changes no answer."""
+"""Signatures of a batch are checked in a process of their own; one that is ended changes no answer."""
 
 from __future__ import annotations
 
