@@ -23,6 +23,8 @@ def serving(office: Any) -> Any:
         https_port=0,
         tls_certificate=None,
         tls_key=None,
+        application="tax-office",
+        privileges=None,
     )
     made = runpy.run_path(str(PROGRAM), run_name="office_program")["Office"]
     return lambda: made(options, clock=lambda: office.at)

@@ -70,8 +70,8 @@ def test_a_decision_for_a_listed_firm_and_for_a_revoked_one(pmi, world, tmp_path
     pmi.grant(lab.APPROVER_ROLE, holder=leaf.certificate)
     decided = pmi.decide(holder=leaf.certificate)
     assert decided.decision == "permit"
-    assert decided.identity.ca_service == "harbour"
-    assert decided.identity.attributes["holder_class"]
+    assert decided.subject.ca_service == "harbour"
+    assert decided.subject.attributes["holder_class"]
 
     world.revoke("harbour", leaf, x509.ReasonFlags.key_compromise)
     world.publish_crls()
