@@ -85,10 +85,10 @@ class PrivilegeChapters(Stage):
         assert self.office is not None
         land = self.open_land_office()
         with self.http() as client:
-            filer = self.at(client, self.office.urls[0], self.of("harbour", COMPANY))
+            filer = self.at(client, self.office.urls[0], self.of("pearl", COMPANY))
             first, second = (self.file(filer) for _ in range(2))
         with self.http() as client:
-            elsewhere = self.file(self.at(client, land, self.of("harbour", COMPANY), "land-office"))
+            elsewhere = self.file(self.at(client, land, self.of("pearl", COMPANY), "land-office"))
         with self.http() as client, self.http() as other:
             official = self.at(client, self.office.urls[0], OFFICIAL)
             abroad = self.at(other, land, OFFICIAL, "land-office")

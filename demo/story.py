@@ -38,6 +38,7 @@ class Story(RootChapters, ElsewhereChapters, LifeChapters, PrivilegeChapters):
             ("login", self.log_in),
             ("foreign", self.ask_foreign_software),
             ("declaration", self.file_a_declaration),
+            ("office", self.hold_an_office),
             ("revoke", self.revoke),
             ("life", self.renew_and_hold),
             ("rollover", self.roll_over),
@@ -50,7 +51,6 @@ class Story(RootChapters, ElsewhereChapters, LifeChapters, PrivilegeChapters):
             ("officers", self.change_officers),
             ("thief", self.recover_from_a_thief),
             ("attribute", self.decide_by_role),
-            ("office", self.hold_an_office),
             ("audit", self.audit),
             ("word", self.check_everything),
         ]

@@ -34,6 +34,7 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
         "login",
         "foreign",
         "declaration",
+        "office",
         "revoke",
         "life",
         "rollover",
@@ -46,7 +47,6 @@ def test_the_story_holds_from_the_ceremonies_to_the_audit(tmp_path: Path) -> Non
         "officers",
         "thief",
         "attribute",
-        "office",
         "audit",
         "word",
     ]

@@ -33,7 +33,7 @@ def run(ra, data: bytes, requests: Path):
 
 
 def test_the_demo_file(ra, requests) -> None:
-    """Six good rows, one wrong check digit, one duplicate, as the file's notes say."""
+    """Seven good rows, one wrong check digit, one duplicate, as the file's notes say."""
     reports = run(ra, DEMO.read_bytes(), requests)
 
     outcomes = {report.key: report.outcome for report in reports}
@@ -45,7 +45,7 @@ def test_the_demo_file(ra, requests) -> None:
     assert faults["wrong-digit"] == ["ID_CHECK_DIGIT"]
     assert faults["bright-again"] == ["DUPLICATE"]
     rows = ra.rows(applications)
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert {row["state"] for row in rows} == {"submitted"}
 
 
@@ -55,7 +55,7 @@ def test_imported_again_nothing_is_entered_twice(ra, requests) -> None:
     again = run(ra, DEMO.read_bytes(), requests)
 
     assert {report.outcome for report in again} == {"known", "refused"}
-    assert len(ra.rows(applications)) == 6
+    assert len(ra.rows(applications)) == 7
 
 
 def test_every_imported_row_can_be_issued(ra, requests) -> None:
