@@ -85,7 +85,8 @@ class Machine:
         assert self.holder.stdout is not None
         assert self.holder.stderr is not None
         if self.holder.stdout.readline() != "ready\n":
-            skip_or_fail(f"needs overlay file systems: {self.holder.stderr.read()}")
+            _, said = self.holder.communicate(timeout=30)
+            skip_or_fail(f"needs overlay file systems, and a root that is a mount point: {said}")
         # The same folder, seen from outside of the namespace.
         self.seen = Path(f"/proc/{self.holder.pid}/root{folder}")
         self.city = make_city(self.seen / "city", at=datetime.now(UTC).replace(microsecond=0))
