@@ -41,6 +41,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd /run/sudo /etc/ssh /etc/onecert "$1/home" "$1/checkout" "$1/python"
 cp "$2/etc/sudoers" "$2/etc/sudo.conf" /etc/
 cp "$2/etc/pam.d/sshd" "$2/etc/pam.d/sudo" /etc/pam.d/
+echo inside > /etc/onecert/where
 mount --bind "$3" "$1/checkout"
 mount --bind "$4" "$1/python"
 echo ready
@@ -96,7 +97,7 @@ class Machine:
             self.port = int(probe.getsockname()[1])
 
     def run(self, *command: str, check: bool = True, **settings: Any) -> subprocess.CompletedProcess[str]:
-        wrapped = ["nsenter", "-m", "-t", str(self.holder.pid), "--wd=/", *command]
+        wrapped = ["nsenter", "-m", "-r", "-t", str(self.holder.pid), "--wd=/", *command]
         done = subprocess.run(wrapped, check=False, capture_output=True, text=True, timeout=60, **settings)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
@@ -106,6 +107,8 @@ class Machine:
         self.run("sh", "-c", 'cat > "$1" && chmod "$2" "$1"', "sh", path, f"{mode:o}", input=text)
 
     def set_up(self) -> None:
+        # Nothing is changed before it is certain that this is not the machine's own file system.
+        assert self.run("cat", "/etc/onecert/where").stdout == "inside\n"
         self.run("useradd", "-m", "-b", f"{self.folder}/home", "-s", "/bin/sh", "zhang")
         self.run("useradd", "--system", "onecert-enforce")
         self.run("sh", "-c", "getent passwd sshd || useradd --system -d /run/sshd sshd")
@@ -161,7 +164,7 @@ class Machine:
         local = f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey /etc/ssh/ssh_host_ed25519_key\n"
         self.write("/etc/ssh/sshd_config", f"{local}PidFile none\n{text}")
         log = (self.seen / "sshd.log").open("wb")
-        command = ["nsenter", "-m", "-t", str(self.holder.pid), "--wd=/", "/usr/sbin/sshd", "-D", "-e"]
+        command = ["nsenter", "-m", "-r", "-t", str(self.holder.pid), "--wd=/", "/usr/sbin/sshd", "-D", "-e"]
         self.sshd = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
         for _ in range(200):
