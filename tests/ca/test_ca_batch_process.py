@@ -58,7 +58,7 @@ def test_processes_that_prepare(lite: Any, monkeypatch: pytest.MonkeyPatch) -> N
             work.run(timedelta(minutes=5))
             codes = [line.get("code", "issued") for line in sender.results(batch)]
             assert codes == ["issued"] * 10 + ["ORDER_MALFORMED"]
-            pool = work._pool
+            pool = work._pool.pool
             assert isinstance(pool, ProcessPoolExecutor)
             for process in list(pool._processes.values()):
                 os.kill(process.pid, signal.SIGKILL)

@@ -15,11 +15,9 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from multiprocessing import get_context
 from time import monotonic
 from typing import Any
 
@@ -44,6 +42,7 @@ from onecert.ca.signatures.signer import Signer
 from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
+from onecert.server.workers import WorkerPool
 
 __all__ = ["BatchWork"]
 
@@ -83,11 +82,14 @@ class BatchWork:
         self._authorities = authorities
         self._certifier = certifier
         self._signer = signer
-        self._test_identities = test_identities
         self._workers = workers
         self._preparer = Preparer(database, authorities, test_identities=test_identities)
-        self._pool: Executor | None = None
-        self._pool_lock = threading.Lock()
+        self._pool = WorkerPool(
+            workers,
+            what="prepares batches",
+            initializer=batch_preparing.start,
+            initargs=(database, authorities.status_url, test_identities),
+        )
         self._stopping = threading.Event()
 
     def run(self, turn: timedelta = TURN) -> int:
@@ -113,10 +115,7 @@ class BatchWork:
     def close(self) -> None:
         """Begin no more chunks and end the processes."""
         self._stopping.set()
-        with self._pool_lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
+        self._pool.close(wait=False)
 
     def _work(self, lanes: int, until: float) -> int:
         """Work on the next chunks in several threads; the first error ends them all."""
@@ -261,30 +260,9 @@ class BatchWork:
         raise TryAgainError
 
     def _prepare_once(self, chunk: Chunk, at: datetime) -> list[Line]:
-        if not self._workers:
-            return self._preparer.prepare(chunk, at)
-        pool = self._workers_pool()
-        try:
-            return pool.submit(batch_preparing.prepare, chunk, at).result()
-        except BrokenProcessPool:
-            # A worker was ended from outside; a new pool for the next chunk, and this one by ourselves.
-            log.warning("a process that prepares batches ended")
-            with self._pool_lock:
-                if self._pool is pool:
-                    self._pool = None
-            return self._preparer.prepare(chunk, at)
-
-    def _workers_pool(self) -> Executor:
-        with self._pool_lock:
-            if self._pool is None:
-                # Forked threads would take their locks with them.
-                self._pool = ProcessPoolExecutor(
-                    self._workers,
-                    get_context("spawn"),
-                    initializer=batch_preparing.start,
-                    initargs=(self._database, self._authorities.status_url, self._test_identities),
-                )
-            return self._pool
+        return self._pool.submit(
+            batch_preparing.prepare, chunk, at, instead=lambda: self._preparer.prepare(chunk, at)
+        )()
 
 
 def _result(line: Line, records: Mapping[str, tuple[CertificateRecord, OrderRecord]]) -> dict[str, Any]:

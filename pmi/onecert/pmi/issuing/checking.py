@@ -6,21 +6,14 @@ the octets that go there. Without such a process, or when it was ended from outs
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from multiprocessing import get_context
 
-from onecert.server.workers import begin_worker
+from onecert.server.workers import WorkerPool
 from onecert.verifier.errors import VerifyError
 from onecert.verifier.signatures import PublicKey, load_public_key, spki_der, verify_signature
 
 __all__ = ["SignatureChecks"]
-
-log = logging.getLogger(__name__)
 
 
 class SignatureChecks:
@@ -31,9 +24,7 @@ class SignatureChecks:
     """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._pool = WorkerPool(workers, what="checks signatures")
 
     def are_good(
         self,
@@ -44,32 +35,11 @@ class SignatureChecks:
     ) -> bool:
         """Tell whether every one of these signatures is right."""
         work = (spki_der(public_key), algorithm_der, list(signatures), list(contents))
-        if not self._workers:
-            return _check(*work)
-        pool = self._open()
-        try:
-            return pool.submit(_check, *work).result()
-        except BrokenProcessPool:
-            log.warning("a process that checks signatures ended")
-            with self._lock:
-                if self._pool is pool:
-                    self._pool = None
-            return _check(*work)
+        return self._pool.submit(_check, *work, instead=lambda: _check(*work))()
 
     def close(self) -> None:
         """End the processes."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
-
-    def _open(self) -> ProcessPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self._workers, get_context("spawn"), initializer=begin_worker
-                )
-            return self._pool
+        self._pool.close()
 
 
 def _check(spki: bytes, algorithm_der: bytes, signatures: Sequence[bytes], contents: Sequence[bytes]) -> bool:

@@ -12,13 +12,13 @@ so it is done by processes beside this one (`workers`).
 
 import json
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -46,6 +46,7 @@ from onecert.server.clock import Clock
 from onecert.server.database import Database
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
+from onecert.server.workers import WorkerPool
 
 __all__ = ["CHUNK_ROWS", "BatchWork"]
 
@@ -88,8 +89,7 @@ class BatchWork:
         self._refusals = refusals
         self._workers = workers
         self._later = {Phase.ENTERING: enter, Phase.ORDERING: order}
-        self._pool: ProcessPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._pool = WorkerPool(workers, what="checks rows")
 
     def run(self, at: datetime) -> None:
         """The job: everything that is to be done, batch by batch in turns, a stretch of each at a time."""
@@ -110,10 +110,7 @@ class BatchWork:
 
     def close(self) -> None:
         """End the processes beside this one."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
 
     def _at_work(self) -> list[str]:
         query = (
@@ -252,20 +249,8 @@ class BatchWork:
             yield done, result()
 
     def _begin(self, work: RowsWork, *, alone: bool) -> Callable[[], list[CheckedRow]]:
-        if alone or not self._workers:
-            return lambda: check_rows(work)
-        future: Future[list[CheckedRow]] = self._workers_pool().submit(check_rows, work)
-
-        def result() -> list[CheckedRow]:
-            try:
-                return future.result()
-            except BrokenProcessPool:
-                # A process was ended from outside; this stretch is done here, the next ones by a new pool.
-                log.warning("a process that checks rows ended")
-                self.close()
-                return check_rows(work)
-
-        return result
+        here = partial(check_rows, work)
+        return here if alone else self._pool.submit(check_rows, work, instead=here)
 
     def _table(self, data: bytes) -> Table:
         """Read the file in a process that is bounded in memory and time; without processes, here."""
@@ -283,13 +268,6 @@ class BatchWork:
             return read
         text, hint, facts = read
         raise BatchFileError(text, hint, **facts)
-
-    def _workers_pool(self) -> ProcessPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                # Forked threads would take their locks with them.
-                self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"))
-            return self._pool
 
     def _record(self, batch: Batch, number: int, checked: Sequence[CheckedRow]) -> bool:
         """Look for duplicates and write the report of one stretch; False: the batch went on without us."""
