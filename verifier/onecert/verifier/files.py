@@ -14,7 +14,7 @@ try:
 except ImportError:  # pragma: no cover  Windows has none: files are replaced whole, two writers may race
     fcntl = None  # type: ignore[assignment]  # the module is absent there
 
-__all__ = ["locked", "read_regular_file", "write_atomically"]
+__all__ = ["locked", "make_once", "read_regular_file", "write_atomically"]
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
@@ -29,6 +29,29 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
             raise OSError(f"{path.name} is no regular file of at most {max_bytes} bytes")
         return file.read(max_bytes + 1)
+
+
+def make_once(path: Path, data: bytes) -> None:
+    """Make a file unless there is one; mode 0600.
+
+    It is written under another name and linked into place: of processes that start together one wins, and
+    nobody ever reads half of it.
+
+    Raises:
+        OSError: it cannot be made; the folder must be there.
+    """
+    if path.exists():
+        return
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:

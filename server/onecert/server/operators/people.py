@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import unicodedata
 from pathlib import Path
 
 from onecert.server.operators.errors import PersonNumberError
+from onecert.verifier.files import make_once
 from onecert.verifier.identity.check_digits import check_idcard
 from onecert.verifier.identity.errors import InvalidIdError
 
@@ -61,19 +61,7 @@ def _load_or_make_secret(path: Path) -> bytes:
     except FileNotFoundError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Written whole under another name and linked into place: of two processes that start together one
-    # wins, and nobody ever reads half a secret.
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_OCTETS))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(scratch, path)
-    finally:
-        scratch.unlink()
+    make_once(path, secrets.token_bytes(SECRET_OCTETS))
     return _load_secret(path)
 
 

@@ -6,11 +6,11 @@ Lines about one holder belong together, and nobody reads a person's number in th
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from onecert.verifier.decision.errors import DecisionLogError
+from onecert.verifier.files import make_once
 
 __all__ = ["Mask"]
 
@@ -46,7 +46,7 @@ class Mask:
         if self._secret is None:
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _make_secret(self._path)
+                make_once(self._path, secrets.token_bytes(SECRET_OCTETS))
                 secret = self._path.read_bytes()
             except OSError as exc:
                 raise DecisionLogError(detail=exc) from exc
@@ -54,21 +54,3 @@ class Mask:
                 raise DecisionLogError(detail="the secret has a wrong length")
             self._secret = secret
         return self._secret
-
-
-def _make_secret(path: Path) -> None:
-    """Write the secret under another name and link it into place: nobody ever reads half of one."""
-    if path.exists():
-        return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_OCTETS))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(scratch, path)
-    except FileExistsError:
-        pass
-    finally:
-        scratch.unlink()

@@ -8,14 +8,12 @@ trying all numbers without the key (个人信息保护法, data minimisation).
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
 from onecert.verifier.errors import CouldNotCheckError
+from onecert.verifier.files import make_once
 
 KEY_OCTETS = 32
 
@@ -39,7 +37,8 @@ def load_pairwise_key(path: Path | str, *, create: bool = False) -> bytes:
     """
     path = Path(path)
     if create:
-        _create(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_once(path, secrets.token_bytes(KEY_OCTETS))
     try:
         key = path.read_bytes()
     except OSError as exc:
@@ -47,20 +46,3 @@ def load_pairwise_key(path: Path | str, *, create: bool = False) -> bytes:
     if len(key) != KEY_OCTETS:
         raise CouldNotCheckError("PAIRWISE_KEY_MISSING")
     return key
-
-
-def _create(path: Path) -> None:
-    """Make the key under another name first: of processes that start together one wins, with a whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        return
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".pairwise-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_OCTETS))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        os.unlink(name)

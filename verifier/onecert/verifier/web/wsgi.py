@@ -8,17 +8,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.web.answers import answer_for
+from onecert.verifier.web.answers import Answer, answer_for
 from onecert.verifier.web.gate import Gated
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # noqa: F401  one names a base class
 
-__all__ = ["CERTIFICATE", "IDENTITY", "CertificateMiddleware"]
+__all__ = ["CERTIFICATE", "IDENTITY", "CertificateMiddleware", "refuse"]
 
 IDENTITY, CERTIFICATE = "onecert.identity", "onecert.certificate"
 
@@ -36,13 +36,7 @@ class CertificateMiddleware(Gated["WSGIApplication"]):
             verified = self._gate.check(certificates.from_environ(environ), required=self._required)
         except VerifyError as error:
             self._gate.note(error)
-            answer = answer_for(
-                error,
-                accept=str(environ.get("HTTP_ACCEPT", "")),
-                accept_language=str(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
-            )
-            start_response(answer.status_line, list(answer.headers))
-            return [answer.body]
+            return refuse(environ, start_response, error)
         inner = certificates.clean_environ(environ)
         # Nobody but we says who is there: what stood here before is not believed.
         for name in (IDENTITY, CERTIFICATE, "REMOTE_USER", "AUTH_TYPE"):
@@ -55,3 +49,20 @@ class CertificateMiddleware(Gated["WSGIApplication"]):
                 "AUTH_TYPE": "ClientCertificate",
             }
         return self._application(inner, start_response)
+
+
+def refuse(
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    error: VerifyError,
+    *,
+    answer_with: Callable[..., Answer] = answer_for,
+) -> list[bytes]:
+    """Answer a request that is not let in: a page or a problem document, as the client asked for."""
+    answer = answer_with(
+        error,
+        accept=str(environ.get("HTTP_ACCEPT", "")),
+        accept_language=str(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
+    )
+    start_response(answer.status_line, list(answer.headers))
+    return [answer.body]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from onecert.verifier.enforce.gateway.header import GatewayVerifier
 from onecert.verifier.enforce.gateway.lookalikes import from_wsgi, only_header
 from onecert.verifier.errors import VerifyError
-from onecert.verifier.web.answers import answer_for
 from onecert.verifier.web.gate import now
+from onecert.verifier.web.wsgi import refuse
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,13 +63,7 @@ class GatewayMiddleware:
                 )
             except VerifyError as error:
                 log.info("request without a good gateway header", extra={"code": error.code})
-                answer = answer_for(
-                    error,
-                    accept=str(environ.get("HTTP_ACCEPT", "")),
-                    accept_language=str(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
-                )
-                start_response(answer.status_line, list(answer.headers))
-                return [answer.body]
+                return refuse(environ, start_response, error)
             inner |= {PRIVILEGES: found, "REMOTE_USER": found.subject}
         return self._application(inner, start_response)
 

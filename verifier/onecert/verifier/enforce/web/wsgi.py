@@ -23,7 +23,7 @@ from onecert.verifier.decision.question import Resource
 from onecert.verifier.enforce.web.answers import denied_answer
 from onecert.verifier.enforce.web.guard import CREDENTIALS_HEADER, Granted, Guard
 from onecert.verifier.errors import RefusedError, VerifyError
-from onecert.verifier.web.wsgi import CERTIFICATE
+from onecert.verifier.web.wsgi import CERTIFICATE, refuse
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -114,12 +114,6 @@ class PrivilegeMiddleware:
             )
         except VerifyError as error:
             log.info("request refused", extra={"code": error.code})
-            answer = denied_answer(
-                error,
-                accept=str(environ.get("HTTP_ACCEPT", "")),
-                accept_language=str(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
-            )
-            start_response(answer.status_line, list(answer.headers))
-            return [answer.body]
+            return refuse(environ, start_response, error, answer_with=denied_answer)
         inner[GRANTED] = granted
         return self._application(inner, start_response)
