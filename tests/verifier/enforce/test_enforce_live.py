@@ -33,9 +33,9 @@ OVERLAYS = """\
 set -eu
 mount -t tmpfs -o mode=755 tmpfs "$1"
 for each in etc var usr; do
-  mkdir -p "$1/upper-$each" "$1/work-$each"
+  mkdir -p "$1/upper-$each" "$1/scratch-$each"
   lower="/$each"; [ "$each" != usr ] || lower="$2/usr:/usr"
-  mount -t overlay overlay -o "lowerdir=$lower,upperdir=$1/upper-$each,workdir=$1/work-$each" "/$each"
+  mount -t overlay overlay -o "lowerdir=$lower,upperdir=$1/upper-$each,workdir=$1/scratch-$each" "/$each"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd /run/sudo /etc/ssh /etc/onecert "$1/home" "$1/checkout" "$1/python"

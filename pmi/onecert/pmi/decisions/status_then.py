@@ -81,7 +81,10 @@ class StatusThen:
 
 @dataclass(frozen=True)
 class _Recorded(Mapping[int, Revocation]):
-    """What is not on record as issued counts as revoked: a row is there before the key is used."""
+    """What is not on record as issued counts as revoked: a row is there before the key is used.
+
+    Serial numbers are looked up one at a time; nobody walks through all that were ever issued.
+    """
 
     database: Database
     at: datetime
@@ -100,7 +103,7 @@ class _Recorded(Mapping[int, Revocation]):
         raise KeyError(serial)
 
     def __iter__(self) -> Iterator[int]:
-        raise NotImplementedError("single certificates are looked up here")
+        raise TypeError("serial numbers are looked up one at a time")
 
     def __len__(self) -> int:
-        raise NotImplementedError("single certificates are looked up here")
+        raise TypeError("serial numbers are looked up one at a time")

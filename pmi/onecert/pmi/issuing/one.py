@@ -64,12 +64,12 @@ _FIND_ISSUED = Statement(
 _OUTSTANDING = Statement(select(certificates.c.serial).where(_OF_GRANT, certificates.c.state == "intended"))
 _INSERT_CERTIFICATE = Statement(insert(certificates))
 _INSERT_ATTRIBUTE = Statement(insert(certificate_attributes))
-_SET_ISSUED = Statement(
+SET_ISSUED = Statement(
     update(certificates)
-    .where(certificates.c.serial == bindparam("wanted"), certificates.c.state == "intended")
+    .where(certificates.c.serial == bindparam("number"), certificates.c.state == "intended")
     .values(state="issued", certificate_der=bindparam("der"), issued_at=bindparam("at"))
 )
-_SET_GRANT_ISSUED = Statement(
+SET_GRANT_ISSUED = Statement(
     update(grants)
     .where(grants.c.id == bindparam("wanted"))
     .values(state="issued", serial=bindparam("number"))
@@ -211,11 +211,11 @@ class Issuing:
     def _record_issued(
         self, connection: Connection, intent: Intent, certificate_der: bytes, actor: str
     ) -> None:
-        kept = {"wanted": intent.serial, "der": certificate_der, "at": self._clock.now()}
-        if _SET_ISSUED.run(connection, kept) != 1:
+        kept = {"number": intent.serial, "der": certificate_der, "at": self._clock.now()}
+        if SET_ISSUED.run(connection, kept) != 1:
             # It took so long that the intent was given up and its serial revoked.
             raise CertificateUnknownError(intent.serial)
-        _SET_GRANT_ISSUED.run(connection, {"wanted": intent.grant_id, "number": intent.serial})
+        SET_GRANT_ISSUED.run(connection, {"wanted": intent.grant_id, "number": intent.serial})
         self._audit.record(
             connection,
             event="attribute_certificate.issued",

@@ -25,7 +25,14 @@ from sqlalchemy import Connection, bindparam, select, update
 from onecert.pmi.authorities.directory import Authorities, Authority
 from onecert.pmi.issuing.encode import draw_serials
 from onecert.pmi.issuing.lint import check_draft
-from onecert.pmi.issuing.one import ToSign, attribute_rows, certificate_row, content_of
+from onecert.pmi.issuing.one import (
+    SET_GRANT_ISSUED,
+    SET_ISSUED,
+    ToSign,
+    attribute_rows,
+    certificate_row,
+    content_of,
+)
 from onecert.pmi.issuing.signing import Signer, ThrowAwayKeys, algorithm_of
 from onecert.pmi.models import batches, certificate_attributes, certificates, grants
 from onecert.server.audit import AuditTrail
@@ -94,16 +101,6 @@ _OUTSTANDING = Statement(
 )
 _INSERT_CERTIFICATE = insert_once(certificates)
 _INSERT_ATTRIBUTE = insert_once(certificate_attributes)
-_SET_ISSUED = Statement(
-    update(certificates)
-    .where(certificates.c.serial == bindparam("number"), certificates.c.state == "intended")
-    .values(state="issued", certificate_der=bindparam("der"), issued_at=bindparam("at"))
-)
-_SET_GRANT_ISSUED = Statement(
-    update(grants)
-    .where(grants.c.id == bindparam("wanted"))
-    .values(state="issued", serial=bindparam("number"))
-)
 _SET_REFUSED = Statement(
     update(grants)
     .where(grants.c.id == bindparam("wanted"))
@@ -278,9 +275,9 @@ class Together:
             return
         with self._database.transaction() as connection:
             act = Act(connection)
-            if _SET_ISSUED.run_many(act, rows) != len(rows):
+            if SET_ISSUED.run_many(act, rows) != len(rows):
                 raise _UnevenError
-            _SET_GRANT_ISSUED.run_many(act, rows)
+            SET_GRANT_ISSUED.run_many(act, rows)
             self._audit.record(
                 connection,
                 event="attribute_certificates.issued",

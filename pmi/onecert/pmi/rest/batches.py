@@ -11,7 +11,15 @@ from onecert.pmi.grants.request import GrantRequest
 from onecert.pmi.grants.sheets import request_of
 from onecert.pmi.holders.find import holder_finder
 from onecert.pmi.parts import Parts
-from onecert.pmi.rest.body import PER_PAGE_MAX, read_body, read_count, read_field, read_flag
+from onecert.pmi.rest.body import (
+    PER_PAGE_MAX,
+    read_body,
+    read_count,
+    read_field,
+    read_flag,
+    read_page,
+    read_state,
+)
 from onecert.pmi.rest.grant_json import batch_json, grant_json
 from onecert.server.errors import ServiceError
 from onecert.server.languages import _
@@ -31,12 +39,8 @@ def add_batches(api: Blueprint, parts: Parts) -> None:
     @api.get("/batches")
     @requires_role(*READERS)
     def list_batches() -> Response:
-        state = request.args.get("state", "")
-        if state and state not in BATCH_STATES:
-            raise RequestWrongError("state", _("unknown"))
-        page = read_count(request.args.get("page", "1"), "page", 1_000_000)
-        per_page = read_count(request.args.get("per_page", "20"), "per_page", PER_PAGE_MAX)
-        found, total = parts.batches.page(state=state, page=page, per_page=per_page)
+        page, per_page = read_page()
+        found, total = parts.batches.page(state=read_state(BATCH_STATES), page=page, per_page=per_page)
         return jsonify({"total": total, "batches": [batch_json(each) for each in found]})
 
     @api.post("/batches")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ __all__ = [
     "read_flag",
     "read_moment",
     "read_object",
+    "read_page",
+    "read_state",
     "read_texts",
 ]
 
@@ -64,6 +66,22 @@ def read_moment(body: Mapping[str, Any], field: str) -> datetime | None:
     if found.tzinfo is None:
         raise RequestWrongError(field, _("a time without its zone"))
     return found
+
+
+def read_state(states: Container[str]) -> str:
+    """Take one of these states from the query; empty for all of them. Raises RequestWrongError."""
+    state = request.args.get("state", "")
+    if state and state not in states:
+        raise RequestWrongError("state", _("unknown"))
+    return state
+
+
+def read_page() -> tuple[int, int]:
+    """Take from the query which page, and how many rows it has. Raises RequestWrongError."""
+    return (
+        read_count(request.args.get("page", "1"), "page", 1_000_000),
+        read_count(request.args.get("per_page", "20"), "per_page", PER_PAGE_MAX),
+    )
 
 
 def read_count(text: str, field: str, most: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from onecert.pmi.authorities.states import ADMINISTRATOR
 from onecert.pmi.errors import RequestWrongError
@@ -13,13 +13,13 @@ from onecert.pmi.grants.request import STATES, GrantRequest
 from onecert.pmi.parts import Parts
 from onecert.pmi.repository.search import load_certificate
 from onecert.pmi.rest.body import (
-    PER_PAGE_MAX,
     read_body,
-    read_count,
     read_field,
     read_flag,
     read_moment,
     read_object,
+    read_page,
+    read_state,
     read_texts,
 )
 from onecert.pmi.rest.certificates import certificate_json
@@ -52,12 +52,8 @@ def add_grants(api: Blueprint, parts: Parts) -> None:
     @api.get("/grants")
     @requires_role(*READERS)
     def list_grants() -> Response:
-        state = request.args.get("state", "")
-        if state and state not in STATES:
-            raise RequestWrongError("state", _("unknown"))
-        page = read_count(request.args.get("page", "1"), "page", 1_000_000)
-        per_page = read_count(request.args.get("per_page", "20"), "per_page", PER_PAGE_MAX)
-        found, total = parts.grants.page(state=state, page=page, per_page=per_page)
+        page, per_page = read_page()
+        found, total = parts.grants.page(state=read_state(STATES), page=page, per_page=per_page)
         return jsonify({"total": total, "grants": [grant_json(each) for each in found]})
 
     @api.post("/grants")

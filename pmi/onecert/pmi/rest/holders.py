@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from onecert.pmi.authorities.states import ADMINISTRATOR
-from onecert.pmi.errors import RequestWrongError
 from onecert.pmi.grants.acts import APPROVER, AUDITOR, OFFICER
 from onecert.pmi.life.offices import DEPARTURE_STATES, Departure, Leaving, Who
 from onecert.pmi.life.revocation import SECURITY
 from onecert.pmi.parts import Parts
-from onecert.pmi.rest.body import read_body, read_field, read_moment
+from onecert.pmi.rest.body import read_body, read_field, read_moment, read_state
 from onecert.pmi.rest.certificates import certificate_json
-from onecert.server.languages import _
 from onecert.server.web import current_operator, requires_role
 
 __all__ = ["add_holders", "departure_json", "leaving_json"]
@@ -49,10 +47,7 @@ def add_holders(api: Blueprint, parts: Parts) -> None:
     @api.get("/departures")
     @requires_role(*ACTORS, AUDITOR)
     def list_departures() -> Response:
-        state = request.args.get("state", "")
-        if state and state not in DEPARTURE_STATES:
-            raise RequestWrongError("state", _("unknown"))
-        found = parts.offices.page(state=state)
+        found = parts.offices.page(state=read_state(DEPARTURE_STATES))
         return jsonify({"departures": [departure_json(each) for each in found]})
 
     @api.get("/departures/<departure_id>")

@@ -16,6 +16,7 @@ from enum import IntEnum
 from onecert.verifier.attribute_certificate.encoding import ENUMERATED, tlv
 from onecert.verifier.certificate import ParsedCertificate
 from onecert.verifier.der import GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, DerError, Reader
+from onecert.verifier.revocation.crl_entries import REASONS
 from onecert.verifier.revocation.ocsp import key_octets
 
 __all__ = [
@@ -49,17 +50,8 @@ _ALGORITHMS = {
     "sha1": bytes.fromhex("300906052b0e03021a0500"),
     "sha256": bytes.fromhex("300d06096086480165030402010500"),
 }
-# RFC 5280, section 5.3.1.
-_REASONS = {
-    "keyCompromise": 1,
-    "cACompromise": 2,
-    "affiliationChanged": 3,
-    "superseded": 4,
-    "cessationOfOperation": 5,
-    "certificateHold": 6,
-    "privilegeWithdrawn": 9,
-    "aACompromise": 10,
-}
+# "unspecified" is not said (RFC 5280, section 5.3.1), and what was removed from a list is good.
+_REASONS = {name: code for code, name in REASONS.items() if name not in {"unspecified", "removeFromCRL"}}
 
 
 class ResponseStatus(IntEnum):
